@@ -1,0 +1,70 @@
+# make run   DICOM=folder   triage a CT (without DICOM: a phantom made on the spot)
+# make test                 the whole test suite
+# make check                style, types, architecture
+# Everything below makes its own environment in .venv; only Python >= 3.11 and make are needed.
+
+VENV   ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN    := $(VENV)/bin
+OUT    ?= build/out
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+# The phantom of `make run` and of the pictures: one lytic fracture, one plain wedge, a curved spine.
+PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --lesion T10:lytic --scoliosis 12 --seed 7
+
+.PHONY: run test check wheel peers pictures format clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.installed
+ifdef DICOM
+	$(BIN)/vfx-edge run "$(DICOM)" --out "$(OUT)"
+else
+	@echo "No DICOM=folder given: making a phantom in build/phantom"
+	rm -rf build/phantom
+	$(BIN)/vfx-edge phantom build/phantom $(PHANTOM)
+	$(BIN)/vfx-edge run build/phantom --out "$(OUT)"
+endif
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Wheel and source distribution, the default models inside.
+wheel: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+
+# Other people's programs that tests compare with or show the report in. Tests skip without them.
+peers:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+			chromium dcmtk dicom3tools >/dev/null; \
+	else echo "peers: needs apt-get and root; the tests that use chromium, dcmtk or dicom3tools will skip"; fi
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/it" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing vfx-edge into $(VENV) (some 500 MB the first time)"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing vfx-edge and its test tools into $(VENV)"
+	$(PIP) -e '.[dev]'
+	@touch $(VENV)/.installed $@
+
+clean:
+	rm -rf build dist vfx-edge-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,91 @@
+"""Training cases on disk: one .npz each, so that recipes can share and resume them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from models.recipes.shapes import Case
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A case with HU and the centres of its vertebral bodies.
+
+    centres: VerSe label (26: S1) -> (z, y, x) in voxels. real: comes from a patient's CT.
+    """
+
+    case: Case
+    centres: dict[int, np.ndarray]
+    real: bool
+
+
+def save(path: Path, labelled: Labelled) -> None:
+    case = labelled.case
+    labels = sorted(labelled.centres)
+    np.savez(
+        path,
+        name=case.name,
+        spacing_mm=case.spacing_mm,
+        origin=case.origin_lps_mm,
+        hu=case.hu,
+        verse=case.verse,
+        part=case.part,
+        labels=np.array(labels, dtype=np.int64),
+        points=np.array([labelled.centres[v] for v in labels]).reshape(-1, 3),
+        real=labelled.real,
+    )
+
+
+def load(path: Path) -> Labelled:
+    with np.load(path, allow_pickle=False) as d:
+        case = Case(str(d["name"]), float(d["spacing_mm"]), d["origin"], d["hu"], d["verse"], d["part"])
+        centres = {int(v): p for v, p in zip(d["labels"], d["points"], strict=True)}
+        return Labelled(case, centres, bool(d["real"]))
+
+
+def coarser(labelled: Labelled, factor: int) -> Labelled:
+    """The same case with voxels `factor` times as large: block means of HU, nearest labels."""
+    case = labelled.case
+    assert case.hu is not None
+    pad = [(0, -n % factor) for n in case.hu.shape]
+    hu = np.pad(case.hu, pad, mode="edge").astype(np.float32)
+    for axis in range(3):
+        shape = [*hu.shape[:axis], hu.shape[axis] // factor, factor, *hu.shape[axis + 1 :]]
+        hu = hu.reshape(shape).mean(axis + 1)
+    pick = tuple(slice(factor // 2, None, factor) for _ in range(3))
+    half = (factor - 1) / 2
+    small = replace(
+        case,
+        spacing_mm=case.spacing_mm * factor,
+        origin_lps_mm=case.origin_lps_mm + half * case.spacing_mm,
+        hu=hu.astype(np.int16),
+        verse=np.pad(case.verse, pad)[pick],
+        part=np.pad(case.part, pad)[pick],
+    )
+    centres = {v: (c - half) / factor for v, c in labelled.centres.items()}
+    return replace(labelled, case=small, centres=centres)
+
+
+class Pool:
+    """Cases of a folder, drawn by weight; files that appear later are picked up."""
+
+    def __init__(self, folder: Path, factor: int, real_share: float, rng: np.random.Generator) -> None:
+        self._folder, self._factor, self._real_share, self._rng = folder, factor, real_share, rng
+        self._seen: dict[Path, Labelled] = {}
+        self._draws = 0
+
+    def _rescan(self) -> None:
+        for path in sorted(self._folder.glob("*.npz")):
+            if path not in self._seen:
+                self._seen[path] = coarser(load(path), self._factor) if self._factor > 1 else load(path)
+
+    def draw(self) -> Labelled:
+        """A random case: real ones with probability `real_share`, by their count of vertebrae."""
+        if self._draws % 200 == 0:
+            self._rescan()
+        self._draws += 1
+        real = self._rng.random() < self._real_share
+        some = [c for c in self._seen.values() if c.real == real] or list(self._seen.values())
+        weight = np.sqrt([len(c.centres) for c in some])
+        return some[int(self._rng.choice(len(some), p=weight / weight.sum()))]

@@ -1,0 +1,68 @@
+"""Pseudo-masks for CT that has centroids but no masks: the segmenter so far, one vertebra at a time.
+
+A vertebra is kept only if what comes back looks like one (size, place); the rest is marked
+UNKNOWN, so that training neither learns it nor its absence.
+"""
+
+import numpy as np
+import torch
+from scipy import ndimage as ndi
+from torch import nn
+
+from models.recipes import augment, segmenter
+from models.recipes.shapes import ARCH, BODY, Case
+
+UNKNOWN = 3
+
+
+def _probabilities(
+    net: nn.Module, hu: np.ndarray, spacing_mm: float, corner: np.ndarray, wanted: np.ndarray, others: list[np.ndarray], flip: bool
+) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    scale = np.diag([1.0, 1.0, -1.0 if flip else 1.0]) * segmenter.SPACING_MM / spacing_mm
+    middle = corner + (np.array(segmenter.PATCH) - 1) / 2
+    points = augment.sample_points(segmenter.PATCH, middle, scale, 0.0, rng)
+    (patch,) = augment.take([(hu, "bilinear", -1024.0)], points)
+    guide = segmenter.guide(points, wanted, others, spacing_mm)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        out = net(torch.stack([segmenter.normalise(patch), guide])[None]).float().softmax(1)[0]
+    return np.asarray(out.flip(-1) if flip else out)
+
+
+def label_case(
+    net: nn.Module, name: str, hu: np.ndarray, spacing_mm: float, origin_lps_mm: np.ndarray, centres: dict[int, np.ndarray]
+) -> tuple[Case, dict[int, float]]:
+    """Masks by the network for annotated body centres (VerSe label -> z, y, x in voxels).
+
+    spacing_mm must be the segmenter's. Returns the case and per label the shift in mm between
+    the annotated centre and the mask's.
+    """
+    net.eval()
+    verse = np.zeros(hu.shape, np.uint8)
+    part = np.zeros(hu.shape, np.uint8)
+    best = np.full(hu.shape, 0.5, np.float32)
+    shift: dict[int, float] = {}
+    order = sorted(centres, key=lambda v: -centres[v][0])
+    for i, value in enumerate(order):
+        near = [centres[v] for v in order[max(i - 1, 0) : i] + order[i + 1 : i + 2]]
+        wanted = centres[value]
+        backward = np.array([0, segmenter.BACKWARD_MM / spacing_mm, 0])
+        corner = np.round(wanted + backward).astype(int) - np.array(segmenter.PATCH) // 2
+        soft = sum(_probabilities(net, hu, spacing_mm, corner, wanted, near, flip) for flip in (False, True)) / 2
+        inside = [slice(max(c, 0), min(c + n, s)) for c, n, s in zip(corner, segmenter.PATCH, hu.shape, strict=True)]
+        local = tuple(slice(s.start - c, s.stop - c) for s, c in zip(inside, corner, strict=True))
+        soft = soft[(slice(None), *local)]
+        box = tuple(inside)
+        bone = soft[1] + soft[2]
+        parts, count = ndi.label(bone > 0.5)
+        if not count:
+            shift[value] = 99.0
+            continue
+        keep = parts == 1 + int(np.argmax(ndi.sum_labels(bone > 0.5, parts, range(1, count + 1))))
+        wins = keep & (bone > best[box])
+        best[box][wins] = bone[wins]
+        verse[box][wins] = value
+        part[box][wins] = np.where(soft[1] >= soft[2], BODY, ARCH)[wins]
+        body = np.argwhere(keep & (soft[1] > 0.5)) + [s.start for s in box]
+        shift[value] = float(np.linalg.norm(body.mean(0) - centres[value]) * spacing_mm) if len(body) else 99.0
+    return Case(name, spacing_mm, origin_lps_mm, hu, verse, part), shift

@@ -1,0 +1,72 @@
+"""Recipe of the segmenter: body and arch of ONE vertebra in a patch about its centroid.
+
+Input: HU and a guide (+1 Gaussian on the wanted vertebra's body, -1 on its neighbours'),
+so the network knows which of the vertebrae in view is meant.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.recipes import augment
+from models.recipes.shapes import BODY, Case
+
+PATCH = (64, 64, 64)
+SPACING_MM = 1.5
+BACKWARD_MM = 16.0  # the patch centre lies behind the body's centroid: the arch must fit too
+GUIDE_SIGMA_MM = 6.0
+HU_CENTRE, HU_SCALE = 250.0, 500.0
+
+
+def body_centres(case: Case) -> dict[int, np.ndarray]:
+    """VerSe label -> centroid of the body (z, y, x) in voxels; only bodies worth the name."""
+    from scipy import ndimage as ndi
+
+    bodies = np.where(case.part == BODY, case.verse, 0)
+    values = [int(v) for v in np.unique(bodies) if v and (bodies == v).sum() > 300]
+    found = ndi.center_of_mass(np.ones_like(bodies), bodies, values)
+    return {v: np.array(c) for v, c in zip(values, found, strict=True)}
+
+
+def normalise(hu: Tensor) -> Tensor:
+    return ((hu.clamp(-1000, 1500) - HU_CENTRE) / HU_SCALE)
+
+
+def guide(points: Tensor, wanted: np.ndarray, others: list[np.ndarray], spacing_mm: float) -> Tensor:
+    """(z, y, x) map of +1 and -1 Gaussians at `points` (source voxel coordinates)."""
+    def bump(at: np.ndarray) -> Tensor:
+        d2 = ((points - torch.tensor(at.copy(), dtype=torch.float32)) ** 2).sum(-1) * spacing_mm**2
+        return torch.exp(-0.5 * d2 / GUIDE_SIGMA_MM**2)
+
+    out = bump(wanted)
+    for other in others:
+        out = out - bump(other)
+    return out
+
+
+def example(case: Case, centres: dict[int, np.ndarray], value: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """One augmented (input (2, z, y, x), target (z, y, x) int64: 0, 1 body, 2 arch)."""
+    assert case.hu is not None
+    matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True)
+    mm = case.spacing_mm
+    wanted = centres[value] + rng.normal(0, 2.0 / mm, 3)
+    middle = wanted + np.array([0, BACKWARD_MM / mm, 0]) + rng.normal(0, 3.0 / mm, 3)
+    points = augment.sample_points(PATCH, middle, matrix, 1.5, rng)
+    hu, code = augment.take(
+        [(case.hu, "bilinear", -1024.0), (case.verse.astype(np.int16) * 4 + case.part, "nearest", 0.0)], points
+    )
+    code = code.round().long()
+    # the two neighbours, as labelling would give them: with an error, sometimes missing
+    order = sorted(centres, key=lambda v: -centres[v][0])
+    i = order.index(value)
+    others = [
+        centres[v] + rng.normal(0, 2.5 / mm, 3)
+        for v in order[max(i - 1, 0) : i] + order[i + 1 : i + 2]
+        if rng.random() > 0.12
+    ]
+    target = torch.where(torch.div(code, 4, rounding_mode="floor") == value, code % 4, 0)
+    hu = augment.scanner(hu, code > 0, rng)
+    if rng.random() < 0.12:
+        hu = augment.cut_field(hu, rng)
+        target = torch.where(hu <= -1023, 0, target)
+    return torch.stack([normalise(hu), guide(points, wanted, others, mm)]), target

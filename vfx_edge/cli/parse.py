@@ -1,0 +1,64 @@
+"""What people type, turned into the library's own words; wrong usage is a `typer.BadParameter`."""
+
+from collections.abc import Sequence
+
+import typer
+
+from vfx_edge.study import Level
+
+OUTPUTS = ("json", "html", "nifti")
+"""The results this version can write."""
+BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
+LANGUAGES = ("en", "de")
+CLASSIFY_WORDS = ("suspected", "all")
+
+
+def a_level(text: str) -> Level:
+    """`"l1"` -> Level.L1."""
+    try:
+        return Level(text.strip().upper())
+    except ValueError:
+        raise typer.BadParameter(
+            f"there is no vertebra {text.strip()!r}: use C1 to C7, T1 to T13 or L1 to L6"
+        ) from None
+
+
+def level_range(text: str) -> tuple[Level, ...]:
+    """`"T1-L5"` -> every level from the first to the last; a single level stands for itself."""
+    first, dash, last = text.partition("-")
+    upper, lower = a_level(first), a_level(last if dash else first)
+    if lower < upper:
+        raise typer.BadParameter(f"{text!r} runs upwards: name the level nearer the head first")
+    return tuple(level for level in Level if upper <= level <= lower)
+
+
+def classify_choice(text: str) -> str | tuple[Level, ...]:
+    """`"suspected"`, `"all"`, or the levels of `"L1,L2"`."""
+    if text.strip().lower() in CLASSIFY_WORDS:
+        return text.strip().lower()
+    return tuple(sorted({a_level(item) for item in _items(text, "suspected, all or L1,L2")}))
+
+
+def output_kinds(text: str) -> tuple[str, ...]:
+    """`"json,html"` -> the kinds asked for, always with json, in the order they are written."""
+    asked = {item.lower() for item in _items(text, ",".join(OUTPUTS))}
+    unknown = sorted(asked - set(OUTPUTS))
+    if unknown:
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is nothing this version writes: use any of {', '.join(OUTPUTS)}"
+        )
+    return tuple(kind for kind in OUTPUTS if kind in asked | {"json"})
+
+
+def one_of(text: str, choices: Sequence[str], what: str) -> str:
+    """`text` in lower case when it is one of `choices`."""
+    if text.strip().lower() not in choices:
+        raise typer.BadParameter(f"{text!r} is no {what}: use one of {', '.join(choices)}")
+    return text.strip().lower()
+
+
+def _items(text: str, example: str) -> list[str]:
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise typer.BadParameter(f"nothing named: write for example {example}")
+    return items

@@ -1,0 +1,82 @@
+"""Progress for people: on standard error, on a terminal only, gone when the work is done."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+STAGES = {
+    "read": "Reading the scan",
+    "resample": "Resampling",
+    "locate": "Looking for the spine",
+    "label": "Naming the vertebrae",
+    "segment": "Outlining each vertebra",
+    "measure": "Measuring heights",
+    "classify": "Classifying fractures",
+    "write": "Writing the results",
+}
+
+
+class StageProgress:
+    """One bar over the stages of a run; with `lines`, each finished stage leaves its seconds.
+
+    `quiet`, or a standard error that is no terminal: nothing is printed at all.
+    """
+
+    def __init__(self, quiet: bool = False, lines: bool = False) -> None:
+        self._shown = sys.stderr.isatty() and not quiet
+        self._lines = lines
+        self._bar: Progress | None = None
+        self._stage: str | None = None
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._bar = _bar()
+            self._bar.start()
+            self._task = self._bar.add_task("Starting", total=len(STAGES))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            if kind is None:
+                self._finish_stage()
+            self._bar.stop()
+
+    def start(self, stage: str) -> None:
+        """`stage` begins, and the one before it is done."""
+        if self._bar is None or stage == self._stage:
+            return
+        self._finish_stage()
+        self._stage, self._since = stage, time.perf_counter()
+        self._bar.update(self._task, description=STAGES.get(stage, stage))
+
+    def _finish_stage(self) -> None:
+        if self._bar is None or self._stage is None:
+            return
+        self._bar.advance(self._task)
+        if self._lines:
+            seconds = time.perf_counter() - self._since
+            self._bar.console.print(f"{STAGES.get(self._stage, self._stage):<26}{seconds:6.2f} s")
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<26}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

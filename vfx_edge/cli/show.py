@@ -1,0 +1,101 @@
+"""A study on the terminal: the verdict first, then a table of vertebrae."""
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from vfx_edge.study import Classified, Finding, NotAssessable, StudyResult, Tier
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+VERDICTS = {
+    Tier.MALIGNANT: ("MALIGNANT FRACTURE SUSPECTED", "bold white on red"),
+    Tier.UNCERTAIN: ("FRACTURE OF UNCERTAIN KIND", "bold black on yellow"),
+    Tier.OSTEOPOROTIC: ("OSTEOPOROTIC FRACTURE SUSPECTED", "bold black on cyan"),
+    Tier.NONE_SUSPECTED: ("NO VERTEBRAL FRACTURE SUSPECTED", "bold green"),
+    Tier.NOT_ASSESSABLE: ("NOT ASSESSABLE", "bold black on white"),
+}
+
+
+def people_console(stream: TextIO | None = None) -> "Console":
+    """A console that neither colours nor wraps oddly when its stream is no terminal."""
+    from rich.console import Console
+
+    stream = stream or sys.stdout
+    return Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else 100)
+
+
+def show_verdict(result: StudyResult, console: "Console") -> None:
+    """The study's tier, the levels that drive it and what is recommended."""
+    words, style = VERDICTS[result.triage.tier]
+    levels = ", ".join(result.triage.levels)
+    console.print(f" {words}{f': {levels}' if levels else ''} ", style=style)
+    console.print(result.triage.recommendation)
+    if result.run.intended_use == "demonstration":
+        console.print(
+            "Demonstration models: this is no medical finding and not for clinical use.",
+            style="bold magenta",
+        )
+
+
+def show_vertebrae(result: StudyResult, console: "Console") -> None:
+    """One line for each vertebra, from head to feet."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Level")
+    for heading in ("Anterior", "Middle", "Posterior", "Loss", "Genant"):
+        table.add_column(heading, justify="right")
+    table.add_column("Assessment")
+    for finding in result.findings:
+        _add_row(table, finding)
+    console.print(table)
+
+
+def show_notes(result: StudyResult, console: "Console") -> None:
+    """What was odd about this run: one line each."""
+    for warning in result.run.warnings:
+        console.print(f"Note: {warning}")
+
+
+def show_details(result: StudyResult, console: "Console") -> None:
+    """What ran, what was passed over, and why."""
+    run = result.run
+    console.print(
+        f"Backend: {run.backend.used} on {run.backend.device}, {run.backend.precision};"
+        f" models: {run.model_set}; {run.seconds.get('total', 0.0):.1f} s,"
+        f" peak {run.peak_rss_mib:.0f} MiB",
+    )
+    for name, reason in run.backend.skipped:
+        console.print(f"  passed over {name}: {reason}")
+    for other in result.series.others:
+        console.print(f"  series {other.series_uid} not taken: {other.reason}")
+
+
+def _add_row(table: "Table", finding: Finding) -> None:
+    measured = finding.measurement
+    heights = measured.heights
+    values = (heights.anterior_mm, heights.middle_mm, heights.posterior_mm) if heights else ()
+    table.add_row(
+        finding.vertebra.level.value,
+        *([f"{value:.1f} mm" for value in values] or ["-"] * 3),
+        "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
+        "-" if measured.genant_grade is None else str(measured.genant_grade),
+        _assessment(finding),
+        style="bold" if measured.suspected_fracture else None,
+    )
+
+
+def _assessment(finding: Finding) -> str:
+    match finding.assessment:
+        case Classified() as seen:
+            return (
+                f"{seen.tier.value}"
+                f" (malignant {seen.p_malignant:.2f}, osteoporotic {seen.p_osteoporotic:.2f})"
+            )
+        case NotAssessable(reason=reason):
+            return f"not assessable: {reason.replace('_', ' ')}"
+        case other:
+            return other.reason.replace("_", " ")

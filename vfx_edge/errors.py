@@ -1,0 +1,41 @@
+"""Everything vfx-edge raises on purpose, as one tree.
+
+    VfxError
+    ├── InputError      exit code 3   the input can't be used
+    ├── ModelError      exit code 4   a model can't be used
+    ├── BackendError    exit code 5   the asked backend can't be used, or failed
+    └── OutputError     exit code 6   an output can't be written
+
+A leaf takes facts and writes one sentence that names the thing and ends in what to do.
+"Not assessable" is a value of the result, never an exception.
+"""
+
+
+class VfxError(Exception):
+    """Base of all expected failures; `exit_code` is the command's."""
+
+    exit_code = 1
+
+
+class InputError(VfxError):
+    """The input can't be used."""
+
+    exit_code = 3
+
+
+class ModelError(VfxError):
+    """A model can't be used."""
+
+    exit_code = 4
+
+
+class BackendError(VfxError):
+    """The asked backend can't be used, or it failed."""
+
+    exit_code = 5
+
+
+class OutputError(VfxError):
+    """An output can't be written."""
+
+    exit_code = 6

@@ -1,0 +1,174 @@
+"""Files appear complete or not at all.
+
+Everything is written under a temporary name in the folder it is meant for (the same file
+system, so that the last step is one rename) and takes its real name only when it is whole.
+What the operating system refuses becomes one of the `OutputError` leaves below.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vfx_edge.errors import OutputError
+
+
+class OutputNotWritable(OutputError):
+    """The place may not be written to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} can't be written: permission denied, read-only, or open in another program; "
+            "choose another folder with --out or change its permissions."
+        )
+
+
+class OutputDiskFull(OutputError):
+    """No space left, or a quota is used up."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} can't be written: the disk is full; free some space "
+            "or choose another folder with --out."
+        )
+
+
+class OutputFolderIsFile(OutputError):
+    """A file stands where a folder is needed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} can't be used as an output folder: a file is in the way; "
+            "remove it or choose another folder with --out."
+        )
+
+
+class OutputFileIsFolder(OutputError):
+    """A folder stands where a file is to be written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} can't be written: there is a folder of that name; "
+            "remove it or choose another folder with --out."
+        )
+
+
+class OutputNameInvalid(OutputError):
+    """The file system does not take the name."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} can't be written: the file system refuses the name (too long, or it holds "
+            "forbidden characters); choose a shorter folder with --out."
+        )
+
+
+class OutputFailed(OutputError):
+    """Any other refusal, in the operating system's words."""
+
+    def __init__(self, path: Path, words: str) -> None:
+        super().__init__(
+            f"{path} can't be written ({words}); check the disk or choose another folder "
+            "with --out."
+        )
+
+
+_LEAVES: dict[int, type[OutputError]] = {
+    errno.EACCES: OutputNotWritable,
+    errno.EPERM: OutputNotWritable,
+    errno.EROFS: OutputNotWritable,
+    errno.ENOSPC: OutputDiskFull,
+    errno.EDQUOT: OutputDiskFull,
+    errno.ENOTDIR: OutputFolderIsFile,
+    errno.EEXIST: OutputFolderIsFile,
+    errno.EISDIR: OutputFileIsFolder,
+    errno.ENAMETOOLONG: OutputNameInvalid,
+    errno.EINVAL: OutputNameInvalid,
+}
+
+
+def output_error(error: OSError, path: Path) -> OutputError:
+    """The leaf that says in our words what the operating system refused about `path`."""
+    leaf = _LEAVES.get(error.errno or 0)
+    if leaf is not None:
+        return leaf(path)
+    return OutputFailed(path, error.strerror or type(error).__name__)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    """Turns any OSError raised inside into an `OutputError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def make_folder(folder: Path) -> Path:
+    """Makes the folder and its parents if absent."""
+    with mapped(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` (same suffixes); on success it becomes `path`.
+
+    On any failure, an interrupt included, the temporary file is removed and an older `path`
+    stays as it was.
+    """
+    make_folder(path.parent)
+    if path.is_dir():
+        raise OutputFileIsFolder(path)
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    try:
+        with mapped(path):
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        _remove_file(temporary)
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Writes the file whole, flushed to the disk before it gets its name."""
+    with replacing(path) as temporary, temporary.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes UTF-8 with plain line feeds on every system."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty temporary folder inside `folder`; on success its files move into `folder`.
+
+    Files of the same names are replaced, others stay. On failure nothing has been moved unless
+    the moving itself failed half way.
+    """
+    make_folder(folder)
+    temporary = folder / f".{secrets.token_hex(4)}-part"
+    try:
+        with mapped(folder):
+            temporary.mkdir()
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_file(path: Path) -> None:
+    """What is left of a failed write; a second failure must not hide the first."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -1,0 +1,183 @@
+"""`result.json`, schema `vfx-edge/result/1`: the result as the outside world reads it.
+
+The writer names every field on purpose: what is not written here does not leave the program.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from vfx_edge.outputs.atomic import write_text
+from vfx_edge.study import (
+    Assessment,
+    BackendUse,
+    Classified,
+    Finding,
+    Heights,
+    NotAssessable,
+    NotClassified,
+    RunInfo,
+    SeriesInfo,
+    StudyResult,
+    Triage,
+)
+
+SCHEMA = "vfx-edge/result/1"
+STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
+
+_MM = 2
+_RATIO = 4
+_SECONDS = 3
+_MIB = 1
+
+
+def load_schema() -> dict[str, object]:
+    """The JSON Schema (draft 2020-12) that every result is valid against."""
+    text = files("vfx_edge.outputs").joinpath("result.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, object] = json.loads(text)
+    return schema
+
+
+def write_result_json(result: StudyResult, path: Path) -> Path:
+    """Writes `result.json`; OutputError when the place can't be written."""
+    return write_text(path, result_to_json(result))
+
+
+def result_to_json(result: StudyResult) -> str:
+    """The file's text, ending in a line feed; also what `--json` prints."""
+    return json.dumps(result_to_dict(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def result_to_dict(result: StudyResult) -> dict[str, object]:
+    """Plain JSON values only. ValueError on a number that is not finite: a bug, not a result."""
+    return {
+        "schema": SCHEMA,
+        "series": _series(result.series),
+        "triage": _triage(result.triage),
+        "findings": [_finding(finding) for finding in result.findings],
+        "run": _run(result.run, result.series.warnings),
+    }
+
+
+def _series(series: SeriesInfo) -> dict[str, object]:
+    return {
+        "study_uid": series.study_uid,
+        "series_uid": series.series_uid,
+        "modality": series.modality,
+        "slices": int(series.slices),
+        "spacing_mm": [_number(edge, 4, "series.spacing_mm") for edge in series.spacing_mm],
+        "orientation": series.orientation,
+        "description": series.description,
+        "kernel": series.kernel,
+        "contrast": series.contrast,
+        "others": [{"series_uid": o.series_uid, "reason": o.reason} for o in series.others],
+    }
+
+
+def _triage(triage: Triage) -> dict[str, object]:
+    return {
+        "tier": triage.tier.value,
+        "recommendation": triage.recommendation,
+        "levels": [level.value for level in triage.levels],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    vertebra, measured = finding.vertebra, finding.measurement
+    name = vertebra.level.value
+    return {
+        "level": name,
+        "verse_label": vertebra.level.verse,
+        "centroid_lps_mm": [
+            _number(c, _MM, f"{name}.centroid_lps_mm") for c in vertebra.centroid_lps_mm
+        ],
+        "label_probability": _number(
+            vertebra.label_probability, _RATIO, f"{name}.label_probability"
+        ),
+        "heights_mm": None if measured.heights is None else _heights(measured.heights, name),
+        "height_loss": _optional(measured.height_loss, _RATIO, f"{name}.height_loss"),
+        "genant_grade": None if measured.genant_grade is None else int(measured.genant_grade),
+        "suspected_fracture": _flag(measured.suspected_fracture),
+        "assessment": _assessment(finding.assessment, name),
+    }
+
+
+def _heights(heights: Heights, name: str) -> dict[str, object]:
+    return {
+        "anterior": _number(heights.anterior_mm, _MM, f"{name}.heights_mm.anterior"),
+        "middle": _number(heights.middle_mm, _MM, f"{name}.heights_mm.middle"),
+        "posterior": _number(heights.posterior_mm, _MM, f"{name}.heights_mm.posterior"),
+    }
+
+
+def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
+    match assessment:
+        case Classified(tier, p_osteoporotic, p_malignant):
+            return {
+                "kind": "classified",
+                "tier": tier.value,
+                "probabilities": {
+                    "osteoporotic": _number(p_osteoporotic, _RATIO, f"{name}.p_osteoporotic"),
+                    "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
+                },
+            }
+        case NotClassified(reason):
+            return {"kind": "not_classified", "reason": reason}
+        case NotAssessable(reason):
+            return {"kind": "not_assessable", "reason": reason}
+
+
+def _run(run: RunInfo, series_warnings: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "version": run.version,
+        "started_at": run.started_at,
+        "model_set": {"name": run.model_set, "intended_use": run.intended_use},
+        "models": [{"role": m.role, "name": m.name, "sha256": m.sha256} for m in run.models],
+        "backend": _backend(run.backend),
+        "thresholds": {
+            name: _number(value, _RATIO, f"run.thresholds.{name}")
+            for name, value in run.thresholds.items()
+        },
+        "seconds": _seconds(run.seconds),
+        "peak_rss_mib": _number(run.peak_rss_mib, _MIB, "run.peak_rss_mib"),
+        "peak_vram_mib": _optional(run.peak_vram_mib, _MIB, "run.peak_vram_mib"),
+        # One list for who reads the result; a sentence both sides raised is said once.
+        "warnings": list(dict.fromkeys((*series_warnings, *run.warnings))),
+    }
+
+
+def _backend(backend: BackendUse) -> dict[str, object]:
+    return {
+        "requested": backend.requested,
+        "used": backend.used,
+        "device": backend.device,
+        "precision": backend.precision,
+        "skipped": [{"name": name, "reason": reason} for name, reason in backend.skipped],
+    }
+
+
+def _seconds(seconds: Mapping[str, float]) -> dict[str, object]:
+    """Every stage of the contract: one that did not run took no time."""
+    known = {stage: seconds.get(stage, 0.0) for stage in STAGES}
+    known["total"] = seconds.get("total", sum(known.values()))
+    return {
+        stage: _number(value, _SECONDS, f"run.seconds.{stage}")
+        for stage, value in {**known, **seconds}.items()
+    }
+
+
+def _number(value: float, digits: int, name: str) -> float:
+    """A Python float (numpy's scalars are none to the JSON encoder), rounded, never -0.0."""
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, not a number that a result may hold")
+    return round(float(value), digits) + 0.0
+
+
+def _optional(value: float | None, digits: int, name: str) -> float | None:
+    return None if value is None else _number(value, digits, name)
+
+
+def _flag(value: bool | None) -> bool | None:
+    return None if value is None else bool(value)

@@ -1,0 +1,199 @@
+"""Flat pictures through a curved spine.
+
+A `Sheet` is a surface made of parallel straight rows. Bent along the smooth curve through the
+vertebral bodies it shows a scoliotic spine whole, and because such a surface unrolls without
+stretching, millimetres in the picture are millimetres in the patient. A plane is the sheet whose
+rows follow a straight line. Only the points of the picture are read from the scan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import interpolate, ndimage
+
+from vfx_edge.study import Point, Volume
+
+FloatArray = NDArray[np.float64]
+
+AIR_HU = -1024
+WINDOW_HU = (-350.0, 1150.0)
+"""Bone: black to white."""
+
+_CURVE_STEP_MM = 0.5
+_JITTER_MM = 1.0
+"""Centroids are smoothed by about this much: a curve through every wobble would blur the view."""
+_TANGENT_MM = 25.0
+_BEYOND_ENDS_MM = 38.0
+_ANTERIOR_MM, _POSTERIOR_MM, _SIDE_MM = 55.0, 75.0, 62.0
+_TALLEST_MM = 1200.0
+
+RIGHT_TO_LEFT = np.array([1.0, 0.0, 0.0])
+FRONT_TO_BACK = np.array([0.0, 1.0, 0.0])
+HEAD_TO_FEET = np.array([0.0, 0.0, -1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """rows_lps_mm: (rows, 3), the left end of each row; across: unit vector along every row."""
+
+    rows_lps_mm: FloatArray
+    across: FloatArray
+    columns: int
+    step_mm: float
+
+    @property
+    def width_mm(self) -> float:
+        """Picture width."""
+        return self.columns * self.step_mm
+
+    @property
+    def height_mm(self) -> float:
+        """Picture height."""
+        return len(self.rows_lps_mm) * self.step_mm
+
+    def points_lps_mm(self, rows: slice, columns: slice) -> FloatArray:
+        """(rows, columns, 3) places of the pixel centres; the slices may stride."""
+        steps = np.arange(self.columns)[columns] * self.step_mm
+        return np.asarray(
+            self.rows_lps_mm[rows][:, None, :] + steps[None, :, None] * self.across
+        )
+
+    def project(self, lps_mm: FloatArray) -> FloatArray:
+        """(n, 3) LPS mm -> (n, 2) picture mm (right, down), by the nearest row."""
+        apart = lps_mm[:, None, :] - self.rows_lps_mm[None, :, :]
+        along = apart @ self.across
+        off = np.linalg.norm(apart - along[..., None] * self.across, axis=2)
+        row = off.argmin(axis=1)
+        column = along[np.arange(len(lps_mm)), row] / self.step_mm
+        return np.column_stack([(column + 0.5) * self.step_mm, (row + 0.5) * self.step_mm])
+
+
+def sample(volume: Volume, sheet: Sheet) -> NDArray[np.uint8]:
+    """(rows, columns) grey values of the scan on the sheet, bone window."""
+    inverse = np.linalg.inv(volume.affine_zyx_to_lps)
+    first = sheet.rows_lps_mm @ inverse[:3, :3].T + inverse[:3, 3]
+    along = inverse[:3, :3] @ sheet.across * sheet.step_mm
+    zyx = first.T[:, :, None] + along[:, None, None] * np.arange(sheet.columns)
+    hu = ndimage.map_coordinates(
+        volume.hu, zyx, output=np.float32, order=1, mode="constant", cval=AIR_HU
+    )
+    low, high = WINDOW_HU
+    return np.asarray((np.clip((hu - low) / (high - low), 0, 1) * 255).round(), dtype=np.uint8)
+
+
+def plane(
+    centre_lps_mm: Point, across: FloatArray, down: FloatArray, side_mm: float, step_mm: float
+) -> Sheet:
+    """A square plane about a point; `across` and `down` are unit vectors."""
+    count = round(side_mm / step_mm)
+    steps = (np.arange(count) - (count - 1) / 2) * step_mm
+    rows = np.array(centre_lps_mm) + steps[:, None] * down + steps[0] * across
+    return Sheet(rows, across, count, step_mm)
+
+
+def midline(volume: Volume, centroids_lps_mm: Sequence[Point]) -> FloatArray:
+    """(n, 3) LPS mm every half millimetre from head to feet, through the bodies and a little on.
+
+    Without any centroid: straight down through the middle of the scan.
+    """
+    if not centroids_lps_mm:
+        line = _straight_through(volume)
+    else:
+        line = _extended(_smooth(np.array(centroids_lps_mm, dtype=np.float64)))
+    return _inside(volume, line)
+
+
+def sagittal(volume: Volume, line: FloatArray, step_mm: float) -> Sheet:
+    """The view from the patient's left: anterior on the viewer's left."""
+    return _curtain(volume, line, FRONT_TO_BACK, (_ANTERIOR_MM, _POSTERIOR_MM), step_mm)
+
+
+def coronal(volume: Volume, line: FloatArray, step_mm: float) -> Sheet:
+    """The view from in front: the patient's left on the viewer's right."""
+    return _curtain(volume, line, RIGHT_TO_LEFT, (_SIDE_MM, _SIDE_MM), step_mm)
+
+
+def _smooth(centroids: FloatArray) -> FloatArray:
+    """A smoothing spline through the centroids, one row every half millimetre."""
+    if len(centroids) == 1:
+        return centroids
+    gaps = np.linalg.norm(np.diff(centroids, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(np.maximum(gaps, 1.0))])
+    wanted = np.linspace(0, along[-1], max(2, round(along[-1] / _CURVE_STEP_MM)))
+    degree = min(3, len(centroids) - 1)
+    splines = [
+        interpolate.UnivariateSpline(along, axis, k=degree, s=len(centroids) * _JITTER_MM**2)
+        for axis in centroids.T
+    ]
+    return np.column_stack([spline(wanted) for spline in splines])
+
+
+def _extended(line: FloatArray) -> FloatArray:
+    """Both ends go on straight, in the direction of their last piece."""
+    steps = np.arange(_CURVE_STEP_MM, _BEYOND_ENDS_MM, _CURVE_STEP_MM)[:, None]
+    if len(line) == 1:
+        return np.concatenate(
+            [line - steps[::-1] * HEAD_TO_FEET, line, line + steps * HEAD_TO_FEET]
+        )
+    reach = min(len(line) - 1, round(_TANGENT_MM / _CURVE_STEP_MM))
+    top = _unit(line[0] - line[reach])
+    bottom = _unit(line[-1] - line[-1 - reach])
+    return np.concatenate([line[0] + steps[::-1] * top, line, line[-1] + steps * bottom])
+
+
+def _straight_through(volume: Volume) -> FloatArray:
+    low, high = _bounds(volume)
+    middle = (low + high) / 2
+    tall = min(high[2] - low[2], _TALLEST_MM)
+    steps = np.arange(0.0, tall + _CURVE_STEP_MM, _CURVE_STEP_MM)[:, None]
+    top = np.array([middle[0], middle[1], middle[2] + tall / 2])
+    return np.asarray(top + steps * HEAD_TO_FEET)
+
+
+def _inside(volume: Volume, line: FloatArray) -> FloatArray:
+    """Without the ends that lie above or below the scan."""
+    z = volume.to_zyx(line)[:, 0]
+    within = np.flatnonzero((z >= -0.5) & (z <= volume.hu.shape[0] - 0.5))
+    if len(within) < 2:
+        return line
+    return line[within[0] : within[-1] + 1]
+
+
+def _curtain(
+    volume: Volume,
+    line: FloatArray,
+    across: FloatArray,
+    margins_mm: tuple[float, float],
+    step_mm: float,
+) -> Sheet:
+    """The surface that hangs `across` the line, cut to the scan's own width."""
+    place = line @ across
+    low, high = _bounds(volume)
+    start = max(place.min() - margins_mm[0], float(low @ across))
+    end = min(place.max() + margins_mm[1], float(high @ across))
+    if end - start < margins_mm[0]:  # the line runs beside the scan: show what was asked
+        start, end = place.min() - margins_mm[0], place.max() + margins_mm[1]
+    flat = line - place[:, None] * across
+    rows = _evenly(flat, step_mm) + start * across
+    return Sheet(rows, across, max(2, int((end - start) / step_mm)), step_mm)
+
+
+def _evenly(line: FloatArray, step_mm: float) -> FloatArray:
+    """The same line with points `step_mm` apart along it."""
+    gaps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(gaps)])
+    wanted = np.arange(0, along[-1], step_mm)
+    return np.column_stack([np.interp(wanted, along, axis) for axis in line.T])
+
+
+def _bounds(volume: Volume) -> tuple[FloatArray, FloatArray]:
+    last = np.array(volume.hu.shape, dtype=np.float64) - 1
+    corners = volume.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
+    return corners.min(0), corners.max(0)
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else HEAD_TO_FEET

@@ -1,0 +1,162 @@
+"""Painting of vertebrae, discs and the spinal canal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vfx_edge.phantom.arch import JOINT_GAP_MM, Arch, canal_point_mm
+from vfx_edge.phantom.body import Body
+from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
+from vfx_edge.phantom.canvas import F32, FAR_MM, Canvas, Part, Patch, smooth_max, smooth_min
+from vfx_edge.phantom.column import Column, Vertebra
+from vfx_edge.phantom.jitter import Jitter
+from vfx_edge.phantom.lesion import Lesion, paint_lesion
+from vfx_edge.phantom.levels import NUMBER_OF
+from vfx_edge.phantom.solids import Solid, beam, bounds, chain, ellipsoid, union
+
+
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """One vertebra ready to be painted; ``below`` is the next arch down."""
+
+    vertebra: Vertebra
+    body: Body | None
+    arch: Arch
+    below: Arch | None
+    dents: tuple[Solid, ...]
+    lesions: tuple[Lesion, ...]
+    tissue: BoneTissue
+
+
+def _arch_distance(patch: Patch, bone: Bone) -> F32:
+    arch = bone.arch
+    lower = union(patch, arch.lower_joints, 1.0)
+    if bone.below is not None:
+        # The joint space: the lower neighbour's process is spared.
+        other = union(patch, bone.below.upper_joints)
+        lower = np.maximum(lower, np.float32(JOINT_GAP_MM) - other)
+    total = union(patch, [*arch.rods, *arch.upper_joints], 2.0)
+    total = smooth_min(total, lower, 1.5)
+    for hole in arch.holes:
+        box = patch.slices(hole.low - 3, hole.high + 3)
+        if box is not None:
+            total[box] = smooth_max(total[box], -hole.distance(patch.at(box)), 1.0)
+    return total
+
+
+def _body_distance(patch: Patch, bone: Bone) -> F32:
+    total = np.full(patch.shape, FAR_MM, np.float32)
+    if bone.body is None:
+        return total
+    margin = 3 * patch.edge_mm
+    box = patch.slices(bone.body.low - margin, bone.body.high + margin)
+    if box is not None:
+        inner = bone.body.distance(patch.at(box))
+        for dent in bone.dents:
+            inner = smooth_max(inner, -dent.distance(patch.at(box)), 1.0)
+        total[box] = inner
+    return total
+
+
+def _spongy(patch: Patch, bone: Bone, d_body: F32) -> F32:
+    """Interior HU: texture, denser under the endplates, with the vein's notch."""
+    hu = bone.tissue.texture(patch)
+    hu *= np.where(d_body < 0, 1 + np.float32(0.35) * np.exp(d_body / 3.5), np.float32(1.35))
+    broken = bone.vertebra.plates.collapse
+    if broken is not None and bone.body is not None:
+        up = patch.along(bone.vertebra.frame.up, bone.vertebra.frame.centre_mm)
+        line = bone.body.half_height_mm - broken.top_mm - 3.0
+        band = np.exp(-(((up - line) / 2.2) ** 2))
+        hu += np.float32((130 if broken.recent else 60) * (0.4 + broken.top_mm / 8)) * band
+    return hu
+
+
+def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
+    """Draw one vertebra with its labels and parts."""
+    pieces: list[Solid] = [*bone.arch.rods, *bone.arch.upper_joints, *bone.arch.lower_joints]
+    if bone.body is not None:
+        pieces.append(bone.body)
+    for patch in canvas.tiles(*bounds(pieces)):
+        d_body, d_arch = _body_distance(patch, bone), _arch_distance(patch, bone)
+        whole = smooth_min(d_body, d_arch, 1.5)
+        if float(whole.min()) > patch.edge_mm:
+            continue
+        in_body = d_body < d_arch
+        shell = np.where(in_body, np.float32(bone.tissue.shell_mm),
+                         np.float32(1.45 * bone.tissue.shell_mm))
+        paint_bone(patch, whole, bone.tissue, _spongy(patch, bone, d_body), shell,
+                   bone.tissue.cortex_hu)
+        mark(patch, whole, Part.POSTERIOR, NUMBER_OF[bone.vertebra.level])
+        patch.parts[d_body <= 0] = Part.BODY
+        _paint_vein(patch, bone, whole)
+        for lesion in bone.lesions:
+            paint_lesion(patch, lesion, whole)
+
+
+def _paint_vein(patch: Patch, bone: Bone, whole: F32) -> None:
+    """The basivertebral vein's cleft in the back wall."""
+    if bone.body is None or bone.vertebra.level.startswith("C"):
+        return
+    frame, b = bone.vertebra.frame, bone.body.half_depth_mm
+    middle = bone.vertebra.plates.mid_centre_mm
+    cleft = beam(frame.world(0, b + 1, middle), frame.world(0, 0.0, middle), (3.4, 1.5),
+                 frame.left, (1.6, 0.7))
+    margin = patch.edge_mm
+    box = patch.slices(cleft.low - margin, cleft.high + margin)
+    if box is not None:
+        sub = patch.at(box)
+        sub.blend(sub.coverage(cleft.distance(sub)) * (whole[box] < 0), 30.0)
+
+
+def paint_disc(canvas: Canvas, upper: Body, lower: Body | None, lower_point: Sequence[float],
+               hu: float, gas: bool, bulge_mm: float) -> None:
+    """Draw the disc under ``upper``; the bodies painted later cut it to shape."""
+    b = upper.half_depth_mm
+    a = upper.half_width_mm
+    start = upper.frame.world(0, 0.06 * b, -0.55 * upper.half_height_mm)
+    end = np.asarray(lower_point, float)
+    wide = (a * 0.97 + bulge_mm, b * 1.0 + bulge_mm)
+    last = wide if lower is None else (lower.half_width_mm * 0.97 + bulge_mm,
+                                       lower.half_depth_mm + bulge_mm)
+    disc = beam(start, end, wide, upper.frame.left, last, cap_mm=2.0)
+    for patch in canvas.tiles(disc.low, disc.high):
+        d = disc.distance(patch)
+        rim = np.float32(25.0) * np.exp(np.minimum(d, 0) / 6.0)
+        patch.blend(patch.coverage(d), np.float32(hu) + rim)
+        mark(patch, d, Part.DISC)
+    if gas:
+        middle = 0.5 * (upper.frame.world(0, 0, -upper.half_height_mm) + 0.5 * (start + end))
+        _paint_gas(canvas, upper, middle)
+
+
+def _paint_gas(canvas: Canvas, upper: Body, middle: np.ndarray[tuple[int], np.dtype[np.float64]],
+               ) -> None:
+    gas = ellipsoid(middle, (0.5 * upper.half_width_mm, 0.5 * upper.half_depth_mm, 1.0),
+                    upper.frame.axes)
+    for patch in canvas.tiles(gas.low, gas.high):
+        patch.blend(patch.coverage(gas.distance(patch)), -450.0)
+
+
+def paint_canal(canvas: Canvas, column: Column, jitter: Jitter) -> None:
+    """Draw epidural fat, the dural sac and the cord."""
+    spine = column.vertebrae
+    points = np.array([canal_point_mm(v) for v in spine])
+    sacral = [f.world(0, 19.0 - 2 * i, 0) for i, f in enumerate(column.sacrum[:3])]
+    points = np.vstack([points, *sacral])
+    wide = np.array([v.size.canal_width_mm / 2 for v in spine] + [12.0, 9.0, 6.0])
+    deep = np.array([v.size.canal_depth_mm / 2 for v in spine] + [7.0, 6.0, 4.0])
+    sides = np.array([v.frame.left for v in spine] + [f.left for f in column.sacrum[:3]])
+    sac_hu = 22.0 + jitter.shift(8)
+    cord_end = next(i for i, v in enumerate(spine) if v.level == "L1") + 1
+    for share, hu, stop, part in ((1.0, -45.0, None, 0), (0.78, sac_hu, None, Part.CANAL),
+                                  (0.42, sac_hu + 16, cord_end, Part.CANAL)):
+        radii = np.stack([wide, deep], axis=1)[:stop] * share
+        for rod in chain(points[:stop], radii, sides[:stop]):
+            for patch in canvas.tiles(rod.low, rod.high):
+                d = rod.distance(patch)
+                patch.blend(patch.coverage(d), hu)
+                if part:
+                    mark(patch, d, part)

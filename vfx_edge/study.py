@@ -1,0 +1,319 @@
+"""The nouns: what flows between inputs, stages and outputs.
+
+Arrays are z, y, x with z towards the head, y towards the back, x towards the patient's left.
+Places are millimetres in the DICOM patient frame LPS, as (x, y, z) = (left, posterior, superior).
+A type that holds an array has `eq=False`, and the array is read-only.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import total_ordering
+
+import numpy as np
+from numpy.typing import NDArray
+
+Point = tuple[float, float, float]
+"""Millimetres (left, posterior, superior)."""
+
+
+@total_ordering
+class Level(StrEnum):
+    """A vertebra's name; ordered from head to feet. `verse` is its VerSe label."""
+
+    C1 = "C1"
+    C2 = "C2"
+    C3 = "C3"
+    C4 = "C4"
+    C5 = "C5"
+    C6 = "C6"
+    C7 = "C7"
+    T1 = "T1"
+    T2 = "T2"
+    T3 = "T3"
+    T4 = "T4"
+    T5 = "T5"
+    T6 = "T6"
+    T7 = "T7"
+    T8 = "T8"
+    T9 = "T9"
+    T10 = "T10"
+    T11 = "T11"
+    T12 = "T12"
+    T13 = "T13"
+    L1 = "L1"
+    L2 = "L2"
+    L3 = "L3"
+    L4 = "L4"
+    L5 = "L5"
+    L6 = "L6"
+
+    @property
+    def rank(self) -> int:
+        """0 at C1, growing towards the feet."""
+        return _RANK[self]
+
+    @property
+    def verse(self) -> int:
+        """VerSe label: C1..C7 = 1..7, T1..T12 = 8..19, L1..L5 = 20..24, L6 = 25, T13 = 28."""
+        return _VERSE[self]
+
+    @classmethod
+    def from_verse(cls, label: int) -> "Level":
+        """The level of a VerSe label; KeyError when it names none."""
+        return _FROM_VERSE[label]
+
+    def __lt__(self, other: object) -> bool:
+        return self.rank < other.rank if isinstance(other, Level) else NotImplemented
+
+
+_RANK = {level: i for i, level in enumerate(Level)}
+_VERSE = {
+    level: {"T13": 28, "L6": 25}.get(level.value, rank + 1 if rank < 19 else rank)
+    for level, rank in _RANK.items()
+}
+_FROM_VERSE = {label: level for level, label in _VERSE.items()}
+
+THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
+
+
+class Tier(StrEnum):
+    """The study's verdict, most urgent first."""
+
+    MALIGNANT = "malignant"
+    UNCERTAIN = "uncertain"
+    OSTEOPOROTIC = "osteoporotic"
+    NOT_ASSESSABLE = "not_assessable"
+    NONE_SUSPECTED = "none_suspected"
+
+
+def frozen_array(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The same array, made read-only."""
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True)
+class SkippedSeries:
+    """A series that was there and not taken, and why."""
+
+    series_uid: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """Facts about the chosen series that may be shown: nothing that identifies a patient."""
+
+    study_uid: str
+    series_uid: str
+    modality: str
+    slices: int
+    spacing_mm: tuple[float, float, float]
+    """x (columns), y (rows), z (between slice centres), as acquired."""
+    orientation: str
+    """"axial", "sagittal", "coronal" or "oblique": the plane of the stored slices."""
+    description: str = ""
+    kernel: str | None = None
+    contrast: bool | None = None
+    slice_thickness_mm: float | None = None
+    others: tuple[SkippedSeries, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What was odd about the series and how it was handled: one sentence each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A CT in Hounsfield units, axes turned to the nearest of (S, P, L), never resampled
+    except where a sheared or uneven stack left no other way.
+
+    hu: (z, y, x) int16, read-only. index -> LPS mm: `affine_zyx_to_lps @ (z, y, x, 1)`.
+    `sources`: the files of the slices and their SOP instance UIDs, in z order, where known.
+    """
+
+    hu: NDArray[np.int16]
+    affine_zyx_to_lps: NDArray[np.float64]
+    series: SeriesInfo
+    sources: tuple[tuple[str, str], ...] = ()
+    """(path, SOP instance UID); for DICOM outputs that refer to the source."""
+    valid: NDArray[np.bool_] | None = None
+    """(z, y, x) False where nothing was measured (padding of a resampled stack); None: all."""
+
+    def __post_init__(self) -> None:
+        frozen_array(self.hu)
+        frozen_array(self.affine_zyx_to_lps)
+
+    @property
+    def spacing_zyx_mm(self) -> NDArray[np.float64]:
+        """Voxel edge lengths (z, y, x) in mm."""
+        return np.asarray(np.linalg.norm(self.affine_zyx_to_lps[:3, :3], axis=0))
+
+    def to_lps(self, zyx: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, 3) voxel indices (z, y, x) -> (n, 3) LPS mm."""
+        return np.asarray(zyx @ self.affine_zyx_to_lps[:3, :3].T + self.affine_zyx_to_lps[:3, 3])
+
+    def to_zyx(self, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, 3) LPS mm -> (n, 3) voxel indices (z, y, x)."""
+        inverse = np.linalg.inv(self.affine_zyx_to_lps)
+        return np.asarray(lps_mm @ inverse[:3, :3].T + inverse[:3, 3])
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """A located and named vertebra; the centroid is that of the body."""
+
+    level: Level
+    centroid_lps_mm: Point
+    label_probability: float
+    wholly_in_view: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class VertebraMask:
+    """Soft segmentation of one vertebra on its own small isotropic LPS-aligned grid.
+
+    body, arch: (z, y, x) float16 probabilities 0..1. Voxel (0, 0, 0) lies at `origin_lps_mm`.
+    touches_edge: the vertebra's body meets the end of the scanned field.
+    """
+
+    vertebra: Vertebra
+    body: NDArray[np.float16]
+    arch: NDArray[np.float16]
+    origin_lps_mm: Point
+    spacing_mm: float
+    touches_edge: bool = False
+
+    def __post_init__(self) -> None:
+        frozen_array(self.body)
+        frozen_array(self.arch)
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Heights of the vertebral body in mm, and where they were taken.
+
+    Each landmark pair is (upper endplate, lower endplate) in LPS mm, for drawing.
+    """
+
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+    landmarks_lps_mm: tuple[tuple[Point, Point], ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Heights and what they mean; None where it could not be told."""
+
+    heights: Heights | None
+    height_loss: float | None
+    """0..1, the largest loss against the vertebra's own and its neighbours' heights."""
+    genant_grade: int | None
+    suspected_fracture: bool | None
+    reason: str | None = None
+    """Why a field is None: truncated, spacing_too_coarse, low_confidence, metal, …"""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The classifier looked and answered. tier: osteoporotic, malignant or uncertain."""
+
+    tier: Tier
+    p_osteoporotic: float
+    p_malignant: float
+    kind: str = field(default="classified", init=False)
+
+
+@dataclass(frozen=True)
+class NotClassified:
+    """Nothing to classify: no fracture suspected, level outside the model's range, …"""
+
+    reason: str
+    kind: str = field(default="not_classified", init=False)
+
+
+@dataclass(frozen=True)
+class NotAssessable:
+    """It cannot be told: truncated, metal, low_confidence, spacing_too_coarse, …"""
+
+    reason: str
+    kind: str = field(default="not_assessable", init=False)
+
+
+Assessment = Classified | NotClassified | NotAssessable
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All that is known of one vertebra."""
+
+    vertebra: Vertebra
+    measurement: Measurement
+    assessment: Assessment
+
+
+@dataclass(frozen=True)
+class Triage:
+    """The study's verdict. `levels`: those that drive the tier."""
+
+    tier: Tier
+    recommendation: str
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A network that took part."""
+
+    role: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BackendUse:
+    """What was asked for and what really ran."""
+
+    requested: str
+    used: str
+    device: str
+    precision: str
+    skipped: tuple[tuple[str, str], ...] = ()
+    """(backend, reason)"""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """How the result came about. seconds: stage name -> wall seconds."""
+
+    version: str
+    started_at: str
+    model_set: str
+    intended_use: str
+    models: tuple[ModelUse, ...]
+    backend: BackendUse
+    seconds: dict[str, float]
+    peak_rss_mib: float
+    peak_vram_mib: float | None
+    warnings: tuple[str, ...]
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """"malignant", "osteoporotic" (probabilities) and "height_loss" (0..1) that applied."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The whole answer; holds no voxels."""
+
+    series: SeriesInfo
+    triage: Triage
+    findings: tuple[Finding, ...]
+    """From head to feet."""
+    run: RunInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """A result with the volume and masks it came from, for writers that draw or store them."""
+
+    result: StudyResult
+    volume: Volume
+    masks: tuple[VertebraMask, ...]
