@@ -39,17 +39,28 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The pictures of the documents, from the phantom: what is shown is what this checkout makes.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+pictures: $(VENV)/.installed
+	@test -n "$(CHROMIUM)" || { echo "pictures: chromium is needed; make peers installs it" >&2; exit 1; }
+	rm -rf build/pictures && mkdir -p docs
+	$(BIN)/vfx-edge phantom build/pictures/ct $(PHANTOM)
+	$(BIN)/vfx-edge run build/pictures/ct --out build/pictures/out --quiet
+	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1100 \
+		--screenshot=docs/report.png "file://$(CURDIR)/build/pictures/out/report.html" 2>/dev/null
+
 # Wheel and source distribution, the default models inside.
 wheel: $(VENV)/.installed-dev
 	rm -rf dist
-	$(BIN)/python -m build --quiet
+	$(BIN)/python -m build --quiet --no-isolation
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
 peers:
-	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends \
-			chromium dcmtk dicom3tools >/dev/null; \
-	else echo "peers: needs apt-get and root; the tests that use chromium, dcmtk or dicom3tools will skip"; fi
+	@if command -v chromium && command -v dcmdump && command -v dciodvfy; then :; \
+	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends chromium dcmtk dicom3tools; \
+	else echo "peers: needs apt-get and root; the tests that use them will skip" >&2; fi >/dev/null
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/it" >&2; exit 1; }

@@ -20,17 +20,23 @@ NOUNS = {"study", "errors"}
 MAY_IMPORT = {
     "study": set(),
     "errors": set(),
+    "usage": set(),
     "manifest": {"errors"},
     "backends": NOUNS | {"manifest"},
     "inputs": NOUNS,
     "outputs": NOUNS,
     "phantom": {"errors"},
     "stages": NOUNS | {"manifest", "backends"},
-    "pipeline": NOUNS | {"manifest", "backends", "stages"},
+    "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
     "doctor": NOUNS | {"manifest", "backends"},
 }
 EVERYTHING = {*MAY_IMPORT, "service"}
-MAY_IMPORT |= {"service": EVERYTHING, "cli": EVERYTHING, "__main__": {"cli"}, "__init__": NOUNS}
+MAY_IMPORT |= {
+    "service": EVERYTHING,
+    "cli": EVERYTHING,
+    "__main__": {"cli"},
+    "__init__": EVERYTHING,
+}
 
 # Package of others -> the only places that may import it (prefixes of the path in vfx_edge/).
 ONLY_IN = {

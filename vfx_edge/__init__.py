@@ -1,6 +1,12 @@
 """Vertebral fracture triage on CT: a folder of DICOM in, a verdict and a report out.
 
-    from vfx_edge import analyze, load_model_set, load_volume, open_models
+    from vfx_edge import analyze, load_model_set, load_volume, open_models, write_report
+
+    volume = load_volume(Path("ct"))
+    with open_models(load_model_set("default"), "auto") as models:
+        analysis = analyze(volume, models)
+    print(analysis.result.triage.tier)
+    write_report(analysis, Path("report.html"))
 
 The names below are loaded on first use, so that `import vfx_edge` costs nothing.
 """
@@ -9,24 +15,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vfx_edge.backends import open_models
     from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
+    from vfx_edge.inputs import load_segmentation, load_volume
+    from vfx_edge.manifest import load_model_set
+    from vfx_edge.outputs import result_to_dict, write_nifti, write_report, write_result_json
+    from vfx_edge.pipeline import Options, analyze
     from vfx_edge.study import Analysis, Finding, Level, StudyResult, Tier, Volume
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "VfxError": "errors",
-    "InputError": "errors",
-    "ModelError": "errors",
-    "BackendError": "errors",
-    "OutputError": "errors",
-    "Analysis": "study",
-    "Finding": "study",
-    "Level": "study",
-    "StudyResult": "study",
-    "Tier": "study",
-    "Volume": "study",
+_HOMES = {
+    "backends": ("open_models",),
+    "errors": ("BackendError", "InputError", "ModelError", "OutputError", "VfxError"),
+    "inputs": ("load_segmentation", "load_volume"),
+    "manifest": ("load_model_set",),
+    "outputs": ("result_to_dict", "write_nifti", "write_report", "write_result_json"),
+    "pipeline": ("Options", "analyze"),
+    "study": ("Analysis", "Finding", "Level", "StudyResult", "Tier", "Volume"),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Analysis",
@@ -35,20 +43,30 @@ __all__ = [
     "InputError",
     "Level",
     "ModelError",
+    "Options",
     "OutputError",
     "StudyResult",
     "Tier",
     "VfxError",
     "Volume",
     "__version__",
+    "analyze",
+    "load_model_set",
+    "load_segmentation",
+    "load_volume",
+    "open_models",
+    "result_to_dict",
+    "write_nifti",
+    "write_report",
+    "write_result_json",
 ]
 
 
 def __getattr__(name: str) -> object:
     """The public name `name`, from the module that defines it; AttributeError otherwise."""
-    if name not in _HOME:
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'vfx_edge' has no attribute {name!r}")
-    return getattr(import_module(f"vfx_edge.{_HOME[name]}"), name)
+    return getattr(import_module(f"vfx_edge.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

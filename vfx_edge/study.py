@@ -65,6 +65,16 @@ class Level(StrEnum):
     def __lt__(self, other: object) -> bool:
         return self.rank < other.rank if isinstance(other, Level) else NotImplemented
 
+    # str brings its own of these, so total_ordering leaves them alone: "T10" would precede "T2".
+    def __le__(self, other: object) -> bool:
+        return self.rank <= other.rank if isinstance(other, Level) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.rank > other.rank if isinstance(other, Level) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.rank >= other.rank if isinstance(other, Level) else NotImplemented
+
 
 _RANK = {level: i for i, level in enumerate(Level)}
 _VERSE = {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,10 +22,18 @@ class Labelled:
 
 
 def save(path: Path, labelled: Labelled) -> None:
+    """Write a case; a running training never sees half a file."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        _write(file, labelled)
+    partial.replace(path)
+
+
+def _write(file: BinaryIO, labelled: Labelled) -> None:
     case = labelled.case
     labels = sorted(labelled.centres)
     np.savez(
-        path,
+        file,
         name=case.name,
         spacing_mm=case.spacing_mm,
         origin=case.origin_lps_mm,

@@ -14,6 +14,7 @@ from models.recipes.segmenter import normalise
 
 PATCH = (96, 64, 64)
 FACTOR = 2  # of the 1.5 mm cases: 3 mm
+CHANNELS = (8, 24, 48, 96, 128)
 HEAT_SIGMA_MM = 5.0
 SACRUM_VERSE, SACRUM_CLASS = 26, 25
 CLASSES = (

@@ -12,6 +12,7 @@ from models.recipes.train import dice_loss
 
 PATCH = (64, 64, 64)
 FACTOR = 4  # of the 1.5 mm cases: 6 mm
+CHANNELS = (8, 16, 32, 64)
 CLASSES = ("background", "vertebra", "sacrum")
 
 

@@ -6,13 +6,17 @@ so the network knows which of the vertebrae in view is meant.
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from scipy import ndimage as ndi
+from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.shapes import BODY, Case
+from models.recipes.train import dice_loss
 
 PATCH = (64, 64, 64)
 SPACING_MM = 1.5
+CHANNELS = (16, 32, 64, 128)
 BACKWARD_MM = 16.0  # the patch centre lies behind the body's centroid: the arch must fit too
 GUIDE_SIGMA_MM = 6.0
 HU_CENTRE, HU_SCALE = 250.0, 500.0
@@ -20,8 +24,6 @@ HU_CENTRE, HU_SCALE = 250.0, 500.0
 
 def body_centres(case: Case) -> dict[int, np.ndarray]:
     """VerSe label -> centroid of the body (z, y, x) in voxels; only bodies worth the name."""
-    from scipy import ndimage as ndi
-
     bodies = np.where(case.part == BODY, case.verse, 0)
     values = [int(v) for v in np.unique(bodies) if v and (bodies == v).sum() > 300]
     found = ndi.center_of_mass(np.ones_like(bodies), bodies, values)
@@ -70,3 +72,9 @@ def example(case: Case, centres: dict[int, np.ndarray], value: int, rng: np.rand
         hu = augment.cut_field(hu, rng)
         target = torch.where(hu <= -1023, 0, target)
     return torch.stack([normalise(hu), guide(points, wanted, others, mm)]), target
+
+
+def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    out = net(batch[0])
+    weight = torch.tensor([0.5, 1.0, 1.0], dtype=out.dtype)
+    return F.cross_entropy(out, batch[1], weight=weight) + dice_loss(out, batch[1])

@@ -7,34 +7,19 @@ import sys
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from vfx_edge import __version__
 from vfx_edge.cli import doctor, models, phantom, run
 from vfx_edge.errors import VfxError
 
+WRONG_USAGE = 2
 STOPPED = 130
-
-
-class _ErrorBorder(TyperGroup):
-    """Expected failures become one sentence and their exit code; bugs keep their traceback."""
-
-    def invoke(self, ctx: typer.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except VfxError as error:
-            print(f"vfx-edge: {' '.join(str(error).split())}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            print("vfx-edge: stopped", file=sys.stderr)
-            raise typer.Exit(STOPPED) from None
-
+# The common base of all that typer raises about wrong usage; it is not exported by name.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="vfx-edge",
-    cls=_ErrorBorder,
     help="Finds vertebral fractures in CT and triages them. Not a medical device.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -65,9 +50,34 @@ app.command("phantom")(phantom.phantom)
 
 
 def main() -> None:
-    """The console script `vfx-edge`."""
+    """The console script `vfx-edge`: expected failures become one sentence and their exit code.
+
+    Anything else is a bug and keeps its traceback (exit code 1).
+    """
     for stream in (sys.stdout, sys.stderr):
         # A Windows console in an old code page must not turn a finished triage into a bug.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    try:
+        code = app(prog_name="vfx-edge", standalone_mode=False)
+        if code == STOPPED:  # typer's own answer to Ctrl-C, without a word
+            raise KeyboardInterrupt
+    except VfxError as error:
+        code = _complain(str(error), error.exit_code)
+    except USAGE_ERROR as error:
+        code = _complain(_usage_sentence(error), WRONG_USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _complain("stopped", STOPPED)
+    sys.exit(code)
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"vfx-edge: {' '.join(sentence.split()).rstrip('.')}.", file=sys.stderr)
+    return code
+
+
+def _usage_sentence(error: BaseException) -> str:
+    """Typer's own words, and where the right ones stand."""
+    words = getattr(error, "format_message", error.__str__)().removeprefix("Invalid value: ")
+    command = getattr(getattr(error, "ctx", None), "command_path", "vfx-edge")
+    return f"{words.rstrip('.')}; see {command} --help"

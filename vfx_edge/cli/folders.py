@@ -1,11 +1,11 @@
-"""The output folder: found writable before the work starts, made when the results are there."""
+"""The output folder: found writable before the work starts, named when the series is known."""
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vfx_edge.outputs.atomic import mapped
-from vfx_edge.outputs.names import series_stem
-from vfx_edge.study import SeriesInfo
+if TYPE_CHECKING:
+    from vfx_edge.study import SeriesInfo
 
 DEFAULT_PARENT = Path("vfx-edge-out")
 
@@ -15,6 +15,8 @@ def check_writable(folder: Path) -> None:
 
     Tried with a real file: on Windows and on network drives the permission bits say little.
     """
+    from vfx_edge.outputs.atomic import mapped
+
     existing = folder.absolute()
     with mapped(folder):
         while not existing.exists() and existing != existing.parent:
@@ -23,6 +25,8 @@ def check_writable(folder: Path) -> None:
             pass
 
 
-def default_folder(series: SeriesInfo) -> Path:
+def default_folder(series: "SeriesInfo") -> Path:
     """./vfx-edge-out/<series>."""
+    from vfx_edge.outputs import series_stem
+
     return DEFAULT_PARENT / series_stem(series)

@@ -13,12 +13,17 @@ Input = Annotated[
         help="A folder of DICOM files (any depth, any mix), one enhanced CT file, a .zip of "
         "either, or a .nii / .nii.gz.",
         show_default=False,
+        readable=False,  # not typer's to judge: an unreadable input is exit code 3
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Output folder, made if absent.", show_default="./vfx-edge-out/<series>"
+        "--out",
+        "-o",
+        help="Output folder, made if absent.",
+        show_default="./vfx-edge-out/<series>",
+        readable=False,
     ),
 ]
 Backend = Annotated[
@@ -30,9 +35,7 @@ Backend = Annotated[
         "command ends with exit code 5.",
     ),
 ]
-Model = Annotated[
-    str, typer.Option("--model", metavar="NAME_OR_DIR", help="Which model set runs.")
-]
+Model = Annotated[str, typer.Option("--model", metavar="NAME_OR_DIR", help="Which model set runs.")]
 Series = Annotated[
     str | None,
     typer.Option(
@@ -40,7 +43,13 @@ Series = Annotated[
     ),
 ]
 Levels = Annotated[
-    str, typer.Option("--levels", metavar="FIRST-LAST", help="Which vertebrae are looked at.")
+    str | None,
+    typer.Option(
+        "--levels",
+        metavar="FIRST-LAST",
+        help="Which vertebrae are looked at.",
+        show_default="T1-L5, and L6 where there is one",
+    ),
 ]
 Classify = Annotated[
     str,
@@ -58,6 +67,7 @@ Segmentation = Annotated[
         help="Use this (hand-corrected) mask in VerSe labels instead of locating, naming and "
         "outlining the vertebrae.",
         show_default=False,
+        readable=False,
     ),
 ]
 Outputs = Annotated[
@@ -88,9 +98,7 @@ Language = Annotated[
         help="Wording of the report; result.json stays English.",
     ),
 ]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", help="No progress and no table, only the verdict.")
-]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table, only the verdict.")]
 Verbose = Annotated[
     bool,
     typer.Option(

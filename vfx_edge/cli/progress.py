@@ -57,12 +57,12 @@ class StageProgress:
             return
         self._finish_stage()
         self._stage, self._since = stage, time.perf_counter()
-        self._bar.update(self._task, description=STAGES.get(stage, stage))
+        done = list(STAGES).index(stage) if stage in STAGES else None
+        self._bar.update(self._task, description=STAGES.get(stage, stage), completed=done)
 
     def _finish_stage(self) -> None:
         if self._bar is None or self._stage is None:
             return
-        self._bar.advance(self._task)
         if self._lines:
             seconds = time.perf_counter() - self._since
             self._bar.console.print(f"{STAGES.get(self._stage, self._stage):<26}{seconds:6.2f} s")
@@ -77,6 +77,6 @@ def _bar() -> "Progress":
         TextColumn("{task.description:<26}"),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, highlight=False),
         transient=True,
     )

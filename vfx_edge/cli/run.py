@@ -15,6 +15,8 @@ from vfx_edge.cli.show import people_console, show_study
 from vfx_edge.study import Analysis, Level, StudyResult, Tier
 
 if TYPE_CHECKING:
+    from vfx_edge.backends import OpenModels
+    from vfx_edge.pipeline import Options
     from vfx_edge.study import Volume
 
 TRIAGE_EXIT = {
@@ -35,7 +37,7 @@ class Request:
     backend: str
     model: str
     series: str | None
-    levels: tuple[Level, ...]
+    levels: tuple[Level, ...] | None
     classify: str | tuple[Level, ...]
     segmentation: Path | None
     kinds: tuple[str, ...]
@@ -48,7 +50,7 @@ def run(
     backend: options.Backend = "auto",
     model: options.Model = "default",
     series: options.Series = None,
-    levels: options.Levels = "T1-L5",
+    levels: options.Levels = None,
     classify: options.Classify = "suspected",
     segmentation: options.Segmentation = None,
     outputs: options.Outputs = "json,html",
@@ -67,7 +69,7 @@ def run(
         backend=parse.one_of(backend, parse.BACKENDS, "backend"),
         model=model,
         series=series,
-        levels=parse.level_range(levels),
+        levels=parse.level_range(levels) if levels else None,
         classify=parse.classify_choice(classify),
         segmentation=segmentation,
         kinds=parse.output_kinds(outputs),
@@ -75,35 +77,56 @@ def run(
     )
     with StageProgress(quiet, lines=verbose) as progress:
         result, folder = _triage(request, progress)
-    _tell(result, folder, request.kinds, as_json=as_json, quiet=quiet, verbose=verbose)
+    report = folder / ("report.html" if "html" in request.kinds else "result.json")
+    _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
     if triage_exit_code:
         raise typer.Exit(TRIAGE_EXIT[result.triage.tier])
 
 
 def _triage(request: Request, progress: StageProgress) -> tuple[StudyResult, Path]:
-    """The whole command but for what it prints; gives the result and the folder it lies in."""
-    from vfx_edge.pipeline import Options, analyze
-
+    """All of the command but what it prints: the result, and the folder it lies in."""
     began = time.perf_counter()
+    from vfx_edge.pipeline import analyze
+
     folders.check_writable(request.out or folders.DEFAULT_PARENT)
     progress.start("read")
     volume, models = _read_and_open(request)
     read = time.perf_counter() - began
-    analysis = analyze(volume, models, Options(), on_stage=progress.start)
+    with models:
+        analysis = analyze(volume, models, _options(request, volume), progress.start)
     progress.start("write")
-    ...
+    folder = request.out or folders.default_folder(volume.series)
+    analysis = _with_run(analysis, {"read": read})
+    return _write(analysis, request, folder, began), folder
 
 
-def _read_and_open(request: Request) -> "tuple[Volume, ModelSet]":
-    """The scan and the opened networks: read and opened side by side, each takes a while."""
+def _read_and_open(request: Request) -> "tuple[Volume, OpenModels]":
+    """The scan, and the networks opened while it was read: each takes a while."""
     from vfx_edge.backends import open_models
     from vfx_edge.inputs import load_volume
     from vfx_edge.manifest import load_model_set
 
+    # Nothing is located, named or outlined where the mask is given.
+    roles = ("classifier",) if request.segmentation else None
     with ThreadPoolExecutor(max_workers=1) as pool:
-        opening = pool.submit(lambda: open_models(load_model_set(request.model), request.backend))
+        opening = pool.submit(
+            lambda: open_models(load_model_set(request.model), request.backend, roles=roles)
+        )
         volume = load_volume(request.path, request.series)
         return volume, opening.result()
+
+
+def _options(request: Request, volume: "Volume") -> "Options":
+    from vfx_edge.pipeline import Options
+
+    options = Options(classify=request.classify)
+    if request.levels is not None:
+        options = replace(options, levels=request.levels)
+    if request.segmentation is not None:
+        from vfx_edge.inputs import load_segmentation
+
+        options = replace(options, segmentation=load_segmentation(request.segmentation, volume))
+    return options
 
 
 def _write(analysis: Analysis, request: Request, folder: Path, began: float) -> StudyResult:
@@ -111,39 +134,34 @@ def _write(analysis: Analysis, request: Request, folder: Path, began: float) -> 
     from vfx_edge.outputs import write_nifti, write_report, write_result_json
 
     start = time.perf_counter()
-    analysis = _with_seconds(analysis, total=start - began)
+    analysis = _with_run(analysis, {"total": start - began})
     if "nifti" in request.kinds:
         write_nifti(analysis, folder)
     if "html" in request.kinds:
         write_report(analysis, folder / "report.html", request.language)
     end = time.perf_counter()
-    result = _with_seconds(analysis, write=end - start, total=end - began).result
+    result = _with_run(analysis, {"write": end - start, "total": end - began}).result
     write_result_json(result, folder / "result.json")
     return result
 
 
-def _with_seconds(analysis: Analysis, **seconds: float) -> Analysis:
+def _with_run(analysis: Analysis, seconds: dict[str, float]) -> Analysis:
+    """What only the whole command knows, added to what the analysis says of itself."""
+    from vfx_edge.usage import peak_rss_mib
+
     run = analysis.result.run
-    run = replace(run, seconds={**run.seconds, **seconds})
+    run = replace(run, seconds={**run.seconds, **seconds}, peak_rss_mib=peak_rss_mib())
     return replace(analysis, result=replace(analysis.result, run=run))
 
 
-def _tell(
-    result: StudyResult,
-    folder: Path,
-    kinds: tuple[str, ...],
-    *,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-) -> None:
-    """The verdict first; with `as_json` people read it on standard error."""
+def _tell(result: StudyResult, report: Path, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """The verdict first; with `as_json` people find it on standard error."""
     if as_json:
         from vfx_edge.outputs import result_to_json
 
         sys.stdout.buffer.write(result_to_json(result).encode("utf-8"))
-        sys.stdout.flush()
+        sys.stdout.buffer.flush()
     console = people_console(sys.stderr if as_json else sys.stdout)
     show_study(result, console, quiet=quiet, verbose=verbose)
     if not quiet:
-        console.print(f"{'Report' if 'html' in kinds else 'Result'}: ...")
+        console.print(f"Report: {report}", soft_wrap=True)

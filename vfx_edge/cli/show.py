@@ -3,7 +3,14 @@
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from vfx_edge.study import Classified, Finding, NotAssessable, StudyResult, Tier
+from vfx_edge.study import (
+    Classified,
+    Finding,
+    NotAssessable,
+    NotClassified,
+    StudyResult,
+    Tier,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,10 +30,25 @@ def people_console(stream: TextIO | None = None) -> "Console":
     from rich.console import Console
 
     stream = stream or sys.stdout
-    return Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else 100)
+    return Console(
+        file=stream, highlight=False, markup=False, width=None if stream.isatty() else 100
+    )
 
 
-def show_verdict(result: StudyResult, console: "Console") -> None:
+def show_study(
+    result: StudyResult, console: "Console", *, quiet: bool = False, verbose: bool = False
+) -> None:
+    """The verdict; unless `quiet` the vertebrae and notes; when `verbose` how it came about."""
+    _verdict(result, console)
+    if quiet:
+        return
+    _vertebrae(result, console)
+    _notes(result, console)
+    if verbose:
+        _details(result, console)
+
+
+def _verdict(result: StudyResult, console: "Console") -> None:
     """The study's tier, the levels that drive it and what is recommended."""
     words, style = VERDICTS[result.triage.tier]
     levels = ", ".join(result.triage.levels)
@@ -39,7 +61,7 @@ def show_verdict(result: StudyResult, console: "Console") -> None:
         )
 
 
-def show_vertebrae(result: StudyResult, console: "Console") -> None:
+def _vertebrae(result: StudyResult, console: "Console") -> None:
     """One line for each vertebra, from head to feet."""
     from rich import box
     from rich.table import Table
@@ -54,13 +76,13 @@ def show_vertebrae(result: StudyResult, console: "Console") -> None:
     console.print(table)
 
 
-def show_notes(result: StudyResult, console: "Console") -> None:
+def _notes(result: StudyResult, console: "Console") -> None:
     """What was odd about this run: one line each."""
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
 
 
-def show_details(result: StudyResult, console: "Console") -> None:
+def _details(result: StudyResult, console: "Console") -> None:
     """What ran, what was passed over, and why."""
     run = result.run
     console.print(
@@ -97,5 +119,7 @@ def _assessment(finding: Finding) -> str:
             )
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"
-        case other:
-            return other.reason.replace("_", " ")
+        case NotClassified(reason=reason) if finding.measurement.suspected_fracture:
+            return f"suspected, not classified: {reason.replace('_', ' ')}"
+        case NotClassified(reason=reason):
+            return reason.replace("_", " ")

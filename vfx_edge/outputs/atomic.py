@@ -122,8 +122,9 @@ def replacing(path: Path) -> Iterator[Path]:
     stays as it was.
     """
     make_folder(path.parent)
-    if path.is_dir():
-        raise OutputFileIsFolder(path)
+    with mapped(path):
+        if path.is_dir():
+            raise OutputFileIsFolder(path)
     temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         with mapped(path):

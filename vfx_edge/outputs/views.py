@@ -18,7 +18,7 @@ from vfx_edge.study import Point, Volume
 FloatArray = NDArray[np.float64]
 
 AIR_HU = -1024
-WINDOW_HU = (-350.0, 1150.0)
+WINDOW_HU = (-250.0, 1050.0)
 """Bone: black to white."""
 
 _CURVE_STEP_MM = 0.5
@@ -27,6 +27,8 @@ _JITTER_MM = 1.0
 _TANGENT_MM = 25.0
 _BEYOND_ENDS_MM = 38.0
 _ANTERIOR_MM, _POSTERIOR_MM, _SIDE_MM = 55.0, 75.0, 62.0
+_LEAST_MM = 52.0
+"""At least this much beside the line, even where the scan ends: level names need the room."""
 _TALLEST_MM = 1200.0
 
 RIGHT_TO_LEFT = np.array([1.0, 0.0, 0.0])
@@ -56,18 +58,24 @@ class Sheet:
     def points_lps_mm(self, rows: slice, columns: slice) -> FloatArray:
         """(rows, columns, 3) places of the pixel centres; the slices may stride."""
         steps = np.arange(self.columns)[columns] * self.step_mm
-        return np.asarray(
-            self.rows_lps_mm[rows][:, None, :] + steps[None, :, None] * self.across
-        )
+        return np.asarray(self.rows_lps_mm[rows][:, None, :] + steps[None, :, None] * self.across)
 
     def project(self, lps_mm: FloatArray) -> FloatArray:
         """(n, 3) LPS mm -> (n, 2) picture mm (right, down), by the nearest row."""
-        apart = lps_mm[:, None, :] - self.rows_lps_mm[None, :, :]
-        along = apart @ self.across
-        off = np.linalg.norm(apart - along[..., None] * self.across, axis=2)
+        along, off = self._from_rows(lps_mm)
         row = off.argmin(axis=1)
         column = along[np.arange(len(lps_mm)), row] / self.step_mm
         return np.column_stack([(column + 0.5) * self.step_mm, (row + 0.5) * self.step_mm])
+
+    def off_mm(self, lps_mm: FloatArray) -> FloatArray:
+        """(n, 3) LPS mm -> (n,) distance from the nearest row's line."""
+        return np.asarray(self._from_rows(lps_mm)[1].min(axis=1))
+
+    def _from_rows(self, lps_mm: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(n, rows): how far along each row a point lies, and how far off it."""
+        apart = lps_mm[:, None, :] - self.rows_lps_mm[None, :, :]
+        along = apart @ self.across
+        return along, np.linalg.norm(apart - along[..., None] * self.across, axis=2)
 
 
 def sample(volume: Volume, sheet: Sheet) -> NDArray[np.uint8]:
@@ -171,10 +179,8 @@ def _curtain(
     """The surface that hangs `across` the line, cut to the scan's own width."""
     place = line @ across
     low, high = _bounds(volume)
-    start = max(place.min() - margins_mm[0], float(low @ across))
-    end = min(place.max() + margins_mm[1], float(high @ across))
-    if end - start < margins_mm[0]:  # the line runs beside the scan: show what was asked
-        start, end = place.min() - margins_mm[0], place.max() + margins_mm[1]
+    start = max(place.min() - margins_mm[0], min(float(low @ across), place.min() - _LEAST_MM))
+    end = min(place.max() + margins_mm[1], max(float(high @ across), place.max() + _LEAST_MM))
     flat = line - place[:, None] * across
     rows = _evenly(flat, step_mm) + start * across
     return Sheet(rows, across, max(2, int((end - start) / step_mm)), step_mm)

@@ -1,0 +1,33 @@
+"""Synthetic spine CT with known truth.
+
+Arrays are (z, y, x): z grows to the head, y to the back, x to the patient's
+left. Positions are patient millimetres (L, P, S).
+"""
+
+from vfx_edge.phantom.canvas import Part
+from vfx_edge.phantom.draw import DrawOptions, random_spec
+from vfx_edge.phantom.levels import NUMBER_OF, SACRUM_NUMBER, column_levels
+from vfx_edge.phantom.make import Phantom, make_phantom
+from vfx_edge.phantom.parse import parse_fracture, parse_lesion, parse_level, parse_levels
+from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec
+from vfx_edge.phantom.truth import LevelTruth, Truth
+
+__all__ = [
+    "NUMBER_OF",
+    "SACRUM_NUMBER",
+    "DrawOptions",
+    "FractureSpec",
+    "LesionSpec",
+    "LevelTruth",
+    "Part",
+    "Phantom",
+    "PhantomSpec",
+    "Truth",
+    "column_levels",
+    "make_phantom",
+    "parse_fracture",
+    "parse_lesion",
+    "parse_level",
+    "parse_levels",
+    "random_spec",
+]

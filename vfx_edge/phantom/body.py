@@ -84,18 +84,18 @@ class Body:
         if uneven is not None:
             ends += uneven
         round_mm = 0.14 * self.half_depth_mm
-        return smooth_max(smooth_max(wall, behind, 1.5 * round_mm), ends, round_mm)
+        return smooth_max(smooth_max(wall, behind, 2.5 * round_mm), ends, round_mm)
 
     def _wall(self, t: F32, s: F32, up: F32, narrow: F32) -> F32:
         """Distance to the front and side wall."""
         a, b = self.half_width_mm, self.half_depth_mm * _STRETCH
         s_e = (s - np.float32(_STRETCH - 1)) / np.float32(_STRETCH) / narrow
         t_e = t / (narrow * (1 + np.float32(self.taper) * s_e))
-        near = np.sqrt(s_e * s_e + t_e * t_e + np.float32(1e-6))
+        near = np.asarray(np.sqrt(s_e * s_e + t_e * t_e + np.float32(1e-6)), dtype=np.float32)
         slope = np.sqrt((s_e / b) ** 2 + (t_e / a) ** 2 + np.float32(1e-9))
         wall = near * (near - 1) / slope
         for lip in self.lips:
-            wall -= _lip_height(lip, s_e, t_e, near, up, self.half_height_mm)
+            wall -= _lip_height(lip, s_e, np.asarray(t_e), near, up, self.half_height_mm)
         return np.asarray(wall, dtype=np.float32)
 
     def inside_points_mm(self, step_mm: float = 1.0) -> F64:
@@ -133,8 +133,13 @@ def _lips(vertebra: Vertebra, degeneration: float, jitter: Jitter) -> tuple[Lip,
     return tuple(lips)
 
 
-def make_body(vertebra: Vertebra, degeneration: float, convex_mm: float, jitter: Jitter,
-              rough: NoiseField | None) -> Body:
+def make_body(
+    vertebra: Vertebra,
+    degeneration: float,
+    convex_mm: float,
+    jitter: Jitter,
+    rough: NoiseField | None,
+) -> Body:
     """The body of ``vertebra``; ``convex_mm`` pushes its back wall outward."""
     size = vertebra.size
     level = vertebra.level
@@ -144,8 +149,11 @@ def make_body(vertebra: Vertebra, degeneration: float, convex_mm: float, jitter:
     if broken is not None and broken.kind == "crush":
         hollow -= 0.25 * (broken.top_mm + broken.bottom_mm)
     return Body(
-        vertebra.frame, size.width_mm / 2, size.depth_mm / 2, vertebra.plates,
-        waist=(0.10 if lumbar else 0.085 if thoracic else 0.05) * jitter.scale(0.3),
+        vertebra.frame,
+        size.width_mm / 2,
+        size.depth_mm / 2,
+        vertebra.plates,
+        waist=(0.185 if lumbar else 0.12 if thoracic else 0.05) * jitter.scale(0.3),
         taper=(0.20 if thoracic else 0.08 if lumbar else 0.02) + jitter.shift(0.03),
         hollow_mm=hollow - convex_mm,
         lips=_lips(vertebra, degeneration, jitter),

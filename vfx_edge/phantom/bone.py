@@ -13,7 +13,11 @@ from vfx_edge.phantom.noise import NoiseField, noise_field
 
 @dataclass(frozen=True, eq=False)
 class BoneTissue:
-    """Densities of one patient's skeleton."""
+    """Densities of one patient's skeleton.
+
+    ``plate_share`` is the endplate's thickness relative to ``shell_mm``;
+    ``rise`` how much denser the marrow gets towards the cortex.
+    """
 
     cortex_hu: float
     spongy_hu: float
@@ -22,6 +26,8 @@ class BoneTissue:
     fine: NoiseField
     coarse_share: float
     fine_hu: float
+    plate_share: float
+    rise: float
 
     def texture(self, patch: Patch) -> F32:
         """Spongy HU on ``patch``, (nz,ny,nx)."""
@@ -37,18 +43,26 @@ class BoneTissue:
 def bone_tissue(density: float, jitter: Jitter) -> BoneTissue:
     """Tissue for ``density`` (1 young adult, 0.4 osteoporotic)."""
     return BoneTissue(
-        cortex_hu=(520.0 + 280.0 * density) * jitter.scale(0.12),
+        cortex_hu=(620.0 + 300.0 * density) * jitter.scale(0.18),
         spongy_hu=max(20.0, 225.0 * density - 15.0) * jitter.scale(0.10),
-        shell_mm=(0.8 + 0.4 * density) * jitter.scale(0.15),
+        shell_mm=(0.75 + 0.4 * density) * jitter.scale(0.2),
         coarse=noise_field(jitter.rng, 6.0),
         fine=noise_field(jitter.rng, 1.5, 1.8),
-        coarse_share=0.11 * jitter.scale(0.3),
-        fine_hu=(24.0 + 14.0 * density) * jitter.scale(0.3),
+        coarse_share=0.15 * jitter.scale(0.4),
+        fine_hu=(26.0 + 14.0 * density) * jitter.scale(0.4),
+        plate_share=float(np.clip(0.55 + jitter.shift(0.18), 0.25, 1.1)),
+        rise=float(np.clip(0.55 + jitter.shift(0.3), 0.0, 1.3)),
     )
 
 
-def paint_bone(patch: Patch, distance: F32, tissue: BoneTissue, spongy: F32 | float,
-               shell_mm: F32 | float, cortex_hu: F32 | float) -> Mask:
+def paint_bone(
+    patch: Patch,
+    distance: F32,
+    tissue: BoneTissue,
+    spongy: F32 | float,
+    shell_mm: F32 | float,
+    cortex_hu: F32 | float,
+) -> Mask:
     """Draw a shell and its interior where ``distance`` is negative.
 
     The shares of shell and interior in each voxel are exact for a flat wall, so

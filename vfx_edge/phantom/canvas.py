@@ -65,8 +65,11 @@ class Patch:
     def slices(self, low: F64, high: F64) -> Slices | None:
         """Index box covering the (L,P,S) box from ``low`` to ``high``, or None."""
         found = []
-        for axis, a, b in ((self.z_mm, low[2], high[2]), (self.y_mm, low[1], high[1]),
-                           (self.x_mm, low[0], high[0])):
+        for axis, a, b in (
+            (self.z_mm, low[2], high[2]),
+            (self.y_mm, low[1], high[1]),
+            (self.x_mm, low[0], high[0]),
+        ):
             line = axis.ravel()
             start, stop = np.searchsorted(line, (a, b))
             if start >= stop:
@@ -77,8 +80,13 @@ class Patch:
     def at(self, box: Slices) -> Patch:
         """The sub-box ``box`` as views."""
         return Patch(
-            self.x_mm[:, :, box[2]], self.y_mm[:, box[1]], self.z_mm[box[0]],
-            self.hu[box], self.labels[box], self.parts[box], self.edge_mm,
+            self.x_mm[:, :, box[2]],
+            self.y_mm[:, box[1]],
+            self.z_mm[box[0]],
+            self.hu[box],
+            self.labels[box],
+            self.parts[box],
+            self.edge_mm,
         )
 
     def coverage(self, distance: F32, grow_mm: float = 0.0) -> F32:
@@ -102,15 +110,17 @@ class Canvas:
     def empty(x_mm: F64, y_mm: F64, z_mm: F64, edge_mm: float) -> Canvas:
         """Air everywhere; axes are 1-D increasing voxel centres in mm."""
         shape = (len(z_mm), len(y_mm), len(x_mm))
-        return Canvas(Patch(
-            x_mm.astype(np.float32)[None, None, :],
-            y_mm.astype(np.float32)[None, :, None],
-            z_mm.astype(np.float32)[:, None, None],
-            np.full(shape, -1000.0, np.float32),
-            np.zeros(shape, np.uint8),
-            np.zeros(shape, np.uint8),
-            edge_mm,
-        ))
+        return Canvas(
+            Patch(
+                x_mm.astype(np.float32)[None, None, :],
+                y_mm.astype(np.float32)[None, :, None],
+                z_mm.astype(np.float32)[:, None, None],
+                np.full(shape, -1000.0, np.float32),
+                np.zeros(shape, np.uint8),
+                np.zeros(shape, np.uint8),
+                edge_mm,
+            )
+        )
 
     @property
     def edge_mm(self) -> float:
@@ -137,7 +147,7 @@ def smooth_min(a: F32, b: F32, round_mm: float) -> F32:
     overlap = np.maximum(np.float32(round_mm) - np.abs(a - b), np.float32(0))
     overlap *= overlap
     overlap *= np.float32(0.25 / round_mm)
-    return np.minimum(a, b) - overlap
+    return np.asarray(np.minimum(a, b) - overlap, dtype=np.float32)
 
 
 def smooth_max(a: F32, b: F32, round_mm: float) -> F32:

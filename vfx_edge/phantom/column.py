@@ -80,18 +80,20 @@ class Column:
         """The lowest rib-bearing vertebra."""
         return [v for v in self.vertebrae if v.level.startswith("T")][-1]
 
-    def anchor(self, level: str) -> F64:
-        """(L,P,S) mm of a level's body centre, or of sacral segment ``S1``-``S6``.
+    def anchor(self, level: str, left: float = 0.0, back: float = 0.0, up: float = 0.0) -> F64:
+        """(L,P,S) mm of a point beside a level's body centre, or beside a sacral
+        segment ``S1``-``S6``; offsets are for the median adult, along the patient.
 
         Levels that this column lacks resolve to the nearest one it has.
         """
+        return self._frame(level).centre_mm + self.scale * np.array([left, back, up])
+
+    def _frame(self, level: str) -> Frame:
         if level.startswith("S"):
-            return self.sacrum[int(level[1:]) - 1].centre_mm
+            return self.sacrum[int(level[1:]) - 1]
         if self.has(level):
-            return self.get(level).frame.centre_mm
-        if level.startswith("T"):
-            return self.last_thoracic.frame.centre_mm
-        return self.vertebrae[-1].frame.centre_mm
+            return self.get(level).frame
+        return self.last_thoracic.frame if level.startswith("T") else self.vertebrae[-1].frame
 
 
 def _tilts(levels: Sequence[str], spec: PhantomSpec, jitter: Jitter) -> F64:
@@ -108,7 +110,7 @@ def _tilts(levels: Sequence[str], spec: PhantomSpec, jitter: Jitter) -> F64:
     # The lower sacrum keeps its own bend; only its base follows the lordosis.
     out[last_t + 1 :] = hinge + lumbar + np.minimum(lumbar, 53.0) * (lordosis - 1)
     out += jitter.shift(3.0)
-    return out + np.array([jitter.shift(1.0) for _ in out])
+    return np.asarray(out + np.array([jitter.shift(1.0) for _ in out]))
 
 
 def _wedge_angles(plates: Sequence[Endplates], n_sacral: int) -> F64:
@@ -118,8 +120,9 @@ def _wedge_angles(plates: Sequence[Endplates], n_sacral: int) -> F64:
     return np.asarray(below + 0.5 * own)
 
 
-def _gaps(vertebrae: Sequence[tuple[Size, Endplates]], spec: PhantomSpec, jitter: Jitter,
-          n_sacral: int) -> F64:
+def _gaps(
+    vertebrae: Sequence[tuple[Size, Endplates]], spec: PhantomSpec, jitter: Jitter, n_sacral: int
+) -> F64:
     """Distance from each centre to the next one down, mm."""
     gaps = []
     for i, (size, plates) in enumerate(vertebrae):
@@ -165,11 +168,18 @@ def _scoliosis(gap_mm: F64, count: int, spec: PhantomSpec, jitter: Jitter) -> tu
 def _scaled(size: Size, spec: PhantomSpec, jitter: Jitter, girth: float) -> Size:
     """Sizes of one person's vertebra."""
     tall, wide = spec.stature * jitter.scale(0.012), spec.stature * girth * jitter.scale(0.012)
-    along = ("gap_below_mm", "height_mm", "pedicle_height_mm", "spinous_up_mm",
-             "spinous_height_mm")
+    along = ("gap_below_mm", "height_mm", "pedicle_height_mm", "spinous_up_mm", "spinous_height_mm")
     changed = {n: getattr(size, n) * tall for n in along}
-    for name in ("width_mm", "depth_mm", "canal_width_mm", "canal_depth_mm", "pedicle_width_mm",
-                 "transverse_span_mm", "spinous_back_mm", "facet_half_span_mm"):
+    for name in (
+        "width_mm",
+        "depth_mm",
+        "canal_width_mm",
+        "canal_depth_mm",
+        "pedicle_width_mm",
+        "transverse_span_mm",
+        "spinous_back_mm",
+        "facet_half_span_mm",
+    ):
         changed[name] = getattr(size, name) * wide
     changed["spinous_up_mm"] *= jitter.scale(0.12)
     changed["spinous_back_mm"] *= jitter.scale(0.04)
@@ -186,8 +196,10 @@ def build_column(spec: PhantomSpec) -> Column:
     broken = {f.level: f for f in spec.fractures}
     girth = jitter.scale(0.05)
     sizes = [_scaled(size_of(name), spec, jitter, girth) for name in names]
-    plates = [endplates_for(name, size, broken.get(name), jitter)
-              for name, size in zip(names, sizes, strict=True)]
+    plates = [
+        endplates_for(name, size, broken.get(name), jitter)
+        for name, size in zip(names, sizes, strict=True)
+    ]
     n_sacral = len(SACRAL_TILTS_DEG)
     gaps = _gaps(list(zip(sizes, plates, strict=True)), spec, jitter, n_sacral)
     tilts = _tilts(names, spec, jitter) + _wedge_angles(plates, n_sacral)
@@ -197,6 +209,6 @@ def build_column(spec: PhantomSpec) -> Column:
     placed = [Frame(f.centre_mm - origin, f.axes) for f in frames]
     vertebrae = tuple(
         Vertebra(name, size, frame, plate)
-        for name, size, frame, plate in zip(names, sizes, placed, plates, strict=False)
+        for name, size, frame, plate in zip(names, sizes, placed[: len(names)], plates, strict=True)
     )
-    return Column(vertebrae, tuple(placed[len(names):]), spec.stature)
+    return Column(vertebrae, tuple(placed[len(names) :]), spec.stature)

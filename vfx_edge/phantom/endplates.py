@@ -75,12 +75,13 @@ class Endplates:
             lost = self.collapse.shape(s, t)
             top = top - np.float32(self.collapse.top_mm) * lost
             bottom = bottom + np.float32(self.collapse.bottom_mm) * lost
-        return top, bottom
+        return np.asarray(top, dtype=np.float32), np.asarray(bottom, dtype=np.float32)
 
     def intact(self) -> Endplates:
         """The same vertebra before it broke."""
-        return Endplates(self.rim_front_mm, self.rim_back_mm, self.dip_top_mm,
-                         self.dip_bottom_mm, self.depth_mm)
+        return Endplates(
+            self.rim_front_mm, self.rim_back_mm, self.dip_top_mm, self.dip_bottom_mm, self.depth_mm
+        )
 
     def heights_mm(self) -> tuple[float, float, float]:
         """Front, middle and back height, perpendicular to the mid-plane, mm."""
@@ -120,15 +121,20 @@ def _collapse(level: str, fracture: FractureSpec, plates: Endplates, jitter: Jit
         lost /= 1.0 + 0.1 * EDGE
     top = float(np.clip(_TOP_SHARE[fracture.kind] + jitter.shift(0.12), 0.3, 1.0))
     return Collapse(
-        fracture.kind, top * lost, (1 - top) * lost,
+        fracture.kind,
+        top * lost,
+        (1 - top) * lost,
         hinge=float(np.clip(0.55 + jitter.shift(0.15), 0.2, 0.84)),
-        steepness=1.25 * jitter.scale(0.15), side_lean=jitter.shift(0.08),
-        step=0.12 if fracture.recent else 0.04, recent=fracture.recent,
+        steepness=1.25 * jitter.scale(0.15),
+        side_lean=jitter.shift(0.08),
+        step=0.12 if fracture.recent else 0.04,
+        recent=fracture.recent,
     )
 
 
-def endplates_for(level: str, size: Size, fracture: FractureSpec | None,
-                  jitter: Jitter) -> Endplates:
+def endplates_for(
+    level: str, size: Size, fracture: FractureSpec | None, jitter: Jitter
+) -> Endplates:
     """Endplates of one vertebra; a fracture makes it lose exactly its ``loss``."""
     ratio = size.front_to_back
     back = 2 * size.height_mm / (1 + ratio)

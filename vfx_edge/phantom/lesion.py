@@ -36,15 +36,21 @@ def make_lesion(spec: LesionSpec, vertebra: Vertebra, jitter: Jitter) -> Lesion:
     share = spec.extent ** (1 / 3)
     offset = (1 - share) * 0.8
     at = frame.world(side * a * offset, b * (0.5 * offset + 0.1 * share), 0.0)
-    sites: list[Solid] = [ellipsoid(at, (a * share * 1.1, b * share * 1.15, h * share * 1.15),
-                                    frame.axes)]
+    sites: list[Solid] = [
+        ellipsoid(at, (a * share * 1.1, b * share * 1.15, h * share * 1.15), frame.axes)
+    ]
     if spec.destroys_pedicle:
         where = frame.world(side * (size.canal_width_mm / 2 + 4), b + 6.0, 0.35 * h)
         sites.append(ellipsoid(where, (8.0, 12.0, 9.0), frame.axes))
     return Lesion(
-        spec, tuple(sites), tuple(_mass(spec, vertebra, side)),
-        noise_field(jitter.rng, 6.0), noise_field(jitter.rng, 3.0), 1.6,
-        jitter.between(15.0, 60.0), jitter.between(420.0, 850.0),
+        spec,
+        tuple(sites),
+        tuple(_mass(spec, vertebra, side)),
+        noise_field(jitter.rng, 6.0),
+        noise_field(jitter.rng, 3.0),
+        1.6,
+        jitter.between(15.0, 60.0),
+        jitter.between(420.0, 850.0),
     )
 
 
@@ -54,11 +60,17 @@ def _mass(spec: LesionSpec, vertebra: Vertebra, side: float) -> list[Solid]:
     found: list[Solid] = []
     if spec.soft_tissue_mass:
         grow = 0.7 + 0.6 * spec.extent
-        found.append(ellipsoid(frame.world(side * (a + 2), 0.1 * b, 0.0),
-                               (11 * grow, b * grow, h * 1.05 * grow), frame.axes))
+        found.append(
+            ellipsoid(
+                frame.world(side * (a + 2), 0.1 * b, 0.0),
+                (11 * grow, b * grow, h * 1.05 * grow),
+                frame.axes,
+            )
+        )
     if spec.convex_posterior_border:
-        found.append(ellipsoid(frame.world(side * 1.5, b, 0.0),
-                               (0.6 * a, 5.5, 0.8 * h), frame.axes))
+        found.append(
+            ellipsoid(frame.world(side * 1.5, b, 0.0), (0.6 * a, 5.5, 0.8 * h), frame.axes)
+        )
     return found
 
 

@@ -49,8 +49,7 @@ def _weights(at: F32) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], F32]:
     return (np.arange(first, first + count) % _LATTICE).astype(np.intp), weights
 
 
-def noise_field(rng: np.random.Generator, scale_mm: float,
-                stretch_z: float = 1.0) -> NoiseField:
+def noise_field(rng: np.random.Generator, scale_mm: float, stretch_z: float = 1.0) -> NoiseField:
     """A new field with grain about ``scale_mm`` wide (``stretch_z`` taller)."""
     lattice = rng.standard_normal((_LATTICE,) * 3).astype(np.float32)
     # Spline smoothing shrinks the spread by this much along each axis.

@@ -13,20 +13,45 @@ from vfx_edge.phantom.spec import PhantomSpec
 
 # level: half-width, front, back (mm; front and back from the body centre).
 _RIBS: dict[str, tuple[float, float, float]] = {
-    "C7": (22, -38, 22), "T1": (46, -46, 33), "T2": (72, -53, 41), "T3": (91, -62, 46),
-    "T4": (104, -75, 49), "T6": (121, -101, 50), "T8": (131, -121, 49), "T10": (135, -132, 47),
-    "T12": (133, -134, 45), "L2": (127, -125, 45), "L3": (124, -118, 45),
+    "C7": (22, -38, 22),
+    "T1": (46, -46, 33),
+    "T2": (72, -53, 41),
+    "T3": (91, -62, 46),
+    "T4": (104, -75, 49),
+    "T6": (121, -101, 50),
+    "T8": (131, -121, 49),
+    "T10": (135, -132, 47),
+    "T12": (133, -134, 45),
+    "L2": (127, -125, 45),
+    "L3": (124, -118, 45),
 }
 _MUSCLE: dict[str, tuple[float, float, float]] = {
-    "C2": (52, -42, 52), "C5": (54, -42, 55), "C7": (66, -46, 66), "T1": (100, -58, 70),
-    "T2": (140, -68, 70), "T3": (155, -80, 70), "T4": (155, -92, 68), "T6": (150, -116, 66),
-    "T8": (147, -134, 65), "T10": (145, -144, 65), "T12": (142, -145, 68), "L2": (135, -134, 74),
-    "L4": (132, -118, 76), "L5": (138, -114, 72), "S1": (148, -128, 62), "S3": (160, -160, 42),
-    "S5": (164, -170, 45), "S6": (160, -168, 45),
+    "C2": (52, -42, 52),
+    "C5": (54, -42, 55),
+    "C7": (66, -46, 66),
+    "T1": (100, -58, 70),
+    "T2": (140, -68, 70),
+    "T3": (155, -80, 70),
+    "T4": (155, -92, 68),
+    "T6": (150, -116, 66),
+    "T8": (147, -134, 65),
+    "T10": (145, -144, 65),
+    "T12": (142, -145, 68),
+    "L2": (135, -134, 74),
+    "L4": (132, -118, 76),
+    "L5": (138, -114, 72),
+    "S1": (148, -128, 62),
+    "S3": (160, -160, 42),
+    "S5": (164, -170, 45),
+    "S6": (160, -168, 45),
 }
 _CAVITY: dict[str, tuple[float, float, float]] = {
-    "L2": (118, -118, 36), "L4": (112, -106, 28), "S1": (88, -112, 8), "S3": (62, -120, -12),
-    "S5": (55, -105, -14), "S6": (52, -95, -12),
+    "L2": (118, -118, 36),
+    "L4": (112, -106, 28),
+    "S1": (88, -112, 8),
+    "S3": (62, -120, -12),
+    "S5": (55, -105, -14),
+    "S6": (52, -95, -12),
 }
 
 
@@ -50,9 +75,7 @@ class Profile:
 
     def distance(self, patch: Patch, grow_mm: float = 0.0) -> F32:
         """Signed distance to the section enlarged by ``grow_mm``, (nz,ny,nx) mm."""
-        wide, deep, x0, y0 = (
-            np.asarray(v, dtype=np.float32) for v in self.at(patch.z_mm, grow_mm)
-        )
+        wide, deep, x0, y0 = (np.asarray(v, dtype=np.float32) for v in self.at(patch.z_mm, grow_mm))
         power = np.float32(2.5)
         wide, deep = np.maximum(wide, 3), np.maximum(deep, 3)
         total = (np.abs(patch.x_mm - x0) / wide) ** power + (
@@ -76,32 +99,45 @@ class Outline:
     top_mm: float
     bottom_mm: float
 
+    def fat(self, patch: Patch) -> F32:
+        """Thickness of the fat under the skin, thin over the spine, (nz,ny,nx) mm."""
+        _, deep, _, y0 = self.muscle.at(patch.z_mm)
+        rear = np.clip((patch.y_mm - y0) / deep, -1, 1)
+        return np.asarray(self.fat_mm * (1.0 - 0.4 * rear), dtype=np.float32)
+
     def box(self) -> tuple[F64, F64]:
         """Bounding box of the trunk, (L,P,S) mm."""
-        grow = self.fat_mm + 3
+        grow = 1.4 * self.fat_mm + 3
         m = self.muscle
         wide = float(np.max(m.half_width_mm)) + grow + float(np.abs(m.middle_mm).max())
-        return (np.array([-wide, float(m.front_mm.min()) - grow, self.bottom_mm]),
-                np.array([wide, float(m.back_mm.max()) + grow, self.top_mm]))
+        return (
+            np.array([-wide, float(m.front_mm.min()) - grow, self.bottom_mm]),
+            np.array([wide, float(m.back_mm.max()) + grow, self.top_mm]),
+        )
 
 
-def _profile(table: dict[str, tuple[float, float, float]], column: Column,
-             size: tuple[float, float]) -> Profile:
+def _profile(
+    table: dict[str, tuple[float, float, float]], column: Column, size: tuple[float, float]
+) -> Profile:
     at = np.array([column.anchor(level) for level in table])
     wide, front, back = (np.array(v) for v in zip(*table.values(), strict=True))
     order = np.argsort(at[:, 2])
     # The trunk itself stays straighter than a scoliotic spine.
     middle = 0.35 * at[:, 0]
-    return Profile(at[order, 2], wide[order] * size[0], (at[:, 1] + front * size[1])[order],
-                   (at[:, 1] + back * size[1])[order], middle[order])
+    return Profile(
+        at[order, 2],
+        wide[order] * size[0],
+        (at[:, 1] + front * size[1])[order],
+        (at[:, 1] + back * size[1])[order],
+        middle[order],
+    )
 
 
 def _flat_back(profile: Profile, bed_mm: float, from_z: float, to_z: float) -> Profile:
     """Press the trunk's back onto the table."""
     on_bed = (profile.z_mm >= from_z) & (profile.z_mm <= to_z)
     back = np.where(on_bed, 0.25 * profile.back_mm + 0.75 * bed_mm, profile.back_mm)
-    return Profile(profile.z_mm, profile.half_width_mm, profile.front_mm, back,
-                   profile.middle_mm)
+    return Profile(profile.z_mm, profile.half_width_mm, profile.front_mm, back, profile.middle_mm)
 
 
 def build_outline(spec: PhantomSpec, column: Column) -> Outline:
@@ -111,14 +147,17 @@ def build_outline(spec: PhantomSpec, column: Column) -> Outline:
     wide, deep = build * jitter.scale(0.05), build * jitter.scale(0.06)
     ribs = _profile(_RIBS, column, (wide, deep))
     muscle = _profile(_MUSCLE, column, (wide * jitter.scale(0.03), deep))
-    tips = [v.frame.world(0, v.size.spinous_back_mm, 0)[1] for v in column.vertebrae
-            if not v.level.startswith("C")]
+    tips = [
+        v.frame.world(0, v.size.spinous_back_mm, 0)[1]
+        for v in column.vertebrae
+        if not v.level.startswith("C")
+    ]
     t2, low = column.anchor("T2")[2], column.anchor("S5")[2]
     muscle = _flat_back(muscle, max(tips) + 4.0, low, t2)
     cavity = _join(ribs, _profile(_CAVITY, column, (wide, deep)), column.anchor("L1")[2])
     fat = 16.0 * spec.body_size**2.2 * jitter.scale(0.25)
     c1, s6 = column.anchor("C1")[2], column.anchor("S6")[2]
-    return Outline(ribs, muscle, cavity, fat, c1 - 5.0, s6 - 160.0)
+    return Outline(ribs, muscle, cavity, fat, c1 + 22.0, s6 - 160.0)
 
 
 def _join(ribs: Profile, belly: Profile, split_mm: float) -> Profile:
@@ -128,10 +167,10 @@ def _join(ribs: Profile, belly: Profile, split_mm: float) -> Profile:
     def both(a: F64, b: F64) -> F64:
         return np.concatenate([b[low], a[keep]])
 
-    return Profile(both(ribs.z_mm, belly.z_mm),
-                   both(ribs.half_width_mm - inner, belly.half_width_mm),
-                   both(ribs.front_mm + inner, belly.front_mm),
-                   both(ribs.back_mm - inner, belly.back_mm),
-                   both(ribs.middle_mm, belly.middle_mm))
-
-
+    return Profile(
+        both(ribs.z_mm, belly.z_mm),
+        both(ribs.half_width_mm - inner, belly.half_width_mm),
+        both(ribs.front_mm + inner, belly.front_mm),
+        both(ribs.back_mm - inner, belly.back_mm),
+        both(ribs.middle_mm, belly.middle_mm),
+    )

@@ -9,15 +9,24 @@ from vfx_edge.phantom.canvas import F64, Canvas, Part
 from vfx_edge.phantom.column import Column, Vertebra
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.solids import Beam, bounds, chain, unit, union
+from vfx_edge.phantom.solids import Beam, bounds, chain, union, unit
 
 # Per rib: how far the front end sinks (mm), angle at which bone ends (degrees
 # from the back), half-height and half-thickness of the section (mm).
 _RIBS: tuple[tuple[float, float, float, float], ...] = (
-    (38, 138, 3.2, 6.5), (55, 150, 5.2, 3.8), (68, 150, 6.0, 3.6), (80, 150, 6.3, 3.6),
-    (90, 150, 6.5, 3.6), (100, 148, 6.8, 3.7), (108, 144, 7.0, 3.8), (108, 136, 7.0, 3.7),
-    (102, 126, 6.8, 3.6), (88, 112, 6.4, 3.5), (66, 84, 5.6, 3.2), (42, 52, 4.8, 2.9),
-    (22, 30, 4.0, 2.6),
+    (38, 138, 3.2, 6.5),
+    (55, 150, 5.2, 3.8),
+    (68, 150, 6.0, 3.6),
+    (80, 150, 6.3, 3.6),
+    (90, 150, 6.5, 3.6),
+    (100, 148, 6.8, 3.7),
+    (108, 144, 7.0, 3.8),
+    (108, 136, 7.0, 3.7),
+    (102, 126, 6.8, 3.6),
+    (92, 112, 6.4, 3.5),
+    (78, 72, 5.6, 3.2),
+    (56, 42, 4.8, 2.9),
+    (26, 27, 4.0, 2.6),
 )
 
 
@@ -43,11 +52,12 @@ def _neck(vertebra: Vertebra, side: float, own_body_only: bool) -> list[F64]:
     return [vertebra.frame.world(*p) for p in (head, middle, tubercle)]
 
 
-def _path(vertebra: Vertebra, number: int, side: float, outline: Outline,
-          jitter: Jitter) -> tuple[F64, int]:
+def _path(
+    vertebra: Vertebra, number: int, side: float, outline: Outline, jitter: Jitter
+) -> tuple[F64, int]:
     """Points of one rib from the spine to the sternum; index where bone ends."""
     sink, stop_deg, _, _ = _RIBS[number - 1]
-    sink *= jitter.scale(0.08)
+    sink *= 1.08 * jitter.scale(0.12)
     stop = np.deg2rad(stop_deg * jitter.scale(0.03))
     points = _neck(vertebra, side, number in (1, 11, 12, 13))
     start_z, x0 = points[-1][2], abs(points[-1][0] - vertebra.frame.centre_mm[0])
@@ -55,10 +65,11 @@ def _path(vertebra: Vertebra, number: int, side: float, outline: Outline,
     first = float(np.arctan2((x0 + 16) / wide, 1.0 * deep / deep))
     last = np.deg2rad(172) if number <= 7 else stop
     angles = np.linspace(first, max(last, first + 0.1), 22 if number <= 10 else 10)
-    reach = (angles - first) / (np.deg2rad(150) - first)
+    # A floating rib spends its whole descent on its short course.
+    reach = (angles - first) / (max(angles[-1] if number > 10 else np.deg2rad(150), 0.3) - first)
     for angle, r in zip(angles, reach, strict=True):
         r = min(r, 1.0)
-        z = start_z - 4.0 - sink * (0.35 * r + 0.65 * np.sin(r * np.pi / 2) ** 2)
+        z = start_z - 4.0 - sink * (0.55 * r + 0.45 * np.sin(r * np.pi / 2) ** 2)
         if angle > stop:
             # Cartilage climbs back to the breast bone.
             z += (angle - stop) / 0.5 * (22 + 5 * number if number > 2 else 4)
@@ -86,14 +97,15 @@ def _rods(points: F64, number: int, side: float, jitter: Jitter) -> list[Beam]:
     out[:, 2] = 0
     run = np.gradient(points, axis=0)
     # The flat of a rib follows the chest wall: its tall axis is along the wall.
-    sides = np.array([unit(np.cross(np.cross(o, t), o)) for o, t in zip(out, run, strict=True)])
-    sides = np.array([unit(np.cross(unit(t), unit(o))) * side for o, t in zip(out, run,
-                                                                              strict=True)])
+    sides = np.array(
+        [unit(np.cross(unit(t), unit(o))) * side for o, t in zip(out, run, strict=True)]
+    )
     return chain(points, radii, sides)
 
 
-def paint_ribs(canvas: Canvas, column: Column, outline: Outline, tissue: BoneTissue,
-               jitter: Jitter) -> None:
+def paint_ribs(
+    canvas: Canvas, column: Column, outline: Outline, tissue: BoneTissue, jitter: Jitter
+) -> None:
     """Draw every rib pair with its cartilage."""
     spongy, calcified = 0.8 * tissue.spongy_hu + 40, jitter.between(60, 130)
     ribbed = [v for v in column.vertebrae if v.level.startswith("T")]
@@ -104,7 +116,7 @@ def paint_ribs(canvas: Canvas, column: Column, outline: Outline, tissue: BoneTis
         for side in (1.0, -1.0):
             points, bone = _path(vertebra, number, side, outline, jitter)
             rods = _rods(points, number, side, jitter)
-            _paint_cartilage(canvas, rods[bone - 1:], calcified)
+            _paint_cartilage(canvas, rods[bone - 1 :], calcified)
             _paint_rib(canvas, rods[: bone - 1], tissue, spongy)
 
 
@@ -124,6 +136,7 @@ def _paint_cartilage(canvas: Canvas, rods: list[Beam], hu: float) -> None:
 
 def paint_sternum(canvas: Canvas, column: Column, outline: Outline, tissue: BoneTissue) -> None:
     """Draw manubrium, body and tip of the breast bone."""
+
     def at(level: str, up: float) -> F64:
         return _wall_point(outline, np.pi, column.anchor(level)[2] + up, 1.0)
 
@@ -131,11 +144,12 @@ def paint_sternum(canvas: Canvas, column: Column, outline: Outline, tissue: Bone
     top, angle, low = at("T3", 4.0), at("T5", 8.0), at("T9", 4.0)
     rods = [
         Beam(top, angle, across, (29.0, 6.5), (19.0, 5.5), 5.0),
-        Beam(angle + [0, 0, -4.0], low, across, (17.0, 5.0), (20.0, 5.0), 5.0),
-        Beam(low, low + [0, 4.0, -25.0], across, (6.0, 3.0), (3.0, 2.0), 2.0),
+        Beam(angle - np.array([0.0, 0.0, 4.0]), low, across, (17.0, 5.0), (20.0, 5.0), 5.0),
+        Beam(low, low + np.array([0.0, 4.0, -25.0]), across, (6.0, 3.0), (3.0, 2.0), 2.0),
     ]
     for patch in canvas.tiles(*bounds(rods)):
         d = union(patch, rods)
-        paint_bone(patch, d, tissue, 0.6 * tissue.spongy_hu + 30, tissue.shell_mm,
-                   0.85 * tissue.cortex_hu)
+        paint_bone(
+            patch, d, tissue, 0.6 * tissue.spongy_hu + 30, tissue.shell_mm, 0.85 * tissue.cortex_hu
+        )
         mark(patch, d, Part.OTHER_BONE)

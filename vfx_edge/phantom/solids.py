@@ -103,8 +103,12 @@ def _elliptic(a: F32, b: F32, c: F32, ra: F32 | float, rb: F32 | float, rc: floa
 
 
 def beam(
-    start: F64, end: F64, radii_mm: tuple[float, float], side: F64,
-    end_radii_mm: tuple[float, float] | None = None, cap_mm: float | None = None,
+    start: F64,
+    end: F64,
+    radii_mm: tuple[float, float],
+    side: F64,
+    end_radii_mm: tuple[float, float] | None = None,
+    cap_mm: float | None = None,
 ) -> Beam:
     """A :class:`Beam`; end radii default to the start radii, the cap to the smaller."""
     last = end_radii_mm or radii_mm
@@ -140,8 +144,9 @@ class Ellipsoid:
         return _elliptic(a, b, c, self.radii_mm[0], self.radii_mm[1], self.radii_mm[2])
 
 
-def ellipsoid(centre: Sequence[float] | F64, radii_mm: tuple[float, float, float],
-              axes: F64 | None = None) -> Ellipsoid:
+def ellipsoid(
+    centre: Sequence[float] | F64, radii_mm: tuple[float, float, float], axes: F64 | None = None
+) -> Ellipsoid:
     """An :class:`Ellipsoid`, along L, P, S unless ``axes`` says otherwise."""
     return Ellipsoid(np.asarray(centre, float), radii_mm, np.eye(3) if axes is None else axes)
 
@@ -164,8 +169,9 @@ def bounds(solids: Sequence[Solid]) -> tuple[F64, F64]:
     return low, np.max([s.high for s in solids], axis=0)
 
 
-def union(patch: Patch, solids: Sequence[Solid], round_mm: float = 0.0,
-          start: F32 | None = None) -> F32:
+def union(
+    patch: Patch, solids: Sequence[Solid], round_mm: float = 0.0, start: F32 | None = None
+) -> F32:
     """Distance to the union, each solid evaluated near its own box only."""
     total = np.full(patch.shape, FAR_MM, np.float32) if start is None else start
     margin = 2.0 * patch.edge_mm + round_mm

@@ -68,8 +68,9 @@ class PhantomSpec:
     ``levels`` are the first and last vertebra in view and set the scan range
     together with ``margin_mm`` above and below (negative cuts into them);
     ``slices`` overrides that with a fixed number centred on the range.
-    ``matrix`` is rows (y), columns (x). ``sharpness`` goes from -1 (smooth
-    soft-tissue kernel) to 1 (edge-enhancing bone kernel). ``bone_density`` is
+    ``matrix`` is rows (y), columns (x). ``noise_hu`` holds for a path of 300 mm
+    through water; thicker sections are noisier, as in a real scanner. ``sharpness`` goes
+    from -1 (smooth soft-tissue kernel) to 1 (edge-enhancing bone kernel). ``bone_density`` is
     1 for a young adult, about 0.4 for osteoporosis. ``randomness`` scales all
     anatomical variation; 0 is the canonical adult.
     """

@@ -51,11 +51,19 @@ class Diaphragm:
 def make_tissues(jitter: Jitter, body_size: float) -> Tissues:
     """Draw soft-tissue properties."""
     rng = jitter.rng
+    # Some patients drink contrast before the scan.
+    oral = jitter.between(60, 320)
+    swallowed = oral if jitter.chance(0.12) else 0.0
     return Tissues(
-        fat_hu=-102 + jitter.shift(6), muscle_hu=54 + jitter.shift(7),
-        lung_hu=-855 + jitter.shift(25), bowel_hu=32 + jitter.shift(10),
-        marbling=0.10 * jitter.scale(0.5), septa=noise_field(rng, 16.0, 2.5),
-        loops=noise_field(rng, 13.0), gas=noise_field(rng, 15.0), grain=noise_field(rng, 4.0),
+        fat_hu=-102 + jitter.shift(6),
+        muscle_hu=54 + jitter.shift(7),
+        lung_hu=-855 + jitter.shift(25),
+        bowel_hu=32 + jitter.shift(10) + swallowed,
+        marbling=0.05 * jitter.scale(0.6),
+        septa=noise_field(rng, 16.0, 2.5),
+        loops=noise_field(rng, 13.0),
+        gas=noise_field(rng, 15.0),
+        grain=noise_field(rng, 4.0),
         fat_share=-0.2 + 0.9 * (body_size - 1) + jitter.shift(0.4),
         gas_share=1.5 + jitter.shift(0.3),
     )
@@ -66,23 +74,26 @@ def make_diaphragm(column: Column, outline: Outline, jitter: Jitter) -> Diaphrag
     z = column.anchor("T10")[2] + 8 + jitter.shift(14)
     _, deep, x0, y0 = (float(v) for v in outline.ribs.at(np.array(z)))
     y = y0 - 0.1 * deep
-    return Diaphragm(np.array([x0 - 62, y, z + 7]), np.array([x0 + 66, y + 8, z - 8]),
-                     42.0 * jitter.scale(0.15))
+    return Diaphragm(
+        np.array([x0 - 62, y, z + 7]), np.array([x0 + 66, y + 8, z - 8]), 42.0 * jitter.scale(0.15)
+    )
 
 
-def paint_torso(canvas: Canvas, outline: Outline, column: Column, tissue: Tissues,
-                dome: Diaphragm) -> None:
+def paint_torso(
+    canvas: Canvas, outline: Outline, column: Column, tissue: Tissues, dome: Diaphragm
+) -> None:
     """Fill the trunk outline from the skin inward."""
     low, high = outline.box()
+    spine = spine_line(column)
     for patch in canvas.tiles(low, high):
         muscle = outline.muscle.distance(patch)
-        skin = muscle - np.float32(outline.fat_mm)
+        skin = muscle - outline.fat(patch)
         if float(skin.min()) > patch.edge_mm:
             continue
         patch.blend(patch.coverage(skin), 10.0)
         patch.blend(patch.coverage(skin, -1.6), tissue.fat_hu)
         patch.blend(patch.coverage(muscle), _muscle(patch, tissue))
-        _fill_cavity(patch, outline, tissue, dome)
+        _fill_cavity(patch, outline, tissue, dome, spine)
 
 
 def _muscle(patch: Patch, tissue: Tissues) -> F32:
@@ -92,13 +103,20 @@ def _muscle(patch: Patch, tissue: Tissues) -> F32:
     return np.asarray(tissue.muscle_hu + share * (tissue.fat_hu - tissue.muscle_hu))
 
 
-def _fill_cavity(patch: Patch, outline: Outline, tissue: Tissues, dome: Diaphragm) -> None:
+def _fill_cavity(
+    patch: Patch, outline: Outline, tissue: Tissues, dome: Diaphragm, spine: F64
+) -> None:
     """Fat, bowel loops and gas below the domes; fat and vessels above."""
     inside = patch.coverage(outline.cavity.distance(patch))
     if not inside.any():
         return
     loops = tissue.loops.on(patch)
     soft = np.clip((loops - np.float32(tissue.fat_share)) * 3.0, 0, 1)
+    # Beside and behind the chest vertebrae there is muscle, not fat.
+    spine_y = np.interp(patch.z_mm, spine[:, 2], spine[:, 1]).astype(np.float32)
+    deep = np.clip((patch.y_mm - spine_y - 4) / 6, 0, 1)
+    deep = deep * np.clip((patch.z_mm - dome.left[2] + 60) / 20, 0, 1)
+    soft = np.maximum(soft, deep)
     hu = tissue.fat_hu + soft * np.float32(tissue.bowel_hu - tissue.fat_hu)
     front = np.asarray(outline.cavity.at(patch.z_mm)[3] - patch.y_mm, dtype=np.float32)
     rise = tissue.gas.on(patch) + np.clip(front * np.float32(0.012), -0.8, 0.6)
@@ -108,24 +126,35 @@ def _fill_cavity(patch: Patch, outline: Outline, tissue: Tissues, dome: Diaphrag
     patch.blend(inside, hu)
 
 
+def spine_line(column: Column) -> F64:
+    """Body centres from foot to head, (n,3) L,P,S mm, for interpolation by height."""
+    return np.array([v.frame.centre_mm for v in column.vertebrae])[::-1]
+
+
 def _mediastinum(patch: Patch, column: Column) -> F32:
     """Half-width (mm) of what lies between the lungs, (nz,ny,1)."""
-    spine = np.array([v.frame.centre_mm for v in column.vertebrae])[::-1]
+    spine = spine_line(column)
     half = np.array([v.size.width_mm / 2 for v in column.vertebrae])[::-1]
     y0 = np.interp(patch.z_mm, spine[:, 2], spine[:, 1])
     a = np.interp(patch.z_mm, spine[:, 2], half)
     y = patch.y_mm - y0
-    wide = np.interp(y, [-150, -95, -60, -28, -12, 6, 22, 60], [5, 12, 24, 17, 2, 3, 10, 14])
+    wide = np.interp(y, [-150, -95, -60, -28, -12, 6, 22, 60], [5, 12, 24, 17, 2, 2, 5, 11])
     return np.asarray(wide + a * (y > -20) * np.clip((y + 20) / 10, 0, 1), dtype=np.float32)
 
 
-def paint_lungs(canvas: Canvas, outline: Outline, column: Column, tissue: Tissues,
-                dome: Diaphragm, jitter: Jitter) -> None:
+def paint_lungs(
+    canvas: Canvas,
+    outline: Outline,
+    column: Column,
+    tissue: Tissues,
+    dome: Diaphragm,
+    jitter: Jitter,
+) -> None:
     """Draw both lungs above the diaphragm, then their vessels."""
     low, high = outline.box()
     low[2] = dome.left[2] - 130
     high[2] = column.anchor("T1")[2] + 5
-    spine = np.array([v.frame.centre_mm for v in column.vertebrae])[::-1]
+    spine = spine_line(column)
     for patch in canvas.tiles(low, high):
         x0 = np.interp(patch.z_mm, spine[:, 2], spine[:, 0]).astype(np.float32)
         d = outline.ribs.distance(patch, -8.0)
@@ -142,22 +171,21 @@ def paint_lungs(canvas: Canvas, outline: Outline, column: Column, tissue: Tissue
             patch.blend(share * (patch.hu < -300), 30.0)
 
 
-def _lung_vessels(column: Column, outline: Outline, dome: Diaphragm,
-                  jitter: Jitter) -> list[Beam]:
+def _lung_vessels(column: Column, outline: Outline, dome: Diaphragm, jitter: Jitter) -> list[Beam]:
     """Branches from each hilum outward, tapering."""
     rods: list[Beam] = []
     rng = jitter.rng
     for side in (1.0, -1.0):
         root = column.anchor("T6") + np.array([side * 38.0, -28.0, 0.0])
         for _ in range(26):
-            way = unit(np.array([side * rng.uniform(0.1, 1), rng.normal(0.1, 0.8),
-                                 rng.normal(-0.15, 0.9)]))
+            way = unit(
+                np.array([side * rng.uniform(0.1, 1), rng.normal(0.1, 0.8), rng.normal(-0.15, 0.9)])
+            )
             rods += _branch(root, way, rng.uniform(2.0, 4.2), 3, rng)
     return rods
 
 
-def _branch(start: F64, way: F64, radius: float, left: int,
-            rng: np.random.Generator) -> list[Beam]:
+def _branch(start: F64, way: F64, radius: float, left: int, rng: np.random.Generator) -> list[Beam]:
     end = start + way * rng.uniform(18, 38)
     tip = radius * 0.72
     rods = [beam(start, end, (radius, radius), np.array([0.0, 0.0, 1.0]), (tip, tip))]

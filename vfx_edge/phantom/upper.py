@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
@@ -28,11 +30,14 @@ def _girdle_points(column: Column, outline: Outline, k: float, arms: Arms) -> di
 
     y = t3[1]
     return {
-        "sternal": at(17, front - 2, t3[2] + 10), "clav1": at(55, front + 6, t3[2] + 24 + rise / 2),
-        "clav2": at(105, y - 8, t1[2] + 2 + rise), "acromion": at(150 - inward, y + 18, t1[2] + rise),
-        "head": at(158 - inward, y - 6, t1[2] - 16 + rise), "socket": at(130 - inward, y + 4,
-                                                                         t1[2] - 20 + rise),
-        "spine_root": at(66 + rise, y + 66, t3[2] + 2), "upper": at(62 + rise, y + 50, t1[2] - 2),
+        "sternal": at(17, front - 2, t3[2] + 10),
+        "clav1": at(55, front + 6, t3[2] + 24 + rise / 2),
+        "clav2": at(105, y - 8, t1[2] + 2 + rise),
+        "acromion": at(150 - inward, y + 18, t1[2] + rise),
+        "head": at(158 - inward, y - 6, t1[2] - 16 + rise),
+        "socket": at(130 - inward, y + 4, t1[2] - 20 + rise),
+        "spine_root": at(66 + rise, y + 66, t3[2] + 2),
+        "upper": at(62 + rise, y + 50, t1[2] - 2),
         "tip": at(92 + 1.6 * rise, y + 74, t7[2] + rise),
     }
 
@@ -44,14 +49,16 @@ def _girdle_solids(p: dict[str, F64]) -> tuple[list[Solid], list[Solid]]:
     clavicle: list[Solid] = [*chain(path, radii, np.tile(_UP, (4, 1)))]
     scapula: list[Solid] = []
     border = [p["upper"], p["spine_root"], p["tip"]]
-    for a, b in zip(border, border[1:], strict=False):
+    for a, b in pairwise(border):
         scapula.append(beam(a, b, (3.0, 3.0), _UP))
         middle = 0.5 * (a + b)
         half = 0.5 * float(np.linalg.norm(b - a)) + 2
         scapula.append(Beam(p["socket"], middle, b - a, (9.0, 5.5), (half, 1.7), 2.0))
     scapula += [
         beam(p["socket"], p["tip"], (5.0, 3.6), _UP, (4.0, 3.0)),
-        Beam(p["spine_root"], p["acromion"], np.array([0.0, 1.0, 0.3]), (5.0, 2.4), (13.0, 4.0), 4.0),
+        Beam(
+            p["spine_root"], p["acromion"], np.array([0.0, 1.0, 0.3]), (5.0, 2.4), (13.0, 4.0), 4.0
+        ),
         ellipsoid(p["socket"], (9.0, 13.0, 18.0)),
     ]
     return clavicle, scapula
@@ -62,16 +69,21 @@ def _arm(p: dict[str, F64], arms: Arms, k: float) -> tuple[list[Solid], list[Sol
     way = np.array([k * 0.18, -0.10, 0.97]) if arms == "up" else np.array([k * 0.22, 0.05, -0.97])
     elbow = p["head"] + way * 300
     side = np.array([0.0, 1.0, 0.0])
-    bone: list[Solid] = [ellipsoid(p["head"], (24.0, 24.0, 24.0)),
-                         beam(p["head"], elbow, (16.0, 16.0), side, (11.0, 11.0))]
+    bone: list[Solid] = [
+        ellipsoid(p["head"], (24.0, 24.0, 24.0)),
+        beam(p["head"], elbow, (16.0, 16.0), side, (11.0, 11.0)),
+    ]
     start = p["head"] + way * (60 if arms == "up" else 40)
-    flesh: list[Solid] = [beam(start, elbow, (42.0, 42.0), side, (34.0, 36.0)),
-                          ellipsoid(p["head"], (50.0, 50.0, 46.0))]
+    flesh: list[Solid] = [
+        beam(start, elbow, (42.0, 42.0), side, (34.0, 36.0)),
+        ellipsoid(p["head"], (50.0, 50.0, 46.0)),
+    ]
     return bone, flesh
 
 
-def paint_arms(canvas: Canvas, column: Column, outline: Outline, tissue: Tissues,
-               arms: Arms) -> None:
+def paint_arms(
+    canvas: Canvas, column: Column, outline: Outline, tissue: Tissues, arms: Arms
+) -> None:
     """Draw shoulder and upper-arm flesh (before the trunk)."""
     for k in _SIDES:
         _, flesh = _arm(_girdle_points(column, outline, k, arms), arms, k)
@@ -82,8 +94,9 @@ def paint_arms(canvas: Canvas, column: Column, outline: Outline, tissue: Tissues
             patch.blend(patch.coverage(d), tissue.muscle_hu)
 
 
-def paint_girdle(canvas: Canvas, column: Column, outline: Outline, tissue: BoneTissue,
-                 arms: Arms) -> None:
+def paint_girdle(
+    canvas: Canvas, column: Column, outline: Outline, tissue: BoneTissue, arms: Arms
+) -> None:
     """Draw clavicles, shoulder blades and upper arms."""
     for k in _SIDES:
         points = _girdle_points(column, outline, k, arms)
@@ -91,8 +104,14 @@ def paint_girdle(canvas: Canvas, column: Column, outline: Outline, tissue: BoneT
         for solids in (*_girdle_solids(points), humerus):
             for patch in canvas.tiles(*bounds(solids)):
                 d = union(patch, solids, 2.0)
-                paint_bone(patch, d, tissue, 0.8 * tissue.spongy_hu, 1.4 * tissue.shell_mm,
-                           tissue.cortex_hu)
+                paint_bone(
+                    patch,
+                    d,
+                    tissue,
+                    0.8 * tissue.spongy_hu,
+                    1.4 * tissue.shell_mm,
+                    tissue.cortex_hu,
+                )
                 mark(patch, d, Part.OTHER_BONE)
 
 
@@ -101,27 +120,46 @@ def paint_head(canvas: Canvas, column: Column, bone: BoneTissue, tissue: Tissues
     c1, c3 = column.anchor("C1"), column.anchor("C3")
     brain = ellipsoid(c1 + np.array([0.0, -8.0, 92.0]), (70.0, 88.0, 72.0))
     face = ellipsoid(c1 + np.array([0.0, -62.0, 20.0]), (56.0, 48.0, 75.0))
-    for patch in canvas.tiles(*bounds([brain, face])):
+    low, high = bounds([brain, face])
+    for patch in canvas.tiles(low - 16, high + 16):
         d = union(patch, [brain, face], 10.0)
         patch.blend(patch.coverage(d, 14.0), 45.0)
         vault = brain.distance(patch)
         paint_bone(patch, vault - 6.0, bone, 36.0, 6.5, 1.25 * bone.cortex_hu)
         shell = np.abs(vault - 3.0) - 3.2
         mark(patch, shell, Part.OTHER_BONE)
-    hollow: list[Solid] = [ellipsoid(c1 + np.array([k * 13.0, -62.0, 32.0]), (9.0, 20.0, 16.0))
-                           for k in _SIDES]
-    hollow.append(beam(c1 + np.array([0, -30.0, 25]), c3 + np.array([0, -24.0, -10]), (11.0, 7.0),
-                       np.array([1.0, 0.0, 0.0])))
+    hollow: list[Solid] = [
+        ellipsoid(c1 + np.array([k * 13.0, -62.0, 32.0]), (9.0, 20.0, 16.0)) for k in _SIDES
+    ]
+    hollow.append(
+        beam(
+            c1 + np.array([0, -30.0, 25]),
+            c3 + np.array([0, -24.0, -10]),
+            (11.0, 7.0),
+            np.array([1.0, 0.0, 0.0]),
+        )
+    )
     _fill(canvas, hollow, -950.0)
     jaw: list[Solid] = []
     for k in _SIDES:
         corner = c1 + np.array([k * 46.0, -35.0, -30.0])
         chin = c1 + np.array([k * 6.0, -98.0, -38.0])
-        jaw += [beam(corner, c1 + np.array([k * 50.0, -22.0, 18.0]), (12.0, 4.0),
-                     np.array([0.0, 1.0, 0.0])), beam(corner, chin, (11.0, 5.5), _UP),
-                beam(c1 + np.array([k * 42.0, -32.0, 4.0]), c1 + np.array([k * 5.0, -98.0, -2.0]),
-                     (8.0, 5.0), _UP),
-                ellipsoid(c1 + np.array([k * 44.0, 2.0, 14.0]), (12.0, 14.0, 16.0))]
+        jaw += [
+            beam(
+                corner,
+                c1 + np.array([k * 50.0, -22.0, 18.0]),
+                (12.0, 4.0),
+                np.array([0.0, 1.0, 0.0]),
+            ),
+            beam(corner, chin, (11.0, 5.5), _UP),
+            beam(
+                c1 + np.array([k * 42.0, -32.0, 4.0]),
+                c1 + np.array([k * 5.0, -98.0, -2.0]),
+                (8.0, 5.0),
+                _UP,
+            ),
+            ellipsoid(c1 + np.array([k * 44.0, 2.0, 14.0]), (12.0, 14.0, 16.0)),
+        ]
     jaw.append(ellipsoid(c1 + np.array([0.0, -12.0, 26.0]), (22.0, 24.0, 8.0)))
     for patch in canvas.tiles(*bounds(jaw)):
         d = union(patch, jaw, 3.0)

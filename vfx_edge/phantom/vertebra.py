@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy as np
 from vfx_edge.phantom.arch import JOINT_GAP_MM, Arch, canal_point_mm
 from vfx_edge.phantom.body import Body
 from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
-from vfx_edge.phantom.canvas import F32, FAR_MM, Canvas, Part, Patch, smooth_max, smooth_min
+from vfx_edge.phantom.canvas import F32, F64, FAR_MM, Canvas, Part, Patch, smooth_max, smooth_min
 from vfx_edge.phantom.column import Column, Vertebra
+from vfx_edge.phantom.dents import Spot, paint_spot
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.lesion import Lesion, paint_lesion
 from vfx_edge.phantom.levels import NUMBER_OF
@@ -27,6 +27,7 @@ class Bone:
     arch: Arch
     below: Arch | None
     dents: tuple[Solid, ...]
+    spots: tuple[Spot, ...]
     lesions: tuple[Lesion, ...]
     tissue: BoneTissue
 
@@ -38,7 +39,7 @@ def _arch_distance(patch: Patch, bone: Bone) -> F32:
         # The joint space: the lower neighbour's process is spared.
         other = union(patch, bone.below.upper_joints)
         lower = np.maximum(lower, np.float32(JOINT_GAP_MM) - other)
-    total = union(patch, [*arch.rods, *arch.upper_joints], 2.0)
+    total = union(patch, [*arch.rods, *arch.upper_joints], 3.0)
     total = smooth_min(total, lower, 1.5)
     for hole in arch.holes:
         box = patch.slices(hole.low - 3, hole.high + 3)
@@ -64,7 +65,10 @@ def _body_distance(patch: Patch, bone: Bone) -> F32:
 def _spongy(patch: Patch, bone: Bone, d_body: F32) -> F32:
     """Interior HU: texture, denser under the endplates, with the vein's notch."""
     hu = bone.tissue.texture(patch)
-    hu *= np.where(d_body < 0, 1 + np.float32(0.35) * np.exp(d_body / 3.5), np.float32(1.35))
+    inner = 1 + np.float32(bone.tissue.rise) * np.exp(np.minimum(d_body, 0) / 4.5)
+    hu *= np.where(d_body < 0, inner, np.float32(1.3))
+    # The arch is nearly compact bone.
+    hu += np.clip(d_body * 0.25, 0, 1) * np.float32(150.0 + 0.12 * bone.tissue.cortex_hu)
     broken = bone.vertebra.plates.collapse
     if broken is not None and bone.body is not None:
         up = patch.along(bone.vertebra.frame.up, bone.vertebra.frame.centre_mm)
@@ -74,6 +78,22 @@ def _spongy(patch: Patch, bone: Bone, d_body: F32) -> F32:
     return hu
 
 
+def _shell(patch: Patch, bone: Bone, d_body: F32, d_arch: F32) -> F32:
+    """Cortex thickness: thin endplate centres, strong rims, strongest arch."""
+    base, tissue, size = np.float32(bone.tissue.shell_mm), bone.tissue, bone.vertebra.size
+    frame = bone.vertebra.frame
+    left, back, up = (patch.along(axis, frame.centre_mm) for axis in frame.axes)
+    plates = bone.vertebra.plates
+    end = np.clip((np.abs(up) * np.float32(2 / size.height_mm) - 0.45) / 0.25, 0, 1)
+    if plates.collapse is not None:
+        end = np.maximum(end, 0.6)
+    out = (left * np.float32(2 / size.width_mm)) ** 2 + (back * np.float32(2 / size.depth_mm)) ** 2
+    plate = np.float32(tissue.plate_share) + np.clip((out - 0.5) * 1.5, 0, 1) * np.float32(0.6)
+    wall = base * (np.float32(0.9) + end * (plate - np.float32(0.9)))
+    wall *= 1 + np.float32(0.22) * tissue.coarse.on(patch)
+    return np.asarray(np.where(d_body < d_arch, wall, 1.7 * base), dtype=np.float32)
+
+
 def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
     """Draw one vertebra with its labels and parts."""
     pieces: list[Solid] = [*bone.arch.rods, *bone.arch.upper_joints, *bone.arch.lower_joints]
@@ -81,17 +101,22 @@ def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
         pieces.append(bone.body)
     for patch in canvas.tiles(*bounds(pieces)):
         d_body, d_arch = _body_distance(patch, bone), _arch_distance(patch, bone)
-        whole = smooth_min(d_body, d_arch, 1.5)
+        whole = smooth_min(d_body, d_arch, 3.0)
         if float(whole.min()) > patch.edge_mm:
             continue
-        in_body = d_body < d_arch
-        shell = np.where(in_body, np.float32(bone.tissue.shell_mm),
-                         np.float32(1.45 * bone.tissue.shell_mm))
-        paint_bone(patch, whole, bone.tissue, _spongy(patch, bone, d_body), shell,
-                   bone.tissue.cortex_hu)
+        paint_bone(
+            patch,
+            whole,
+            bone.tissue,
+            _spongy(patch, bone, d_body),
+            _shell(patch, bone, d_body, d_arch),
+            bone.tissue.cortex_hu,
+        )
         mark(patch, whole, Part.POSTERIOR, NUMBER_OF[bone.vertebra.level])
         patch.parts[d_body <= 0] = Part.BODY
         _paint_vein(patch, bone, whole)
+        for spot in bone.spots:
+            paint_spot(patch, spot, whole)
         for lesion in bone.lesions:
             paint_lesion(patch, lesion, whole)
 
@@ -102,40 +127,56 @@ def _paint_vein(patch: Patch, bone: Bone, whole: F32) -> None:
         return
     frame, b = bone.vertebra.frame, bone.body.half_depth_mm
     middle = bone.vertebra.plates.mid_centre_mm
-    cleft = beam(frame.world(0, b + 1, middle), frame.world(0, 0.0, middle), (3.4, 1.5),
-                 frame.left, (1.6, 0.7))
+    cleft = beam(
+        frame.world(0, b + 1, middle),
+        frame.world(0, 0.4 * b, middle),
+        (3.2, 1.4),
+        frame.left,
+        (1.2, 0.5),
+    )
     margin = patch.edge_mm
     box = patch.slices(cleft.low - margin, cleft.high + margin)
     if box is not None:
         sub = patch.at(box)
-        sub.blend(sub.coverage(cleft.distance(sub)) * (whole[box] < 0), 30.0)
+        sub.blend(sub.coverage(cleft.distance(sub)) * (whole[box] < 0), 55.0)
 
 
-def paint_disc(canvas: Canvas, upper: Body, lower: Body | None, lower_point: Sequence[float],
-               hu: float, gas: bool, bulge_mm: float) -> None:
+def paint_disc(
+    canvas: Canvas,
+    upper: Body,
+    lower: Body | None,
+    lower_point: F64,
+    hu: float,
+    gas: bool,
+    bulge_mm: float,
+) -> None:
     """Draw the disc under ``upper``; the bodies painted later cut it to shape."""
     b = upper.half_depth_mm
     a = upper.half_width_mm
     start = upper.frame.world(0, 0.06 * b, -0.55 * upper.half_height_mm)
-    end = np.asarray(lower_point, float)
     wide = (a * 0.97 + bulge_mm, b * 1.0 + bulge_mm)
-    last = wide if lower is None else (lower.half_width_mm * 0.97 + bulge_mm,
-                                       lower.half_depth_mm + bulge_mm)
-    disc = beam(start, end, wide, upper.frame.left, last, cap_mm=2.0)
+    last = (
+        wide
+        if lower is None
+        else (lower.half_width_mm * 0.97 + bulge_mm, lower.half_depth_mm + bulge_mm)
+    )
+    disc = beam(start, lower_point, wide, upper.frame.left, last, cap_mm=2.0)
     for patch in canvas.tiles(disc.low, disc.high):
         d = disc.distance(patch)
         rim = np.float32(25.0) * np.exp(np.minimum(d, 0) / 6.0)
         patch.blend(patch.coverage(d), np.float32(hu) + rim)
         mark(patch, d, Part.DISC)
     if gas:
-        middle = 0.5 * (upper.frame.world(0, 0, -upper.half_height_mm) + 0.5 * (start + end))
+        middle = 0.5 * (
+            upper.frame.world(0, 0, -upper.half_height_mm) + 0.5 * (start + lower_point)
+        )
         _paint_gas(canvas, upper, middle)
 
 
-def _paint_gas(canvas: Canvas, upper: Body, middle: np.ndarray[tuple[int], np.dtype[np.float64]],
-               ) -> None:
-    gas = ellipsoid(middle, (0.5 * upper.half_width_mm, 0.5 * upper.half_depth_mm, 1.0),
-                    upper.frame.axes)
+def _paint_gas(canvas: Canvas, upper: Body, middle: F64) -> None:
+    gas = ellipsoid(
+        middle, (0.5 * upper.half_width_mm, 0.5 * upper.half_depth_mm, 1.0), upper.frame.axes
+    )
     for patch in canvas.tiles(gas.low, gas.high):
         patch.blend(patch.coverage(gas.distance(patch)), -450.0)
 
@@ -151,8 +192,11 @@ def paint_canal(canvas: Canvas, column: Column, jitter: Jitter) -> None:
     sides = np.array([v.frame.left for v in spine] + [f.left for f in column.sacrum[:3]])
     sac_hu = 22.0 + jitter.shift(8)
     cord_end = next(i for i, v in enumerate(spine) if v.level == "L1") + 1
-    for share, hu, stop, part in ((1.0, -45.0, None, 0), (0.78, sac_hu, None, Part.CANAL),
-                                  (0.42, sac_hu + 16, cord_end, Part.CANAL)):
+    for share, hu, stop, part in (
+        (1.0, -45.0, None, 0),
+        (0.78, sac_hu, None, Part.CANAL),
+        (0.42, sac_hu + 16, cord_end, Part.CANAL),
+    ):
         radii = np.stack([wide, deep], axis=1)[:stop] * share
         for rod in chain(points[:stop], radii, sides[:stop]):
             for patch in canvas.tiles(rod.low, rod.high):

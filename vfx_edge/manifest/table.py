@@ -1,7 +1,6 @@
 """Reading a TOML table with a type, a range and a sentence for everything that is wrong."""
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,12 +49,10 @@ class Table:
             raise self.invalid(f"'{key}' is missing")
         return value
 
-    def text(self, key: str, default: str | None = None, pattern: str | None = None) -> str:
+    def text(self, key: str, default: str | None = None) -> str:
         value = self._get(key, default)
         if not isinstance(value, str):
             raise self.invalid(f"'{key}' must be a string")
-        if pattern and not re.fullmatch(pattern, value):
-            raise self.invalid(f"'{key}' is '{value}', which does not look like {pattern}")
         if not value.strip() and default is None:
             raise self.invalid(f"'{key}' is empty")
         return value
@@ -94,7 +91,9 @@ class Table:
             return default
         return self._in_range(key, self._get(key), low, high)
 
-    def integer(self, key: str, default: int | None = None, low: int = 0, high: int = 1 << 31) -> int:
+    def integer(
+        self, key: str, default: int | None = None, low: int = 0, high: int = 1 << 31
+    ) -> int:
         value = self._get(key, default)
         if not isinstance(value, int):
             raise self.invalid(f"'{key}' must be a whole number")

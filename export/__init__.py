@@ -1,0 +1,1 @@
+"""PyTorch to ONNX. Needs the extra `export`; nothing under vfx_edge/ imports this."""

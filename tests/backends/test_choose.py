@@ -1,0 +1,147 @@
+"""Which backend is taken is decided without a GPU here: availability is injected."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_models import tiny_segmenter, write_full_set, write_set
+from vfx_edge.backends import Availability, Backend, Budget, FakeBackend, Network, open_models
+from vfx_edge.backends.choose import AUTO_ORDER, default_backends, probe_backends
+from vfx_edge.backends.errors import (
+    BackendUnavailable,
+    BackendUnknown,
+    NoBackend,
+    OpenFailed,
+    SignatureMismatch,
+)
+from vfx_edge.errors import BackendError
+from vfx_edge.manifest import ModelFileChanged, ModelManifest, NetworkSpec, load_model_set
+
+
+class Stub(FakeBackend):
+    """A backend of any name that is there or not, and opens or not."""
+
+    def __init__(self, name: str, reason: str = "", breaks: BackendError | None = None) -> None:
+        super().__init__()
+        self.name, self.reason, self.breaks = name, reason, breaks
+        self.opened: list[str] = []
+
+    def availability(self) -> Availability:
+        if self.reason:
+            return Availability(self.name, False, self.reason, "add it")
+        return Availability(self.name, True, device=f"{self.name} device")
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
+        if self.breaks and spec.roles == ("segmenter",):
+            raise self.breaks
+        self.opened.append(spec.name)
+        return super().open(spec, onnx, precision, budget)
+
+
+def known(*backends: Stub) -> Mapping[str, Backend]:
+    return {backend.name: backend for backend in backends}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> ModelManifest:
+    return load_model_set(write_full_set(tmp_path / "set"))
+
+
+def test_auto_takes_the_first_that_is_there_and_says_why_not_the_others(
+    models: ModelManifest,
+) -> None:
+    backends = known(
+        Stub("cpu"), Stub("openvino"), Stub("cuda", "no driver"), Stub("tensorrt", "no library")
+    )
+    opened = open_models(models, backends=backends)
+    assert opened.backend.requested == "auto"
+    assert opened.backend.used == "openvino"
+    assert opened.backend.skipped == (("tensorrt", "no library"), ("cuda", "no driver"))
+    assert opened.backend.precision == "fp32"
+    assert [use.role for use in opened.uses] == list(models.roles)
+    assert opened.uses[0].sha256 == models.network("locator").sha256
+
+
+def test_auto_goes_on_when_a_network_can_not_be_opened(models: ModelManifest) -> None:
+    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny segmenter", "unsupported\nnode"))
+    opened = open_models(models, backends=known(broken, Stub("cpu")))
+    assert opened.backend.used == "cpu"
+    ((name, reason),) = opened.backend.skipped
+    assert name == "cuda"
+    assert "unsupported node" in reason
+
+
+def test_a_named_backend_is_never_replaced(models: ModelManifest) -> None:
+    cpu = Stub("cpu")
+    with pytest.raises(BackendUnavailable, match="'cuda' can't be used: no driver; add it"):
+        open_models(models, "cuda", backends=known(Stub("cuda", "no driver"), cpu))
+    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny segmenter", "no"))
+    with pytest.raises(OpenFailed):
+        open_models(models, "cuda", backends=known(broken, cpu))
+    assert cpu.opened == []
+
+
+def test_a_named_backend_skips_nothing(models: ModelManifest) -> None:
+    opened = open_models(models, "cpu", backends=known(Stub("cuda"), Stub("cpu")))
+    assert (opened.backend.used, opened.backend.skipped) == ("cpu", ())
+
+
+def test_nothing_works(models: ModelManifest) -> None:
+    with pytest.raises(
+        NoBackend, match=r"\(cuda: no driver; cpu: not built\): see `vfx-edge doctor`"
+    ) as caught:
+        open_models(models, backends=known(Stub("cuda", "no driver"), Stub("cpu", "not built")))
+    assert caught.value.exit_code == 5
+
+
+def test_unknown_backend(models: ModelManifest) -> None:
+    with pytest.raises(BackendUnknown, match=r"no backend 'coreml'.*openvino"):
+        open_models(models, "coreml")
+
+
+def test_fake_is_never_taken_by_itself() -> None:
+    assert "fake" in default_backends()
+    assert "fake" not in AUTO_ORDER
+    assert [state.name for state in probe_backends()] == list(AUTO_ORDER)
+
+
+def test_every_unavailable_backend_says_why_and_what_would_help() -> None:
+    for state in probe_backends():
+        assert state.available != bool(state.reason)
+        assert state.available != bool(state.remedy)
+        assert "\n" not in state.reason + state.remedy
+
+
+def test_a_changed_file_stops_everything_before_any_backend(models: ModelManifest) -> None:
+    path = models.network("classifier").path
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    cpu = Stub("cpu")
+    with pytest.raises(ModelFileChanged) as caught:
+        open_models(models, backends=known(cpu))
+    assert caught.value.exit_code == 4
+    assert cpu.opened == []
+
+
+def test_a_wrong_signature_stops_everything_before_any_backend(tmp_path: Path) -> None:
+    models = load_model_set(write_set(tmp_path / "set", {"locator": tiny_segmenter(patch=16)}))
+    cpu = Stub("cpu")
+    with pytest.raises(SignatureMismatch, match=r"'image' is \?x1x16x16x16, .* \?x1x8x8x8"):
+        open_models(models, backends=known(cpu))
+    assert cpu.opened == []
+
+
+def test_joined_roles_share_one_network(tmp_path: Path) -> None:
+    nets = {"locator+labeller+segmenter": tiny_segmenter()}
+    models = load_model_set(write_set(tmp_path / "set", nets))
+    with open_models(models, backends=known(Stub("cpu"))) as opened:
+        assert opened.network("locator") is opened.network("segmenter")
+        assert len(opened.uses) == 3
+
+
+def test_only_the_asked_roles_are_opened(models: ModelManifest) -> None:
+    cpu = Stub("cpu")
+    opened = open_models(models, roles=("classifier",), backends=known(cpu))
+    assert cpu.opened == ["tiny classifier"]
+    with pytest.raises(KeyError, match="not opened"):
+        opened.network("locator")

@@ -1,0 +1,42 @@
+"""The doctor's findings: facts as data, problems as text, nothing raised."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_models import tiny_segmenter, write_full_set, write_set
+from vfx_edge.doctor import diagnose, inspect_set
+
+
+def test_the_diagnosis_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VFX_EDGE_MODELS", str(tmp_path) + os.pathsep)
+    write_full_set(tmp_path / "whole")
+    write_full_set(tmp_path / "broken")
+    (tmp_path / "broken" / "manifest.toml").write_text("schema = 3")
+    told = diagnose()
+    assert told.auto in [state.name for state in told.backends if state.available]
+    assert told.cpu.name
+    assert 1 <= told.cpu.usable_cores <= told.cpu.logical_cores
+    assert 0 < told.cpu.free_gib <= told.cpu.memory_gib
+    assert (told.gpu.gpu is None) == bool(told.gpu.reason)
+    assert dict(told.packages)["numpy"]
+    sets = {state.folder.name: state for state in told.model_sets}
+    assert sets["whole"].problem == ""
+    assert "schema" in sets["broken"].problem
+
+
+def test_every_file_is_looked_at(tmp_path: Path) -> None:
+    folder = write_full_set(tmp_path / "set")
+    path = folder / "labeller.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    state = inspect_set(folder)
+    problems = {network.file: network.problem for network in state.networks}
+    assert [bool(problem) for problem in problems.values()] == [False, True, False, False]
+    assert "has changed" in problems["labeller.onnx"]
+    assert state.problem == problems["labeller.onnx"]
+
+
+def test_an_incomplete_set_is_told(tmp_path: Path) -> None:
+    state = inspect_set(write_set(tmp_path / "set", {"locator": tiny_segmenter()}))
+    assert state.problem == "no network fills the role labeller, segmenter, classifier"

@@ -1,0 +1,108 @@
+"""Folders, archives and single files."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.inputs.world import Scan, assert_shows_patient, enhanced, only, write_scan
+from vfx_edge.errors import InputError
+from vfx_edge.inputs import files, load_volume
+
+
+def test_any_depth_and_mix(tmp_path: Path) -> None:
+    write_scan(tmp_path / "a" / "b" / "c")
+    for path in sorted((tmp_path / "a" / "b" / "c").iterdir())[:20]:
+        path.rename(tmp_path / f"IM{path.name}.dcm")
+    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "a" / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+    volume = load_volume(tmp_path)
+    assert_shows_patient(volume)
+    assert volume.series.warnings == ()
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    lines: list[str] = []
+    load_volume(tmp_path, progress=lines.append)
+    assert only(lines, "headers of 40 files")
+    assert only(lines, "40 slices")
+
+
+def test_links_that_go_in_circles(tmp_path: Path) -> None:
+    write_scan(tmp_path / "real")
+    try:
+        (tmp_path / "real" / "up").symlink_to(tmp_path, target_is_directory=True)
+        (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "self").symlink_to(tmp_path / "self")
+    except OSError:
+        pytest.skip("this account may not make symbolic links")
+    volume = load_volume(tmp_path)
+    assert volume.hu.shape[0] == 40
+    assert volume.series.warnings == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert load_volume(tmp_path).hu.shape[0] == 40
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        load_volume(tmp_path / "pipe")
+
+
+def packed(path: Path, folder: Path, kind: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for number, file in enumerate(sorted(folder.rglob("*"))):
+            if file.is_file():
+                archive.write(file, f"../../outside/{number}" if number % 2 else f"in/{number}")
+    return path
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_zip_of_slices_with_names_that_lead_outside(tmp_path: Path, kind: int) -> None:
+    write_scan(tmp_path / "ct")
+    archive = packed(tmp_path / "study.zip", tmp_path / "ct", kind)
+    before = set(tmp_path.rglob("*"))
+    volume = load_volume(archive)
+    assert_shows_patient(volume)
+    assert set(tmp_path.rglob("*")) == before
+    assert volume.sources[0][0].startswith(str(archive))
+
+
+def test_zip_of_an_enhanced_file(tmp_path: Path) -> None:
+    (tmp_path / "ct").mkdir()
+    enhanced(Scan()).save_as(tmp_path / "ct" / "one.dcm", enforce_file_format=True)
+    assert_shows_patient(load_volume(packed(tmp_path / "study.zip", tmp_path / "ct")))
+
+
+def test_zip_bomb_by_its_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(4 * 2**20))
+    monkeypatch.setattr(files, "RATIO_APPLIES_FROM_BYTES", 2**20)
+    with pytest.raises(InputError, match="times its size"):
+        load_volume(tmp_path / "bomb.zip")
+
+
+def test_zip_bomb_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w") as archive:
+        archive.writestr("noise", os.urandom(2**20))
+    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 2**19)
+    with pytest.raises(InputError, match="would unpack to"):
+        load_volume(tmp_path / "bomb.zip")
+
+
+def test_damaged_and_encrypted_zips(tmp_path: Path) -> None:
+    write_scan(tmp_path / "ct")
+    whole = packed(tmp_path / "study.zip", tmp_path / "ct").read_bytes()
+    (tmp_path / "flipped.zip").write_bytes(whole[:3000] + b"\xff" * 64 + whole[3064:])
+    locked = bytearray(whole)
+    at = locked.rfind(b"PK\x01\x02")
+    for start in (0, at):
+        locked[start + (6 if start == 0 else 8)] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    for name in ("flipped", "locked"):
+        with pytest.raises(InputError, match="unpack it yourself"):
+            load_volume(tmp_path / f"{name}.zip")

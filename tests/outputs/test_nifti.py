@@ -1,0 +1,120 @@
+"""NIfTI files read back by SimpleITK say what the analysis said."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.outputs.fakes import (
+    EXAMPLE_CASES,
+    LEVELS,
+    SERIES,
+    analysis_of,
+    axis_aligned,
+    curved_centres,
+    ellipsoid_volume,
+    half_axes,
+    mask_of,
+    tilted,
+)
+from vfx_edge.errors import OutputError
+from vfx_edge.outputs import nifti, write_nifti
+from vfx_edge.study import Analysis, Level, Volume
+
+SPACING_ZYX_MM = (2.5, 1.5, 1.25)
+
+
+def _analysis(degrees: float = 0.0) -> Analysis:
+    centres = curved_centres(LEVELS, 20)
+    volume = ellipsoid_volume(centres, SPACING_ZYX_MM)
+    if degrees:
+        turned = tilted(volume.affine_zyx_to_lps, degrees)
+        volume = Volume(volume.hu, turned, SERIES)
+        centres = {
+            level: tuple(map(float, (tilted(np.eye(4), degrees) @ [*centre, 1])[:3]))
+            for level, centre in centres.items()
+        }
+    return analysis_of(volume, centres, EXAMPLE_CASES)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 20.0])
+def test_files_read_back(degrees: float, tmp_path: Path) -> None:
+    analysis = _analysis(degrees)
+    paths = write_nifti(analysis, tmp_path)
+    stem = SERIES.series_uid
+    assert [path.name for path in paths] == [
+        f"{stem}_ct.nii.gz",
+        f"{stem}_seg-vert_msk.nii.gz",
+        f"{stem}_seg-vert_ctd.json",
+    ]
+    ct, mask = (sitk.ReadImage(str(path)) for path in paths[:2])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), analysis.volume.hu)
+    assert ct.GetSpacing() == pytest.approx(SPACING_ZYX_MM[::-1], abs=1e-4)
+    labels = sitk.GetArrayFromImage(mask)
+    assert labels.dtype == np.uint8
+    for finding in analysis.result.findings:
+        centre = finding.vertebra.centroid_lps_mm
+        assert mask[mask.TransformPhysicalPointToIndex(centre)] == finding.vertebra.level.verse
+        index = np.array(ct.TransformPhysicalPointToContinuousIndex(centre))
+        zyx = analysis.volume.to_zyx(np.array([centre]))[0]
+        np.testing.assert_allclose(index[::-1], zyx, atol=0.01)
+
+
+def test_masks_keep_their_volume() -> None:
+    level = Level.L2
+    mask = mask_of(level, (0.3, 0.2, 60.0))
+    volume = ellipsoid_volume({level: (0.3, 0.2, 60.0)}, (1.0, 1.0, 1.0))
+    labels = nifti.label_map(volume, (mask,))
+    inside = labels == level.verse
+    front = volume.to_lps(np.argwhere(inside).astype(float))[:, 1] < half_axes(level)[1]
+    # |x|^4 + |y|^4 + |z|^4 < 1 has volume 6.48
+    assert front.sum() == pytest.approx(6.48 * half_axes(level).prod(), rel=0.03)
+
+
+def test_the_likelier_vertebra_wins() -> None:
+    low, high = mask_of(Level.L2, (0.0, 0.0, 60.0)), mask_of(Level.L1, (0.0, 0.0, 70.0))
+    volume = ellipsoid_volume({Level.L2: (0.0, 0.0, 60.0)})
+    labels = nifti.label_map(volume, (high, low))
+    index = tuple(np.round(volume.to_zyx(np.array([[0.0, 0.0, 52.0]]))[0]).astype(int))
+    assert labels[index] == Level.L2.verse
+    assert set(np.unique(labels)) == {0, Level.L1.verse, Level.L2.verse}
+
+
+def test_a_mask_outside_the_scan_is_left_out() -> None:
+    volume = Volume(np.zeros((9, 9, 9), np.int16), axis_aligned((0, 0, 0), (1, 1, 1)), SERIES)
+    assert not nifti.label_map(volume, (mask_of(Level.L1, (500.0, 0.0, 0.0)),)).any()
+
+
+def test_centroids_in_verse_format(tmp_path: Path) -> None:
+    analysis = _analysis()
+    path = write_nifti(analysis, tmp_path)[2]
+    first, *rest = json.loads(path.read_text())
+    assert first == {"direction": ["L", "P", "S"]}
+    assert [entry["label"] for entry in rest] == [level.verse for level in LEVELS]
+    z, y, x = analysis.volume.to_zyx(
+        np.array([analysis.result.findings[0].vertebra.centroid_lps_mm])
+    )[0]
+    assert rest[0] == {"label": 13, "X": pytest.approx(x, abs=0.051)} | {
+        "Y": pytest.approx(y, abs=0.051),
+        "Z": pytest.approx(z, abs=0.051),
+    }
+
+
+def test_a_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="a file is in the way"):
+        write_nifti(_analysis(), tmp_path / "out")
+
+
+def test_what_simpleitk_refuses_is_an_output_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_named: object) -> None:
+        raise RuntimeError("Exception thrown in SimpleITK:\n  could not write the image\n")
+
+    monkeypatch.setattr(nifti.sitk, "WriteImage", refuse)
+    with pytest.raises(OutputError, match="could not write the image"):
+        write_nifti(_analysis(), tmp_path)
+    assert list(tmp_path.iterdir()) == []

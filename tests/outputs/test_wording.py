@@ -1,0 +1,69 @@
+"""Both languages say everything, and nothing in the table is left unused."""
+
+import re
+import string
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.wording import LANGUAGES, UnknownLanguage, Wording
+from vfx_edge.study import Tier
+
+PACKAGE = files("vfx_edge.outputs")
+TABLE = tomllib.loads(PACKAGE.joinpath("wording.toml").read_text(encoding="utf-8"))
+ENTRIES = [
+    (section, name, words) for section, names in TABLE.items() for name, words in names.items()
+]
+
+
+def _fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages() -> None:
+    for section, name, words in ENTRIES:
+        expected = {"de"} if section == "recommendation" else set(LANGUAGES)
+        assert set(words) == expected, name
+        assert all(text.strip() == text and text for text in words.values()), name
+        assert len({frozenset(_fields(text)) for text in words.values()}) == 1, name
+
+
+def test_every_status_and_tier_has_words() -> None:
+    for status in Status:
+        assert {status.value} <= TABLE["status"].keys() & TABLE["legend"].keys()
+    for tier in Tier:
+        assert {tier.value} <= TABLE["verdict"].keys() & TABLE["recommendation"].keys()
+
+
+def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
+    sources = [f for f in PACKAGE.iterdir() if f.name.endswith(".py")]
+    sources.append(PACKAGE.joinpath("templates", "report.html.j2"))
+    text = "\n".join(f.read_text(encoding="utf-8") for f in sources)
+    asked = set(re.findall(r"""["']([a-z_]+\.[A-Za-z_]+)["']""", text))
+    asked = {key for key in asked if key.split(".")[0] in TABLE}
+    missing = {key for key in asked if key.split(".")[1] not in TABLE[key.split(".")[0]]}
+    assert not missing
+    by_name = {"verdict", "recommendation", "status", "legend", "reason", "stage", "orientation"}
+    by_name |= {"intended_use", "view"}
+    fixed = {f"{s}.{n}" for s, n, _ in ENTRIES if s not in by_name}
+    used = asked | {"card.p_malignant", "card.p_osteoporotic"}
+    assert fixed - used == set()
+
+
+def test_numbers_are_written_as_the_language_writes_them() -> None:
+    assert Wording("en").number(1.25, 2) == "1.25"
+    assert Wording("de").number(1.25, 2) == "1,25"
+    assert Wording("de").percent(0.385) == "38 %"
+
+
+def test_reasons_in_words_and_unknown_ones_as_they_are() -> None:
+    assert Wording("de").reason("truncated") == "vom Bildrand abgeschnitten"
+    assert Wording("en").reason("Spacing too coarse") == "slices too far apart to measure heights"
+    assert Wording("en").reason("the dog ate it") == "the dog ate it"
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(UnknownLanguage, match="choose one of en, de"):
+        Wording("fr")

@@ -1,0 +1,72 @@
+"""What the documents say is there, and what is there is documented."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from vfx_edge.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+
+
+def commands(group: Any, above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every command and group below `group`, by the words that call it."""
+    found = {}
+    for name, command in group.commands.items():
+        found[(*above, name)] = command
+        if hasattr(command, "commands"):
+            found |= commands(command, (*above, name))
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(app))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_for_itself_and_its_options(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    assert (command.help or "").strip()
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{' '.join(words)} {parameter.name} has no help"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_in_the_readme(words: tuple[str, ...]) -> None:
+    top, *below = words
+    row = re.search(rf"^\| `vfx-edge {top}\b.*$", README, re.MULTILINE)
+    assert row, f"README has no row for vfx-edge {top}"
+    assert all(f"`{word}`" in row[0] or f"{top} {word}`" in row[0] for word in below)
+
+
+def test_readme_names_no_command_or_option_that_is_not_there() -> None:
+    named = set(re.findall(r"`?vfx-edge ([a-z]+)\b", README)) - {"is"}
+    assert named <= {words[0] for words in COMMANDS}
+    options = {name for command in COMMANDS.values() for p in command.params for name in p.opts}
+    ours = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert ours <= options | {"--help", "--version"}
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"(?:^|`)make ([a-z]+)\b", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+
+
+@pytest.mark.parametrize("text", [README, ARCHITECTURE], ids=["README", "ARCHITECTURE"])
+def test_files_that_are_named_exist(text: str) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    paths = re.findall(r"`((?:vfx_edge|tests|models|docs)/[\w./-]+)`", text)
+    for name in [*links, *paths]:
+        assert (ROOT / name).exists(), name
+
+
+def test_every_part_of_the_house_is_in_its_plan() -> None:
+    for path in (ROOT / "vfx_edge").iterdir():
+        named = path.name + "/" if any(path.glob("*.py")) else path.name
+        if not path.name.startswith("_") and (path.suffix == ".py" or named.endswith("/")):
+            assert f"`{named}`" in ARCHITECTURE, f"{named} is not in the plan"

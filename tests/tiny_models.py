@@ -1,0 +1,133 @@
+"""Networks of a few hundred bytes and model sets around them, made with onnx.helper, no torch."""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from vfx_edge.manifest import update_hashes
+
+HEAD = """schema = "vfx-edge/model/1"
+name = "{name}"
+version = "1.0"
+{base}intended_use = "{intended_use}"
+licence = "Apache-2.0"
+training_data = "none: random numbers"
+summary = "A tiny set for tests."
+"""
+
+NETWORK = """
+[[network]]
+roles = [{roles}]
+name = "tiny {name}"
+file = "{name}.onnx"
+sha256 = "{zeros}"
+[network.input]
+name = "image"
+channels = 1
+patch_zyx = [{patch}, {patch}, {patch}]
+spacing_mm = 3.0
+orientation = "SPL"
+hu_clip = [-1000, 1000]
+hu_offset = 1000
+hu_scale = 2000
+padding_hu = -1000
+[network.output]
+name = "logits"
+classes = [{classes}]
+activation = "softmax"
+[network.batch]
+max = 4
+opt = 2
+[network.precision]
+allowed = [{precisions}]
+[network.parameters]
+malignant = 0.85
+"""
+
+
+def conv_weights(classes: int, seed: int = 0, channels: int = 1) -> np.ndarray:
+    """(classes, channels, 3, 3, 3) float32, small."""
+    shape = (classes, channels, 3, 3, 3)
+    return (np.random.default_rng(seed).normal(size=shape) / 5).astype(np.float32)
+
+
+def tiny_segmenter(
+    patch: int = 8, classes: int = 3, seed: int = 0, batch: int | str = "n"
+) -> bytes:
+    """One 3x3x3 convolution, (n, 1, p, p, p) -> (n, classes, p, p, p), as ONNX bytes."""
+    shape = [patch] * 3
+    node = helper.make_node("Conv", ["image", "w"], ["logits"], pads=[1] * 6)
+    return _model(
+        [node],
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 1, *shape]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes, *shape]),
+        {"w": conv_weights(classes, seed)},
+    )
+
+
+def tiny_classifier(patch: int = 8, classes: int = 2, seed: int = 0) -> bytes:
+    """Convolution, global mean: (n, 1, p, p, p) -> (n, classes), as ONNX bytes."""
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["c"], pads=[1] * 6),
+        helper.make_node("GlobalAveragePool", ["c"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["logits"]),
+    ]
+    return _model(
+        nodes,
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, *[patch] * 3]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes]),
+        {"w": conv_weights(classes, seed)},
+    )
+
+
+def _model(nodes: list, image: object, logits: object, constants: dict[str, np.ndarray]) -> bytes:
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", [image], [logits], tensors)
+    opset = helper.make_opsetid("", 18)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+
+
+def write_set(
+    folder: Path,
+    networks: dict[str, bytes],
+    *,
+    name: str | None = None,
+    base: str | None = None,
+    intended_use: str = "demonstration",
+    precisions: tuple[str, ...] = ("fp32",),
+    patch: int = 8,
+    classes: dict[str, tuple[str, ...]] | None = None,
+) -> Path:
+    """A model set in `folder`: one network a role ("a+b" joins roles), hashes right."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base_line = f'base = "{base}"\n' if base else ""
+    text = HEAD.format(name=name or folder.name, base=base_line, intended_use=intended_use)
+    for roles, onnx in networks.items():
+        default = (
+            ("osteoporotic", "malignant") if roles == "classifier" else ("none", "body", "arch")
+        )
+        (folder / f"{roles}.onnx").write_bytes(onnx)
+        text += NETWORK.format(
+            roles=_quoted(roles.split("+")),
+            name=roles,
+            zeros="0" * 64,
+            patch=patch,
+            classes=_quoted((classes or {}).get(roles, default)),
+            precisions=_quoted(precisions),
+        )
+    (folder / "manifest.toml").write_text(text, encoding="utf-8")
+    (folder / "card.md").write_text("# A tiny set\n", encoding="utf-8")
+    update_hashes(folder / "manifest.toml")
+    return folder
+
+
+def _quoted(words: object) -> str:
+    return ", ".join(f'"{word}"' for word in words)
+
+
+def write_full_set(folder: Path, **options: object) -> Path:
+    """A set that fills all four roles."""
+    networks = {role: tiny_segmenter(seed=i) for i, role in enumerate(("locator", "labeller"))}
+    networks |= {"segmenter": tiny_segmenter(seed=7), "classifier": tiny_classifier()}
+    return write_set(folder, networks, **options)

@@ -1,0 +1,125 @@
+"""NVIDIA's GPU and libraries, seen through ctypes: silent, and without any CUDA package.
+
+Asking ONNX Runtime instead would make it print its own complaints.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+WINDOWS = sys.platform == "win32"
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first CUDA device."""
+
+    name: str
+    memory_gib: float
+    capability: tuple[int, int]
+    driver_cuda: tuple[int, int]
+    """The newest CUDA the driver serves."""
+
+    def __str__(self) -> str:
+        major, minor = self.capability
+        return f"{self.name} (compute capability {major}.{minor}, {self.memory_gib:.0f} GiB)"
+
+
+@functools.cache
+def find_gpu() -> Gpu | str:
+    """The first CUDA device, or the reason why there is none."""
+    library = "nvcuda.dll" if WINDOWS else "libcuda.so.1"
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError:
+        return f"no NVIDIA driver ({library} was not found)"
+    try:
+        return _first_device(cuda)
+    except _CudaError as error:
+        return str(error)
+
+
+class _CudaError(Exception):
+    """The driver is there and says no."""
+
+
+def _first_device(cuda: ctypes.CDLL) -> Gpu:
+    def call(function: str, *arguments: object) -> None:
+        if status := getattr(cuda, function)(*arguments):
+            raise _CudaError(f"the NVIDIA driver answers error {status} to {function}")
+
+    count, device, value, version = (ctypes.c_int() for _ in range(4))
+    name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
+    call("cuInit", 0)
+    call("cuDeviceGetCount", ctypes.byref(count))
+    if count.value < 1:
+        raise _CudaError("the NVIDIA driver shows no GPU")
+    call("cuDeviceGet", ctypes.byref(device), 0)
+    call("cuDeviceGetName", name, 256, device)
+    call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+    call("cuDriverGetVersion", ctypes.byref(version))
+    capability = []
+    for attribute in (_MAJOR, _MINOR):
+        call("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
+        capability.append(value.value)
+    return Gpu(
+        name=name.value.decode("utf-8", "replace"),
+        memory_gib=memory.value / 2**30,
+        capability=(capability[0], capability[1]),
+        driver_cuda=(version.value // 1000, version.value % 1000 // 10),
+    )
+
+
+@functools.cache
+def driver_version() -> str | None:
+    """The driver's own version, e.g. "580.65.06", or None without one."""
+    try:
+        nvml = ctypes.CDLL("nvml.dll" if WINDOWS else "libnvidia-ml.so.1")
+        text = ctypes.create_string_buffer(96)
+        if nvml.nvmlInit_v2() or nvml.nvmlSystemGetDriverVersion(text, 96):
+            return None
+        nvml.nvmlShutdown()
+    except (OSError, AttributeError):
+        return None
+    return text.value.decode("ascii", "replace")
+
+
+def cuda_libraries(cuda_major: int) -> tuple[str, ...]:
+    """What ONNX Runtime's CUDA provider loads, by the names of this system."""
+    if WINDOWS:
+        blas = (f"cublasLt64_{cuda_major}.dll", f"cublas64_{cuda_major}.dll")
+        return (f"cudart64_{cuda_major}.dll", *blas, "cudnn64_9.dll")
+    blas = (f"libcublasLt.so.{cuda_major}", f"libcublas.so.{cuda_major}")
+    return (f"libcudart.so.{cuda_major}", *blas, "libcurand.so.10", "libcudnn.so.9")
+
+
+def tensorrt_libraries() -> tuple[str, ...]:
+    """What ONNX Runtime's TensorRT provider loads."""
+    if WINDOWS:
+        return ("nvinfer_10.dll", "nvonnxparser_10.dll")
+    return ("libnvinfer.so.10", "libnvonnxparser.so.10")
+
+
+def first_missing(libraries: Iterable[str]) -> str | None:
+    """The first library that can't be loaded; loaded ones stay for who needs them next."""
+    for name in libraries:
+        try:
+            ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+        except OSError:
+            return name
+    return None
+
+
+def preload_tensorrt() -> None:
+    """Load TensorRT from its Python package, whose folder no system searches by itself."""
+    spec = importlib.util.find_spec("tensorrt_libs")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        if sys.platform == "win32":
+            os.add_dll_directory(folder)
+        first_missing(str(Path(folder) / name) for name in tensorrt_libraries())

@@ -1,0 +1,188 @@
+"""Reading the outside of an ONNX file: names, shapes, opset. No runtime, no onnx package.
+
+Importing `onnx` costs half a second and each runtime tells other parts of the story, so the few
+protobuf fields that matter are read here: the check is the same for every backend.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
+from vfx_edge.manifest import NetworkSpec
+
+FLOAT, FLOAT16 = 1, 10
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A network's input or output; None stands for a free dimension."""
+
+    name: str
+    element_type: int
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class OnnxOutline:
+    """What can be told of a network without running it."""
+
+    opset: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    external_data: bool
+
+
+class _Malformed(ValueError):
+    """The bytes are no protobuf message."""
+
+
+def read_outline(data: bytes, path: Path) -> OnnxOutline:
+    """The outline of an ONNX file's bytes; NotOnnx when they are none."""
+    try:
+        return _model(memoryview(data))
+    except (_Malformed, IndexError, UnicodeDecodeError) as error:
+        raise NotOnnx(path, str(error) or "cut short") from error
+
+
+def check_signature(spec: NetworkSpec, data: bytes) -> OnnxOutline:
+    """Compare a network with its manifest; SignatureMismatch names the first difference."""
+    outline = read_outline(data, spec.path)
+    if outline.external_data:
+        # Weights in a second file would escape the hash.
+        raise SignatureMismatch(spec.path, "weights lie in another file")
+    given = _named(outline.inputs, spec.input.name, "input", spec)
+    if len(outline.inputs) != 1:
+        raise SignatureMismatch(spec.path, f"{len(outline.inputs)} inputs, 1 is known")
+    answer = _named(outline.outputs, spec.output.name, "output", spec)
+    _check_shape(spec, given, (spec.input.channels, *spec.input.patch_zyx))
+    _check_shape(spec, answer, (len(spec.output.classes),))
+    return outline
+
+
+def _named(tensors: tuple[Tensor, ...], name: str, kind: str, spec: NetworkSpec) -> Tensor:
+    for tensor in tensors:
+        if tensor.name == name:
+            if tensor.element_type not in (FLOAT, FLOAT16):
+                raise SignatureMismatch(spec.path, f"{kind} '{name}' holds no floats")
+            return tensor
+    names = ", ".join(f"'{tensor.name}'" for tensor in tensors) or "none"
+    raise SignatureMismatch(spec.path, f"no {kind} '{name}', there is {names}")
+
+
+def _check_shape(spec: NetworkSpec, tensor: Tensor, wanted: tuple[int, ...]) -> None:
+    """`wanted` are the dimensions after the batch; free ones fit anything."""
+    batch, *rest = tensor.shape or (None,)
+    name, sizes = tensor.name, spec.batch
+    if batch is not None and not sizes.min == sizes.max == batch:
+        what = f"'{name}' takes batches of {batch}, the manifest says {sizes.min} to {sizes.max}"
+        raise SignatureMismatch(spec.path, what)
+    fits = len(rest) >= len(wanted) and all(
+        have is None or have == want for have, want in zip(rest, wanted, strict=False)
+    )
+    if tensor.shape and not fits:
+        shown = "x".join("?" if have is None else str(have) for have in tensor.shape)
+        want = "x".join(map(str, wanted))
+        raise SignatureMismatch(spec.path, f"'{name}' is {shown}, the manifest says ?x{want}")
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(field number, value) of a protobuf message: ints, or bytes for anything longer."""
+    at = 0
+    while at < len(view):
+        key, at = _varint(view, at)
+        number, wire = key >> 3, key & 7
+        value: int | memoryview
+        if wire == _VARINT:
+            value, at = _varint(view, at)
+        elif wire in (_FIXED64, _FIXED32):
+            size = 8 if wire == _FIXED64 else 4
+            value, at = int.from_bytes(view[at : at + size], "little"), at + size
+        elif wire == _BYTES:
+            size, at = _varint(view, at)
+            value, at = view[at : at + size], at + size
+        else:
+            raise _Malformed("not an ONNX message")
+        if number == 0 or at > len(view):
+            raise _Malformed("not an ONNX message or cut short")
+        yield number, value
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    result = shift = 0
+    while True:
+        byte = view[at]
+        result |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return result, at
+        shift += 7
+        if shift > 63:
+            raise _Malformed("not an ONNX message")
+
+
+def _messages(view: memoryview, *numbers: int) -> Iterator[memoryview]:
+    for number, value in _fields(view):
+        if number in numbers:
+            if isinstance(value, int):
+                raise _Malformed("not an ONNX message")
+            yield value
+
+
+def _integers(view: memoryview, number: int) -> list[int]:
+    return [v for n, v in _fields(view) if n == number and isinstance(v, int)]
+
+
+def _text(view: memoryview, number: int) -> str:
+    return "".join(str(part, "utf-8") for part in _messages(view, number))
+
+
+# Field numbers as in onnx.proto: ModelProto.graph 7, opset_import 8; GraphProto.node 1,
+# initializer 5, input 11, output 12, sparse_initializer 15; TensorProto.external_data 13,
+# data_location 14; NodeProto.attribute 5; AttributeProto.t 5, g 6, tensors 10, graphs 11.
+
+
+def _model(view: memoryview) -> OnnxOutline:
+    graphs = list(_messages(view, 7))
+    opsets = [
+        max(_integers(entry, 2), default=0)
+        for entry in _messages(view, 8)
+        if _text(entry, 1) in ("", "ai.onnx")
+    ]
+    if len(graphs) != 1 or not opsets:
+        raise _Malformed("it has no graph or no opset")
+    graph = graphs[0]
+    constants = {_text(tensor, 8) for tensor in _messages(graph, 5)}
+    inputs = tuple(_tensor(value) for value in _messages(graph, 11))
+    return OnnxOutline(
+        opset=opsets[0],
+        # Before IR version 4 constants were listed among the inputs, too.
+        inputs=tuple(tensor for tensor in inputs if tensor.name not in constants),
+        outputs=tuple(_tensor(value) for value in _messages(graph, 12)),
+        external_data=_external(graph),
+    )
+
+
+def _tensor(value_info: memoryview) -> Tensor:
+    """ValueInfoProto: name 1, type 2 -> tensor_type 1 -> (elem_type 1, shape 2 -> dim 1)."""
+    element, shape = 0, []
+    for kind in _messages(value_info, 2):
+        for tensor in _messages(kind, 1):
+            element = max(_integers(tensor, 1), default=0)
+            for dims in _messages(tensor, 2):
+                shape = [max(_integers(dim, 1), default=0) or None for dim in _messages(dims, 1)]
+    return Tensor(_text(value_info, 1), element, tuple(shape))
+
+
+def _external(graph: memoryview, depth: int = 0) -> bool:
+    """Whether any tensor of the graph, or of one inside a node, lies in another file."""
+    if depth > 8:
+        raise _Malformed("graphs are nested too deep")
+    tensors = list(_messages(graph, 5))
+    for node in _messages(graph, 1):
+        for attribute in _messages(node, 5):
+            tensors += _messages(attribute, 5, 10)
+            if any(_external(inner, depth + 1) for inner in _messages(attribute, 6, 11)):
+                return True
+    return any(any(n == 13 or (n == 14 and v) for n, v in _fields(tensor)) for tensor in tensors)

@@ -1,0 +1,112 @@
+"""OpenVINO on the CPU: the fastest CPU runtime for 3-D convolutions that was measured.
+
+Measured on 2 cores with AVX-512 (a 16-32-64-128 U-Net at 64³): batches of 1 to 8 take the same
+time per patch within 6 %, asynchronous streams save another 6 % and double the memory, and a free
+batch dimension costs nothing; so one synchronous request. Compiling takes under 0.1 s, so there is
+no model cache that could go stale.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from vfx_edge.backends.errors import NotOnnx, OpenFailed, OutOfMemory, RunFailed
+from vfx_edge.backends.machine import cpu_name, usable_cores
+from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.protocol import Array, Availability, Budget
+from vfx_edge.manifest import NetworkSpec
+
+PRECISIONS = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
+"""Our name -> OpenVINO's, fastest first."""
+_NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'float32'>": "fp32"}
+
+
+@functools.cache
+def _core() -> Any:
+    from openvino import Core
+
+    return Core()
+
+
+@functools.cache
+def native_precision() -> str:
+    """What OpenVINO would compute in by itself: bf16 only where the CPU really has it.
+
+    Its list of capabilities also names bf16 where it is emulated and slow; compiling an empty
+    network and asking tells the two apart on every system.
+    """
+    from openvino import Model, opset13
+
+    nothing = opset13.parameter([1], np.float32)
+    try:
+        compiled = _core().compile_model(Model([opset13.relu(nothing)], [nothing]), "CPU", {})
+    except RuntimeError:
+        return "fp32"
+    return _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), "fp32")
+
+
+class OpenVinoNetwork(CheckedNetwork):
+    """One compiled network and its one request."""
+
+    def __init__(self, spec: NetworkSpec, compiled: Any, precision: str, limit: int) -> None:
+        super().__init__("openvino", spec, cpu_name(), precision, limit)
+        self._request = compiled.create_infer_request()
+        self._output = compiled.output(spec.output.name)
+
+    def _infer(self, batch: Array) -> Array:
+        try:
+            self._request.infer({self.spec.input.name: batch}, share_inputs=True)
+            # Copied: the request writes its next answer into the same memory.
+            return np.array(self._request.get_tensor(self._output).data, dtype=np.float32)
+        except RuntimeError as error:
+            if any(word in str(error).lower() for word in ("bad_alloc", "allocate", "memory")):
+                raise OutOfMemory from error
+            raise RunFailed(self.backend, self.spec.name, str(error)) from error
+
+    def close(self) -> None:
+        self._request = self._output = None
+
+
+class OpenVinoBackend:
+    """OpenVINO's CPU device."""
+
+    name = "openvino"
+
+    def availability(self) -> Availability:
+        try:
+            devices = _core().available_devices
+        except (ImportError, RuntimeError, OSError) as error:
+            reason = f"the openvino package can't be loaded ({error})"
+            return Availability(self.name, False, reason, "pip install openvino")
+        if "CPU" not in devices:
+            reason = "OpenVINO has no plugin for this CPU"
+            return Availability(self.name, False, reason, "use --backend cpu")
+        return Availability(self.name, True, device=cpu_name())
+
+    def open(
+        self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget
+    ) -> OpenVinoNetwork:
+        native = native_precision()
+        supported = ("fp32",) if native == "fp32" else (native, "fp32")
+        chosen = pick_precision(self.name, spec, precision, supported)
+        limit = batch_limit(spec, budget, gpu=False)
+        compiled = self._compile(spec, onnx, chosen, budget)
+        really = _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), chosen)
+        return OpenVinoNetwork(spec, compiled, really, limit)
+
+    def _compile(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Any:
+        config = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        }
+        if threads := budget.threads or usable_cores():
+            config["INFERENCE_NUM_THREADS"] = str(threads)
+        try:
+            model = _core().read_model(onnx)
+        except RuntimeError as error:
+            raise NotOnnx(spec.path, str(error)) from error
+        try:
+            return _core().compile_model(model, "CPU", config)
+        except (RuntimeError, MemoryError) as error:
+            raise OpenFailed(self.name, spec.name, str(error)) from error

@@ -1,0 +1,84 @@
+"""What stages know of whoever runs a network."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge.manifest import NetworkSpec
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can run here; `reason` and `remedy` are empty when it can."""
+
+    name: str
+    available: bool
+    reason: str = ""
+    remedy: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Memory the whole program may use, and how many cores (None: those it may run on)."""
+
+    gpu_gib: float = 16.0
+    host_gib: float = 4.0
+    threads: int | None = None
+
+
+class Network(Protocol):
+    """An opened network: what it is, and one function."""
+
+    @property
+    def spec(self) -> NetworkSpec: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What went differently from what was planned, one sentence each."""
+        ...
+
+    @property
+    def batch_limit(self) -> int:
+        """Patches computed at once; `run` takes any number and splits."""
+        ...
+
+    def run(self, batch: Array) -> Array:
+        """(n, channels, *patch_zyx) float32 -> (n, classes, ...) float32, raw."""
+        ...
+
+    def probabilities(self, batch: Array) -> Array:
+        """`run`, then the manifest's activation: 0..1 (for "none" the raw numbers)."""
+        ...
+
+    def close(self) -> None:
+        """Free what the runtime holds; `run` must not be called again."""
+        ...
+
+
+class Backend(Protocol):
+    """A runtime that opens networks, or says exactly why it can't."""
+
+    @property
+    def name(self) -> str: ...
+
+    def availability(self) -> Availability:
+        """Cheap, silent, and without opening a network."""
+        ...
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
+        """Open a network from verified bytes. precision: "auto" or a name of the manifest's.
+
+        Raises BackendError leaves, or ModelError when the network itself can't be read.
+        """
+        ...

@@ -1,0 +1,89 @@
+"""`vfx-edge models`: which model sets are there, what they are, whether their files are whole."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vfx_edge.errors import ModelError
+
+if TYPE_CHECKING:
+    from vfx_edge.manifest import ModelManifest
+
+app = typer.Typer(help="The installed model sets: their cards and their hashes.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="A model set's name or folder.")]
+
+
+@app.command("list")
+def list_sets() -> None:
+    """List the installed model sets."""
+    from vfx_edge.manifest import installed_sets, load_model_set
+
+    for folder in installed_sets():
+        try:
+            print(_line(load_model_set(folder)))
+        except ModelError as error:
+            print(f"{folder.name}: {error}", file=sys.stderr)
+
+
+@app.command("show")
+def show(name: Name = "default") -> None:
+    """Show a model set: its networks, its licence, what it was trained on, and its card."""
+    from vfx_edge.manifest import load_model_set
+
+    manifest = load_model_set(name)
+    print(_line(manifest))
+    print(f"folder         {manifest.directory}")
+    print(f"licence        {manifest.licence}")
+    print(f"training data  {manifest.training_data}")
+    print(f"suspected from {manifest.height_loss_suspected:.0%} height loss")
+    for spec in manifest.networks:
+        patch = "x".join(map(str, spec.input.patch_zyx))
+        print(f"{', '.join(spec.roles)}: {spec.name}")
+        print(f"  {spec.path.name}  sha256 {spec.sha256}")
+        print(f"  input {patch} at {spec.input.spacing_mm:g} mm,", end=" ")
+        print(f"precision {' or '.join(spec.precision.allowed)}")
+    if manifest.card.is_file():
+        print()
+        print(manifest.card.read_text(encoding="utf-8").rstrip())
+
+
+@app.command("verify")
+def verify(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME_OR_DIR", help="Only this set.", show_default="all"),
+    ] = None,
+) -> None:
+    """Compare every network file with its manifest's hash; exit code 4 when one differs."""
+    from vfx_edge.manifest import installed_sets, load_model_set
+
+    sets: tuple[str | Path, ...] = (name,) if name else installed_sets()
+    wrong: list[ModelError] = []
+    for one in sets:
+        try:
+            wrong += _verify(load_model_set(one))
+        except ModelError as error:
+            wrong.append(error)
+    if wrong:
+        raise wrong[0]
+
+
+def _verify(manifest: "ModelManifest") -> list[ModelError]:
+    """One line for each network; the errors of those that are not whole."""
+    wrong = []
+    for spec in manifest.networks:
+        state = "ok"
+        try:
+            spec.read()
+        except ModelError as error:
+            wrong.append(error)
+            state = "NOT WHOLE"
+        print(f"{manifest.name:<16} {spec.path.name:<28} {state}")
+    return wrong
+
+
+def _line(manifest: "ModelManifest") -> str:
+    return f"{manifest.name} {manifest.version} ({manifest.intended_use}): {manifest.summary}"

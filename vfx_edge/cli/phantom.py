@@ -1,0 +1,81 @@
+"""`vfx-edge phantom`: a synthetic spine CT as a DICOM series, with its truth beside it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vfx_edge.cli import folders
+
+if TYPE_CHECKING:
+    from vfx_edge.phantom import PhantomSpec
+
+
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder for the series; truth.json goes beside it.")],
+    slices: Annotated[
+        int | None, typer.Option(metavar="N", help="How many slices.", show_default="as needed")
+    ] = None,
+    spacing: Annotated[
+        float, typer.Option(metavar="MM", help="From slice to slice.", show_default=True)
+    ] = 1.5,
+    levels: Annotated[
+        str, typer.Option(metavar="FIRST-LAST", help="Which vertebrae are in view.")
+    ] = "T1-L5",
+    fracture: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEVEL:KIND:LOSS",
+            help="A fracture, for example L1:wedge:0.35; wedge, biconcave or crush. Repeatable.",
+        ),
+    ] = None,
+    lesion: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEVEL:KIND",
+            help="A lesion, for example T10:lytic; lytic, sclerotic or mixed. Repeatable.",
+        ),
+    ] = None,
+    scoliosis: Annotated[float, typer.Option(metavar="DEG", help="Bend to the side.")] = 0.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Anatomy and noise follow from it.")] = 0,
+) -> None:
+    """Write a synthetic spine CT as a DICOM series with known truth."""
+    folders.check_writable(out)
+    spec = _spec(slices, spacing, levels, fracture or [], lesion or [], scoliosis, seed)
+
+    from vfx_edge.outputs import write_ct_series
+    from vfx_edge.outputs.atomic import write_text
+    from vfx_edge.phantom import make_phantom
+
+    made = make_phantom(spec)
+    write_ct_series(made.hu, made.affine_zyx_to_lps, out, seed=seed)
+    truth = json.dumps(made.truth.to_json_able(), indent=2, allow_nan=False) + "\n"
+    write_text(out / "truth.json", truth)
+    print(f"{made.hu.shape[0]} slices and truth.json: {out}")
+
+
+def _spec(
+    slices: int | None,
+    spacing: float,
+    levels: str,
+    fractures: list[str],
+    lesions: list[str],
+    scoliosis: float,
+    seed: int,
+) -> "PhantomSpec":
+    """What to make; what it can't be is wrong usage."""
+    from vfx_edge.phantom import PhantomSpec, parse_fracture, parse_lesion, parse_levels
+
+    try:
+        return PhantomSpec(
+            levels=parse_levels(levels),
+            slices=slices,
+            spacing_mm=spacing,
+            fractures=tuple(map(parse_fracture, fractures)),
+            lesions=tuple(map(parse_lesion, lesions)),
+            scoliosis_deg=scoliosis,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,172 @@
+"""What this machine can run, what stands in the way of the rest, and whether the models are whole.
+
+Everything is looked up and returned; printing is the command line's.
+"""
+
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from vfx_edge.backends import Availability, probe_backends
+from vfx_edge.backends.machine import cpu_flags, cpu_name, usable_cores
+from vfx_edge.backends.nvidia import Gpu, driver_version, find_gpu
+from vfx_edge.backends.onnx_file import check_signature
+from vfx_edge.backends.openvino_backend import native_precision
+from vfx_edge.errors import ModelError
+from vfx_edge.manifest import (
+    ROLES,
+    ModelManifest,
+    NetworkSpec,
+    installed_sets,
+    load_model_set,
+)
+
+PACKAGES = (
+    "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
+    "onnx", "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "pynetdicom",
+)  # fmt: skip
+FAST_ARITHMETIC = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_fp16", "avx_ne_convert")
+"""Instruction sets that decide a CPU's speed here, as Linux names them."""
+
+
+@dataclass(frozen=True)
+class CpuState:
+    """The processor and the memory beside it."""
+
+    name: str
+    physical_cores: int
+    logical_cores: int
+    usable_cores: int
+    """Logical cores this process may use: a container may grant fewer than there are."""
+    native_precision: str | None
+    """What OpenVINO computes in by itself: "bf16" where the CPU has it; None without OpenVINO."""
+    features: tuple[str, ...]
+    """Of FAST_ARITHMETIC; empty where the system doesn't list them."""
+    memory_gib: float
+    free_gib: float
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """The NVIDIA GPU, or why there is none."""
+
+    gpu: Gpu | None
+    reason: str
+    driver: str | None
+
+
+@dataclass(frozen=True)
+class NetworkState:
+    """One network file. `problem` is empty when its hash and signature fit the manifest."""
+
+    roles: tuple[str, ...]
+    name: str
+    file: str
+    sha256: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class ModelSetState:
+    """One installed model set. `problem` is empty when the manifest and all files are right."""
+
+    name: str
+    version: str
+    intended_use: str
+    folder: Path
+    networks: tuple[NetworkState, ...]
+    problem: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that `doctor` tells."""
+
+    backends: tuple[Availability, ...]
+    auto: str | None
+    """The backend that `auto` would take; None when none can run."""
+    cpu: CpuState
+    gpu: GpuState
+    packages: tuple[tuple[str, str], ...]
+    """(name, version) of those that matter and are installed."""
+    model_sets: tuple[ModelSetState, ...]
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything; takes a second or two, prints nothing, opens no network."""
+    backends = probe_backends()
+    return Diagnosis(
+        backends=backends,
+        auto=next((state.name for state in backends if state.available), None),
+        cpu=_cpu(any(s.name == "openvino" and s.available for s in backends)),
+        gpu=_gpu(),
+        packages=_packages(),
+        model_sets=tuple(inspect_set(folder) for folder in installed_sets()),
+    )
+
+
+def inspect_set(folder: Path) -> ModelSetState:
+    """Read a model set and every file of it; problems become text, nothing is raised."""
+    try:
+        manifest = load_model_set(folder)
+    except ModelError as error:
+        return ModelSetState(folder.name, "", "", folder, (), str(error))
+    networks = tuple(_network(spec) for spec in manifest.networks)
+    problem = next((state.problem for state in networks if state.problem), "")
+    return ModelSetState(
+        manifest.name,
+        manifest.version,
+        manifest.intended_use,
+        folder,
+        networks,
+        problem or _incomplete(manifest),
+    )
+
+
+def _incomplete(manifest: ModelManifest) -> str:
+    missing = [role for role in ROLES if role not in manifest.roles]
+    return f"no network fills the role {', '.join(missing)}" if missing else ""
+
+
+def _network(spec: NetworkSpec) -> NetworkState:
+    problem = ""
+    try:
+        check_signature(spec, spec.read())
+    except ModelError as error:
+        problem = str(error)
+    return NetworkState(spec.roles, spec.name, spec.path.name, spec.sha256, problem)
+
+
+def _cpu(openvino: bool) -> CpuState:
+    logical = os.cpu_count() or 1
+    memory = psutil.virtual_memory()
+    return CpuState(
+        name=cpu_name(),
+        physical_cores=psutil.cpu_count(logical=False) or logical,
+        logical_cores=logical,
+        usable_cores=usable_cores() or logical,
+        native_precision=native_precision() if openvino else None,
+        features=tuple(name for name in FAST_ARITHMETIC if name in cpu_flags()),
+        memory_gib=memory.total / 2**30,
+        free_gib=memory.available / 2**30,
+    )
+
+
+def _gpu() -> GpuState:
+    found = find_gpu()
+    if isinstance(found, Gpu):
+        return GpuState(found, "", driver_version())
+    return GpuState(None, found, driver_version())
+
+
+def _packages() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found)

@@ -1,0 +1,255 @@
+"""Which series is read: the rules as data, and the reason why each other one was not.
+
+Every rule gives a penalty; the lowest sum is read. A loser's reason is the rule that cost it most
+against the winner.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vfx_edge.errors import InputError
+from vfx_edge.inputs.faults import damage, fault
+from vfx_edge.inputs.headers import Slice
+from vfx_edge.inputs.stack import FEWEST_SLICES, STEEPEST_TILT, Stack, stacked
+from vfx_edge.study import SkippedSeries
+
+SMALLEST_EXTENT_MM = 30.0
+
+_SHARP_KERNEL = re.compile(
+    r"lung|pulm|edge|ultra|\b[bhuq][rvfp]?[6-9]\d|\bbl\d|\bfc(5|8)\d|\bl\b|\bya?\b|\byc\b",
+    re.IGNORECASE,
+)
+"""Lung and very sharp kernels: GE LUNG/EDGE, Siemens B60..B90 and Br/Bl/Hr 6x.., Canon FC5x/FC8x,
+Philips L/Y. Bone kernels below that are welcome."""
+_DERIVED = {"DERIVED", "SECONDARY", "REFORMATTED", "MPR"}
+_OTHER_PARTS = re.compile(r"HEAD|BRAIN|SKULL|SINUS|KNEE|FOOT|ANKLE|HAND|WRIST|ELBOW|EXTREM|LEG")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """penalty(stack, longest z extent in the study): 0 is best. `because`: why a loser lost."""
+
+    because: str
+    penalty: Callable[[Stack, float], float]
+
+
+def _thickness(stack: Stack) -> float:
+    return max(stack.step_mm, stack.slices[0].thickness_mm or 0.0)
+
+
+RULES = (
+    Rule("no axial slices", lambda s, _: 0.0 if s.plane == "axial" else 20.0),
+    Rule(
+        "computed from other images",
+        lambda s, _: 12.0 if _DERIVED & _types(s) else 0.0,
+    ),
+    Rule(
+        "thicker slices",
+        lambda s, _: float(np.interp(_thickness(s), [1.0, 2.0, 3.0, 5.0, 10.0], [0, 3, 9, 30, 80])),
+    ),
+    Rule("shows less of the body", lambda s, z: 100.0 * (1 - min(1.0, float(s.extent_mm[2]) / z))),
+    Rule("a lung or very sharp kernel", lambda s, _: 12.0 if sharp(s) else 0.0),
+    Rule("another part of the body", lambda s, _: 25.0 if _OTHER_PARTS.search(_part(s)) else 0.0),
+    Rule("slices missing or unevenly spaced", lambda s, _: 0.0 if s.even else 10.0),
+    Rule("gantry tilt", lambda s, _: 5.0 if s.sheared else 0.0),
+    Rule("fewer slices", lambda s, _: 1.0 / len(s.slices)),
+)
+"""Contrast medium is neutral: the networks are trained with and without."""
+
+
+def sharp(stack: Stack) -> bool:
+    """Whether the reconstruction kernel makes noise that outshines bone."""
+    return bool(_SHARP_KERNEL.search(stack.slices[0].kernel or ""))
+
+
+def _types(stack: Stack) -> set[str]:
+    return set(stack.slices[0].image_type)
+
+
+def _part(stack: Stack) -> str:
+    return stack.slices[0].body_part
+
+
+class NoCt(InputError):
+    """Nothing in the input is a CT volume."""
+
+    def __init__(self, name: str, found: Iterable[str]) -> None:
+        super().__init__(
+            f"{name} holds no CT series that can be used (found: {'; '.join(found)}): "
+            "give the folder of a CT study with all its slices."
+        )
+
+
+class SeriesMissing(InputError):
+    """The series asked for is not there, or can't be used."""
+
+    def __init__(self, wanted: str, why: str, there: Iterable[str]) -> None:
+        listed = ", ".join(sorted(set(there)))
+        super().__init__(f"The series {wanted} {why}: choose one of those usable here ({listed}).")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A series, or part of one, that can't be read; `images` of it, of which `broken` are CT."""
+
+    series_uid: str
+    reason: str
+    images: int
+    broken: bool = False
+
+    def __str__(self) -> str:
+        return self.reason if self.images == 1 else f"{self.reason} ({self.images} images)"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The stack to read, the series that were not taken, and what is odd about the input."""
+
+    stack: Stack
+    others: tuple[SkippedSeries, ...]
+    warnings: tuple[str, ...]
+
+
+Probe = Callable[[Stack], str | None]
+"""Why a stack's pixels are no CT, by a look at some of them; None: they are."""
+
+
+def choose(
+    slices: tuple[Slice, ...], wanted: str | None, name: str, probe: Probe, damaged: int = 0
+) -> Choice:
+    """The best stack among the slices; `wanted` limits it to one series UID."""
+    good, refused = _sifted(slices)
+    stacks = _fit_stacks(good, refused)
+    best = _best(stacks, refused, wanted, probe)
+    if best is None:
+        raise _nothing(stacks, refused, wanted, name, damaged)
+    longest = max(float(s.extent_mm[2]) for s in stacks)
+    lost = [
+        SkippedSeries(_uid(s), _why_lost(s, best, longest, wanted)) for s in stacks if s is not best
+    ]
+    lost += [SkippedSeries(r.series_uid, str(r)) for r in refused]
+    return Choice(best, tuple(lost), _warnings(best, refused, slices))
+
+
+def _uid(stack: Stack) -> str:
+    return stack.slices[0].series_uid
+
+
+def _sifted(slices: tuple[Slice, ...]) -> tuple[list[Slice], list[Refusal]]:
+    """Slices without a fault, and the others counted by series and fault."""
+    good: list[Slice] = []
+    bad: Counter[tuple[str, str, bool]] = Counter()
+    for slice_ in slices:
+        name = fault(slice_)
+        if name is None:
+            good.append(slice_)
+        else:
+            bad[slice_.series_uid, name, damage(slice_) == name] += 1
+    return good, [Refusal(uid, name, n, broken) for (uid, name, broken), n in bad.items()]
+
+
+def _fit_stacks(slices: list[Slice], refused: list[Refusal]) -> list[Stack]:
+    """The stacks that may be read; adds those that may not to `refused`."""
+    fit: list[Stack] = []
+    for stack in (stack for group in _same_geometry(slices) for stack in stacked(group)):
+        why = _unfit(stack)
+        if why is None:
+            fit.append(stack)
+        else:
+            refused.append(Refusal(_uid(stack), why, len(stack.slices)))
+    return fit
+
+
+def _same_geometry(slices: list[Slice]) -> list[tuple[Slice, ...]]:
+    """Slices of one series, image type, kernel, size, spacing and orientation."""
+    groups: dict[tuple[object, ...], list[list[Slice]]] = {}
+    for s in slices:
+        spacing = tuple(round(v, 3) for v in s.pixel_spacing_mm or ())
+        uids = (s.study_uid, s.series_uid, s.frame_of_reference)
+        key = (*uids, s.image_type, s.kernel, s.rows, s.columns, *spacing)
+        alike = groups.setdefault(key, [])
+        home = next((g for g in alike if _parallel(g[0], s)), None)
+        if home is None:
+            alike.append([s])
+        else:
+            home.append(s)
+    return [tuple(g) for alike in groups.values() for g in alike]
+
+
+def _parallel(a: Slice, b: Slice) -> bool:
+    return bool(np.abs(np.subtract(a.orientation or (), b.orientation or ())).max() < 2e-3)
+
+
+def _unfit(stack: Stack) -> str | None:
+    """Why a stack is no volume worth reading."""
+    count = len(stack.slices)
+    if count < FEWEST_SLICES:
+        return "a single slice" if count == 1 else "too few slices"
+    if stack.interleaved:
+        return "several scans of the same place that can't be told apart"
+    if stack.extent_mm.min() < SMALLEST_EXTENT_MM:
+        return f"only {stack.extent_mm.min():.0f} mm of the body"
+    if stack.tilt > STEEPEST_TILT:
+        return "slices that drift sideways more than any gantry tilts"
+    return None
+
+
+def _best(
+    stacks: list[Stack], refused: list[Refusal], wanted: str | None, probe: Probe
+) -> Stack | None:
+    """The stack of the lowest penalty whose pixels are a CT's; takes the others from `stacks`."""
+    longest = max((float(s.extent_mm[2]) for s in stacks), default=0.0)
+    pool = sorted(
+        (s for s in stacks if wanted is None or _uid(s) == wanted),
+        key=lambda s: (_total(s, longest), _uid(s)),
+    )
+    for stack in pool:
+        why = probe(stack)
+        if why is None:
+            return stack
+        stacks.remove(stack)
+        refused.append(Refusal(_uid(stack), why, len(stack.slices)))
+    return None
+
+
+def _total(stack: Stack, longest: float) -> float:
+    return sum(rule.penalty(stack, longest) for rule in RULES)
+
+
+def _why_lost(stack: Stack, best: Stack, longest: float, wanted: str | None) -> str:
+    if wanted is not None and _uid(stack) != wanted:
+        return "another series was asked for"
+    gain = [(r.penalty(stack, longest) - r.penalty(best, longest), r.because) for r in RULES]
+    worst, because = max(gain)
+    return because if worst > 0 else "as good as the one taken"
+
+
+def _warnings(best: Stack, refused: list[Refusal], slices: tuple[Slice, ...]) -> tuple[str, ...]:
+    notes: list[str] = []
+    for refusal in refused:
+        if refusal.series_uid == _uid(best):
+            what = "damaged image(s)" if refusal.broken else "image(s)"
+            notes.append(f"{refusal.images} {what} of the same series left out: {refusal.reason}.")
+    if len({s.patient for s in slices}) > 1:
+        notes.append("The input holds more than one patient: only the series named here was read.")
+    elif len({s.study_uid for s in slices}) > 1:
+        notes.append("The input holds more than one study: only the series named here was read.")
+    return tuple(notes)
+
+
+def _nothing(
+    stacks: list[Stack], refused: list[Refusal], wanted: str | None, name: str, damaged: int
+) -> InputError:
+    if wanted is not None and stacks:
+        mine = next((r.reason for r in refused if r.series_uid == wanted), None)
+        why = "is not in the input" if mine is None else f"can't be used (found: {mine})"
+        return SeriesMissing(wanted, why, map(_uid, stacks))
+    counts: Counter[str] = Counter()
+    for refusal in refused:
+        counts[refusal.reason] += refusal.images
+    found = [str(Refusal("", reason, n)) for reason, n in counts.most_common(4)]
+    return NoCt(name, [*found, f"{damaged} damaged DICOM file(s)"] if damaged else found)

@@ -1,0 +1,81 @@
+"""A pydicom data set -> plain Python values, whatever nonsense the file holds."""
+
+import math
+from typing import Any
+
+import pydicom
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
+
+Facts = dict[str, Any]
+"""Keyword -> value of a data set."""
+_BROKEN = "not readable"
+"""Stands for a value that can't be parsed: stated, but no number."""
+
+
+def parsed(dataset: Dataset) -> Facts:
+    """Every value, parsed once; one that can't be parsed does not spoil the others."""
+    facts: Facts = {}
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+            facts[element.keyword] = element.value
+        except Exception:  # noqa: BLE001  pydicom raises nearly anything on nonsense
+            facts[keyword_for_tag(tag)] = _BROKEN
+    return facts
+
+
+def items(facts: Facts, keyword: str) -> list[Dataset]:
+    """The items of a sequence; none where it is absent or no sequence."""
+    value = facts.get(keyword)
+    return list(value) if isinstance(value, pydicom.Sequence) else []
+
+
+def macros(group: Dataset) -> list[Facts]:
+    """The first items of an enhanced file's functional group macros."""
+    sequences = [v for v in parsed(group).values() if isinstance(v, pydicom.Sequence)]
+    return [parsed(sequence[0]) for sequence in sequences if len(sequence)]
+
+
+def printable(value: str) -> str:
+    """The text on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+
+
+def text(facts: Facts, keyword: str) -> str:
+    """The value as text; empty where absent."""
+    value = facts.get(keyword)
+    return "" if value is None or isinstance(value, bytes) else str(value).strip("\0 ")
+
+
+def integer(facts: Facts, keyword: str) -> int | None:
+    """The value as a whole number; None where absent or none."""
+    found = number([facts], keyword)
+    return int(found) if found is not None else None
+
+
+def number(where: list[Facts], keyword: str) -> float | None:
+    """A finite number from the first of `where` that states the keyword, else None."""
+    found = numbers(where, keyword, 1)
+    return found[0] if found else None
+
+
+def number_or(where: list[Facts], keyword: str, default: float) -> float:
+    """The number; `default` where none is stated, NaN where nonsense is."""
+    if not any(text(facts, keyword) for facts in where):
+        return default
+    found = number(where, keyword)
+    return math.nan if found is None else found
+
+
+def numbers(where: list[Facts], keyword: str, count: int) -> tuple[float, ...] | None:
+    """Exactly `count` finite numbers from the first that states the keyword, else None."""
+    value = next((v for f in where if (v := f.get(keyword)) not in (None, "")), None)
+    if value is None:
+        return None
+    try:
+        found = [value] if isinstance(value, (int, float, str)) else list(value)
+        values = tuple(float(v) for v in found)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None

@@ -1,0 +1,129 @@
+"""The way in: a path -> the one CT volume that is analysed."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vfx_edge.errors import InputError
+from vfx_edge.inputs.build import Built, build
+from vfx_edge.inputs.choose import Choice, choose
+from vfx_edge.inputs.files import Listing, Source, listed
+from vfx_edge.inputs.headers import Slice, Unusable, read_header
+from vfx_edge.inputs.nifti import is_nifti, load_nifti
+from vfx_edge.inputs.parallel import in_threads
+from vfx_edge.inputs.pixels import probe
+from vfx_edge.inputs.quiet import quiet
+from vfx_edge.study import SeriesInfo, SkippedSeries, Volume
+
+Progress = Callable[[str], None]
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+
+
+class NothingThere(InputError):
+    """The path holds no DICOM file at all."""
+
+    def __init__(self, name: str, files: int) -> None:
+        what = f"none of its {files} files is DICOM" if files > 1 else "no DICOM file is there"
+        super().__init__(f"{name} can't be used ({what}): give the folder of a CT study.")
+
+
+class AllDamaged(InputError):
+    """DICOM was there, but none could be read."""
+
+    def __init__(self, name: str, first: Unusable, count: int) -> None:
+        super().__init__(
+            f"{name} holds only damaged DICOM files ({count}, the first is {first.name}: "
+            f"{first.why}): send the series again."
+        )
+
+
+def load_volume(
+    path: Path, series_uid: str | None = None, progress: Progress | None = None
+) -> Volume:
+    """The CT volume at `path`: a folder (any depth and mix), an enhanced CT file, a .zip of
+    either, or a .nii/.nii.gz.
+
+    hu: (z, y, x) int16 in Hounsfield units, -1024..3071, C-contiguous. `series_uid`: read this
+    series instead of choosing one. Raises InputError where nothing usable is there.
+    """
+    path = Path(path)
+    say: Progress = progress or (lambda _line: None)
+    with quiet(), listed(path) as listing:
+        if is_nifti(listing.files):
+            return load_nifti(listing.files[0].path, series_uid)
+        return _load_dicom(listing, series_uid, say)
+
+
+def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Volume:
+    name = listing.root.name or str(listing.root)
+    say(f"reading the headers of {len(listing.files)} files")
+    slices, unusable = _headers(listing.files)
+    damaged = [u for u in unusable if u.damaged]
+    if not slices and damaged:
+        raise AllDamaged(name, damaged[0], len(damaged))
+    if not slices:
+        raise NothingThere(name, len(listing.files))
+    choice = choose(slices, series_uid, name, probe, len(damaged))
+    del slices
+    say(f"reading {len(choice.stack.slices)} slices")
+    built = build(choice.stack)
+    notes = [f"{len(damaged)} damaged DICOM file(s) were passed over."] if damaged else []
+    notes += [f"The folder {f} could not be opened." for f in listing.unreadable[:3]]
+    return Volume(
+        hu=built.hu,
+        affine_zyx_to_lps=built.affine,
+        series=_info(choice, built, tuple(notes)),
+        sources=_sources(built),
+        valid=built.valid,
+    )
+
+
+def _headers(files: tuple[Source, ...]) -> tuple[tuple[Slice, ...], list[Unusable]]:
+    slices: list[Slice] = []
+    unusable: list[Unusable] = []
+    for outcome in in_threads(read_header, files):
+        if isinstance(outcome, Unusable):
+            unusable.append(outcome)
+        else:
+            slices.extend(outcome)
+    return tuple(slices), unusable
+
+
+def _info(choice: Choice, built: Built, notes: tuple[str, ...]) -> SeriesInfo:
+    stack = built.stack
+    first = stack.slices[0]
+    rows_mm, columns_mm = first.pixel_spacing_mm or (0.0, 0.0)
+    contrasts = {s.contrast for s in stack.slices}
+    return SeriesInfo(
+        study_uid=safe_uid(first.study_uid),
+        series_uid=safe_uid(first.series_uid),
+        modality="CT",
+        slices=len(stack.slices),
+        spacing_mm=(columns_mm, rows_mm, round(stack.step_mm, 6)),
+        orientation=stack.plane,
+        description=first.description,
+        kernel=first.kernel,
+        contrast=True if True in contrasts else first.contrast,
+        slice_thickness_mm=first.thickness_mm,
+        others=tuple(SkippedSeries(safe_uid(o.series_uid), o.reason) for o in choice.others),
+        warnings=(*choice.warnings, *stack.warnings, *built.warnings, *notes),
+    )
+
+
+def _sources(built: Built) -> tuple[tuple[str, str], ...]:
+    """(file, SOP instance UID) in the stack's order, feet first where that is along z."""
+    slices = built.stack.slices
+    along_z = np.asarray(built.stack.normal)[2]
+    ordered = slices if along_z >= 0 else slices[::-1]
+    return tuple(dict.fromkeys((s.source.name, s.sop_uid) for s in ordered))
+
+
+def safe_uid(uid: str) -> str:
+    """The UID, or one made from it where it isn't one: it becomes a folder's name."""
+    if len(uid) <= 64 and _UID.fullmatch(uid):
+        return uid
+    digest = hashlib.sha256(uid.encode("utf-8", "replace")).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"

@@ -1,0 +1,188 @@
+"""The pixels of one slice -> Hounsfield units, written straight into its place in the volume.
+
+Uncompressed slices are read with NumPy, compressed ones by SimpleITK (GDCM), which decodes JPEG,
+JPEG Lossless, JPEG-LS, JPEG 2000 and RLE and lets other threads run meanwhile.
+"""
+
+import tempfile
+import zlib
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.uid import UID
+from scipy import ndimage
+
+from vfx_edge.errors import InputError
+from vfx_edge.inputs.codestream import first_fragment
+from vfx_edge.inputs.frames import Job, fits, frames_as_files
+from vfx_edge.inputs.headers import (
+    BIG_ENDIAN,
+    DEFLATED,
+    UNCOMPRESSED,
+    PixelFormat,
+    Slice,
+    inflated,
+)
+from vfx_edge.inputs.parallel import in_threads
+from vfx_edge.inputs.plausible import no_hounsfield
+from vfx_edge.inputs.quiet import native_stderr_muted
+from vfx_edge.inputs.stack import Stack
+
+Hounsfield = NDArray[np.int16]
+LOWEST_HU, HIGHEST_HU = -1024, 3071
+_TISSUE = (-900.0, 3000.0)
+PROBED_SLICES = 5
+_HEAD_BYTES = 2**16
+
+
+class Undecodable(InputError):
+    """Slices whose pixels can't be decoded."""
+
+    def __init__(self, name: str, count: int, syntax: str) -> None:
+        title = UID(syntax).name
+        super().__init__(
+            f"{count} slice(s) can't be decoded ({title}), the first is {name}: "
+            "the files are damaged; send the series again, uncompressed if possible."
+        )
+
+
+def read_into(places: Iterable[Job]) -> list[Slice]:
+    """Fills each (rows, columns) place with its slice in HU; the slices that failed."""
+    work = list(places)
+    asked = [slice_ for slice_, _ in work]
+    compressed = any(s.pixels.syntax not in UNCOMPRESSED for s, _ in work)
+    with tempfile.TemporaryDirectory(prefix="vfx-edge-", ignore_cleanup_errors=True) as folder:
+        work = frames_as_files(work, Path(folder))
+        with native_stderr_muted() if compressed else nullcontext():
+            done = in_threads(_read_one, work)
+    return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
+
+
+def probe(stack: Stack) -> str | None:
+    """Why a stack's pixels are no CT's, by a look at a few slices; None: they are."""
+    few = sorted({round(i) for i in np.linspace(0, len(stack.slices) - 1, PROBED_SLICES)})
+    first = stack.slices[0]
+    sample = np.empty((len(few), first.rows, first.columns), np.int16)
+    tried = [stack.slices[i] for i in few]
+    failed = set(map(id, read_into(zip(tried, sample, strict=True))))
+    read = sample[[id(s) not in failed for s in tried]]
+    return no_hounsfield(read) if len(read) else "pixels that can't be decoded"
+
+
+def _read_one(job: Job) -> bool:
+    slice_, place = job
+    p = slice_.pixels
+    try:
+        if p.syntax in UNCOMPRESSED:
+            raw = _raw(slice_)
+            _to_hu(_stored_bits(raw, p), _padded(raw, p, 1.0, 0.0), p.slope, p.intercept, place)
+            return True
+        values = _decoded(slice_)
+        if slice_.frame is None:  # ITK has rescaled already
+            _to_hu(values, _padded(values, p, p.slope, p.intercept), 1.0, 0.0, place)
+        else:
+            _to_hu(values, _padded(values, p, 1.0, 0.0), p.slope, p.intercept, place)
+    except (RuntimeError, OSError, ValueError, MemoryError, zlib.error):
+        return False
+    return True
+
+
+def _raw(slice_: Slice) -> NDArray[Any]:
+    """The stored numbers of an uncompressed slice, (rows, columns), in native byte order."""
+    p = slice_.pixels
+    dtype = np.dtype(f"{'i' if p.signed else 'u'}{p.bits_allocated // 8}")
+    dtype = dtype.newbyteorder(">" if p.syntax == BIG_ENDIAN else "<")
+    data = bytearray(slice_.rows * slice_.columns * dtype.itemsize)
+    with slice_.source.path.open("rb") as file:
+        stream = inflated(file) if p.syntax == DEFLATED else file
+        stream.seek(p.element.offset + (slice_.frame or 0) * len(data))
+        if stream.readinto(data) != len(data):
+            raise ValueError("truncated")
+    native = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
+    return native.reshape(slice_.rows, slice_.columns)
+
+
+def _decoded(slice_: Slice) -> NDArray[Any]:
+    """The values of a compressed slice; rescaled by ITK where its file says how."""
+    if slice_.frame is None:
+        with slice_.source.path.open("rb") as file:
+            file.seek(slice_.pixels.element.offset)
+            code = first_fragment(file.read(_HEAD_BYTES))
+        if not fits(code, slice_):
+            raise ValueError("another size than the header says")
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(slice_.source.path))
+    pixels = sitk.GetArrayFromImage(reader.Execute())
+    if pixels.size != slice_.rows * slice_.columns:
+        raise ValueError("another size than the header says")
+    return np.asarray(pixels.reshape(slice_.rows, slice_.columns))
+
+
+def _to_hu(
+    values: NDArray[Any],
+    padded: NDArray[np.bool_] | None,
+    slope: float,
+    intercept: float,
+    place: Hounsfield,
+) -> None:
+    """Rescales, clips and stores. MONOCHROME1 needs nothing: it inverts the display only."""
+    if slope == 1 and intercept == round(intercept) and values.dtype.kind in "iu":
+        _shifted(values, int(intercept), place)
+    else:
+        scaled = values * np.float64(slope) + intercept
+        np.copyto(place, np.clip(np.rint(scaled), LOWEST_HU, HIGHEST_HU), casting="unsafe")
+    if padded is not None:
+        place[padded] = LOWEST_HU
+
+
+def _shifted(values: NDArray[Any], intercept: int, place: Hounsfield) -> None:
+    """Clips in the values' own type, then adds: no wider copy, no overflow."""
+    info = np.iinfo(values.dtype)
+    low = min(max(LOWEST_HU - intercept, int(info.min)), int(info.max))
+    high = min(max(HIGHEST_HU - intercept, int(info.min)), int(info.max))
+    clipped = np.clip(values, low, high, out=values)
+    if info.bits == 16 and abs(intercept) < 2**15:
+        # wraps for unsigned values and comes out right: the sum fits int16
+        np.add(clipped.view(np.int16), np.int16(intercept), out=place)
+    else:
+        np.copyto(place, clipped.astype(np.int64) + intercept, casting="unsafe")
+
+
+def _stored_bits(raw: NDArray[Any], p: PixelFormat) -> NDArray[Any]:
+    """Drops bits above the high bit (old overlays lived there) and extends the sign."""
+    if p.bits_stored == p.bits_allocated:
+        return raw
+    up, down = p.bits_allocated - 1 - p.high_bit, p.bits_allocated - p.bits_stored
+    return np.asarray((raw << up) >> down)
+
+
+def _padded(
+    values: NDArray[Any], p: PixelFormat, slope: float, intercept: float
+) -> NDArray[np.bool_] | None:
+    """Where the slice holds padding; `slope`, `intercept`: from stored numbers to `values`.
+
+    Some files name a padding value within the tissues (0 HU is water): there only what is
+    connected to the slice's edge counts.
+    """
+    if p.padding is None:
+        return None
+    first, last = p.padding
+    lowest_hu, highest_hu = first * p.slope + p.intercept, last * p.slope + p.intercept
+    if highest_hu <= LOWEST_HU and p.bits_stored == p.bits_allocated:
+        return None  # clipping does it
+    half = slope / 2
+    low, high = first * slope + intercept - half, last * slope + intercept + half
+    padded = (values > low) & (values < high)
+    if not padded.any():
+        return None
+    if highest_hu < _TISSUE[0] or lowest_hu > _TISSUE[1]:
+        return np.asarray(padded)
+    regions, _ = ndimage.label(padded)
+    edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    return np.asarray(np.isin(regions, np.setdiff1d(edge, [0])))

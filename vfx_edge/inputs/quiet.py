@@ -1,0 +1,70 @@
+"""Keeps what third-party readers say to themselves away from the user's terminal."""
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import SimpleITK as sitk
+
+_stderr_lock = threading.Lock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warning of pydicom, NumPy or ITK escapes while the block runs."""
+    logger = logging.getLogger("pydicom")
+    level, itk = logger.level, sitk.ProcessObject.GetGlobalWarningDisplay()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            sitk.ProcessObject.SetGlobalWarningDisplay(itk)
+
+
+@contextmanager
+def native_stderr_muted() -> Iterator[None]:
+    """Drops what C libraries write to file descriptor 2; Python's own stderr stays audible.
+
+    GDCM's decoders print there: libjpeg "Unsupported JPEG data precision 12" for every intact
+    12-bit slice, OpenJPEG whatever it finds in damaged ones. No switch turns that off.
+    """
+    with _stderr_lock:
+        try:
+            audible = os.dup(2)
+            silence = os.open(os.devnull, os.O_WRONLY)
+        except OSError:  # no descriptor 2 at all (pythonw): nothing to mute
+            yield
+            return
+        python_stderr = _redirected(audible)
+        os.dup2(silence, 2)
+        try:
+            yield
+        finally:
+            if python_stderr is not None:
+                sys.stderr.flush()
+                sys.stderr = python_stderr
+            os.dup2(audible, 2)
+            os.close(silence)
+            os.close(audible)
+
+
+def _redirected(audible: int) -> TextIO | None:
+    """Points sys.stderr past the mute; the former stream, or None where it isn't descriptor 2."""
+    former = sys.stderr
+    try:
+        if former is None or former.fileno() != 2:
+            return None
+        former.flush()
+        sys.stderr = open(audible, "w", encoding=former.encoding, closefd=False, buffering=1)  # noqa: SIM115
+    except (OSError, ValueError):
+        return None
+    return former

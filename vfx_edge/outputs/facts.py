@@ -1,0 +1,79 @@
+"""The report's small print: how the series was taken and how the result came about."""
+
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.study import RunInfo, SeriesInfo, StudyResult
+
+Fact = tuple[str, str]
+
+_MOST_OTHERS = 6
+_DEFAULT_LOSS = 0.20
+
+
+def series_facts(series: SeriesInfo, t: Wording) -> list[Fact]:
+    """Nothing that identifies a patient."""
+    contrast = {True: "page.yes", False: "page.no", None: "page.unknown"}[series.contrast]
+    facts = [
+        (t("fact.description"), series.description or "–"),
+        (t("fact.slices"), str(series.slices)),
+        (t("fact.spacing"), " × ".join(t.number(v, 2) for v in series.spacing_mm) + " mm"),
+        (t("fact.orientation"), t.known("orientation", series.orientation) or series.orientation),
+        (t("fact.kernel"), series.kernel or t("page.unknown")),
+        (t("fact.contrast"), t(contrast)),
+        (t("fact.study_uid"), series.study_uid),
+        (t("fact.series_uid"), series.series_uid),
+    ]
+    if series.slice_thickness_mm is not None:
+        facts.insert(3, (t("fact.thickness"), f"{t.number(series.slice_thickness_mm, 2)} mm"))
+    if series.others:
+        facts.append((t("fact.others"), _others(series, t)))
+    return facts
+
+
+def _others(series: SeriesInfo, t: Wording) -> str:
+    lines = [f"{o.series_uid}: {o.reason}" for o in series.others[:_MOST_OTHERS]]
+    left = len(series.others) - _MOST_OTHERS
+    if left > 0:
+        lines.append(t("fact.more_others", count=left))
+    return "\n".join(lines)
+
+
+def run_facts(run: RunInfo, t: Wording) -> list[Fact]:
+    """Program, models and what really ran."""
+    backend = run.backend
+    facts = [
+        (t("fact.version"), f"vfx-edge {run.version}"),
+        (t("fact.started"), run.started_at),
+        (t("fact.model_set"), run.model_set),
+        (t("fact.intended_use"), run.intended_use),
+        (
+            t("fact.backend"),
+            f"{backend.used} ({t('fact.asked', requested=backend.requested)})",
+        ),
+        (t("fact.device"), f"{backend.device}, {backend.precision}"),
+    ]
+    if backend.skipped:
+        skipped = "\n".join(f"{name}: {reason}" for name, reason in backend.skipped)
+        facts.append((t("fact.skipped"), skipped))
+    facts.append((t("fact.memory"), f"{t.number(run.peak_rss_mib, 0)} MiB"))
+    if run.peak_vram_mib is not None:
+        facts.append((t("fact.memory_gpu"), f"{t.number(run.peak_vram_mib, 0)} MiB"))
+    return facts
+
+
+def timings(run: RunInfo, t: Wording) -> list[Fact]:
+    """Seconds per stage, in the order they ran."""
+    return [
+        (t.known("stage", stage) or stage, t.number(seconds, 2))
+        for stage, seconds in run.seconds.items()
+    ]
+
+
+def limits(result: StudyResult, t: Wording) -> list[str]:
+    """What the program does not do."""
+    loss = result.run.thresholds.get("height_loss", _DEFAULT_LOSS)
+    return [
+        t("limit.reader"),
+        t("limit.loss", loss=t.percent(loss)),
+        t("limit.range"),
+        t("limit.levels"),
+    ]

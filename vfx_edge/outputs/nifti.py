@@ -1,0 +1,133 @@
+"""NIfTI files in VerSe/BIDS naming: the CT, the vertebra masks on its grid, the centroids."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vfx_edge.outputs.atomic import OutputFailed, replacing, write_text
+from vfx_edge.outputs.names import series_stem
+from vfx_edge.study import Analysis, Finding, VertebraMask, Volume
+
+_INSIDE = 0.5
+_FULL = 255
+_AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
+
+
+def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
+    """Writes `<series>_ct.nii.gz`, `<series>_seg-vert_msk.nii.gz`, `<series>_seg-vert_ctd.json`.
+
+    The masks carry VerSe labels on the CT's own grid. OutputError when a file can't be written.
+    """
+    stem = series_stem(analysis.result.series)
+    volume = analysis.volume
+    labels = label_map(volume, analysis.masks)
+    centroids = verse_centroids(volume, analysis.result.findings)
+    return (
+        _write_image(volume.hu, volume, directory / f"{stem}_ct.nii.gz"),
+        _write_image(labels, volume, directory / f"{stem}_seg-vert_msk.nii.gz"),
+        write_text(directory / f"{stem}_seg-vert_ctd.json", json.dumps(centroids) + "\n"),
+    )
+
+
+def label_map(volume: Volume, masks: tuple[VertebraMask, ...]) -> NDArray[np.uint8]:
+    """(z, y, x) VerSe labels on the CT's grid, 0 outside.
+
+    The soft masks are interpolated linearly; a voxel goes to the likeliest vertebra of at least
+    one half.
+    """
+    labels = np.zeros(volume.hu.shape, dtype=np.uint8)
+    # Bytes, not floats: a whole-body scan would take half a GiB more.
+    best = np.zeros(volume.hu.shape, dtype=np.uint8)
+    for mask in masks:
+        box = _box(volume, mask)
+        if box is None:
+            continue
+        chance = _on_grid(volume, mask, box)
+        wins = (chance >= _INSIDE * _FULL) & (chance > best[box])
+        best[box][wins] = chance[wins]
+        labels[box][wins] = mask.vertebra.level.verse
+    return labels
+
+
+def verse_centroids(volume: Volume, findings: tuple[Finding, ...]) -> list[dict[str, object]]:
+    """VerSe's format: the array's orientation first, then label and voxel X, Y, Z of each body."""
+    first: dict[str, object] = {"direction": list(axis_codes(volume))}
+    return [first, *(_centroid(volume, finding) for finding in findings)]
+
+
+def axis_codes(volume: Volume) -> tuple[str, str, str]:
+    """Where the stored image's x, y and z axes point, to the nearest: "L", "P", "S" as a rule."""
+    axes = volume.affine_zyx_to_lps[:3, 2::-1].T
+    first, second, third = (_code(axis) for axis in axes)
+    return first, second, third
+
+
+def _code(axis: NDArray[np.float64]) -> str:
+    """LPS components: positive is left, back, head."""
+    main = int(np.abs(axis).argmax())
+    return _AXIS_CODES[main][int(axis[main] > 0)]
+
+
+def _centroid(volume: Volume, finding: Finding) -> dict[str, object]:
+    z, y, x = volume.to_zyx(np.array([finding.vertebra.centroid_lps_mm]))[0]
+    label = finding.vertebra.level.verse
+    return {"label": label, "X": _tenths(x), "Y": _tenths(y), "Z": _tenths(z)}
+
+
+def _tenths(value: float) -> float:
+    return round(float(value), 1)
+
+
+def _box(volume: Volume, mask: VertebraMask) -> tuple[slice, slice, slice] | None:
+    """The part of the CT that the mask's grid covers; None when it lies outside."""
+    last = (np.array(mask.body.shape[::-1]) - 1) * mask.spacing_mm
+    corners = np.array(mask.origin_lps_mm) + np.array(list(np.ndindex(2, 2, 2))) * last
+    zyx = volume.to_zyx(corners)
+    low = np.maximum(np.ceil(zyx.min(0)).astype(int), 0)
+    high = np.minimum(np.floor(zyx.max(0)).astype(int) + 1, volume.hu.shape)
+    if (high <= low).any():
+        return None
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return z, y, x
+
+
+def _on_grid(
+    volume: Volume, mask: VertebraMask, box: tuple[slice, slice, slice]
+) -> NDArray[np.uint8]:
+    """The vertebra's probability, body and arch together, in 255ths on the CT's voxels."""
+    reverse = np.eye(3)[::-1]
+    matrix = reverse @ volume.affine_zyx_to_lps[:3, :3] / mask.spacing_mm
+    start = volume.affine_zyx_to_lps[:3, 3] - np.array(mask.origin_lps_mm)
+    corner = np.array([part.start for part in box], dtype=np.float64)
+    offset = reverse @ start / mask.spacing_mm + matrix @ corner
+    whole = np.minimum(mask.body.astype(np.float32) + mask.arch.astype(np.float32), 1.0)
+    shape = tuple(part.stop - part.start for part in box)
+    chance = ndimage.affine_transform(
+        whole, matrix, offset, output_shape=shape, output=np.float32, order=1
+    )
+    return np.asarray(np.round(chance * _FULL), dtype=np.uint8)
+
+
+def _write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path:
+    affine = volume.affine_zyx_to_lps
+    spacing = volume.spacing_zyx_mm
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing([float(edge) for edge in spacing[::-1]])
+    image.SetOrigin([float(v) for v in affine[:3, 3]])
+    image.SetDirection((affine[:3, 2::-1] / spacing[::-1]).ravel().tolist())
+    with replacing(path) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise OutputFailed(path, _last_line(error)) from error
+    return path
+
+
+def _last_line(error: RuntimeError) -> str:
+    """ITK's messages are paragraphs; the cause stands last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "SimpleITK gave no reason"

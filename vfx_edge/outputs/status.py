@@ -1,0 +1,59 @@
+"""One word for what is known of a vertebra, for colours, icons and order of reading."""
+
+from enum import StrEnum
+
+from vfx_edge.study import Classified, Finding, NotAssessable, NotClassified, Triage
+
+
+class Status(StrEnum):
+    """Most urgent first."""
+
+    MALIGNANT = "malignant"
+    UNCERTAIN = "uncertain"
+    OSTEOPOROTIC = "osteoporotic"
+    SUSPECTED = "suspected"
+    NOT_ASSESSABLE = "not_assessable"
+    UNREMARKABLE = "unremarkable"
+    NOT_EXAMINED = "not_examined"
+    NOT_FOUND = "not_found"
+
+    @property
+    def urgency(self) -> int:
+        """0 is the most urgent."""
+        return list(Status).index(self)
+
+
+def status_of(finding: Finding) -> Status:
+    """ "Cannot tell" stays "cannot tell": only a height loss that was measured is unremarkable."""
+    match finding.assessment:
+        case Classified(tier=tier):
+            return Status(tier.value)
+        case NotAssessable():
+            return Status.NOT_ASSESSABLE
+        case NotClassified():
+            return _unclassified(finding.measurement.suspected_fracture)
+
+
+def _unclassified(suspected: bool | None) -> Status:
+    if suspected is None:
+        return Status.NOT_EXAMINED
+    return Status.SUSPECTED if suspected else Status.UNREMARKABLE
+
+
+def is_card(finding: Finding, triage: Triage) -> bool:
+    """Whether the vertebra is one to look at: suspected, or one that drives the verdict.
+
+    Levels that only make the study "not assessable" are listed, not shown as suspected.
+    """
+    if finding.measurement.suspected_fracture:
+        return True
+    drives = finding.vertebra.level in triage.levels
+    return drives and isinstance(finding.assessment, Classified)
+
+
+def status_reason(finding: Finding) -> str | None:
+    """The reason code that goes with the status; None where there is nothing to explain."""
+    explained = status_of(finding) in (Status.SUSPECTED, Status.NOT_ASSESSABLE)
+    if isinstance(finding.assessment, Classified) or not explained:
+        return None
+    return finding.assessment.reason

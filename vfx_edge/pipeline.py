@@ -1,0 +1,131 @@
+"""THE SPINE: the whole chain, read from top to bottom in `analyze`."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge import __version__
+from vfx_edge.backends import OpenModels
+from vfx_edge.stages.classify import classify_fractures
+from vfx_edge.stages.fracture import measure_vertebrae
+from vfx_edge.stages.label import label_vertebrae
+from vfx_edge.stages.locate import NoSpineInView, locate_spine
+from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
+from vfx_edge.stages.triage import triage
+from vfx_edge.study import (
+    THORACOLUMBAR,
+    Analysis,
+    Level,
+    Measurement,
+    RunInfo,
+    StudyResult,
+    VertebraMask,
+    Volume,
+)
+from vfx_edge.usage import peak_rss_mib, peak_vram_mib
+
+STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write")
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What is looked at. segmentation: VerSe labels (z, y, x) on the volume's grid, used
+    instead of the chain's own masks."""
+
+    levels: tuple[Level, ...] = THORACOLUMBAR
+    classify: str | tuple[Level, ...] = "suspected"
+    segmentation: NDArray[np.uint8] | None = None
+
+    def chosen(self, level: Level, measurement: Measurement) -> bool:
+        """Whether this vertebra goes to the classifier."""
+        if level not in self.levels:
+            return False
+        if isinstance(self.classify, tuple):
+            return level in self.classify
+        return self.classify == "all" or bool(measurement.suspected_fracture)
+
+
+@dataclass
+class StageClock:
+    """Seconds per stage, and word to whoever shows progress."""
+
+    on_stage: Callable[[str], None] = lambda _: None
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.on_stage(name)
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - begin
+
+
+def analyze(
+    volume: Volume,
+    models: OpenModels,
+    options: Options | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Analysis:
+    """A CT volume to a triage of its vertebrae. Raises NoSpineInView and BackendError leaves."""
+    options = options or Options()
+    clock = StageClock(on_stage or (lambda _: None))
+    started = datetime.now(UTC)
+    masks = _find_vertebrae(volume, models, options, clock)
+    with clock.stage("measure"):
+        measured = measure_vertebrae(volume, masks, models.manifest.height_loss_suspected)
+    with clock.stage("classify"):
+        findings = classify_fractures(
+            volume, masks, measured, models.network("classifier"), options.chosen
+        )
+    verdict = triage(findings, options.levels)
+    run = _run_info(volume, models, clock, started)
+    return Analysis(StudyResult(volume.series, verdict, findings, run), volume, masks)
+
+
+def _find_vertebrae(
+    volume: Volume, models: OpenModels, options: Options, clock: StageClock
+) -> tuple[VertebraMask, ...]:
+    """Masks of the named vertebrae, head to feet: by the three networks, or as given."""
+    if options.segmentation is not None:
+        with clock.stage("segment"):
+            masks = masks_from_labels(volume, options.segmentation)
+    else:
+        with clock.stage("locate"):
+            region = locate_spine(volume, models.network("locator"))
+        with clock.stage("label"):
+            vertebrae = label_vertebrae(volume, region, models.network("labeller"))
+        with clock.stage("segment"):
+            masks = segment_vertebrae(volume, vertebrae, models.network("segmenter"))
+    if not any(mask.vertebra.level in THORACOLUMBAR for mask in masks):
+        raise NoSpineInView("no vertebra from T1 to L5 is in view")
+    return masks
+
+
+def _run_info(
+    volume: Volume, models: OpenModels, clock: StageClock, started: datetime
+) -> RunInfo:
+    spec = models.manifest.network("classifier")
+    return RunInfo(
+        version=__version__,
+        started_at=started.isoformat(timespec="seconds"),
+        model_set=models.manifest.name,
+        intended_use=models.manifest.intended_use,
+        models=models.uses,
+        backend=models.backend,
+        seconds={**clock.seconds, "total": sum(clock.seconds.values())},
+        peak_rss_mib=peak_rss_mib(),
+        peak_vram_mib=peak_vram_mib(),
+        warnings=(*volume.series.warnings, *models.warnings),
+        thresholds={
+            "height_loss": models.manifest.height_loss_suspected,
+            "malignant": spec.number("threshold_malignant"),
+            "osteoporotic": spec.number("threshold_osteoporotic"),
+        },
+    )

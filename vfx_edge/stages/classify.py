@@ -1,0 +1,120 @@
+"""Stage 5: a crop about each chosen vertebra through the encoder-classifier."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from vfx_edge.backends.protocol import Network
+from vfx_edge.manifest import NetworkSpec
+from vfx_edge.stages.feed import our_shape, run_patches
+from vfx_edge.stages.geometry import AIR_HU, FloatArray, Grid, grid_about, inside_scan, sample
+from vfx_edge.study import (
+    Assessment,
+    Classified,
+    Finding,
+    Level,
+    Measurement,
+    NotAssessable,
+    NotClassified,
+    SeriesInfo,
+    Tier,
+    VertebraMask,
+    Volume,
+)
+
+Chooser = Callable[[Level, Measurement], bool]
+
+
+def crop(volume: Volume, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
+    """The classifier's input for one vertebra, (z, y, x), ready in numbers, our axes."""
+    grid = grid_about(mask.vertebra.centroid_lps_mm, our_shape(spec.input), spec.input.spacing_mm)
+    hu = sample(volume, grid, order=3 if spec.input.interpolation == "cubic" else 1)
+    wanted = _covered(volume, grid)
+    if spec.input.mask == "vertebra":
+        wanted &= _near_vertebra(mask, grid, spec.number("mask_margin_mm", 0.0))
+    if not wanted.any():
+        return spec.input.normalise(np.full(grid.shape, AIR_HU))
+    numbers = spec.input.normalise(hu)
+    if spec.input.padding_hu is None:
+        numbers[~wanted] = numbers[wanted].mean()
+    else:
+        numbers[~wanted] = spec.input.normalise(np.array(spec.input.padding_hu))
+    return numbers
+
+
+def _covered(volume: Volume, grid: Grid) -> np.ndarray:
+    points = grid.to_lps(np.argwhere(np.ones(grid.shape, np.bool_)).astype(np.float64))
+    return inside_scan(volume, points).reshape(grid.shape)
+
+
+def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
+    """Voxels of `grid` in the vertebra's mask, or within the margin of it."""
+    bone = (mask.body.astype(np.float32) + mask.arch) > 0.5
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1] * mask.spacing_mm
+    affine[:3, 3] = mask.origin_lps_mm
+    facts = SeriesInfo("", "", "CT", bone.shape[0], (mask.spacing_mm,) * 3, "axial")
+    soft = sample(Volume((bone * np.int16(1000)).astype(np.int16), affine, facts), grid) > 500
+    if margin_mm <= 0:
+        return soft
+    distance = ndimage.distance_transform_edt(~soft) * grid.spacing_mm
+    return np.asarray(distance <= margin_mm)
+
+
+def _decide(probabilities: FloatArray, spec: NetworkSpec) -> Classified:
+    names = spec.output.classes
+    p_malignant = float(probabilities[names.index("malignant")])
+    p_osteoporotic = float(probabilities[names.index("osteoporotic")])
+    if p_malignant >= spec.number("threshold_malignant"):
+        tier = Tier.MALIGNANT
+    elif p_osteoporotic >= spec.number("threshold_osteoporotic"):
+        tier = Tier.OSTEOPOROTIC
+    else:
+        tier = Tier.UNCERTAIN
+    return Classified(tier, p_osteoporotic, p_malignant)
+
+
+def _without_network(level: Level, measured: Measurement, wanted: bool, spec: NetworkSpec) -> Assessment | None:
+    """The assessment where the classifier is not asked; None where it is."""
+    if level.value not in spec.texts("levels"):
+        return NotClassified("level_outside_model_range")
+    if measured.suspected_fracture is None:
+        return NotAssessable(measured.reason or "low_confidence")
+    if wanted:
+        return None
+    return NotClassified("not_requested" if measured.suspected_fracture else "no_fracture_suspected")
+
+
+def classify_fractures(
+    volume: Volume,
+    masks: Sequence[VertebraMask],
+    measurements: Sequence[Measurement],
+    classifier: Network,
+    chosen: Chooser,
+) -> tuple[Finding, ...]:
+    """A finding for every mask. chosen(level, measurement): whether to ask the classifier."""
+    spec = classifier.spec
+    known = [
+        _without_network(m.vertebra.level, got, chosen(m.vertebra.level, got), spec)
+        for m, got in zip(masks, measurements, strict=True)
+    ]
+    ask = [m for m, answer in zip(masks, known, strict=True) if answer is None]
+    answers = iter(_ask(volume, ask, classifier))
+    return tuple(
+        Finding(m.vertebra, got, answer if answer is not None else next(answers))
+        for m, got, answer in zip(masks, measurements, known, strict=True)
+    )
+
+
+def _ask(volume: Volume, masks: Sequence[VertebraMask], classifier: Network) -> list[Classified]:
+    """Mean over the crop and, where the manifest asks for it, its left-right mirror image."""
+    if not masks:
+        return []
+    spec = classifier.spec
+    crops = [crop(volume, mask, spec)[None] for mask in masks]
+    mirrored = [c[..., ::-1] for c in crops] if spec.number("mirror", 0) else []
+    answer = run_patches(classifier, [*crops, *mirrored])
+    if mirrored:
+        answer = (answer[: len(crops)] + answer[len(crops) :]) / 2
+    return [_decide(p, spec) for p in answer]

@@ -1,0 +1,211 @@
+"""Stage 4: heights of the vertebral body, in its own frame, between its endplates.
+
+The body's soft mask is read along its own axis; an endplate lies where the probability falls
+through one half, interpolated to a part of a voxel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vfx_edge.stages.feed import as_points
+from vfx_edge.stages.parts import vertebra_frame
+from vfx_edge.study import Heights, VertebraMask
+
+Array = NDArray[np.float64]
+
+STEP_MM = 0.75
+HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 33.0, 30.0, 15.0
+STRIP_MM = 6.0  # heights are read within this of the middle plane
+# Where the three heights are read, as shares of the body's depth from front to back: the rims
+# themselves are rounded and carry osteophytes.
+BANDS = ((0.07, 0.20), (0.40, 0.60), (0.80, 0.93))
+MIN_DEPTH_MM = 8.0
+MIN_COLUMNS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Origin in LPS mm; rows of `axes` (up, back, left) in LPS."""
+
+    origin: Array
+    axes: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Endplates:
+    """Heights above the frame's origin of the upper and lower endplate, mm, on a (back, left)
+    raster; NaN where the body is not."""
+
+    back_mm: Array
+    left_mm: Array
+    upper_mm: Array
+    lower_mm: Array
+
+
+def _lps_frame(up_lps: Array, origin: Array) -> _Frame:
+    zyx = vertebra_frame(up_lps[::-1])
+    return _Frame(origin, zyx[:, ::-1].copy())
+
+
+def _facing_back(frame: _Frame, arch_lps: Array | None) -> _Frame:
+    """Turn the frame about its axis so that the arch lies straight behind (axial rotation)."""
+    if arch_lps is None:
+        return frame
+    up = frame.axes[0]
+    back = arch_lps - frame.origin
+    back = back - up * (back @ up)
+    norm = float(np.linalg.norm(back))
+    if norm < 5.0 or back @ frame.axes[1] < 0.6 * norm:  # arch cut off, or not this one's
+        return frame
+    back /= norm
+    left = np.cross(back, up)
+    left *= np.sign(left @ frame.axes[2]) or 1.0
+    return _Frame(frame.origin, np.stack([up, back, left]))
+
+
+def _profile(mask: VertebraMask, frame: _Frame) -> _Endplates:
+    """Both endplates over the raster of columns along the frame's axis."""
+    up = np.arange(-HALF_UP_MM, HALF_UP_MM + 1e-6, STEP_MM)
+    back = np.arange(-HALF_BACK_MM, HALF_BACK_MM + 1e-6, STEP_MM)
+    left = np.arange(-HALF_LEFT_MM, HALF_LEFT_MM + 1e-6, 1.5)
+    u, b, e = np.meshgrid(up, back, left, indexing="ij")
+    lps = frame.origin + u[..., None] * frame.axes[0] + b[..., None] * frame.axes[1]
+    lps += e[..., None] * frame.axes[2]
+    index = (lps - np.array(mask.origin_lps_mm))[..., ::-1] / mask.spacing_mm
+    soft = ndimage.map_coordinates(
+        mask.body.astype(np.float32), np.moveaxis(index, -1, 0), order=1, output=np.float32
+    )
+    upper, lower = _crossings(soft, up)
+    return _Endplates(back, left, upper, lower)
+
+
+def _crossings(soft: NDArray[np.float32], up: Array) -> tuple[Array, Array]:
+    """Per column: where 0.5 is crossed above and below its longest run of body; NaN if none."""
+    inside = soft > 0.5
+    middle = int(np.argmax(inside.sum((1, 2))))
+    # runs are followed from the plane with most body outwards: a neighbour's rim is not jumped to
+    top = np.full(soft.shape[1:], np.nan)
+    bottom = np.full(soft.shape[1:], np.nan)
+    start = _run_start(inside, middle)
+    for plane, sign, out in ((start, 1, top), (start, -1, bottom)):
+        alive = start >= 0
+        at = np.where(alive, plane, 0)
+        grid = np.indices(at.shape)
+        while alive.any():
+            nxt = np.clip(at + sign, 0, len(up) - 1)
+            here, there = soft[at, grid[0], grid[1]], soft[nxt, grid[0], grid[1]]
+            ends = alive & ((there <= 0.5) | (nxt == at))
+            share = np.where(there < here, (here - 0.5) / np.maximum(here - there, 1e-6), 0.0)
+            out[ends] = (up[at] + sign * share * STEP_MM)[ends]
+            alive &= ~ends
+            at = np.where(alive, nxt, at)
+    return top, bottom
+
+
+def _run_start(inside: NDArray[np.bool_], middle: int) -> NDArray[np.int_]:
+    """A plane in each column that is body, as near to `middle` as there is one; -1 for none."""
+    planes = np.arange(inside.shape[0])[:, None, None]
+    distance = np.where(inside, np.abs(planes - middle), inside.shape[0] + 1)
+    nearest = distance.argmin(0)
+    return np.where(inside.any(0), nearest, -1)
+
+
+def _tilt(plates: _Endplates) -> tuple[float, float] | None:
+    """Slopes (per mm back, per mm left) of the plane half way between the endplates."""
+    height = plates.upper_mm - plates.lower_mm
+    good = np.isfinite(height) & (height > 0.4 * np.nanmedian(height))
+    if good.sum() < 40:
+        return None
+    b, e = np.meshgrid(plates.back_mm, plates.left_mm, indexing="ij")
+    design = np.stack([b[good], e[good], np.ones(int(good.sum()))], axis=1)
+    slopes = []
+    for surface in (plates.upper_mm[good], plates.lower_mm[good]):
+        fit, *_ = np.linalg.lstsq(design, surface, rcond=None)
+        rest = np.abs(surface - design @ fit)
+        near = rest <= np.quantile(rest, 0.85)  # rims and nodes of Schmorl do not tilt a plane
+        fit, *_ = np.linalg.lstsq(design[near], surface[near], rcond=None)
+        slopes.append(fit[:2])
+    back, left = np.mean(slopes, axis=0)
+    return float(back), float(left)
+
+
+def _depth_range(plates: _Endplates) -> tuple[float, float] | None:
+    """Front and back edge (mm along `back`) of the endplates in the middle strip."""
+    height = plates.upper_mm - plates.lower_mm
+    strip = height[:, np.abs(plates.left_mm) <= STRIP_MM]
+    usual = np.nanmedian(strip) if np.isfinite(strip).any() else np.nan
+    present = (strip > 0.35 * usual).mean(1) > 0.5
+    if present.sum() * STEP_MM < MIN_DEPTH_MM:
+        return None
+    pieces, count = ndimage.label(present)
+    sizes = ndimage.sum_labels(present, pieces, range(1, count + 1))
+    rows = np.flatnonzero(pieces == 1 + int(np.argmax(sizes)))
+    return float(plates.back_mm[rows[0]]), float(plates.back_mm[rows[-1]])
+
+
+def _read(plates: _Endplates, frame: _Frame) -> Heights | None:
+    """The three heights and where they were taken."""
+    edges = _depth_range(plates)
+    if edges is None:
+        return None
+    front, depth = edges[0], edges[1] - edges[0]
+    strip = np.abs(plates.left_mm) <= STRIP_MM
+    heights, landmarks = [], []
+    for low, high in BANDS:
+        rows = (plates.back_mm >= front + low * depth) & (plates.back_mm <= front + high * depth)
+        upper, lower = plates.upper_mm[rows][:, strip], plates.lower_mm[rows][:, strip]
+        good = np.isfinite(upper) & np.isfinite(lower)
+        if good.sum() < MIN_COLUMNS:
+            return None
+        heights.append(float(np.median((upper - lower)[good])))
+        middle = front + (low + high) / 2 * depth
+        ends = [float(np.median(surface[good])) for surface in (upper, lower)]
+        points = [frame.origin + h * frame.axes[0] + middle * frame.axes[1] for h in ends]
+        pair = as_points(np.array(points))
+        landmarks.append((pair[0], pair[1]))
+    return Heights(heights[0], heights[1], heights[2], tuple(landmarks))
+
+
+def measure_heights(mask: VertebraMask, up_lps: Array) -> Heights | None:
+    """Heights of one body. up_lps: first guess of its axis, from its neighbours.
+
+    None where the body can't be read (too flat a mask, no depth).
+    """
+    arch = _centre(mask.arch, mask)
+    frame = _facing_back(_lps_frame(up_lps, np.array(mask.vertebra.centroid_lps_mm)), arch)
+    for _ in range(3):
+        plates = _profile(mask, frame)
+        slopes = _tilt(plates)
+        if slopes is None:
+            return None
+        axis = frame.axes[0] - slopes[0] * frame.axes[1] - slopes[1] * frame.axes[2]
+        # the middle plane's normal; a tilt beyond any vertebra's is a bad mask, not an axis
+        if axis @ up_lps < 0.64 * np.linalg.norm(axis) * np.linalg.norm(up_lps):
+            break
+        frame = _facing_back(_lps_frame(axis, frame.origin), arch)
+        if max(abs(s) for s in slopes) < 0.01:
+            break
+    return _read(_profile(mask, frame), frame)
+
+
+def _centre(soft: NDArray[np.float16], mask: VertebraMask) -> Array | None:
+    points = np.argwhere(soft > 0.5)
+    if len(points) < 60:
+        return None
+    return np.asarray(points.mean(0)[::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm))
+
+
+def column_axes(masks: Sequence[VertebraMask]) -> list[Array]:
+    """For each mask the direction (LPS, unit) from the vertebra below to the one above."""
+    centres = np.array([m.vertebra.centroid_lps_mm for m in masks]).reshape(-1, 3)
+    axes = []
+    for i in range(len(masks)):
+        way = centres[max(i - 1, 0)] - centres[min(i + 1, len(masks) - 1)]
+        if np.linalg.norm(way) < 1.0:
+            way = np.array([0.0, 0.0, 1.0])
+        axes.append(way / np.linalg.norm(way))
+    return axes

@@ -1,0 +1,95 @@
+"""Body told from arch in a vertebra's mask, by geometry alone.
+
+Seen along the column a vertebra is a ring; its largest hole is the spinal canal, and what lies
+in front of the canal's front wall is the body. Used where a mask has no parts: hand-corrected
+segmentations, and labelled data for training.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+BODY, ARCH = 1, 2
+MIN_CANAL_VOXELS = 12
+Vector = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+def vertebra_frame(up: Vector) -> Vector:
+    """Rows up, back, left (z, y, x), orthonormal; `back` as near to the patient's as can be."""
+    up = up / np.linalg.norm(up)
+    back = np.array([0.0, 1.0, 0.0]) - up * up[1]
+    back /= np.linalg.norm(back)
+    left = np.cross(up, back)
+    return np.stack([up, back, left * (np.sign(left[2]) or 1.0)])
+
+
+def front_of_canal(mask: Bool, up: Vector) -> tuple[Vector, float] | None:
+    """Plane (normal z, y, x; offset in voxels of `mask`) along the front wall of the canal.
+
+    mask (z, y, x) of one vertebra with some margin, isotropic. None where no canal shows.
+    """
+    frame = vertebra_frame(up)
+    centre = (np.array(mask.shape) - 1) / 2
+    turned = ndimage.affine_transform(
+        mask.astype(np.float32), frame.T, centre - frame.T @ centre, order=1
+    )
+    closed = ndimage.binary_closing((turned > 0.5).any(0), iterations=2)
+    holes = ndimage.binary_fill_holes(closed) & ~closed
+    pieces, count = ndimage.label(holes)
+    if count == 0:
+        return None
+    sizes = ndimage.sum_labels(holes, pieces, range(1, count + 1))
+    if sizes.max() < MIN_CANAL_VOXELS:
+        return None
+    canal = pieces == 1 + int(np.argmax(sizes))
+    columns = np.flatnonzero(canal.any(0))
+    quarter = len(columns) // 4
+    front = np.median([np.flatnonzero(canal[:, c]).min() for c in columns[quarter:-quarter or None]])
+    point = centre + frame.T @ (np.array([centre[0], front - 0.5, centre[2]]) - centre)
+    return frame[1], float(frame[1] @ point)
+
+
+def _box(mask: Bool, margin: int) -> tuple[slice, ...]:
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in box)
+
+
+def centroids(labels: NDArray[np.uint8]) -> dict[int, Vector]:
+    """Label -> centroid (z, y, x) in voxels."""
+    values = [int(v) for v in np.unique(labels) if v]
+    found = ndimage.center_of_mass(np.ones_like(labels), labels, values)
+    return {v: np.array(c) for v, c in zip(values, found, strict=True)}
+
+
+def _canal_planes(labels: NDArray[np.uint8], centre: dict[int, Vector]) -> dict[int, tuple[Vector, float]]:
+    """Label -> (normal, offset from the vertebra's centroid) of the canal's front wall."""
+    order = sorted(centre, key=lambda v: -centre[v][0])
+    found: dict[int, tuple[Vector, float]] = {}
+    for i, value in enumerate(order):
+        above, below = centre[order[max(i - 1, 0)]], centre[order[min(i + 1, len(order) - 1)]]
+        up = above - below if len(order) > 1 else np.array([1.0, 0.0, 0.0])
+        box = _box(labels == value, 8)
+        plane = front_of_canal(labels[box] == value, up)
+        if plane is not None:
+            corner = np.array([s.start for s in box])
+            found[value] = (plane[0], plane[1] - float(plane[0] @ (centre[value] - corner)))
+    missing = [v for v in order if v not in found] if found else []
+    for value in missing:  # a vertebra whose ring is cut borrows its nearest neighbour's plane
+        nearest = min(found, key=lambda v: float(np.abs(centre[v] - centre[value]).sum()))
+        found[value] = found[nearest]
+    return found
+
+
+def split_parts(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """VerSe labels (z, y, x), isotropic, upright -> parts: 1 body, 2 arch and processes."""
+    part = np.zeros_like(labels)
+    centre = {v: c for v, c in centroids(labels).items() if v <= 25 or v == 28}
+    for value, (normal, offset) in _canal_planes(labels, centre).items():
+        box = _box(labels == value, 0)
+        mask = labels[box] == value
+        point = centre[value] - np.array([s.start for s in box])
+        depth = np.tensordot(normal, np.indices(mask.shape) - point[:, None, None, None], 1)
+        part[box][mask] = ARCH
+        part[box][mask & (depth < offset)] = BODY
+    return part

@@ -1,0 +1,192 @@
+"""Stage 3, fine and only about each vertebra: its body and its arch as soft masks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vfx_edge.backends.protocol import Network
+from vfx_edge.manifest import NetworkSpec
+from vfx_edge.stages.feed import our_shape, run_patches
+from vfx_edge.stages.geometry import FloatArray, Grid, bounds_lps_mm, grid_about, inside_scan, sample
+from vfx_edge.stages.parts import BODY, split_parts
+from vfx_edge.study import Level, Point, Vertebra, VertebraMask, Volume
+
+MIN_BODY_CM3 = 1.2  # a cervical body has about 4
+MIN_SHARE_OF_NEIGHBOURS = 0.2
+SAME_BODY = 0.4  # overlap (of the smaller) from which two bodies are one
+LABEL_SPACING_MM = 1.0
+
+
+def _guide(grid: Grid, wanted: Point, others: Sequence[Point], sigma_mm: float) -> FloatArray:
+    """+1 Gaussian on the wanted body's centre, -1 on its neighbours': which vertebra is meant."""
+
+    def bump(at: Point) -> FloatArray:
+        centre = grid.to_zyx(np.array(at))
+        z, y, x = (
+            np.exp(-0.5 * ((np.arange(n) - c) * grid.spacing_mm / sigma_mm) ** 2)
+            for n, c in zip(grid.shape, centre, strict=True)
+        )
+        return np.asarray(z[:, None, None] * y[:, None] * x, dtype=np.float32)
+
+    out = bump(wanted)
+    for other in others:
+        out -= bump(other)
+    return out
+
+
+def _patch(volume: Volume, vertebrae: Sequence[Vertebra], i: int, spec: NetworkSpec) -> tuple[FloatArray, Grid]:
+    """Network input (2, z, y, x) for vertebra number i, and its grid."""
+    x, y, z = vertebrae[i].centroid_lps_mm
+    middle = (x, y + spec.number("backward_mm"), z)
+    grid = grid_about(middle, our_shape(spec.input), spec.input.spacing_mm)
+    near = [vertebrae[j].centroid_lps_mm for j in (i - 1, i + 1) if 0 <= j < len(vertebrae)]
+    guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, spec.number("guide_sigma_mm"))
+    return np.stack([spec.input.normalise(sample(volume, grid)), guide]), grid
+
+
+def _one_piece(soft: FloatArray, grid: Grid, near: Point) -> FloatArray:
+    """(body, arch) probabilities (2, z, y, x) of the piece of bone at `near`; the rest to 0."""
+    bone = soft.sum(0) > 0.5
+    pieces, count = ndimage.label(bone)
+    if count > 1:
+        sizes = ndimage.sum_labels(soft[0], pieces, range(1, count + 1))
+        bone = pieces == 1 + int(np.argmax(sizes))
+    # two voxels of margin keep the soft rim on which sub-voxel edges are read
+    kept = ndimage.binary_dilation(bone, iterations=2) & ((pieces == 0) | bone)
+    return np.asarray(np.where(kept, soft, 0.0), dtype=np.float32)
+
+
+def _body_centre(body: FloatArray, grid: Grid) -> Point:
+    weight = np.where(body > 0.3, body, 0.0)
+    zyx = np.array(ndimage.center_of_mass(weight))
+    x, y, z = (float(v) for v in grid.to_lps(zyx))
+    return x, y, z
+
+
+def _meets_edge(volume: Volume, body: FloatArray, grid: Grid) -> bool:
+    """Whether the body reaches the end of what was scanned."""
+    # padded, so that a body at the grid's own end has somewhere to grow
+    shell = ndimage.binary_dilation(np.pad(body > 0.5, 1), iterations=1)
+    lps = grid.to_lps(np.argwhere(shell).astype(np.float64) - 1)
+    outside = ~inside_scan(volume, lps)
+    if volume.valid is not None:
+        index = np.round(volume.to_zyx(lps)).astype(int)
+        index = np.clip(index, 0, np.array(volume.hu.shape) - 1)
+        outside |= ~volume.valid[tuple(index.T)]
+    return bool(outside.sum() > 0.004 * max(len(lps), 1))
+
+
+def _mask(volume: Volume, vertebra: Vertebra, soft: FloatArray, grid: Grid) -> VertebraMask | None:
+    """The mask of one vertebra, or None where there is hardly any body."""
+    body, arch = _one_piece(soft, grid, vertebra.centroid_lps_mm)
+    if float(body.sum()) * grid.spacing_mm**3 / 1000 < MIN_BODY_CM3:
+        return None
+    cut = _meets_edge(volume, body, grid)
+    named = replace(vertebra, centroid_lps_mm=_body_centre(body, grid), wholly_in_view=not cut)
+    half = np.float16
+    return VertebraMask(
+        named, body.astype(half), arch.astype(half), grid.origin_lps_mm, grid.spacing_mm, cut
+    )
+
+
+def body_cm3(mask: VertebraMask) -> float:
+    """Volume of the body in cubic centimetres."""
+    return float(mask.body.sum(dtype=np.float64)) * mask.spacing_mm**3 / 1000
+
+
+def _plausible(masks: list[VertebraMask]) -> list[VertebraMask]:
+    """Without slivers, and without a second mask of a body that already has one."""
+    out: list[VertebraMask] = []
+    for i, mask in enumerate(masks):
+        near = [body_cm3(m) for m in masks[max(i - 2, 0) : i + 3] if m is not mask]
+        if near and body_cm3(mask) < MIN_SHARE_OF_NEIGHBOURS * float(np.median(near)):
+            continue
+        if out and overlap(out[-1], mask) > SAME_BODY:
+            if mask.vertebra.label_probability > out[-1].vertebra.label_probability:
+                out[-1] = mask
+            continue
+        out.append(mask)
+    return out
+
+
+def overlap(a: VertebraMask, b: VertebraMask) -> float:
+    """Shared part of two bodies, as a share of the smaller one."""
+    points = np.argwhere(a.body > 0.5)
+    if not len(points):
+        return 0.0
+    shift = (np.array(a.origin_lps_mm) - np.array(b.origin_lps_mm))[::-1] / b.spacing_mm
+    index = np.round(points * (a.spacing_mm / b.spacing_mm) + shift).astype(int)
+    index = index[((index >= 0) & (index < np.array(b.body.shape))).all(1)]
+    shared = float((b.body[tuple(index.T)] > 0.5).sum()) * a.spacing_mm**3
+    smaller = min((a.body > 0.5).sum() * a.spacing_mm**3, (b.body > 0.5).sum() * b.spacing_mm**3)
+    return shared / max(float(smaller), 1.0)
+
+
+def segment_vertebrae(
+    volume: Volume, vertebrae: Sequence[Vertebra], segmenter: Network
+) -> tuple[VertebraMask, ...]:
+    """Masks from head to feet; a name without a body under it is dropped."""
+    if not vertebrae:
+        return ()
+    spec = segmenter.spec
+    patches = [_patch(volume, vertebrae, i, spec) for i in range(len(vertebrae))]
+    answer = run_patches(segmenter, [p for p, _ in patches])
+    body, arch = (spec.output.classes.index(name) for name in ("body", "arch"))
+    masks = [
+        _mask(volume, vertebra, soft[[body, arch]], grid)
+        for vertebra, soft, (_, grid) in zip(vertebrae, answer, patches, strict=True)
+    ]
+    return tuple(_plausible([mask for mask in masks if mask is not None]))
+
+
+def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[VertebraMask, ...]:
+    """Masks from a segmentation in VerSe labels on the volume's own grid.
+
+    Labels that name no vertebra (sacrum, coccyx) are left out.
+    """
+    low, high = bounds_lps_mm(volume)
+    count = np.floor((high - low)[::-1] / LABEL_SPACING_MM).astype(int) + 1
+    origin = (float(low[0]), float(low[1]), float(low[2]))
+    whole = Grid(origin, LABEL_SPACING_MM, (int(count[0]), int(count[1]), int(count[2])))
+    values = [v for v in range(1, 29) if v in (28, *range(1, 26)) and (labels == v).any()]
+    soft = {value: _soft_label(volume, labels, value, whole) for value in values}
+    hard = np.zeros(whole.shape, np.uint8)
+    for value, (box, likely) in soft.items():
+        hard[box][likely > 0.5] = value
+    part = split_parts(hard)
+    masks = []
+    for value, (box, likely) in soft.items():
+        corner = np.array([s.start for s in box], dtype=np.float64)
+        x, y, z = (float(v) for v in whole.to_lps(corner))
+        grid = Grid((x, y, z), LABEL_SPACING_MM, (likely.shape[0], likely.shape[1], likely.shape[2]))
+        front = ndimage.binary_dilation((part[box] == BODY) & (hard[box] == value), iterations=1)
+        rear = (hard[box] == value) & (part[box] != BODY)
+        body = np.where(front & ~rear, likely, 0).astype(np.float32)
+        vertebra = Vertebra(Level.from_verse(value), _body_centre(likely, grid), 1.0)
+        mask = _mask(volume, vertebra, np.stack([body, likely - body]), grid)
+        if mask is not None:
+            masks.append(mask)
+    return tuple(sorted(masks, key=lambda m: m.vertebra.level.rank))
+
+
+def _soft_label(
+    volume: Volume, labels: NDArray[np.uint8], value: int, whole: Grid
+) -> tuple[tuple[slice, ...], FloatArray]:
+    """(box in `whole`, probability in it) of one label, linearly interpolated."""
+    found = ndimage.find_objects((labels == value).astype(np.uint8))[0]
+    box = tuple(slice(max(s.start - 2, 0), s.stop + 2) for s in found)
+    start = np.array([s.start for s in box], dtype=np.float64)
+    affine = volume.affine_zyx_to_lps.copy()
+    affine[:3, 3] = volume.to_lps(start[None])[0]
+    piece = Volume(((labels[box] == value) * np.int16(1000)).astype(np.int16), affine, volume.series)
+    low, high = bounds_lps_mm(piece)
+    first = np.maximum(np.floor(whole.to_zyx(np.stack([low, high])).min(0)).astype(int) - 4, 0)
+    last = np.minimum(np.ceil(whole.to_zyx(np.stack([low, high])).max(0)).astype(int) + 5, whole.shape)
+    x, y, z = (float(v) for v in whole.to_lps(first.astype(np.float64)))
+    shape = tuple(int(n) for n in last - first)
+    grid = Grid((x, y, z), whole.spacing_mm, (shape[0], shape[1], shape[2]))
+    likely = np.clip(sample(piece, grid) / 1000, 0, 1)
+    return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True)), likely
