@@ -138,7 +138,7 @@ def test_quiet_run_in_its_default_folder(vfx: Command, phantom: Path, tmp_path: 
     assert folder.name == result["series"]["series_uid"]
     assert {path.name for path in folder.iterdir()} == {"result.json", "report.html"}
     assert result["triage"]["recommendation"] in answer.stdout
-    assert "Anterior" not in answer.stdout
+    assert "Genant" not in answer.stdout
     for finding in result["findings"]:
         if finding["level"] not in {"T12", "L1", "L2"}:
             assert finding["assessment"]["kind"] != "classified"

@@ -17,7 +17,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLSLossless, MRImageS
 
 from tests.inputs.world import Edit, Scan, assert_shows_patient, only, put, write_scan
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import headers, load_volume
+from vfx_edge.inputs import headers, load_volume, pixels
 
 SCAN = Scan(places=tuple(range(20)), rows=32, columns=36, rows_mm=4.0, columns_mm=4.0)
 
@@ -148,6 +148,14 @@ def test_cosines_that_are_a_little_off_are_mended(tmp_path: Path) -> None:
     scaled = put(ImageOrientationPatient=["1.002", "0", "0.0002", "0.0004", "0.998", "0"])
     write_scan(tmp_path, SCAN, scaled)
     assert_shows_patient(load_volume(tmp_path), tolerance_hu=5)
+
+
+def test_a_code_stream_that_claims_gigabytes_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(tmp_path, SCAN, code_stream(JPEG2000Lossless, JPEG2000_BOMB))
+    monkeypatch.setattr(pixels.sitk, "ImageFileReader", lambda: pytest.fail("it was decoded"))
+    assert_refused(tmp_path, "can't be decoded")
 
 
 @pytest.mark.parametrize("share", [0.999, 0.6, 0.3, 0.1])

@@ -1,10 +1,12 @@
 """Folders, archives and single files."""
 
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from pydicom.uid import RLELossless
 
 from tests.inputs.world import Scan, assert_shows_patient, enhanced, only, write_scan
 from vfx_edge.errors import InputError
@@ -106,3 +108,16 @@ def test_damaged_and_encrypted_zips(tmp_path: Path) -> None:
     for name in ("flipped", "locked"):
         with pytest.raises(InputError, match="unpack it yourself"):
             load_volume(tmp_path / f"{name}.zip")
+
+
+def test_no_room_for_what_must_be_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = enhanced(Scan())
+    one.compress(RLELossless)
+    one.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    write_scan(tmp_path / "ct")
+    archive = packed(tmp_path / "study.zip", tmp_path / "ct")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    for path in (tmp_path / "one.dcm", archive):
+        with pytest.raises(InputError, match="temporary folder"):
+            load_volume(path)
+    assert_shows_patient(load_volume(tmp_path / "ct"))

@@ -68,7 +68,7 @@ def _vertebrae(result: StudyResult, console: "Console") -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Level")
-    for heading in ("Anterior", "Middle", "Posterior", "Loss", "Genant"):
+    for heading in ("Ant. mm", "Mid. mm", "Post. mm", "Loss", "Genant"):
         table.add_column(heading, justify="right")
     table.add_column("Assessment")
     for finding in result.findings:
@@ -102,7 +102,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
     values = (heights.anterior_mm, heights.middle_mm, heights.posterior_mm) if heights else ()
     table.add_row(
         finding.vertebra.level.value,
-        *([f"{value:.1f} mm" for value in values] or ["-"] * 3),
+        *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         "-" if measured.genant_grade is None else str(measured.genant_grade),
         _assessment(finding),
@@ -113,10 +113,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
 def _assessment(finding: Finding) -> str:
     match finding.assessment:
         case Classified() as seen:
-            return (
-                f"{seen.tier.value}"
-                f" (malignant {seen.p_malignant:.2f}, osteoporotic {seen.p_osteoporotic:.2f})"
-            )
+            return f"{seen.tier.value} (malignant {seen.p_malignant:.2f})"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"
         case NotClassified(reason=reason) if finding.measurement.suspected_fracture:

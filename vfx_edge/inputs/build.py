@@ -13,7 +13,7 @@ from vfx_edge.errors import InputError
 from vfx_edge.inputs.parallel import in_threads
 from vfx_edge.inputs.pixels import LOWEST_HU, Hounsfield, Undecodable, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
-from vfx_edge.inputs.turn import Turn, turn_to_spl
+from vfx_edge.inputs.turn import turn_to_spl
 
 MAX_VOXELS = 1_500_000_000
 """3 GB of int16: 5700 slices of 512 x 512."""
@@ -25,11 +25,11 @@ slice distance): wider ones are filled all the same, and marked as not valid."""
 
 
 class VolumeTooLarge(InputError):
-    """More voxels than any CT has."""
+    """More voxels than any CT has, or than this machine's memory holds."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         size = " x ".join(str(n) for n in shape)
-        super().__init__(f"The series has {size} voxels, too many for a CT: send a smaller part.")
+        super().__init__(f"The series has {size} voxels, too many to be read: send a smaller part.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,20 +73,23 @@ def _corner(stack: Stack) -> Floats:
     return np.asarray(stack.slices[0].position_mm, float)
 
 
-def _checked(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _empty(shape: tuple[int, ...]) -> Hounsfield:
     if np.prod([float(n) for n in shape]) > MAX_VOXELS:
         raise VolumeTooLarge(shape)
-    return shape
+    try:
+        return np.empty(shape, np.int16)
+    except MemoryError:
+        raise VolumeTooLarge(shape) from None
 
 
 def _direct(stack: Stack) -> tuple[Built, set[int]]:
     """A straight, even stack: every slice decoded to where it stays."""
     first = stack.slices[0]
-    shape = _checked((len(stack.slices), first.rows, first.columns))
+    shape = (len(stack.slices), first.rows, first.columns)
     turn = turn_to_spl(_affine(stack, stack.step_mm, _corner(stack)), shape)
-    hu = np.empty(turn.shape, np.int16)
+    hu = _empty(turn.shape)
     failed = _fill(stack, turn.as_stored(hu))
-    return _built(stack, hu, turn, None, ()), failed
+    return Built(hu, turn.affine, None, stack, ()), failed
 
 
 def _fill(stack: Stack, stored: Hounsfield) -> set[int]:
@@ -103,7 +106,7 @@ def _resampled(stack: Stack) -> tuple[Built, set[int]]:
     interpolated linearly between the two neighbouring slices.
     """
     first = stack.slices[0]
-    raw = np.empty(_checked((len(stack.slices), first.rows, first.columns)), np.int16)
+    raw = _empty((len(stack.slices), first.rows, first.columns))
     failed = _fill(stack, raw)
     rows_mm, columns_mm = first.pixel_spacing_mm or (1.0, 1.0)
     drift = stack.drift_mm if stack.sheared else np.zeros_like(stack.drift_mm)
@@ -112,13 +115,13 @@ def _resampled(stack: Stack) -> tuple[Built, set[int]]:
     wider, taller = (int(n) for n in np.ceil(shift_px.max(axis=0)))
     targets = _targets(stack)
     corner = _corner(stack) + stack.row * start[0] + stack.column * start[1]
-    shape = _checked((len(targets), first.rows + taller, first.columns + wider))
+    shape = (len(targets), first.rows + taller, first.columns + wider)
     turn = turn_to_spl(_affine(stack, float(targets[1] - targets[0]), corner), shape)
-    hu = np.empty(turn.shape, np.int16)
+    hu = _empty(turn.shape)
     trusted = _resample(raw, stack, shift_px, targets, turn.as_stored(hu))
     valid = _valid(trusted, shift_px, raw.shape, shape)
     turned = None if valid is None else turn.apply(valid)
-    return _built(stack, hu, turn, turned, _what_was_done(stack)), failed
+    return Built(hu, turn.affine, turned, stack, _what_was_done(stack)), failed
 
 
 def _targets(stack: Stack) -> Floats:
@@ -209,13 +212,3 @@ def _what_was_done(stack: Stack) -> tuple[str, ...]:
         if wide:
             notes.append(f"{wide} gap(s) are too wide to be trusted: nothing is measured there.")
     return tuple(notes)
-
-
-def _built(
-    stack: Stack,
-    hu: Hounsfield,
-    turn: Turn,
-    valid: NDArray[np.bool_] | None,
-    warnings: tuple[str, ...],
-) -> Built:
-    return Built(hu, turn.affine, valid, stack, warnings)

@@ -1,6 +1,8 @@
 """A pydicom data set -> plain Python values, whatever nonsense the file holds."""
 
+import hashlib
 import math
+import re
 from typing import Any
 
 import pydicom
@@ -9,6 +11,7 @@ from pydicom.dataset import Dataset
 
 Facts = dict[str, Any]
 """Keyword -> value of a data set."""
+_UID = re.compile(r"\d+(\.\d+)+")
 _BROKEN = "not readable"
 """Stands for a value that can't be parsed: stated, but no number."""
 
@@ -79,3 +82,12 @@ def numbers(where: list[Facts], keyword: str, count: int) -> tuple[float, ...] |
     except (TypeError, ValueError, OverflowError):
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def uid(facts: Facts, keyword: str) -> str:
+    """The UID, or one made from it where it isn't one: UIDs become names of folders."""
+    stated = text(facts, keyword)
+    if len(stated) <= 64 and _UID.fullmatch(stated):
+        return stated
+    digest = hashlib.sha256(stated.encode("utf-8", "replace")).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"

@@ -80,6 +80,16 @@ class ArchiveTooLarge(InputError):
         )
 
 
+class NoScratch(InputError):
+    """Compressed input needs a temporary folder, and there is none, or no room in it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The temporary folder can't be used ({why}): free some space there, "
+            "or name another one in the environment variable TMPDIR (TEMP on Windows)."
+        )
+
+
 @dataclass(frozen=True)
 class Source:
     """A file to read, and how to call it to people (the name inside an archive)."""
@@ -104,12 +114,23 @@ def listed(path: Path) -> Iterator[Listing]:
     if kind == "folder":
         yield _list_folder(path)
     elif kind == "file" and zipfile.is_zipfile(path):
-        with tempfile.TemporaryDirectory(prefix="vfx-edge-", ignore_cleanup_errors=True) as tmp:
-            yield Listing(path, tuple(_unpack(path, Path(tmp))))
+        with scratch() as folder:
+            yield Listing(path, tuple(_unpack(path, folder)))
     elif kind == "file":
         yield Listing(path, (Source(path, path.name),))
     else:
         raise NotAFileOrFolder(path)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder that vanishes with the block."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="vfx-edge-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise NoScratch(error.strerror or type(error).__name__) from None
+    with folder as name:
+        yield Path(name)
 
 
 def _kind(path: Path) -> str:

@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, CTImageStorage
 
 from vfx_edge.inputs.codestream import stated_size
-from vfx_edge.inputs.files import Source
+from vfx_edge.inputs.files import NoScratch, Source
 from vfx_edge.inputs.headers import (
     DEFLATED,
     EXPLICIT_LITTLE_ENDIAN,
@@ -28,20 +28,31 @@ Job = tuple[Slice, NDArray[np.int16]]
 """A slice and the place its Hounsfield units go to."""
 
 
+def needs_file(slice_: Slice) -> bool:
+    """Whether the slice is a frame that can't be reached by its byte."""
+    return slice_.frame is not None and slice_.pixels.syntax not in UNCOMPRESSED - {DEFLATED}
+
+
 def frames_as_files(work: list[Job], folder: Path) -> list[Job]:
     """The same work, its compressed frames moved to files in `folder`.
 
     A frame that can't be taken out is moved to a file that isn't there, and fails when read.
     """
+    try:
+        return _moved_out(work, folder)
+    except OSError as error:
+        raise NoScratch(error.strerror or type(error).__name__) from None
+
+
+def _moved_out(work: list[Job], folder: Path) -> list[Job]:
     by_file: dict[Path, list[int]] = {}
     for at, (slice_, _) in enumerate(work):
-        if slice_.frame is not None:
+        if needs_file(slice_):
             by_file.setdefault(slice_.source.path, []).append(at)
     for number, (path, mine) in enumerate(by_file.items()):
-        syntax = work[mine[0]][0].pixels.syntax
-        if syntax == DEFLATED:
+        if work[mine[0]][0].pixels.syntax == DEFLATED:
             _inflate_once(work, mine, folder / f"{number}.dcm")
-        elif syntax not in UNCOMPRESSED:
+        else:
             _take_out(work, mine, path, folder / str(number))
     return work
 
@@ -62,7 +73,7 @@ def _inflate_once(work: list[Job], mine: list[int], target: Path) -> None:
 
 def _take_out(work: list[Job], mine: list[int], path: Path, folder: Path) -> None:
     folder.mkdir()
-    wanted = {work[at][0].frame: at for at in mine}
+    wanted = {work[at][0].frame or 0: at for at in mine}
     for frame, code in enumerate(_code_streams(path)):
         at = wanted.get(frame)
         if at is not None and fits(code, work[at][0]):

@@ -25,6 +25,7 @@ from vfx_edge.inputs.facts import (
     parsed,
     printable,
     text,
+    uid,
 )
 from vfx_edge.inputs.files import Source
 
@@ -243,8 +244,8 @@ def _slice(
         frame=frame,
         sop_class=text(facts, "SOPClassUID"),
         sop_uid=text(facts, "SOPInstanceUID"),
-        study_uid=text(facts, "StudyInstanceUID"),
-        series_uid=text(facts, "SeriesInstanceUID"),
+        study_uid=uid(facts, "StudyInstanceUID"),
+        series_uid=uid(facts, "SeriesInstanceUID"),
         frame_of_reference=text(facts, "FrameOfReferenceUID"),
         modality=text(facts, "Modality").upper(),
         image_type=_image_type(where),

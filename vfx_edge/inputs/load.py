@@ -1,7 +1,5 @@
 """The way in: a path -> the one CT volume that is analysed."""
 
-import hashlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +14,9 @@ from vfx_edge.inputs.nifti import is_nifti, load_nifti
 from vfx_edge.inputs.parallel import in_threads
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.quiet import quiet
-from vfx_edge.study import SeriesInfo, SkippedSeries, Volume
+from vfx_edge.study import SeriesInfo, Volume
 
 Progress = Callable[[str], None]
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
 class NothingThere(InputError):
@@ -98,8 +95,8 @@ def _info(choice: Choice, built: Built, notes: tuple[str, ...]) -> SeriesInfo:
     rows_mm, columns_mm = first.pixel_spacing_mm or (0.0, 0.0)
     contrasts = {s.contrast for s in stack.slices}
     return SeriesInfo(
-        study_uid=safe_uid(first.study_uid),
-        series_uid=safe_uid(first.series_uid),
+        study_uid=first.study_uid,
+        series_uid=first.series_uid,
         modality="CT",
         slices=len(stack.slices),
         spacing_mm=(columns_mm, rows_mm, round(stack.step_mm, 6)),
@@ -108,7 +105,7 @@ def _info(choice: Choice, built: Built, notes: tuple[str, ...]) -> SeriesInfo:
         kernel=first.kernel,
         contrast=True if True in contrasts else first.contrast,
         slice_thickness_mm=first.thickness_mm,
-        others=tuple(SkippedSeries(safe_uid(o.series_uid), o.reason) for o in choice.others),
+        others=choice.others,
         warnings=(*choice.warnings, *stack.warnings, *built.warnings, *notes),
     )
 
@@ -119,11 +116,3 @@ def _sources(built: Built) -> tuple[tuple[str, str], ...]:
     along_z = np.asarray(built.stack.normal)[2]
     ordered = slices if along_z >= 0 else slices[::-1]
     return tuple(dict.fromkeys((s.source.name, s.sop_uid) for s in ordered))
-
-
-def safe_uid(uid: str) -> str:
-    """The UID, or one made from it where it isn't one: it becomes a folder's name."""
-    if len(uid) <= 64 and _UID.fullmatch(uid):
-        return uid
-    digest = hashlib.sha256(uid.encode("utf-8", "replace")).digest()
-    return f"2.25.{int.from_bytes(digest[:16], 'big')}"

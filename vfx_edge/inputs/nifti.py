@@ -115,7 +115,7 @@ def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
             raise NiftiUnreadable(path, "it is truncated")
         warnings = _form_conflict(reader)
         return reader.Execute(), warnings
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise NiftiUnreadable(path, _plain(error)) from None
 
 
@@ -138,7 +138,7 @@ def _complete(path: Path, reader: sitk.ImageFileReader) -> bool:
         return False
 
 
-def _plain(error: RuntimeError) -> str:
+def _plain(error: Exception) -> str:
     """ITK's message in our words: its own names C++ files."""
     text = str(error)
     if "orthonormal" in text:

@@ -4,11 +4,9 @@ Uncompressed slices are read with NumPy, compressed ones by SimpleITK (GDCM), wh
 JPEG Lossless, JPEG-LS, JPEG 2000 and RLE and lets other threads run meanwhile.
 """
 
-import tempfile
 import zlib
 from collections.abc import Iterable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,8 @@ from scipy import ndimage
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.codestream import first_fragment
-from vfx_edge.inputs.frames import Job, fits, frames_as_files
+from vfx_edge.inputs.files import scratch
+from vfx_edge.inputs.frames import Job, fits, frames_as_files, needs_file
 from vfx_edge.inputs.headers import (
     BIG_ENDIAN,
     DEFLATED,
@@ -55,9 +54,10 @@ def read_into(places: Iterable[Job]) -> list[Slice]:
     """Fills each (rows, columns) place with its slice in HU; the slices that failed."""
     work = list(places)
     asked = [slice_ for slice_, _ in work]
-    compressed = any(s.pixels.syntax not in UNCOMPRESSED for s, _ in work)
-    with tempfile.TemporaryDirectory(prefix="vfx-edge-", ignore_cleanup_errors=True) as folder:
-        work = frames_as_files(work, Path(folder))
+    compressed = any(s.pixels.syntax not in UNCOMPRESSED for s in asked)
+    with scratch() if any(map(needs_file, asked)) else nullcontext() as folder:
+        if folder is not None:
+            work = frames_as_files(work, folder)
         with native_stderr_muted() if compressed else nullcontext():
             done = in_threads(_read_one, work)
     return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
