@@ -26,7 +26,7 @@ else
 	$(BIN)/vfx-edge run build/phantom --out "$(OUT)"
 endif
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev peers
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed-dev

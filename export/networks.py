@@ -1,10 +1,14 @@
 """Published networks whose checkpoints can be exported, layer names as their authors have them."""
 
+import itertools
+
 from torch import Tensor, nn
 
 
 def _conv_norm(cin: int, cout: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv3d(cin, cout, 3, 1, 1), nn.InstanceNorm3d(cout, affine=True), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv3d(cin, cout, 3, 1, 1), nn.InstanceNorm3d(cout, affine=True), nn.ReLU()
+    )
 
 
 class Encoder(nn.Module):
@@ -14,8 +18,7 @@ class Encoder(nn.Module):
         super().__init__()
         width = [1, base, 2 * base, 4 * base, 8 * base, 16 * base]
         stages = [
-            nn.Sequential(_conv_norm(a, b), _conv_norm(b, b))
-            for a, b in zip(width, width[1:], strict=False)
+            nn.Sequential(_conv_norm(a, b), _conv_norm(b, b)) for a, b in itertools.pairwise(width)
         ]
         self.encoder_1, self.encoder_2, self.encoder_3, self.encoder_4, self.encoder_5 = stages
         self.pool = nn.MaxPool3d(2)

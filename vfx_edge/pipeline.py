@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
 from vfx_edge.stages.classify import classify_fractures
+from vfx_edge.stages.find import find_bodies
 from vfx_edge.stages.fracture import measure_vertebrae
 from vfx_edge.stages.label import label_vertebrae
 from vfx_edge.stages.locate import NoSpineInView, locate_spine
@@ -92,15 +93,16 @@ def analyze(
 def _find_vertebrae(
     volume: Volume, models: OpenModels, options: Options, clock: StageClock
 ) -> tuple[VertebraMask, ...]:
-    """Masks of the named vertebrae, head to feet: by the three networks, or as given."""
+    """Masks of the named vertebrae, head to feet: by the networks, or as given."""
     if options.segmentation is not None:
         with clock.stage("segment"):
             masks = masks_from_labels(volume, options.segmentation)
     else:
         with clock.stage("locate"):
             region = locate_spine(volume, models.network("locator"))
+            bodies = find_bodies(volume, region, models.network("finder"))
         with clock.stage("label"):
-            vertebrae = label_vertebrae(volume, region, models.network("labeller"))
+            vertebrae = label_vertebrae(volume, bodies, models.network("labeller"))
         with clock.stage("segment"):
             masks = segment_vertebrae(volume, vertebrae, models.network("segmenter"))
     if not any(mask.vertebra.level in THORACOLUMBAR for mask in masks):
@@ -108,9 +110,7 @@ def _find_vertebrae(
     return masks
 
 
-def _run_info(
-    volume: Volume, models: OpenModels, clock: StageClock, started: datetime
-) -> RunInfo:
+def _run_info(volume: Volume, models: OpenModels, clock: StageClock, started: datetime) -> RunInfo:
     spec = models.manifest.network("classifier")
     return RunInfo(
         version=__version__,

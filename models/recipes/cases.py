@@ -48,7 +48,9 @@ def _write(file: BinaryIO, labelled: Labelled) -> None:
 
 def load(path: Path) -> Labelled:
     with np.load(path, allow_pickle=False) as d:
-        case = Case(str(d["name"]), float(d["spacing_mm"]), d["origin"], d["hu"], d["verse"], d["part"])
+        case = Case(
+            str(d["name"]), float(d["spacing_mm"]), d["origin"], d["hu"], d["verse"], d["part"]
+        )
         centres = {int(v): p for v, p in zip(d["labels"], d["points"], strict=True)}
         return Labelled(case, centres, bool(d["real"]))
 
@@ -79,7 +81,9 @@ def coarser(labelled: Labelled, factor: int) -> Labelled:
 class Pool:
     """Cases of a folder, drawn by weight; files that appear later are picked up."""
 
-    def __init__(self, folder: Path, factor: int, real_share: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, folder: Path, factor: int, real_share: float, rng: np.random.Generator
+    ) -> None:
         self._folder, self._factor, self._real_share, self._rng = folder, factor, real_share, rng
         self._seen: dict[Path, Labelled] = {}
         self._draws = 0
@@ -87,7 +91,9 @@ class Pool:
     def _rescan(self) -> None:
         for path in sorted(self._folder.glob("*.npz")):
             if path not in self._seen:
-                self._seen[path] = coarser(load(path), self._factor) if self._factor > 1 else load(path)
+                self._seen[path] = (
+                    coarser(load(path), self._factor) if self._factor > 1 else load(path)
+                )
 
     def draw(self) -> Labelled:
         """A random case: real ones with probability `real_share`, by their count of vertebrae."""

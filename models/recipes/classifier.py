@@ -62,12 +62,22 @@ def fracture_spec(malignant: bool, seed: int) -> PhantomSpec:
     drawn = random_spec(rng, options)
     kinds = ("wedge", "biconcave", "crush")
     broken = [
-        FractureSpec(level, kinds[int(rng.integers(3))], float(rng.uniform(0.2, 0.6)), bool(rng.random() < 0.5))  # type: ignore[arg-type]
+        FractureSpec(
+            level,
+            kinds[int(rng.integers(3))],
+            float(rng.uniform(0.2, 0.6)),
+            bool(rng.random() < 0.5),
+        )  # type: ignore[arg-type]
         for level in _levels(view)
         if not malignant or rng.random() < 0.8  # the paper's approach 2: intact ones with lesions
     ]
     density = rng.uniform(0.3, 1.1) if malignant else rng.uniform(0.25, 0.8)
-    values = {**drawn.__dict__, "fractures": tuple(broken), "bone_density": float(density), "margin_mm": (25.0, 25.0)}
+    values = {
+        **drawn.__dict__,
+        "fractures": tuple(broken),
+        "bone_density": float(density),
+        "margin_mm": (25.0, 25.0),
+    }
     values["lesions"] = tuple(_lesion(v, rng) for v in _levels(view)) if malignant else ()
     return PhantomSpec(**values)
 
@@ -82,7 +92,9 @@ def crops(malignant: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
     for truth in phantom.truth.levels:
         if not truth.whole_in_view or not (truth.fracture or truth.lesions):
             continue
-        at = np.round(inverse[:3, :3] @ np.array(truth.centroid_lps_mm) + inverse[:3, 3]).astype(int)
+        at = np.round(inverse[:3, :3] @ np.array(truth.centroid_lps_mm) + inverse[:3, 3]).astype(
+            int
+        )
         box = tuple(slice(int(a), int(a) + STORED) for a in at)
         out.append((hu[box], bone[box]))
     return np.array([h for h, _ in out]), np.array([b for _, b in out])
@@ -123,14 +135,24 @@ def outlier(hu: np.ndarray, rng: np.random.Generator) -> Tensor:
     elif kind == 1:
         patch = torch.randn(CROP) * float(rng.uniform(50, 800)) + float(rng.uniform(-800, 400))
     elif kind == 2:
-        points = augment.sample_points(CROP, np.array([42, 42, 42]) + rng.choice([-38, 38], 3), np.eye(3), 0, rng)
+        points = augment.sample_points(
+            CROP, np.array([42, 42, 42]) + rng.choice([-38, 38], 3), np.eye(3), 0, rng
+        )
         (patch,) = augment.take([(hu, "bilinear", -1024.0)], points)
     elif kind == 3:
-        (patch,) = augment.take([(hu, "bilinear", -1024.0)], augment.sample_points(CROP, np.full(3, 41.5), np.eye(3), 0, rng))
+        (patch,) = augment.take(
+            [(hu, "bilinear", -1024.0)],
+            augment.sample_points(CROP, np.full(3, 41.5), np.eye(3), 0, rng),
+        )
         field = augment.smooth_field(patch.shape, rng, 6)
         patch = torch.where(field > 0.8, torch.tensor(3000.0), patch)
     else:
-        block = hu[:64, :64, :64].reshape(4, 16, 4, 16, 4, 16).transpose(0, 2, 4, 1, 3, 5).reshape(64, 16, 16, 16)
+        block = (
+            hu[:64, :64, :64]
+            .reshape(4, 16, 4, 16, 4, 16)
+            .transpose(0, 2, 4, 1, 3, 5)
+            .reshape(64, 16, 16, 16)
+        )
         block = block[rng.permutation(64)].reshape(4, 4, 4, 16, 16, 16).transpose(0, 3, 1, 4, 2, 5)
         patch = torch.from_numpy(block.reshape(CROP).astype(np.float32))
     return normalise(patch)[None]

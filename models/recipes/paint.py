@@ -18,7 +18,9 @@ def smooth_noise(shape: tuple[int, ...], rng: np.random.Generator, sigma_voxels:
     step = max(1.0, sigma_voxels)
     coarse = rng.standard_normal([int(np.ceil(n / step)) + 3 for n in shape]).astype(np.float32)
     zoomed = ndi.zoom(coarse, step, order=1)
-    start = [int(rng.integers(0, max(1, z - n + 1))) for z, n in zip(zoomed.shape, shape, strict=True)]
+    start = [
+        int(rng.integers(0, max(1, z - n + 1))) for z, n in zip(zoomed.shape, shape, strict=True)
+    ]
     out = zoomed[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
     return out / max(float(out.std()), 1e-6)
 
@@ -51,7 +53,9 @@ def _soft_tissue(case: Case, rng: np.random.Generator) -> Array:
         hu[lung] = rng.uniform(-900, -700) + 30 * smooth_noise(shape, rng, 2)[lung]
     if rng.random() < 0.7:  # a vessel in front, with or without contrast
         centre = np.array([rng.uniform(18, 40), rng.uniform(-25, 25)])
-        tube = np.hypot(front - centre[0], x - middle[1] - centre[1] / case.spacing_mm) < rng.uniform(6, 16)
+        tube = np.hypot(
+            front - centre[0], x - middle[1] - centre[1] / case.spacing_mm
+        ) < rng.uniform(6, 16)
         hu[tube] = rng.choice([rng.uniform(30, 60), rng.uniform(120, 450)])
     return hu
 
@@ -73,7 +77,9 @@ def _distractors(case: Case, rng: np.random.Generator, hu: Array) -> None:
             continue
         radius = rng.uniform(3, 7)
         rod = (distance < radius) & (case.verse == 0)
-        hu[rod] = np.where(distance[rod] > radius - 1.7, rng.uniform(300, 800), rng.uniform(50, 250))
+        hu[rod] = np.where(
+            distance[rod] > radius - 1.7, rng.uniform(300, 800), rng.uniform(50, 250)
+        )
 
 
 def paint(case: Case, rng: np.random.Generator) -> Case:
@@ -86,7 +92,9 @@ def paint(case: Case, rng: np.random.Generator) -> Case:
     hu[gap] = rng.uniform(20, 110) + 8 * smooth_noise(shape, rng, 2)[gap]
     _distractors(case, rng, hu)
     density = rng.uniform(40, 320)
-    texture = rng.uniform(10, 60) * smooth_noise(shape, rng, 1.2) + rng.uniform(5, 40) * smooth_noise(shape, rng, 4)
+    texture = rng.uniform(10, 60) * smooth_noise(shape, rng, 1.2) + rng.uniform(
+        5, 40
+    ) * smooth_noise(shape, rng, 4)
     depth = ndi.distance_transform_edt(np.pad(bone, 1))[1:-1, 1:-1, 1:-1] * case.spacing_mm
     for value in np.unique(case.verse[bone]):  # each vertebra a little denser or paler
         inside = case.verse == value

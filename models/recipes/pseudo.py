@@ -1,4 +1,4 @@
-"""Pseudo-masks for CT that has centroids but no masks: the segmenter so far, one vertebra at a time.
+"""Pseudo-masks for CT that has centroids only: the segmenter so far, one vertebra at a time.
 
 A vertebra is kept only if what comes back looks like one (size, place); the rest is marked
 UNKNOWN, so that training neither learns it nor its absence.
@@ -16,7 +16,13 @@ UNKNOWN = 3
 
 
 def _probabilities(
-    net: nn.Module, hu: np.ndarray, spacing_mm: float, corner: np.ndarray, wanted: np.ndarray, others: list[np.ndarray], flip: bool
+    net: nn.Module,
+    hu: np.ndarray,
+    spacing_mm: float,
+    corner: np.ndarray,
+    wanted: np.ndarray,
+    others: list[np.ndarray],
+    flip: bool,
 ) -> np.ndarray:
     rng = np.random.default_rng(0)
     scale = np.diag([1.0, 1.0, -1.0 if flip else 1.0]) * segmenter.SPACING_MM / spacing_mm
@@ -30,7 +36,12 @@ def _probabilities(
 
 
 def label_case(
-    net: nn.Module, name: str, hu: np.ndarray, spacing_mm: float, origin_lps_mm: np.ndarray, centres: dict[int, np.ndarray]
+    net: nn.Module,
+    name: str,
+    hu: np.ndarray,
+    spacing_mm: float,
+    origin_lps_mm: np.ndarray,
+    centres: dict[int, np.ndarray],
 ) -> tuple[Case, dict[int, float]]:
     """Masks by the network for annotated body centres (VerSe label -> z, y, x in voxels).
 
@@ -48,8 +59,17 @@ def label_case(
         wanted = centres[value]
         backward = np.array([0, segmenter.BACKWARD_MM / spacing_mm, 0])
         corner = np.round(wanted + backward).astype(int) - np.array(segmenter.PATCH) // 2
-        soft = sum(_probabilities(net, hu, spacing_mm, corner, wanted, near, flip) for flip in (False, True)) / 2
-        inside = [slice(max(c, 0), min(c + n, s)) for c, n, s in zip(corner, segmenter.PATCH, hu.shape, strict=True)]
+        soft = (
+            sum(
+                _probabilities(net, hu, spacing_mm, corner, wanted, near, flip)
+                for flip in (False, True)
+            )
+            / 2
+        )
+        inside = [
+            slice(max(c, 0), min(c + n, s))
+            for c, n, s in zip(corner, segmenter.PATCH, hu.shape, strict=True)
+        ]
         local = tuple(slice(s.start - c, s.stop - c) for s, c in zip(inside, corner, strict=True))
         soft = soft[(slice(None), *local)]
         box = tuple(inside)
@@ -64,5 +84,7 @@ def label_case(
         verse[box][wins] = value
         part[box][wins] = np.where(soft[1] >= soft[2], BODY, ARCH)[wins]
         body = np.argwhere(keep & (soft[1] > 0.5)) + [s.start for s in box]
-        shift[value] = float(np.linalg.norm(body.mean(0) - centres[value]) * spacing_mm) if len(body) else 99.0
+        shift[value] = (
+            float(np.linalg.norm(body.mean(0) - centres[value]) * spacing_mm) if len(body) else 99.0
+        )
     return Case(name, spacing_mm, origin_lps_mm, hu, verse, part), shift

@@ -5,14 +5,26 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from export.to_onnx import write_onnx
 from export.networks import Net3D
-from models.recipes import classifier, labeller, locator, segmenter
+from export.to_onnx import write_onnx
+from models.recipes import classifier, finder, labeller, locator, segmenter
 from models.recipes.nets import UNet3D
 
 
-class LabellerHead(nn.Module):
-    """The labeller with its two kinds of probabilities inside: centre sigmoid, level softmax."""
+class SpineHead(nn.Module):
+    """The locator's levels summed up: background and spine, as probabilities."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        background = self.net(x).softmax(1)[:, :1]
+        return torch.cat([background, 1 - background], 1)
+
+
+class FinderHead(nn.Module):
+    """The finder with its two kinds of probabilities: centre by sigmoid, parts by softmax."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -29,15 +41,18 @@ def _load(net: nn.Module, checkpoint: Path) -> nn.Module:
 
 
 def publish_locator(checkpoint: Path, out: Path) -> None:
-    net = _load(UNet3D(1, len(locator.CLASSES), locator.CHANNELS), checkpoint)
+    net = SpineHead(_load(UNet3D(1, len(labeller.CLASSES), locator.CHANNELS), checkpoint))
     write_onnx(net, torch.zeros(2, 1, *locator.PATCH), out / "locator.onnx", "hu", "spine")
 
 
+def publish_finder(checkpoint: Path, out: Path) -> None:
+    net = FinderHead(_load(finder.network(), checkpoint))
+    write_onnx(net, torch.zeros(2, 1, *finder.PATCH), out / "finder.onnx", "hu", "bodies")
+
+
 def publish_labeller(checkpoint: Path, out: Path) -> None:
-    net = _load(UNet3D(1, 1 + len(labeller.CLASSES), labeller.CHANNELS), checkpoint)
-    write_onnx(
-        LabellerHead(net), torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "levels"
-    )
+    net = _load(labeller.LevelNet(), checkpoint)
+    write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level")
 
 
 def publish_segmenter(checkpoint: Path, out: Path) -> None:

@@ -31,11 +31,14 @@ def body_centres(case: Case) -> dict[int, np.ndarray]:
 
 
 def normalise(hu: Tensor) -> Tensor:
-    return ((hu.clamp(-1000, 1500) - HU_CENTRE) / HU_SCALE)
+    return (hu.clamp(-1000, 1500) - HU_CENTRE) / HU_SCALE
 
 
-def guide(points: Tensor, wanted: np.ndarray, others: list[np.ndarray], spacing_mm: float) -> Tensor:
+def guide(
+    points: Tensor, wanted: np.ndarray, others: list[np.ndarray], spacing_mm: float
+) -> Tensor:
     """(z, y, x) map of +1 and -1 Gaussians at `points` (source voxel coordinates)."""
+
     def bump(at: np.ndarray) -> Tensor:
         d2 = ((points - torch.tensor(at.copy(), dtype=torch.float32)) ** 2).sum(-1) * spacing_mm**2
         return torch.exp(-0.5 * d2 / GUIDE_SIGMA_MM**2)
@@ -46,7 +49,9 @@ def guide(points: Tensor, wanted: np.ndarray, others: list[np.ndarray], spacing_
     return out
 
 
-def example(case: Case, centres: dict[int, np.ndarray], value: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def example(
+    case: Case, centres: dict[int, np.ndarray], value: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """One augmented (input (2, z, y, x), target (z, y, x) int64: 0, 1 body, 2 arch)."""
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True)
@@ -55,7 +60,11 @@ def example(case: Case, centres: dict[int, np.ndarray], value: int, rng: np.rand
     middle = wanted + np.array([0, BACKWARD_MM / mm, 0]) + rng.normal(0, 3.0 / mm, 3)
     points = augment.sample_points(PATCH, middle, matrix, 1.5, rng)
     hu, code = augment.take(
-        [(case.hu, "bilinear", -1024.0), (case.verse.astype(np.int16) * 4 + case.part, "nearest", 0.0)], points
+        [
+            (case.hu, "bilinear", -1024.0),
+            (case.verse.astype(np.int16) * 4 + case.part, "nearest", 0.0),
+        ],
+        points,
     )
     code = code.round().long()
     # the two neighbours, as labelling would give them: with an error, sometimes missing

@@ -34,10 +34,12 @@ class Case:
 def canonical_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     """An empty LPS-aligned isotropic image that covers `image`."""
     size = np.array(image.GetSize()) - 1
-    corners = np.array([
-        image.TransformContinuousIndexToPhysicalPoint([float(v) for v in size * np.array(bits)])
-        for bits in np.ndindex(2, 2, 2)
-    ])
+    corners = np.array(
+        [
+            image.TransformContinuousIndexToPhysicalPoint([float(v) for v in size * np.array(bits)])
+            for bits in np.ndindex(2, 2, 2)
+        ]
+    )
     low, high = corners.min(0), corners.max(0)
     count = np.floor((high - low) / spacing_mm + 1e-6).astype(int) + 1
     grid = sitk.Image([int(c) for c in count], sitk.sitkUInt8)
@@ -46,7 +48,9 @@ def canonical_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     return grid
 
 
-def resample(image: sitk.Image, grid: sitk.Image, linear: bool, outside: float = -1024.0) -> np.ndarray:
+def resample(
+    image: sitk.Image, grid: sitk.Image, linear: bool, outside: float = -1024.0
+) -> np.ndarray:
     method = sitk.sitkLinear if linear else sitk.sitkNearestNeighbor
     out = sitk.Resample(image, grid, sitk.Transform(), method, outside)
     return sitk.GetArrayFromImage(out)
@@ -72,7 +76,9 @@ def resample_labels(image: sitk.Image, grid: sitk.Image) -> np.ndarray:
     return out
 
 
-def load_case(name: str, mask: Path, ct: Path | None, spacing_mm: float, subregions: Path | None = None) -> Case:
+def load_case(
+    name: str, mask: Path, ct: Path | None, spacing_mm: float, subregions: Path | None = None
+) -> Case:
     """Read a VerSe-format mask (and its CT) onto a canonical grid of `spacing_mm`."""
     image = sitk.ReadImage(str(mask))
     grid = canonical_grid(image, spacing_mm)

@@ -25,8 +25,12 @@ def phantom_case(seed: int, options: DrawOptions | None = None) -> Labelled:
         if ((zyx >= 0) & (zyx <= np.array(verse.shape) - 1)).all():
             centres[truth.label] = zyx
     case = Case(
-        f"phantom{seed}", float(spec.spacing_mm), affine[:3, 3].copy(), phantom.hu,
-        verse.astype(np.uint8), part.astype(np.uint8),
+        f"phantom{seed}",
+        float(spec.spacing_mm),
+        affine[:3, 3].copy(),
+        phantom.hu,
+        verse.astype(np.uint8),
+        part.astype(np.uint8),
     )
     return Labelled(case, centres, False)
 

@@ -58,5 +58,10 @@ def fit(
         if step % every == 0:
             torch.save(net.state_dict(), out)
             with log.open("a") as f:
-                f.write(json.dumps({"step": step, "minutes": round(used * minutes, 1), "loss": round(mean, 4)}) + "\n")
+                f.write(
+                    json.dumps(
+                        {"step": step, "minutes": round(used * minutes, 1), "loss": round(mean, 4)}
+                    )
+                    + "\n"
+                )
     torch.save(net.state_dict(), out)

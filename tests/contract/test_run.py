@@ -147,8 +147,8 @@ def test_quiet_run_in_its_default_folder(vfx: Command, phantom: Path, tmp_path: 
 def test_a_fracture_that_is_not_classified_is_no_all_clear(
     vfx: Command, phantom: Path, tmp_path: Path
 ) -> None:
-    """L1 is broken; asking the classifier about another level only must not hide that."""
-    assert vfx("run", phantom, "--classify", "L3", "--out", tmp_path / "out").code == 0
+    """L1 is broken; asking the classifier about a level that is not there must not hide that."""
+    assert vfx("run", phantom, "--classify", "C3", "--out", tmp_path / "out").code == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
     (broken,) = [f for f in result["findings"] if f["level"] == "L1"]
     assert broken["suspected_fracture"] is True

@@ -4,9 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEW_VALUES = 256
+LABELS_TO = 255
+"""A mask's numbers are small whole ones; a CT painted from a mask reaches bone."""
 NO_FAT_HU = -50
 """Every body holds fat (-100 HU), and nearly every field of view air."""
 NO_TISSUE_HU = -500
+SHIFTED_TISSUE = (900, 1200)
+"""Where water and muscle lie when the usual intercept of -1024 is left out."""
+SHIFTED_SHARE = 0.1
 
 
 def no_hounsfield(sample: NDArray[np.int16]) -> str | None:
@@ -16,6 +21,9 @@ def no_hounsfield(sample: NDArray[np.int16]) -> str | None:
         return f"every voxel is {lowest}"
     span = f"its numbers run from {lowest} to {highest}"
     if lowest >= NO_FAT_HU:
-        few = len(np.unique(sample)) <= FEW_VALUES
-        return f"{span}: {'a mask or an overlay' if few else 'the rescale intercept is missing'}"
+        if highest <= LABELS_TO and len(np.unique(sample)) <= FEW_VALUES:
+            return f"{span}: a mask or an overlay"
+        shifted = (sample > SHIFTED_TISSUE[0]) & (sample < SHIFTED_TISSUE[1])
+        if shifted.mean() > SHIFTED_SHARE:
+            return f"{span}: the rescale intercept is missing"
     return f"{span}: nothing but air" if highest < NO_TISSUE_HU else None

@@ -13,7 +13,7 @@ from vfx_edge.manifest.files import read_verified
 from vfx_edge.manifest.table import Table
 
 SCHEMA = "vfx-edge/model/1"
-ROLES = ("locator", "labeller", "segmenter", "classifier")
+ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 INTENDED_USES = ("demonstration", "research", "clinical")
 """From the most to the least restricted."""
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")

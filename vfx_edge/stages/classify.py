@@ -75,7 +75,9 @@ def _decide(probabilities: FloatArray, spec: NetworkSpec) -> Classified:
     return Classified(tier, p_osteoporotic, p_malignant)
 
 
-def _without_network(level: Level, measured: Measurement, wanted: bool, spec: NetworkSpec) -> Assessment | None:
+def _without_network(
+    level: Level, measured: Measurement, wanted: bool, spec: NetworkSpec
+) -> Assessment | None:
     """The assessment where the classifier is not asked; None where it is."""
     if level.value not in spec.texts("levels"):
         return NotClassified("level_outside_model_range")
@@ -83,7 +85,9 @@ def _without_network(level: Level, measured: Measurement, wanted: bool, spec: Ne
         return NotAssessable(measured.reason or "low_confidence")
     if wanted:
         return None
-    return NotClassified("not_requested" if measured.suspected_fracture else "no_fracture_suspected")
+    return NotClassified(
+        "not_requested" if measured.suspected_fracture else "no_fracture_suspected"
+    )
 
 
 def classify_fractures(
@@ -116,5 +120,5 @@ def _ask(volume: Volume, masks: Sequence[VertebraMask], classifier: Network) -> 
     mirrored = [c[..., ::-1] for c in crops] if spec.number("mirror", 0) else []
     answer = run_patches(classifier, [*crops, *mirrored])
     if mirrored:
-        answer = (answer[: len(crops)] + answer[len(crops) :]) / 2
+        answer = (answer[: len(crops)] + answer[len(crops) :]) * np.float32(0.5)
     return [_decide(p, spec) for p in answer]

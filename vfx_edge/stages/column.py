@@ -5,6 +5,8 @@ neighbours in the chain must be neighbouring levels, at a distance that suits th
 seen vertebra cannot shift the rest. T13, L6 and a missing T12 are possible, at a price.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +17,35 @@ from vfx_edge.study import Level
 Array = NDArray[np.float64]
 
 # Median distance from each level's centre to the next below, mm: 113 VerSe'20 cases.
-_NEXT_MM = dict(
+_NEXT_MM: dict[Level, float] = dict(
     zip(
         [level for level in Level if level not in (Level.T13, Level.L6)],
-        [17.0, 18.5, 16.2, 16.1, 16.3, 17.6, 18.8, 20.9, 21.9, 22.2, 22.5, 23.0, 23.6, 24.2,
-         24.8, 25.4, 27.4, 29.7, 32.4, 33.5, 34.2, 33.9, 31.4, 31.4],
+        [
+            17.0,
+            18.5,
+            16.2,
+            16.1,
+            16.3,
+            17.6,
+            18.8,
+            20.9,
+            21.9,
+            22.2,
+            22.5,
+            23.0,
+            23.6,
+            24.2,
+            24.8,
+            25.4,
+            27.4,
+            29.7,
+            32.4,
+            33.5,
+            34.2,
+            33.9,
+            31.4,
+            31.4,
+        ],
         strict=True,
     )
 )
@@ -57,10 +83,28 @@ class Named:
     probability: float
 
 
+def level_evidence(classes: Array, names: Sequence[str]) -> Array:
+    """(…, classes) probabilities -> (…, len(LEVELS)), each row summing to 1.
+
+    Classes that name no level are left out; without any level among them, all are alike.
+    Transitional vertebrae that a network was not taught look like their neighbours.
+    """
+    column = {name: i for i, name in enumerate(names)}
+    out = np.full((*classes.shape[:-1], len(LEVELS)), 1e-9)
+    for i, level in enumerate(LEVELS):
+        alike = {"T13": ("T12", "L1"), "L6": ("L5",)}.get(level.value, ())
+        known = [
+            column[n] for n in ((level.value,) if level.value in column else alike) if n in column
+        ]
+        if known:
+            out[..., i] += classes[..., known].mean(-1)
+    return np.asarray(out / out.sum(-1, keepdims=True))
+
+
 def _successors() -> list[tuple[int, int, float, float]]:
     """(from level, to level, expected mm, cost) for all allowed neighbours in the chain."""
     steps: dict[int, list[tuple[int, float]]] = {i: [] for i in range(len(LEVELS))}
-    for level, nxt in zip(LEVELS, LEVELS[1:], strict=False):
+    for level, nxt in itertools.pairwise(LEVELS):
         steps[_INDEX[level]].append((_INDEX[nxt], 0.0))
     # the plain spine has no T13, and L6 only where it is paid for
     steps[_INDEX[Level.T12]] = [(_INDEX[Level.L1], 0.0), (_INDEX[Level.T13], T13_COST)]
@@ -112,7 +156,9 @@ def _logsumexp(values: Array, axis: int) -> Array:
         return np.asarray(np.log(np.exp(values - top).sum(axis)) + top.squeeze(axis))
 
 
-def _chain(unary: Array, links: dict[tuple[int, int], Array]) -> tuple[float, list[tuple[int, int]]]:
+def _chain(
+    unary: Array, links: dict[tuple[int, int], Array]
+) -> tuple[float, list[tuple[int, int]]]:
     """Best chain: (score, [(candidate, level), …])."""
     n = len(unary)
     best = unary.copy()
@@ -136,7 +182,7 @@ def _chain(unary: Array, links: dict[tuple[int, int], Array]) -> tuple[float, li
 
 def _marginals(unary: Array, links: dict[tuple[int, int], Array], members: list[int]) -> Array:
     """(members, levels): posterior of each member's level, the membership being given."""
-    pairs = list(zip(members, members[1:], strict=False))
+    pairs = list(itertools.pairwise(members))
     forward = [unary[members[0]]]
     for a, b in pairs:
         forward.append(unary[b] + _logsumexp(forward[-1][:, None] + links[a, b], 0))

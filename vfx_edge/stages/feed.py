@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import InputSpec
-from vfx_edge.stages.geometry import FloatArray
+from vfx_edge.stages.geometry import AIR_HU, FloatArray
 
 _OPPOSITE = {"I": "S", "A": "P", "R": "L"}
 _OURS = "SPL"
@@ -35,7 +35,7 @@ def to_network(patch: FloatArray, spec: InputSpec) -> FloatArray:
     """(…, z, y, x) in our axes -> the network's axes."""
     order, flips = _axes(spec)
     lead = patch.ndim - 3
-    turned = np.flip(patch, [lead + a for a in flips]) if flips else patch
+    turned = np.flip(patch, tuple(lead + a for a in flips)) if flips else patch
     return turned.transpose([*range(lead), *(lead + a for a in order)])
 
 
@@ -44,7 +44,7 @@ def from_network(patch: FloatArray, spec: InputSpec) -> FloatArray:
     order, flips = _axes(spec)
     lead = patch.ndim - 3
     back = patch.transpose([*range(lead), *(lead + order.index(a) for a in range(3))])
-    return np.flip(back, [lead + a for a in flips]) if flips else back
+    return np.flip(back, tuple(lead + a for a in flips)) if flips else back
 
 
 def run_patches(network: Network, patches: Sequence[FloatArray]) -> FloatArray:
@@ -60,23 +60,37 @@ def tile_starts(length: int, patch: int, overlap: int) -> list[int]:
     """First indices of tiles that cover 0..length-1; one tile, centred, if it is long enough."""
     if length <= patch:
         return [-((patch - length) // 2)]
+    overlap = min(overlap, patch // 2)
     count = int(np.ceil((length - overlap) / (patch - overlap)))
-    return [int(round(s)) for s in np.linspace(0, length - patch, count)]
+    return [round(s) for s in np.linspace(0, length - patch, count)]
 
 
-def cut(array: FloatArray, start: Sequence[int], shape: Sequence[int], outside: float) -> FloatArray:
+def cut(
+    array: FloatArray, start: Sequence[int], shape: Sequence[int], outside: float
+) -> FloatArray:
     """The box of `shape` at `start` (may reach outside the array: filled with `outside`)."""
     out = np.full(tuple(shape), outside, np.float32)
-    src = [slice(max(s, 0), min(s + n, m)) for s, n, m in zip(start, shape, array.shape, strict=True)]
+    src = [
+        slice(max(s, 0), min(s + n, m)) for s, n, m in zip(start, shape, array.shape, strict=True)
+    ]
     if all(s.stop > s.start for s in src):
         dst = tuple(slice(a.start - s, a.stop - s) for a, s in zip(src, start, strict=True))
         out[dst] = array[tuple(src)]
     return out
 
 
-def paste(total: FloatArray, weight: FloatArray, part: FloatArray, start: Sequence[int], window: FloatArray) -> None:
-    """Add part (c, z, y, x) times window (z, y, x) into total (c, Z, Y, X), and the window itself."""
-    dst = [slice(max(s, 0), min(s + n, m)) for s, n, m in zip(start, part.shape[1:], weight.shape, strict=True)]
+def paste(
+    total: FloatArray,
+    weight: FloatArray,
+    part: FloatArray,
+    start: Sequence[int],
+    window: FloatArray,
+) -> None:
+    """Add part (c, z, y, x) times window (z, y, x) into total (c, Z, Y, X), window into weight."""
+    dst = [
+        slice(max(s, 0), min(s + n, m))
+        for s, n, m in zip(start, part.shape[1:], weight.shape, strict=True)
+    ]
     if any(d.stop <= d.start for d in dst):
         return
     src = tuple(slice(d.start - s, d.stop - s) for d, s in zip(dst, start, strict=True))
@@ -93,6 +107,25 @@ def taper(shape: Sequence[int]) -> FloatArray:
         ramps.append(np.minimum(distance, 1.0))
     z, y, x = ramps
     return np.asarray(z[:, None, None] * y[:, None] * x, dtype=np.float32)
+
+
+def run_tiles(
+    network: Network, hu: FloatArray, starts: Sequence[Sequence[int]], shape: tuple[int, ...]
+) -> FloatArray:
+    """Probabilities (c, z, y, x) over hu (z, y, x): tiles at `starts`, overlaps tapered.
+
+    All classes are zero where no tile lies.
+    """
+    spec = network.spec
+    size = our_shape(spec.input)
+    tiles = [spec.input.normalise(cut(hu, start, size, AIR_HU))[None] for start in starts]
+    total = np.zeros((len(spec.output.classes), *shape), np.float32)
+    weight = np.zeros(shape, np.float32)
+    window = taper(size)
+    for start, part in zip(starts, run_patches(network, tiles), strict=True):
+        paste(total, weight, part, start, window)
+    total /= np.maximum(weight, 1e-6)
+    return total
 
 
 def as_points(values: NDArray[np.float64]) -> list[tuple[float, float, float]]:

@@ -13,7 +13,7 @@ from vfx_edge.stages.measure import column_axes, measure_heights
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
 
 # Anterior, middle and posterior height of an intact vertebra, mm, adult; only ratios matter.
-# Smoothed over the intact vertebrae of the labelled masks: `python -m models.recipes.normal_heights`
+# Smoothed over the intact vertebrae of labelled masks: `python -m models.recipes.normal_heights`
 NORMAL_MM: dict[Level, tuple[float, float, float]] = {
     Level.T1: (15.4, 14.9, 16.5),
     Level.T2: (17.0, 16.0, 18.0),
@@ -65,7 +65,9 @@ def height_losses(levels: Sequence[Level], heights: Sequence[Heights | None]) ->
         if own is None:
             out.append(None)
             continue
-        near = [known[j] for j in range(max(i - REACH, 0), min(i + REACH + 1, len(known))) if j != i]
+        near = [
+            known[j] for j in range(max(i - REACH, 0), min(i + REACH + 1, len(known))) if j != i
+        ]
         neighbours = [float(np.median(s)) for s in near if s is not None]
         expected = max(float(own.max()), float(np.median(neighbours)) if neighbours else 0.0)
         out.append(float(np.clip(1 - own.min() / expected, 0.0, 1.0)))

@@ -151,7 +151,9 @@ def _separable(
     return np.asarray(result, dtype=np.float32)
 
 
-def inside_scan(volume: Volume, lps_mm: NDArray[np.float64], margin_mm: float = 0.0) -> NDArray[np.bool_]:
+def inside_scan(
+    volume: Volume, lps_mm: NDArray[np.float64], margin_mm: float = 0.0
+) -> NDArray[np.bool_]:
     """(n, 3) LPS mm -> (n,) True where the scan has data, at least `margin_mm` from its end.
 
     A voxel reaches half its edge beyond its centre.

@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import InputError
-from vfx_edge.stages.feed import cut, our_shape, paste, run_patches, taper, tile_starts
-from vfx_edge.stages.geometry import AIR_HU, FloatArray, Grid, grid_covering, sample
+from vfx_edge.stages.feed import our_shape, run_tiles, tile_starts
+from vfx_edge.stages.geometry import FloatArray, Grid, grid_covering, sample
 from vfx_edge.study import Volume
 
 OVERLAP = 16  # voxels that neighbouring tiles share
@@ -47,14 +47,8 @@ def spine_probability(volume: Volume, locator: Network) -> tuple[FloatArray, Gri
         for y in tile_starts(grid.shape[1], shape[1], OVERLAP)
         for x in tile_starts(grid.shape[2], shape[2], OVERLAP)
     ]
-    tiles = [spec.input.normalise(cut(hu, start, shape, AIR_HU))[None] for start in starts]
-    spine = 1.0 - run_patches(locator, tiles)[:, :1]  # class 0 is the background
-    total = np.zeros((1, *grid.shape), np.float32)
-    weight = np.full(grid.shape, 1e-6, np.float32)
-    window = taper(shape)
-    for start, part in zip(starts, spine, strict=True):
-        paste(total, weight, part, start, window)
-    return total[0] / weight, grid
+    spine = 1 - run_tiles(locator, hu, starts, grid.shape)[0]  # class 0 is the background
+    return spine, grid
 
 
 def _main_column(probability: FloatArray) -> NDArray[np.bool_]:

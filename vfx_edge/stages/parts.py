@@ -45,7 +45,9 @@ def front_of_canal(mask: Bool, up: Vector) -> tuple[Vector, float] | None:
     canal = pieces == 1 + int(np.argmax(sizes))
     columns = np.flatnonzero(canal.any(0))
     quarter = len(columns) // 4
-    front = np.median([np.flatnonzero(canal[:, c]).min() for c in columns[quarter:-quarter or None]])
+    front = np.median(
+        [np.flatnonzero(canal[:, c]).min() for c in columns[quarter : -quarter or None]]
+    )
     point = centre + frame.T @ (np.array([centre[0], front - 0.5, centre[2]]) - centre)
     return frame[1], float(frame[1] @ point)
 
@@ -62,7 +64,9 @@ def centroids(labels: NDArray[np.uint8]) -> dict[int, Vector]:
     return {v: np.array(c) for v, c in zip(values, found, strict=True)}
 
 
-def _canal_planes(labels: NDArray[np.uint8], centre: dict[int, Vector]) -> dict[int, tuple[Vector, float]]:
+def _canal_planes(
+    labels: NDArray[np.uint8], centre: dict[int, Vector]
+) -> dict[int, tuple[Vector, float]]:
     """Label -> (normal, offset from the vertebra's centroid) of the canal's front wall."""
     order = sorted(centre, key=lambda v: -centre[v][0])
     found: dict[int, tuple[Vector, float]] = {}

@@ -10,7 +10,14 @@ from scipy import ndimage
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.stages.feed import our_shape, run_patches
-from vfx_edge.stages.geometry import FloatArray, Grid, bounds_lps_mm, grid_about, inside_scan, sample
+from vfx_edge.stages.geometry import (
+    FloatArray,
+    Grid,
+    bounds_lps_mm,
+    grid_about,
+    inside_scan,
+    sample,
+)
 from vfx_edge.stages.parts import BODY, split_parts
 from vfx_edge.study import Level, Point, Vertebra, VertebraMask, Volume
 
@@ -37,7 +44,9 @@ def _guide(grid: Grid, wanted: Point, others: Sequence[Point], sigma_mm: float) 
     return out
 
 
-def _patch(volume: Volume, vertebrae: Sequence[Vertebra], i: int, spec: NetworkSpec) -> tuple[FloatArray, Grid]:
+def _patch(
+    volume: Volume, vertebrae: Sequence[Vertebra], i: int, spec: NetworkSpec
+) -> tuple[FloatArray, Grid]:
     """Network input (2, z, y, x) for vertebra number i, and its grid."""
     x, y, z = vertebrae[i].centroid_lps_mm
     middle = (x, y + spec.number("backward_mm"), z)
@@ -161,7 +170,9 @@ def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[Verteb
     for value, (box, likely) in soft.items():
         corner = np.array([s.start for s in box], dtype=np.float64)
         x, y, z = (float(v) for v in whole.to_lps(corner))
-        grid = Grid((x, y, z), LABEL_SPACING_MM, (likely.shape[0], likely.shape[1], likely.shape[2]))
+        grid = Grid(
+            (x, y, z), LABEL_SPACING_MM, (likely.shape[0], likely.shape[1], likely.shape[2])
+        )
         front = ndimage.binary_dilation((part[box] == BODY) & (hard[box] == value), iterations=1)
         rear = (hard[box] == value) & (part[box] != BODY)
         body = np.where(front & ~rear, likely, 0).astype(np.float32)
@@ -181,12 +192,16 @@ def _soft_label(
     start = np.array([s.start for s in box], dtype=np.float64)
     affine = volume.affine_zyx_to_lps.copy()
     affine[:3, 3] = volume.to_lps(start[None])[0]
-    piece = Volume(((labels[box] == value) * np.int16(1000)).astype(np.int16), affine, volume.series)
+    piece = Volume(
+        ((labels[box] == value) * np.int16(1000)).astype(np.int16), affine, volume.series
+    )
     low, high = bounds_lps_mm(piece)
     first = np.maximum(np.floor(whole.to_zyx(np.stack([low, high])).min(0)).astype(int) - 4, 0)
-    last = np.minimum(np.ceil(whole.to_zyx(np.stack([low, high])).max(0)).astype(int) + 5, whole.shape)
+    last = np.minimum(
+        np.ceil(whole.to_zyx(np.stack([low, high])).max(0)).astype(int) + 5, whole.shape
+    )
     x, y, z = (float(v) for v in whole.to_lps(first.astype(np.float64)))
     shape = tuple(int(n) for n in last - first)
     grid = Grid((x, y, z), whole.spacing_mm, (shape[0], shape[1], shape[2]))
-    likely = np.clip(sample(piece, grid) / 1000, 0, 1)
+    likely = np.clip(sample(piece, grid) / 1000, 0, 1).astype(np.float32)
     return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True)), likely

@@ -30,12 +30,19 @@ def triage(findings: Sequence[Finding], wanted: Sequence[Level]) -> Triage:
         ]
         if levels:
             return Triage(tier, RECOMMENDATION[tier].format(levels=_listed(levels)), tuple(levels))
-    unclear = [f.vertebra.level for f in looked_at if isinstance(f.assessment, NotAssessable)]
+    unclear = [f.vertebra.level for f in looked_at if _open_question(f)]
     if unclear or not looked_at:
         where = f" at {_listed(unclear)}" if unclear else ""
         text = RECOMMENDATION[Tier.NOT_ASSESSABLE].format(levels=where)
         return Triage(Tier.NOT_ASSESSABLE, text, tuple(unclear))
     return Triage(Tier.NONE_SUSPECTED, RECOMMENDATION[Tier.NONE_SUSPECTED], ())
+
+
+def _open_question(finding: Finding) -> bool:
+    """Not assessable, or suspected without a cause: neither is an all-clear."""
+    unclassified = not isinstance(finding.assessment, Classified)
+    suspected = bool(finding.measurement.suspected_fracture)
+    return isinstance(finding.assessment, NotAssessable) or (suspected and unclassified)
 
 
 def _listed(levels: Sequence[Level]) -> str:

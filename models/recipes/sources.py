@@ -1,0 +1,132 @@
+"""Which data the shipped networks were trained on, and how each piece becomes a case.
+
+`data` is a folder laid out like the one described in the model card; nothing of it is shipped.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.recipes import paint, pseudo, segmenter
+from models.recipes.cases import Labelled
+from models.recipes.nets import UNet3D
+from models.recipes.shapes import ARCH, Case, load_case
+from vfx_edge.inputs import load_volume
+from vfx_edge.stages.geometry import grid_covering, sample
+from vfx_edge.stages.parts import centroids
+from vfx_edge.study import Level
+
+SPACING_MM = 1.5
+S1 = 26
+ABDOMEN = "ct_abdomen_3mm_labelled"
+CROP = "crop_l3_1p5mm/sub-ct"
+SHAPES = (
+    ("sub-sample001_seg-vert_msk", "sub-sample001_seg-subreg_msk"),
+    ("sub-verse004_seg-vert_msk", None),
+    ("verse005_seg_verse", None),
+    ("verse010_seg_verse", None),
+    ("gl003_seg_verse", None),
+    ("gl017_seg_verse", None),
+)
+MIN_BODY_VOXELS = 800  # a pseudo-mask with less is no vertebra
+NEAR_MM = 7.0  # a pseudo-mask's body this near to the annotated centre corrects it
+
+
+def masked_ct(data: Path) -> Iterator[Labelled]:
+    """The two CTs that come with masks."""
+    abdomen = load_case(
+        "abdomen", data / ABDOMEN / "seg-vert_msk.nii.gz", data / ABDOMEN / "ct.nii.gz", SPACING_MM
+    )
+    abdomen.verse[abdomen.verse == Level.T11.verse] = 0  # a sliver at the scan's end
+    centres = segmenter.body_centres(abdomen)
+    centres[S1] = centroids(abdomen.verse)[S1]
+    yield Labelled(abdomen, centres, real=True)
+    crop = load_case(
+        "crop_l3",
+        data / f"{CROP}_seg-vert_label-22_msk.nii.gz",
+        data / f"{CROP}_label-22_ct.nii.gz",
+        SPACING_MM,
+        data / f"{CROP}_seg-subreg_label-22_msk.nii.gz",
+    )
+    yield Labelled(crop, segmenter.body_centres(crop), real=True)
+
+
+def painted_shapes(data: Path, copies: int, seed: int) -> Iterator[Labelled]:
+    """Expert masks without CT, each painted `copies` times."""
+    rng = np.random.default_rng(seed)
+    for mask, parts in SHAPES:
+        folder = data / "shapes"
+        subregions = folder / f"{parts}.nii.gz" if parts else None
+        shape = load_case(mask, folder / f"{mask}.nii.gz", None, SPACING_MM, subregions)
+        padded = paint.pad_case(shape, 18)
+        for copy in range(copies):
+            case = replace(paint.paint(padded, rng), name=f"{mask.split('_')[0]}{copy}")
+            yield Labelled(case, segmenter.body_centres(case), real=False)
+
+
+def annotated_ct(data: Path, references: Path, checkpoint: Path) -> Iterator[Labelled]:
+    """CT with centres set by eye; masks by the segmenter so far (self-training)."""
+    net = UNet3D(2, 3, segmenter.CHANNELS)
+    net.load_state_dict(torch.load(checkpoint, weights_only=True))
+    for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
+        if path.startswith(ABDOMEN):
+            continue
+        volume = load_volume(data / path)
+        grid = grid_covering(volume, SPACING_MM)
+        hu = np.clip(sample(volume, grid), -1024, 3071).astype(np.int16)
+        given = {
+            level: grid.to_zyx(np.array(v["lps_mm"])) for level, v in entry["vertebrae"].items()
+        }
+        wanted = {Level(n).verse: at for n, at in given.items() if n not in ("C1", "S1")}
+        name = path.split("/")[0]
+        case, _ = pseudo.label_case(net, name, hu, SPACING_MM, np.array(grid.origin_lps_mm), wanted)
+        centres = _checked_centres(case, entry["vertebrae"], given)
+        yield Labelled(case, centres, real=True)
+
+
+def _checked_centres(
+    case: Case, entry: dict[str, dict[str, bool]], given: dict[str, np.ndarray]
+) -> dict[int, np.ndarray]:
+    """Centres in view; masks that are none are taken out of the case."""
+    centres = {}
+    for name, at in given.items():
+        if name in ("C1", "S1"):
+            label = 1 if name == "C1" else S1
+            _mark_bone(case, label, at)
+        else:
+            label = Level(name).verse
+            mask = case.verse == label
+            body = np.argwhere(mask & (case.part == 1))
+            if len(body) < MIN_BODY_VOXELS:
+                case.verse[mask] = 0
+                case.part[mask] = 0
+                continue
+            middle = body.mean(0)
+            if not entry[name]["whole"]:
+                at = middle
+            elif np.linalg.norm(middle - at) * SPACING_MM < NEAR_MM:
+                at = (at + 2 * middle) / 3
+        if ((at >= 0) & (at < np.array(case.verse.shape))).all():
+            centres[label] = at
+    return centres
+
+
+def _mark_bone(case: Case, label: int, at: np.ndarray) -> None:
+    """Bone about the centre of C1 or S1, which the segmenter was never shown, gets its label."""
+    assert case.hu is not None
+    z, y, x = (
+        np.abs(i - c) * SPACING_MM
+        for i, c in zip(np.indices(case.verse.shape, sparse=True), at, strict=True)
+    )
+    if label == S1:
+        near = (np.hypot(z, y) < 14) & (x < 22) & (case.hu > 60)
+    else:  # the ring of C1 lies about 12 mm behind its anterior arch's centre
+        back = np.indices(case.verse.shape, sparse=True)[1] - at[1] - 8
+        near = (z < 7) & (np.hypot(back * SPACING_MM, x) < 24) & (case.hu > 150)
+    near &= case.verse == 0
+    case.verse[near] = label
+    case.part[near] = ARCH

@@ -1,0 +1,88 @@
+"""Stage 1, second look: along the spine only, the centre of every vertebral body."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vfx_edge.backends.protocol import Network
+from vfx_edge.stages.feed import our_shape, run_tiles
+from vfx_edge.stages.geometry import FloatArray, Grid, inside_scan, sample
+from vfx_edge.stages.locate import SpineRegion
+from vfx_edge.study import Volume
+
+MIN_HEAT = 0.15
+APART_MM = 9.0  # closer than any two neighbouring vertebrae
+MAX_CANDIDATES = 48  # twice a whole spine: naming costs their square
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """Places that may be a body's centre, from head to feet: centres_lps_mm (n, 3), and how
+    sure the finder is, score (n,) 0..1."""
+
+    centres_lps_mm: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+def _grid_along(region: SpineRegion, shape: tuple[int, int, int], spacing_mm: float) -> Grid:
+    """A grid round the centreline, wide enough for a tile at any of its points."""
+    half = np.array(shape[::-1]) / 2 * spacing_mm
+    low = region.centreline_lps_mm.min(0) - half
+    high = region.centreline_lps_mm.max(0) + half
+    count = np.ceil((high - low) / spacing_mm).astype(int) + 1
+    origin = (float(low[0]), float(low[1]), float(low[2]))
+    return Grid(origin, spacing_mm, (int(count[2]), int(count[1]), int(count[0])))
+
+
+def _tile_starts(line_zyx: NDArray[np.float64], shape: tuple[int, int, int]) -> list[list[int]]:
+    """Tiles of half overlap that follow the centreline (in voxels)."""
+    low, high = line_zyx[:, 0].min(), line_zyx[:, 0].max()
+    count = max(1, int(np.ceil((high - low - shape[0] * 0.75) / (shape[0] / 2))) + 1)
+    inset = min(shape[0] * 0.375, (high - low) / 2)
+    starts = []
+    for z in np.linspace(high - inset, low + inset, count):
+        near = np.abs(line_zyx[:, 0] - z) <= shape[0] / 2
+        y, x = line_zyx[near, 1:].mean(0)
+        starts.append([round(c - n / 2) for c, n in zip((z, y, x), shape, strict=True)])
+    return starts
+
+
+def centre_heat(volume: Volume, region: SpineRegion, finder: Network) -> tuple[FloatArray, Grid]:
+    """Heat map (z, y, x) of bodies' centres along the spine, and its grid."""
+    spec = finder.spec
+    shape = our_shape(spec.input)
+    grid = _grid_along(region, shape, spec.input.spacing_mm)
+    starts = _tile_starts(grid.to_zyx(region.centreline_lps_mm), shape)
+    classes = run_tiles(finder, sample(volume, grid), starts, grid.shape)
+    return classes[spec.output.classes.index("centre")], grid
+
+
+def _peaks(heat: FloatArray, spacing_mm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The highest local maxima (n, 3) z, y, x to a part of a voxel, and their heights, no two
+    too close."""
+    top = (ndimage.maximum_filter(heat, 3) == heat) & (heat > MIN_HEAT)
+    places = np.argwhere(top)
+    places = places[np.argsort(-heat[tuple(places.T)])][: 10 * MAX_CANDIDATES]
+    kept: list[NDArray[np.float64]] = []
+    for place in places:
+        around = tuple(slice(max(p - 1, 0), p + 2) for p in place)
+        mass = heat[around]
+        shift = ndimage.center_of_mass(mass)
+        fine = np.array([s.start for s in around]) + np.array(shift)
+        if all(np.linalg.norm(fine - k) * spacing_mm > APART_MM for k in kept):
+            kept.append(fine)
+    at = np.array(kept[:MAX_CANDIDATES]).reshape(-1, 3)
+    index = tuple(np.clip(np.round(at).astype(int), 0, np.array(heat.shape) - 1).T)
+    return at, heat[index].astype(np.float64)
+
+
+def find_bodies(volume: Volume, region: SpineRegion, finder: Network) -> Bodies:
+    """All places within the scan that might be a vertebral body's centre."""
+    heat, grid = centre_heat(volume, region, finder)
+    at, score = _peaks(heat, grid.spacing_mm)
+    lps = grid.to_lps(at)
+    inside = np.flatnonzero(inside_scan(volume, lps)) if len(lps) else np.zeros(0, int)
+    order = inside[np.argsort(-lps[inside, 2])]
+    return Bodies(lps[order], score[order])
