@@ -56,7 +56,7 @@ def example(
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True)
     mm = case.spacing_mm
-    wanted = centres[value] + rng.normal(0, 2.0 / mm, 3)
+    wanted = centres[value] + rng.normal(0, rng.choice([1.5, 3.5]) / mm, 3)
     middle = wanted + np.array([0, BACKWARD_MM / mm, 0]) + rng.normal(0, 3.0 / mm, 3)
     points = augment.sample_points(PATCH, middle, matrix, 1.5, rng)
     hu, code = augment.take(

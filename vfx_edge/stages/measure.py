@@ -17,13 +17,15 @@ from vfx_edge.study import Heights, VertebraMask
 
 Array = NDArray[np.float64]
 
-STEP_MM = 0.75
-HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 33.0, 30.0, 15.0
-STRIP_MM = 6.0  # heights are read within this of the middle plane
+STEP_MM, LEFT_STEP_MM = 0.75, 1.5
+HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 33.0, 30.0, 18.0
+STRIP_MM = 6.0  # heights are read within this of the middle plane…
+STRIP_SHARE = 0.22  # …or within this share of the body's width, if that is less
 # Where the three heights are read, as shares of the body's depth from front to back: the rims
 # themselves are rounded and carry osteophytes.
 BANDS = ((0.07, 0.20), (0.40, 0.60), (0.80, 0.93))
 MIN_DEPTH_MM = 8.0
+CROSS_MM = 1.5
 MIN_COLUMNS = 6
 
 
@@ -71,7 +73,7 @@ def _profile(mask: VertebraMask, frame: _Frame) -> _Endplates:
     """Both endplates over the raster of columns along the frame's axis."""
     up = np.arange(-HALF_UP_MM, HALF_UP_MM + 1e-6, STEP_MM)
     back = np.arange(-HALF_BACK_MM, HALF_BACK_MM + 1e-6, STEP_MM)
-    left = np.arange(-HALF_LEFT_MM, HALF_LEFT_MM + 1e-6, 1.5)
+    left = np.arange(-HALF_LEFT_MM, HALF_LEFT_MM + 1e-6, LEFT_STEP_MM)
     u, b, e = np.meshgrid(up, back, left, indexing="ij")
     lps = frame.origin + u[..., None] * frame.axes[0] + b[..., None] * frame.axes[1]
     lps += e[..., None] * frame.axes[2]
@@ -133,12 +135,24 @@ def _tilt(plates: _Endplates) -> tuple[float, float] | None:
     return float(back), float(left)
 
 
+def _strip(plates: _Endplates) -> NDArray[np.bool_]:
+    """Which columns (left to right) are near enough to the middle plane to be read."""
+    width = (np.isfinite(plates.upper_mm).any(0)).sum() * LEFT_STEP_MM
+    return np.asarray(np.abs(plates.left_mm) <= max(min(STRIP_MM, STRIP_SHARE * width), 1.5))
+
+
 def _depth_range(plates: _Endplates) -> tuple[float, float] | None:
-    """Front and back edge (mm along `back`) of the endplates in the middle strip."""
+    """Front and back edge (mm along `back`) of the body in the middle strip.
+
+    Read where the body crosses its own middle plane: rims and osteophytes, which lie above or
+    below it, do not move the edge.
+    """
     height = plates.upper_mm - plates.lower_mm
-    strip = height[:, np.abs(plates.left_mm) <= STRIP_MM]
+    near = _strip(plates)
+    strip = height[:, near]
     usual = np.nanmedian(strip) if np.isfinite(strip).any() else np.nan
-    present = (strip > 0.35 * usual).mean(1) > 0.5
+    crosses = (plates.upper_mm[:, near] > CROSS_MM) & (plates.lower_mm[:, near] < -CROSS_MM)
+    present = (crosses & (strip > 0.35 * usual)).mean(1) > 0.5
     if present.sum() * STEP_MM < MIN_DEPTH_MM:
         return None
     pieces, count = ndimage.label(present)
@@ -153,7 +167,7 @@ def _read(plates: _Endplates, frame: _Frame) -> Heights | None:
     if edges is None:
         return None
     front, depth = edges[0], edges[1] - edges[0]
-    strip = np.abs(plates.left_mm) <= STRIP_MM
+    strip = _strip(plates)
     heights, landmarks = [], []
     for low, high in BANDS:
         rows = (plates.back_mm >= front + low * depth) & (plates.back_mm <= front + high * depth)

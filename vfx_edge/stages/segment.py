@@ -23,6 +23,8 @@ from vfx_edge.study import Level, Point, Vertebra, VertebraMask, Volume
 
 MIN_BODY_CM3 = 1.2  # a cervical body has about 4
 MIN_SHARE_OF_NEIGHBOURS = 0.2
+OFF_CENTRE_MM = 3.0
+MAX_SHIFT_MM = 12.0  # farther off than this it is another vertebra
 SAME_BODY = 0.4  # overlap (of the smaller) from which two bodies are one
 LABEL_SPACING_MM = 1.0
 
@@ -140,15 +142,46 @@ def segment_vertebrae(
     """Masks from head to feet; a name without a body under it is dropped."""
     if not vertebrae:
         return ()
-    spec = segmenter.spec
-    patches = [_patch(volume, vertebrae, i, spec) for i in range(len(vertebrae))]
-    answer = run_patches(segmenter, [p for p, _ in patches])
-    body, arch = (spec.output.classes.index(name) for name in ("body", "arch"))
-    masks = [
-        _mask(volume, vertebra, soft[[body, arch]], grid)
-        for vertebra, soft, (_, grid) in zip(vertebrae, answer, patches, strict=True)
+    looked = _look(volume, vertebrae, range(len(vertebrae)), segmenter)
+    moved = [replace(v, centroid_lps_mm=_corrected(v, *looked[i])) for i, v in enumerate(vertebrae)]
+    # a guide that was off its body's centre is set right, and that vertebra looked at once more
+    again = [
+        i
+        for i, (old, new) in enumerate(zip(vertebrae, moved, strict=True))
+        if _gap_mm(old, new) > OFF_CENTRE_MM
     ]
+    looked |= _look(volume, moved, again, segmenter)
+    masks = [_mask(volume, v, *looked[i]) for i, v in enumerate(moved)]
     return tuple(_plausible([mask for mask in masks if mask is not None]))
+
+
+def _look(
+    volume: Volume, vertebrae: Sequence[Vertebra], which: Sequence[int], segmenter: Network
+) -> dict[int, tuple[FloatArray, Grid]]:
+    """Number -> (body, arch) probabilities (2, z, y, x) and their grid, for those in `which`."""
+    if not which:
+        return {}
+    spec = segmenter.spec
+    patches = [_patch(volume, vertebrae, i, spec) for i in which]
+    answer = run_patches(segmenter, [patch for patch, _ in patches])
+    parts = [spec.output.classes.index(name) for name in ("body", "arch")]
+    return {
+        i: (soft[parts], grid) for i, soft, (_, grid) in zip(which, answer, patches, strict=True)
+    }
+
+
+def _corrected(vertebra: Vertebra, soft: FloatArray, grid: Grid) -> Point:
+    """The centre of the body that was seen, if it can be this vertebra's at all."""
+    body, _ = _one_piece(soft, grid, vertebra.centroid_lps_mm)
+    if float(body.sum()) * grid.spacing_mm**3 / 1000 < MIN_BODY_CM3:
+        return vertebra.centroid_lps_mm
+    seen = _body_centre(body, grid)
+    near = np.linalg.norm(np.subtract(seen, vertebra.centroid_lps_mm)) < MAX_SHIFT_MM
+    return seen if near else vertebra.centroid_lps_mm
+
+
+def _gap_mm(a: Vertebra, b: Vertebra) -> float:
+    return float(np.linalg.norm(np.subtract(a.centroid_lps_mm, b.centroid_lps_mm)))
 
 
 def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[VertebraMask, ...]:
