@@ -8,10 +8,14 @@ import pytest
 import typer
 
 from vfx_edge.cli import app
+from vfx_edge.manifest import load_model_set, parse_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+DEFAULT = ROOT / "models" / "default"
+CARD = (DEFAULT / "card.md").read_text("utf-8")
+RECIPES = (ROOT / "models" / "recipes" / "README.md").read_text("utf-8")
 
 
 def commands(group: Any, above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
@@ -57,13 +61,42 @@ def test_make_targets_in_the_readme_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
 
 
-@pytest.mark.parametrize("text", [README, ARCHITECTURE], ids=["README", "ARCHITECTURE"])
-def test_files_that_are_named_exist(text: str) -> None:
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
-    paths = re.findall(r"`((?:vfx_edge|tests|models|docs)/[\w./-]+)`", text)
-    for name in [*links, *paths]:
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "models/default/card.md", "models/recipes/README.md"]
+)
+def test_files_that_are_named_exist(page: str) -> None:
+    text = re.sub(r"<!--.*?-->", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+    for name in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert ((ROOT / page).parent / name).exists(), name
+    for name in re.findall(r"`((?:vfx_edge|export|tests|models|docs)/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_every_stage_is_in_the_plan() -> None:
+    for path in (ROOT / "vfx_edge" / "stages").glob("*.py"):
+        assert re.search(rf"\b{path.stem}\b", ARCHITECTURE), path.name
+
+
+def test_the_manifest_that_the_readme_shows_can_be_read(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "manifest.toml"
+    path.write_text(shown, encoding="utf-8")
+    assert parse_manifest(path).base == "default"
+
+
+def test_the_card_tells_of_every_network() -> None:
+    for spec in load_model_set(DEFAULT).networks:
+        mm, size = f"{spec.input.spacing_mm:g} mm", "×".join(map(str, spec.input.patch_zyx))
+        row = re.search(rf"^\| {spec.roles[0]} \| `{spec.path.name}` \|.*$", CARD, re.MULTILINE)
+        assert row, spec.name
+        assert mm in row[0], f"{spec.name} works at {mm}"
+        cube = f"{spec.input.patch_zyx[0]}³"
+        assert size in row[0] or cube in row[0], f"{spec.name} takes {size}"
+
+
+def test_every_recipe_is_in_their_readme() -> None:
+    for path in (ROOT / "models" / "recipes").glob("*.py"):
+        assert path.name == "__init__.py" or f"`{path.name}`" in RECIPES, path.name
 
 
 def test_every_part_of_the_house_is_in_its_plan() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.tiny_models import tiny_segmenter, write_full_set, write_set
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import (
+    ROLES,
     ManifestInvalid,
     ModelFileChanged,
     ModelFileMissing,
@@ -43,7 +44,7 @@ def edit(folder: Path, old: str, new: str) -> Path:
 
 def test_everything_a_manifest_says_arrives(tmp_path: Path) -> None:
     models = load_model_set(write_full_set(tmp_path / "set"))
-    assert models.roles == ("locator", "labeller", "segmenter", "classifier")
+    assert models.roles == ("locator", "finder", "labeller", "segmenter", "classifier")
     assert models.height_loss_suspected == 0.20
     spec = models.network("classifier")
     assert spec.output.classes == ("osteoporotic", "malignant")
@@ -73,7 +74,7 @@ def test_hounsfield_units_are_clipped_then_shifted_then_scaled(tmp_path: Path) -
         ('licence = "Apache-2.0"', 'license = "Apache-2.0"', "'licence' is missing"),
         ('summary = "', 'sumary = "x"\nsummary = "', "'sumary' is unknown"),
         ('"demonstration"', '"medical"', "'intended_use' is 'medical'"),
-        ('roles = ["locator"]', 'roles = ["finder"]', "'finder'"),
+        ('roles = ["locator"]', 'roles = ["painter"]', "'painter'"),
         ('roles = ["locator"]', "roles = []", "'roles' must be a list of strings"),
         ('roles = ["locator"]', 'roles = ["segmenter"]', "filled more than once"),
         ("patch_zyx = [8, 8, 8]", "patch_zyx = [8, 8]", "must hold 3 values"),
@@ -193,7 +194,7 @@ def test_a_set_may_borrow_roles_from_its_base(places: Path) -> None:
     net = {"classifier": tiny_segmenter(classes=2, seed=9)}
     own = write_set(first / "own", net, base="whole", intended_use="clinical")
     models = load_model_set("own")
-    assert models.roles == ("locator", "labeller", "segmenter", "classifier")
+    assert models.roles == ROLES
     assert models.network("classifier").path == (own / "classifier.onnx").resolve()
     assert models.network("segmenter").path.parent.name == "whole"
     assert models.network("segmenter").set_name == "whole"
@@ -237,7 +238,7 @@ def test_update_hashes_changes_hashes_alone(tmp_path: Path) -> None:
     load_model_set(folder).network("labeller").read()
     after = (folder / "manifest.toml").read_text("utf-8")
     assert after == before.replace(old, sha256_of(folder / "labeller.onnx"))
-    assert sorted(p.suffix for p in folder.iterdir()) == [".md", *[".onnx"] * 4, ".toml"]
+    assert sorted(p.suffix for p in folder.iterdir()) == [".md", *[".onnx"] * len(ROLES), ".toml"]
 
 
 def test_specs_can_not_be_changed(tmp_path: Path) -> None:

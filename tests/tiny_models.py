@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from vfx_edge.manifest import update_hashes
+from vfx_edge.manifest import ROLES, update_hashes
 
 HEAD = """schema = "vfx-edge/model/1"
 name = "{name}"
@@ -127,7 +127,7 @@ def _quoted(words: object) -> str:
 
 
 def write_full_set(folder: Path, **options: object) -> Path:
-    """A set that fills all four roles."""
-    networks = {role: tiny_segmenter(seed=i) for i, role in enumerate(("locator", "labeller"))}
+    """A set that fills every role."""
+    networks = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
     networks |= {"segmenter": tiny_segmenter(seed=7), "classifier": tiny_classifier()}
     return write_set(folder, networks, **options)

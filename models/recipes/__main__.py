@@ -60,6 +60,18 @@ def train(role: str, work: Work, minutes: float = 45, threads: int = 1, seed: in
 
 
 @app.command()
+def score(work: Work) -> None:
+    """The classifier on held-out phantoms: synthetic fractures only, no estimate for patients."""
+    from models.recipes import training
+
+    checkpoint = work / "classifier.pt"
+    temperature = training.fitted_temperature(checkpoint, work / "crops")
+    typer.echo(f"temperature {temperature:.2f}")
+    for name, value in training.classifier_scores(checkpoint, work / "crops", temperature).items():
+        typer.echo(f"{name} {value:.3f}")
+
+
+@app.command()
 def publish(
     work: Work, out: Path = Path(__file__).parents[1] / "default", temperature: float | None = None
 ) -> None:

@@ -11,10 +11,19 @@ Rng = np.random.Generator
 
 
 def random_matrix(
-    rng: Rng, degrees: float, scale_sigma: float, axis_sigma: float, flip: bool
+    rng: Rng,
+    degrees: float,
+    scale_sigma: float,
+    axis_sigma: float,
+    flip: bool,
+    tilt_degrees: float | None = None,
 ) -> np.ndarray:
-    """3x3 map from patch to source offsets (z, y, x): rotation, scale, left-right flip."""
-    a, b, c = np.radians(rng.normal(0, degrees, 3))
+    """3x3 map from patch to source offsets (z, y, x): rotation, scale, left-right flip.
+
+    tilt_degrees: spread of the rotation in the sagittal plane, where spines bend most.
+    """
+    tilt = degrees if tilt_degrees is None else tilt_degrees
+    a, b, c = np.radians(rng.normal(0, [degrees, degrees, tilt]))
     rz = np.array([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
     ry = np.array([[math.cos(b), 0, -math.sin(b)], [0, 1, 0], [math.sin(b), 0, math.cos(b)]])
     rx = np.array([[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]])

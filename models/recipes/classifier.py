@@ -25,7 +25,8 @@ from vfx_edge.phantom import (
 
 CROP = (64, 64, 64)
 STORED = 84  # edge of stored crops: room to rotate and shift
-OSTEOPOROTIC, MALIGNANT, NEITHER = 0, 1, 2
+OSTEOPOROTIC, MALIGNANT = 0, 1
+THRESHOLD_MALIGNANT, THRESHOLD_OSTEOPOROTIC = 0.85, 0.95  # the published ones
 VIEWS = tuple(
     (f"{a}", f"{b}")
     for a, b in (

@@ -54,7 +54,7 @@ def example(
 ) -> tuple[Tensor, Tensor]:
     """One augmented (input (2, z, y, x), target (z, y, x) int64: 0, 1 body, 2 arch)."""
     assert case.hu is not None
-    matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True)
+    matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True, tilt_degrees=18)
     mm = case.spacing_mm
     wanted = centres[value] + rng.normal(0, rng.choice([1.5, 3.5]) / mm, 3)
     middle = wanted + np.array([0, BACKWARD_MM / mm, 0]) + rng.normal(0, 3.0 / mm, 3)

@@ -125,3 +125,25 @@ def fitted_temperature(checkpoint: Path, crops: Path) -> float:
     choices = torch.linspace(1.0, 5.0, 81)
     losses = [nn.functional.cross_entropy(logits / t, target) for t in choices]
     return float(choices[int(torch.stack(losses).argmin())])
+
+
+def classifier_scores(checkpoint: Path, crops: Path, temperature: float) -> dict[str, float]:
+    """AUC, and at the manifest's thresholds accuracy, sensitivity, specificity of those that got
+    a tier and the share that did not; on held-out phantoms, malignant being positive."""
+    logits, target = held_out_logits(checkpoint, crops)
+    malignant = (logits / temperature).softmax(1)[:, 1].numpy()
+    truth = target.numpy() == classifier.MALIGNANT
+    order = malignant.argsort().argsort() + 1
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    auc = (order[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    called = malignant >= classifier.THRESHOLD_MALIGNANT
+    benign = 1 - malignant >= classifier.THRESHOLD_OSTEOPOROTIC
+    told = called | benign
+    return {
+        "crops": float(len(truth)),
+        "auc": float(auc),
+        "accuracy": float((called == truth)[told].mean()),
+        "sensitivity": float(called[told & truth].mean()),
+        "specificity": float(benign[told & ~truth].mean()),
+        "uncertain": float(1 - told.mean()),
+    }

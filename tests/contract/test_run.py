@@ -83,7 +83,7 @@ def test_result_says_how_it_came_about(run: Run) -> None:
     assert how["seconds"]["read"] > 0
     assert how["seconds"]["write"] > 0
     assert {model["role"] for model in how["models"]} == {
-        *("locator", "labeller", "segmenter", "classifier")
+        *("locator", "finder", "labeller", "segmenter", "classifier")
     }
 
 

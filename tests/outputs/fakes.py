@@ -80,7 +80,7 @@ RUN = RunInfo(
     intended_use=DEMONSTRATION,
     models=tuple(
         ModelUse(role, f"{role}-unet", SHA)
-        for role in ("locator", "labeller", "segmenter", "classifier")
+        for role in ("locator", "finder", "labeller", "segmenter", "classifier")
     ),
     backend=BACKEND,
     seconds={

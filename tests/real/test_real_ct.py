@@ -35,6 +35,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
         assert done.returncode == 0, (path, done.stderr)
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         found[path] = score(result["findings"], reference["vertebrae"])
+        assert result["run"]["peak_rss_mib"] <= 3072, path
         seconds = time.perf_counter() - begin
         print(f"{path}: {found[path]}, {seconds:.1f} s, {result['run']['peak_rss_mib']:.0f} MiB")
     return found

@@ -17,9 +17,22 @@ STOPPED = 130
 # The common base of all that typer raises about wrong usage; it is not exported by name.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
+EXAMPLES = """\b
+Examples:
+  vfx-edge run /path/to/dicom            triage a CT; the report's place is printed
+  vfx-edge phantom ct --fracture L1:wedge:0.35
+  vfx-edge run ct                        the same on a synthetic spine
+  vfx-edge doctor                        what is missing, if anything
+
+\b
+Exit codes: 0 done, whatever was found; 2 wrong usage; 3 the input, 4 a model,
+5 the backend can't be used; 6 an output can't be written; 1 a bug.
+"""
+
 app = typer.Typer(
     name="vfx-edge",
     help="Finds vertebral fractures in CT and triages them. Not a medical device.",
+    epilog=EXAMPLES,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -7,7 +7,11 @@ if TYPE_CHECKING:
 
 
 def doctor() -> None:
-    """Say for every backend whether it runs here, or why not and what would make it."""
+    """Say what this machine can run, and what the rest is missing.
+
+    For every backend: available, or why not and what would make it so. Then the processor, the
+    GPU, and whether the files of the model sets are whole.
+    """
     from vfx_edge.doctor import diagnose
 
     found = diagnose()

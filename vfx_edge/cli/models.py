@@ -11,7 +11,7 @@ from vfx_edge.errors import ModelError
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
 
-app = typer.Typer(help="The installed model sets: their cards and their hashes.")
+app = typer.Typer(help="List, show or verify the installed model sets.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="A model set's name or folder.")]
 
@@ -30,7 +30,7 @@ def list_sets() -> None:
 
 @app.command("show")
 def show(name: Name = "default") -> None:
-    """Show a model set: its networks, its licence, what it was trained on, and its card."""
+    """Show a model set's networks, training data and card."""
     from vfx_edge.manifest import load_model_set
 
     manifest = load_model_set(name)
@@ -57,7 +57,10 @@ def verify(
         typer.Argument(metavar="NAME_OR_DIR", help="Only this set.", show_default="all"),
     ] = None,
 ) -> None:
-    """Compare every network file with its manifest's hash; exit code 4 when one differs."""
+    """Compare the network files with their hashes.
+
+    Ends with exit code 4 when a file is missing or is not the one that its manifest means.
+    """
     from vfx_edge.manifest import installed_sets, load_model_set
 
     sets: tuple[str | Path, ...] = (name,) if name else installed_sets()

@@ -10,8 +10,9 @@ from vfx_edge.cli.parse import BACKENDS, LANGUAGES, OUTPUTS
 Input = Annotated[
     Path,
     typer.Argument(
-        help="A folder of DICOM files (any depth, any mix), one enhanced CT file, a .zip of "
-        "either, or a .nii / .nii.gz.",
+        metavar="PATH",
+        help="The CT: a folder of DICOM files (any depth, any mix: one series is chosen), one "
+        "enhanced CT file, a .zip of either, or a .nii / .nii.gz.",
         show_default=False,
         readable=False,  # not typer's to judge: an unreadable input is exit code 3
     ),
@@ -21,7 +22,8 @@ Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Output folder, made if absent.",
+        metavar="DIR",
+        help="Where report.html and result.json go; made if absent.",
         show_default="./vfx-edge-out/<series>",
         readable=False,
     ),
@@ -31,15 +33,26 @@ Backend = Annotated[
     typer.Option(
         "--backend",
         metavar="NAME",
-        help=f"One of {', '.join(BACKENDS)}. A named backend never falls back: it works, or the "
-        "command ends with exit code 5.",
+        help=f"What runs the networks: {', '.join(BACKENDS)}. `vfx-edge doctor` says which of them "
+        "work here; auto takes the first. A named one never falls back: it works, or the command "
+        "ends with exit code 5.",
     ),
 ]
-Model = Annotated[str, typer.Option("--model", metavar="NAME_OR_DIR", help="Which model set runs.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME_OR_DIR",
+        help="The model set: a name that `vfx-edge models list` shows, or a folder.",
+    ),
+]
 Series = Annotated[
     str | None,
     typer.Option(
-        "--series", metavar="UID", help="Take this series instead of choosing.", show_default=False
+        "--series",
+        metavar="UID",
+        help="Take the series with this SeriesInstanceUID instead of choosing one.",
+        show_default=False,
     ),
 ]
 Levels = Annotated[
@@ -47,7 +60,7 @@ Levels = Annotated[
     typer.Option(
         "--levels",
         metavar="FIRST-LAST",
-        help="Which vertebrae are looked at.",
+        help="Which vertebrae count for the verdict, for example T12-L2 or L3.",
         show_default="T1-L5, and L6 where there is one",
     ),
 ]
@@ -56,7 +69,8 @@ Classify = Annotated[
     typer.Option(
         "--classify",
         metavar="WHICH",
-        help="Which vertebrae go to the classifier: suspected, all, or a list such as L1,L2.",
+        help="Which vertebrae go to the fracture classifier: suspected (those that have lost "
+        "height), all, or a list such as L1,L2.",
     ),
 ]
 Segmentation = Annotated[
@@ -64,8 +78,8 @@ Segmentation = Annotated[
     typer.Option(
         "--segmentation",
         metavar="FILE",
-        help="Use this (hand-corrected) mask in VerSe labels instead of locating, naming and "
-        "outlining the vertebrae.",
+        help="A NIfTI or NRRD mask of this CT in VerSe labels, for example one corrected by hand, "
+        "instead of finding, naming and outlining the vertebrae.",
         show_default=False,
         readable=False,
     ),
@@ -75,20 +89,25 @@ Outputs = Annotated[
     typer.Option(
         "--outputs",
         metavar="LIST",
-        help=f"Any of {','.join(OUTPUTS)}; json is written in any case.",
+        help=f"What is written, any of {','.join(OUTPUTS)}: result.json (always), report.html, "
+        "the CT and the masks as NIfTI.",
     ),
 ]
 TriageExitCode = Annotated[
     bool,
     typer.Option(
         "--triage-exit-code",
-        help="Exit 10 malignant, 11 uncertain, 12 osteoporotic, 13 not assessable, "
-        "0 nothing suspected.",
+        help="Let the exit code tell the verdict: 10 malignant, 11 uncertain, 12 osteoporotic, "
+        "13 not assessable, 0 nothing suspected. Without it, 0 whatever was found.",
     ),
 ]
 AsJson = Annotated[
     bool,
-    typer.Option("--json", help="Print result.json on standard output and nothing else there."),
+    typer.Option(
+        "--json",
+        help="Print result.json on standard output and nothing else there; the verdict and the "
+        "table go to standard error.",
+    ),
 ]
 Language = Annotated[
     str,
@@ -98,10 +117,12 @@ Language = Annotated[
         help="Wording of the report; result.json stays English.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table, only the verdict.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Only the verdict: no progress, no table.")]
 Verbose = Annotated[
     bool,
     typer.Option(
-        "--verbose", help="Also the seconds of each stage, and what was passed over and why."
+        "--verbose",
+        help="Also what ran and how long it took, and which backends and series were passed over "
+        "and why.",
     ),
 ]

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder for the series; truth.json goes beside it.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder for the slices and for truth.json.")
+    ],
     slices: Annotated[
-        int | None, typer.Option(metavar="N", help="How many slices.", show_default="as needed")
+        int | None,
+        typer.Option(
+            metavar="N", help="How many slices.", show_default="as many as the levels need"
+        ),
     ] = None,
     spacing: Annotated[
-        float, typer.Option(metavar="MM", help="From slice to slice.", show_default=True)
+        float, typer.Option(metavar="MM", help="Distance from slice to slice.")
     ] = 1.5,
     levels: Annotated[
         str, typer.Option(metavar="FIRST-LAST", help="Which vertebrae are in view.")
@@ -27,20 +32,29 @@ def phantom(
         list[str] | None,
         typer.Option(
             metavar="LEVEL:KIND:LOSS",
-            help="A fracture, for example L1:wedge:0.35; wedge, biconcave or crush. Repeatable.",
+            help="A fracture: wedge, biconcave or crush, and the share of height lost, for "
+            "example L1:wedge:0.35. Repeatable.",
         ),
     ] = None,
     lesion: Annotated[
         list[str] | None,
         typer.Option(
             metavar="LEVEL:KIND",
-            help="A lesion, for example T10:lytic; lytic, sclerotic or mixed. Repeatable.",
+            help="A malignant lesion: lytic, sclerotic or mixed, for example T10:lytic. "
+            "Repeatable.",
         ),
     ] = None,
-    scoliosis: Annotated[float, typer.Option(metavar="DEG", help="Bend to the side.")] = 0.0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Anatomy and noise follow from it.")] = 0,
+    scoliosis: Annotated[
+        float, typer.Option(metavar="DEG", help="Bend of the spine to the side, as a Cobb angle.")
+    ] = 0.0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Draws anatomy and noise; the same seed, the same CT.")
+    ] = 0,
 ) -> None:
-    """Write a synthetic spine CT as a DICOM series with known truth."""
+    """Write a synthetic spine CT as a DICOM series with known truth.
+
+    truth.json tells levels, centroids, heights, fractures and lesions of what was made.
+    """
     folders.check_writable(out)
     spec = _spec(slices, spacing, levels, fracture or [], lesion or [], scoliosis, seed)
 

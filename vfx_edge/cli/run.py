@@ -60,7 +60,11 @@ def run(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Triage the vertebral fractures of one CT and write a report."""
+    """Triage the vertebral fractures of one CT and write a report.
+
+    Finds and names the vertebrae, measures their heights, classifies those that have lost
+    height, and prints the verdict. Nothing leaves this machine.
+    """
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other: give one of them")
     request = Request(

@@ -58,6 +58,7 @@ MISSED_COST = 3.5  # for each vertebra that must have been overlooked between tw
 MAX_MISSED = 2
 T13_COST, L6_COST, NO_T12_COST = 4.0, 3.0, 4.5
 EVIDENCE_FLOOR = 0.01
+EVIDENCE_WEIGHT = 0.5  # neighbours are looked at through overlapping crops: half a vote each
 LEVELS = tuple(Level)
 _INDEX = {level: i for i, level in enumerate(LEVELS)}
 
@@ -137,7 +138,8 @@ def _unary(candidates: Candidates) -> Array:
     """(n, levels) log evidence plus what including the candidate is worth."""
     mixed = (1 - EVIDENCE_FLOOR) * candidates.evidence + EVIDENCE_FLOOR / len(LEVELS)
     worth = 2.0 * np.log(np.clip(candidates.score, 1e-3, 1) / 0.2)
-    return np.asarray(np.log(mixed) - np.log(1 / len(LEVELS)) + worth[:, None])
+    told = EVIDENCE_WEIGHT * (np.log(mixed) - np.log(1 / len(LEVELS)))
+    return np.asarray(told + worth[:, None])
 
 
 def _links(distance_mm: float, scale: float) -> Array:

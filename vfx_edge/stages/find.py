@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.stages.feed import our_shape, run_tiles
-from vfx_edge.stages.geometry import FloatArray, Grid, inside_scan, sample
+from vfx_edge.stages.geometry import FloatArray, Grid, grid_between, inside_scan, sample
 from vfx_edge.stages.locate import SpineRegion
 from vfx_edge.study import Volume
 
@@ -30,10 +30,7 @@ def _grid_along(region: SpineRegion, shape: tuple[int, int, int], spacing_mm: fl
     """A grid round the centreline, wide enough for a tile at any of its points."""
     half = np.array(shape[::-1]) / 2 * spacing_mm
     low = region.centreline_lps_mm.min(0) - half
-    high = region.centreline_lps_mm.max(0) + half
-    count = np.ceil((high - low) / spacing_mm).astype(int) + 1
-    origin = (float(low[0]), float(low[1]), float(low[2]))
-    return Grid(origin, spacing_mm, (int(count[2]), int(count[1]), int(count[0])))
+    return grid_between(low, region.centreline_lps_mm.max(0) + half, spacing_mm)
 
 
 def _tile_starts(line_zyx: NDArray[np.float64], shape: tuple[int, int, int]) -> list[list[int]]:

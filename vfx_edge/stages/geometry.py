@@ -12,6 +12,7 @@ from scipy import ndimage
 from vfx_edge.study import Point, Volume
 
 AIR_HU = -1024.0
+SPLINE_REACH = 8  # voxels beyond which a cubic spline's ends are not felt
 FloatArray = NDArray[np.float32]
 
 
@@ -46,12 +47,19 @@ def bounds_lps_mm(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.float
     return corners.min(0), corners.max(0)
 
 
+def grid_between(
+    low_lps_mm: NDArray[np.float64], high_lps_mm: NDArray[np.float64], spacing_mm: float
+) -> Grid:
+    """The grid whose first voxel is `low` and whose last lies at `high` or just short of it."""
+    count = np.floor((high_lps_mm - low_lps_mm) / spacing_mm + 1e-6).astype(int) + 1
+    left, posterior, superior = (float(v) for v in low_lps_mm)
+    shape = (int(count[2]), int(count[1]), int(count[0]))
+    return Grid((left, posterior, superior), spacing_mm, shape)
+
+
 def grid_covering(volume: Volume, spacing_mm: float) -> Grid:
     """The grid that covers the whole scan."""
-    low, high = bounds_lps_mm(volume)
-    count = np.floor((high - low) / spacing_mm + 1e-6).astype(int) + 1
-    shape = (int(count[2]), int(count[1]), int(count[0]))
-    return Grid((float(low[0]), float(low[1]), float(low[2])), spacing_mm, shape)
+    return grid_between(*bounds_lps_mm(volume), spacing_mm)
 
 
 def _index_map(volume: Volume, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -64,30 +72,37 @@ def _index_map(volume: Volume, grid: Grid) -> tuple[NDArray[np.float64], NDArray
 
 
 def _source_box(
-    volume: Volume, matrix: NDArray[np.float64], offset: NDArray[np.float64], grid: Grid
+    volume: Volume,
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    grid: Grid,
+    factors: NDArray[np.int_],
+    reach: int,
 ) -> tuple[slice, ...] | None:
-    """The part of the scan that the grid can touch; None when they do not meet."""
+    """The part of the scan that the grid can touch, whole blocks of `factors` voxels with
+    `reach` more on each side; None when they do not meet."""
     last = np.array(grid.shape, dtype=np.float64) - 1
     corners = (np.array(list(np.ndindex(2, 2, 2))) * last) @ matrix.T + offset
-    low = np.maximum(np.floor(corners.min(0)).astype(int) - 1, 0)
-    high = np.minimum(np.ceil(corners.max(0)).astype(int) + 2, volume.hu.shape)
+    # blocks are counted from the scan's own corner: a place reads the same from every grid
+    first = np.floor(corners.min(0) / factors).astype(int) - reach
+    stop = np.ceil((corners.max(0) + 1) / factors).astype(int) + reach
+    low = np.maximum(first * factors, 0)
+    high = np.minimum(stop * factors, volume.hu.shape)
     if (high - low < 1).any():
         return None
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _shrink(box: NDArray[np.int16], factors: tuple[int, int, int]) -> FloatArray:
+def _shrink(box: NDArray[np.int16], factors: NDArray[np.int_]) -> FloatArray:
     """Means over blocks of `factors` voxels: the low-pass that going coarser needs."""
     out = box
-    for axis, factor in enumerate(factors):
+    for axis, factor in enumerate(int(f) for f in factors):
         if factor == 1:
             continue
-        n = max(out.shape[axis] // factor, 1) * factor
-        if out.shape[axis] < n:
-            out = np.concatenate([out] + [out.take([-1], axis)] * (n - out.shape[axis]), axis)
-        kept = out.take(range(n), axis) if axis else out[:n]
-        blocks = [*kept.shape[:axis], n // factor, factor, *kept.shape[axis + 1 :]]
-        out = kept.reshape(blocks).mean(axis + 1, dtype=np.float32)
+        if lacking := -out.shape[axis] % factor:  # the scan's last block is not a whole one
+            out = np.concatenate([out] + [out.take([-1], axis)] * lacking, axis)
+        blocks = [*out.shape[:axis], -1, factor, *out.shape[axis + 1 :]]
+        out = out.reshape(blocks).mean(axis + 1, dtype=np.float32)
     return np.asarray(out, dtype=np.float32)
 
 
@@ -98,24 +113,40 @@ def sample(volume: Volume, grid: Grid, order: int = 1) -> FloatArray:
     linear, 3 cubic.
     """
     matrix, offset = _index_map(volume, grid)
-    box = _source_box(volume, matrix, offset, grid)
+    ratio = grid.spacing_mm / volume.spacing_zyx_mm
+    factors = np.maximum(1, (ratio + 0.2).astype(int))
+    reach = 1 if order == 1 else SPLINE_REACH
+    box = _source_box(volume, matrix, offset, grid, factors, reach)
     if box is None:
         return np.full(grid.shape, AIR_HU, np.float32)
-    ratio = grid.spacing_mm / volume.spacing_zyx_mm
-    factors = tuple(max(1, int(r + 0.2)) for r in ratio)
-    source = _shrink(volume.hu[box], (factors[0], factors[1], factors[2]))
-    scale = np.array(factors, dtype=np.float64)
+    source = _shrink(volume.hu[box], factors)
     start = np.array([s.start for s in box], dtype=np.float64)
     # block b of factor f covers source indices b*f .. b*f+f-1, its centre is b*f + (f-1)/2
-    matrix = matrix / scale[:, None]
-    offset = (offset - start - (scale - 1) / 2) / scale
-    if np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9):
-        return _separable(source, np.diag(matrix), offset, grid.shape, order)
-    # AIR as zero lets the spline's zero padding stand for the outside
-    out = ndimage.affine_transform(
-        source - AIR_HU, matrix, offset, grid.shape, np.float32, order, "constant", 0.0
-    )
-    return np.asarray(out + AIR_HU, dtype=np.float32)
+    to_block = matrix / factors[:, None]
+    shift = (offset - start - (factors - 1) / 2) / factors
+    if order == 1 and np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9):
+        out = _separable(source, np.diag(to_block), shift, grid.shape)
+    else:
+        out = ndimage.affine_transform(
+            source, to_block, shift, grid.shape, np.float32, order, "nearest"
+        )
+    out[_outside(matrix, offset, grid.shape, volume.hu.shape)] = AIR_HU
+    return np.asarray(out, dtype=np.float32)
+
+
+def _outside(
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    source_shape: tuple[int, ...],
+) -> NDArray[np.bool_]:
+    """Grid voxels farther than half a voxel from every voxel centre of the scan."""
+    out = np.zeros(shape, np.bool_)
+    index = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    for row, first, n in zip(matrix, offset, source_shape, strict=True):
+        at = first + sum(step * i for step, i in zip(row, index, strict=True) if abs(step) > 1e-9)
+        out |= (at < -0.5) | (at > n - 0.5)
+    return out
 
 
 def _separable(
@@ -123,17 +154,9 @@ def _separable(
     step: NDArray[np.float64],
     offset: NDArray[np.float64],
     shape: tuple[int, int, int],
-    order: int,
 ) -> FloatArray:
     """Axis-parallel scans: interpolate one axis after the other, far cheaper than all at once."""
-    if order != 1:
-        matrix = np.diag(step)
-        out = ndimage.affine_transform(
-            source - AIR_HU, matrix, offset, shape, np.float32, order, "constant", 0.0
-        )
-        return np.asarray(out + AIR_HU, dtype=np.float32)
     result = source
-    outside = []
     for axis in range(3):
         at = offset[axis] + step[axis] * np.arange(shape[axis])
         n = result.shape[axis]
@@ -143,12 +166,16 @@ def _separable(
         shaped = weight.reshape([-1 if a == axis else 1 for a in range(3)])
         lower = result.take(low, axis)
         result = lower + shaped * (result.take(high, axis) - lower)
-        outside.append((at < -0.5) | (at > n - 0.5))
-    for axis, beyond in enumerate(outside):
-        index: list[slice | NDArray[np.bool_]] = [slice(None)] * 3
-        index[axis] = beyond
-        result[tuple(index)] = AIR_HU
-    return np.asarray(result, dtype=np.float32)
+    return result
+
+
+def coarse_copy(volume: Volume, grid: Grid) -> Volume:
+    """The part of the scan on `grid` as a volume of its own, to be looked at many times."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1] * grid.spacing_mm
+    affine[:3, 3] = grid.origin_lps_mm
+    hu = np.clip(np.rint(sample(volume, grid)), -1024, 32767).astype(np.int16)
+    return Volume(hu, affine, volume.series)
 
 
 def inside_scan(

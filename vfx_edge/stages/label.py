@@ -9,9 +9,11 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.stages.column import Candidates, level_evidence, name_column
 from vfx_edge.stages.feed import as_points, our_shape, run_patches
 from vfx_edge.stages.find import Bodies
-from vfx_edge.stages.geometry import grid_about, sample
+from vfx_edge.stages.geometry import coarse_copy, grid_about, grid_between, sample
 from vfx_edge.stages.locate import NoSpineInView
 from vfx_edge.study import Point, Vertebra, Volume
+
+MIN_COLUMN = 0.9  # sum of the vertebrae's scores: a single doubtful one is no spine
 
 
 def read_levels(
@@ -19,13 +21,14 @@ def read_levels(
 ) -> NDArray[np.float64]:
     """(n, classes): what the labeller says of the crop about each centre."""
     spec = labeller.spec
-    shape = our_shape(spec.input)
-    backward = spec.number("backward_mm")
+    mm, shape = spec.input.spacing_mm, our_shape(spec.input)
+    middles = np.add(centres_lps_mm, (0.0, spec.number("backward_mm"), 0.0))
+    # the crops overlap manifold: coarsen what they cover once, then cut
+    reach = np.array(shape[::-1]) * mm / 2 + mm
+    coarse = coarse_copy(volume, grid_between(middles.min(0) - reach, middles.max(0) + reach, mm))
     crops = [
-        spec.input.normalise(
-            sample(volume, grid_about((x, y + backward, z), shape, spec.input.spacing_mm))
-        )[None]
-        for x, y, z in centres_lps_mm
+        spec.input.normalise(sample(coarse, grid_about(middle, shape, mm)))[None]
+        for middle in as_points(middles)
     ]
     return run_patches(labeller, crops).astype(np.float64)
 
@@ -41,6 +44,6 @@ def label_vertebrae(volume: Volume, bodies: Bodies, labeller: Network) -> tuple[
     score = bodies.score * (1 - elsewhere.sum(1))
     evidence = level_evidence(classes, names)
     named = name_column(Candidates(bodies.centres_lps_mm, score, evidence))
-    if not named:
+    if score[[n.index for n in named]].sum() < MIN_COLUMN:
         raise NoSpineInView
     return tuple(Vertebra(n.level, points[n.index], n.probability) for n in named)

@@ -18,7 +18,7 @@ from vfx_edge.study import Heights, VertebraMask
 Array = NDArray[np.float64]
 
 STEP_MM, LEFT_STEP_MM = 0.75, 1.5
-HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 33.0, 30.0, 18.0
+HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 27.0, 27.0, 18.0
 STRIP_MM = 6.0  # heights are read within this of the middle plane…
 STRIP_SHARE = 0.22  # …or within this share of the body's width, if that is less
 # Where the three heights are read, as shares of the body's depth from front to back: the rims

@@ -15,6 +15,7 @@ from vfx_edge.stages.geometry import (
     Grid,
     bounds_lps_mm,
     grid_about,
+    grid_covering,
     inside_scan,
     sample,
 )
@@ -189,10 +190,7 @@ def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[Verteb
 
     Labels that name no vertebra (sacrum, coccyx) are left out.
     """
-    low, high = bounds_lps_mm(volume)
-    count = np.floor((high - low)[::-1] / LABEL_SPACING_MM).astype(int) + 1
-    origin = (float(low[0]), float(low[1]), float(low[2]))
-    whole = Grid(origin, LABEL_SPACING_MM, (int(count[0]), int(count[1]), int(count[2])))
+    whole = grid_covering(volume, LABEL_SPACING_MM)
     values = [v for v in range(1, 29) if v in (28, *range(1, 26)) and (labels == v).any()]
     soft = {value: _soft_label(volume, labels, value, whole) for value in values}
     hard = np.zeros(whole.shape, np.uint8)

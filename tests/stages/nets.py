@@ -1,0 +1,30 @@
+"""Networks that are Python functions, with the default set's manifest turned as tests need it."""
+
+from dataclasses import replace
+
+from vfx_edge.backends import FakeBackend, OpenModels
+from vfx_edge.backends.fake_backend import FakeNetwork, Function
+from vfx_edge.backends.protocol import Budget
+from vfx_edge.manifest import ModelManifest, NetworkSpec, load_model_set
+from vfx_edge.study import BackendUse, ModelUse
+
+
+def spec_of(role: str, **input_: object) -> NetworkSpec:
+    """The default network of a role, its input changed; parameters under "parameters"."""
+    spec = load_model_set().network(role)
+    parameters = {**spec.parameters, **input_.pop("parameters", {})}
+    return replace(spec, input=replace(spec.input, **input_), parameters=parameters)
+
+
+def network(spec: NetworkSpec, function: Function) -> FakeNetwork:
+    return FakeBackend(function).open(spec, b"", "auto", Budget())
+
+
+def models(function: Function, **specs: NetworkSpec) -> OpenModels:
+    """All roles of the default set on one function, some specs replaced."""
+    manifest: ModelManifest = load_model_set()
+    own = tuple(specs.get(role, manifest.network(role)) for role in manifest.roles)
+    manifest = replace(manifest, networks=own)
+    opened = {spec.roles[0]: network(spec, function) for spec in own}
+    uses = tuple(ModelUse(role, n.spec.name, n.spec.sha256) for role, n in opened.items())
+    return OpenModels(manifest, opened, BackendUse("fake", "fake", "python", "fp32"), uses)
