@@ -1,5 +1,7 @@
 """The report says what the result says, in words that people read, and asks nobody for anything."""
 
+import base64
+import io
 import re
 import time
 from dataclasses import replace
@@ -8,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy import ndimage
 
 from tests.outputs.fakes import (
     EXAMPLE_CASES,
     LEVELS,
     MALIGNANT,
+    METAL,
     OSTEOPOROTIC,
     RECOMMENDATION,
     RUN,
@@ -26,7 +31,7 @@ from tests.outputs.fakes import (
 )
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs import write_report
-from vfx_edge.outputs.pictures import spine_pictures
+from vfx_edge.outputs.pictures import crop_pictures, spine_pictures
 from vfx_edge.outputs.report import render_report
 from vfx_edge.study import Analysis, Level, NotClassified, Tier, Triage, Volume
 
@@ -134,9 +139,66 @@ def test_a_card_for_every_suspected_vertebra_the_most_urgent_first(page: Page) -
         assert words in page.text
 
 
+def _gray(data_uri: str) -> np.ndarray:
+    stream = io.BytesIO(base64.b64decode(data_uri.partition(",")[2]))
+    return np.asarray(Image.open(stream).convert("L"))
+
+
+@pytest.mark.parametrize("degrees", [0.0, 30.0])
+def test_crops_follow_the_vertebra_and_show_every_side_where_its_letter_stands(
+    degrees: float,
+) -> None:
+    """Bright spots 30 mm to the left, behind and above, in the axes of a tilted vertebra."""
+    centre = np.array([0.0, 0.0, 40.0])
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    own = {"L": (1, 0, 0), "P": (0, c, s), "H": (0, -s, c)}  # head leans forward
+    volume = ellipsoid_volume({Level.T4: (0.0, 0.0, 40.0)}, (1.0, 1.0, 1.0))
+    places = volume.to_lps(np.argwhere(np.ones(volume.hu.shape))).reshape(*volume.hu.shape, 3)
+    hu = np.zeros(volume.hu.shape, np.int16)
+    for axis in own.values():
+        hu[np.linalg.norm(places - centre - 30 * np.array(axis), axis=-1) < 5] = 1000
+    finding = finding_of(Level.T4, (0.0, 0.0, 40.0), MALIGNANT)
+    heights = finding.measurement.heights
+    assert heights is not None
+    turn = np.array([own["L"], own["P"], own["H"]]).T
+    landmarks = tuple(
+        tuple(tuple(turn @ (np.array(end) - centre) + centre) for end in line)
+        for line in heights.landmarks_lps_mm
+    )
+    measured = replace(finding.measurement, heights=replace(heights, landmarks_lps_mm=landmarks))
+    finding = replace(finding, measurement=measured)
+    result = replace(example().result, findings=(finding,))
+    scan = Volume(hu, volume.affine_zyx_to_lps.copy(), SERIES)
+    crops = {p.name: p for p in crop_pictures(Analysis(result, scan, ()), finding)}
+    seen = {"sagittal": "HP", "coronal": "HL", "axial": "LP"}
+    for name, sides in seen.items():
+        gray = _gray(crops[name].data_uri)
+        spots, count = ndimage.label(gray > 128)
+        found = np.array(ndimage.center_of_mass(gray > 128, spots, range(1, count + 1)))
+        offsets = (found - (np.array(gray.shape) - 1) / 2) * crops[name].width_mm / gray.shape[1]
+        tilt = np.array([[c, -s], [s, c]]) if name == "sagittal" else np.eye(2)
+        expected = {"H": (-30, 0), "P": (30, 0) if name == "axial" else (0, 30), "L": (0, 30)}
+        assert count == len(sides), name
+        for side in sides:
+            wanted = tilt @ np.array(expected[side])
+            assert np.linalg.norm(offsets - wanted, axis=1).min() < 2.5, (name, side, offsets)
+
+
 def test_what_could_not_be_assessed_is_said_with_its_reason(page: Page) -> None:
     assert "T6 cut off by the edge of the scan" in page.text
     assert "L5 metal in or beside the vertebra" in page.text
+
+
+def test_beside_not_assessable_stands_what_could_be_assessed(analysis: Analysis) -> None:
+    triage = Triage(Tier.NOT_ASSESSABLE, "Read the images.", (Level.L5,))
+    changed = replace(analysis, result=replace(analysis.result, triage=triage))
+    assert (
+        "No fracture is suspected at T7, T9, T11, L1, L3–L4." in Page(render_report(changed)).text
+    )
+    normal = dict.fromkeys(LEVELS[-1:], METAL)
+    centres = curved_centres(LEVELS)
+    whole = analysis_of(ellipsoid_volume(centres), centres, normal)
+    assert "Kein Frakturverdacht an T6–L4." in Page(render_report(whole, "de")).text
 
 
 def test_levels_not_found_are_shown_as_not_found(page: Page) -> None:

@@ -22,7 +22,7 @@ def write_ct_series(
     hu_zyx: NDArray[np.int16],
     affine_zyx_to_lps: NDArray[np.float64],
     directory: Path,
-    description: str = "vfx-edge phantom",
+    description: str = "Synthetic spine",
     seed: int = 0,
 ) -> Path:
     """Writes one uncompressed CT Image Storage file a slice into `directory`; returns it.

@@ -61,10 +61,12 @@ def run_facts(run: RunInfo, t: Wording) -> list[Fact]:
 
 
 def timings(run: RunInfo, t: Wording) -> list[Fact]:
-    """Seconds per stage, in the order they ran."""
+    """Seconds per stage, in the order they ran; not those that took no time, nor the writing of
+    this page, which is not over yet."""
     return [
         (t.known("stage", stage) or stage, t.number(seconds, 2))
         for stage, seconds in run.seconds.items()
+        if seconds > 0
     ]
 
 

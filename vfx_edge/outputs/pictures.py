@@ -29,6 +29,8 @@ _TAG_GAP_MM, _TAG_RIM_MM, _TAG_HALF_MM, _TAG_OFF_MM = 3.0, 1.5, 6.5, 12.0
 _LETTER_MM, _ICON_MM = 6.0, 8.6
 _ROOM_FOR_MARK_MM = 18.0
 _LINE_NAMES = ("A", "M", "P")
+_LEAST_COSINE = 0.5
+"""A vertebra's axes farther than 60 degrees from the patient's are a bad outline, not a tilt."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,19 @@ def _trusted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def crop_pictures(analysis: Analysis, finding: Finding) -> tuple[Picture, ...]:
-    """Three planes through the vertebra's centroid: sagittal, coronal, axial."""
+    """Three planes through the vertebra's centroid: sagittal, coronal, axial.
+
+    They follow the vertebra's own axes where these were measured: in a kyphosis the patient's
+    coronal and axial planes run through two vertebrae at once. The sagittal one stays upright.
+    """
     centre = finding.vertebra.centroid_lps_mm
+    to_left, to_back, to_feet = _own_axes(finding)
+    upright = views.HEAD_TO_FEET - (views.HEAD_TO_FEET @ to_left) * to_left
+    upright /= np.linalg.norm(upright)
     directions = {
-        "sagittal": (views.FRONT_TO_BACK, views.HEAD_TO_FEET),
-        "coronal": (views.RIGHT_TO_LEFT, views.HEAD_TO_FEET),
-        "axial": (views.RIGHT_TO_LEFT, views.FRONT_TO_BACK),
+        "sagittal": (np.cross(to_left, upright), upright),
+        "coronal": (to_left, to_feet),
+        "axial": (to_left, to_back),
     }
     near = [m for m in analysis.masks if _distance_mm(m, centre) < _NEAR_MM]
     pictures = []
@@ -134,6 +143,23 @@ def crop_pictures(analysis: Analysis, finding: Finding) -> tuple[Picture, ...]:
         rulers = () if name == "axial" else _rulers(finding, sheet, middle_only=name == "coronal")
         pictures.append(_picture(name, scene, tags=(), rulers=rulers, only=finding))
     return tuple(pictures)
+
+
+def _own_axes(finding: Finding) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Unit vectors to the vertebra's left, back and feet; the patient's where it has none."""
+    patients = (views.RIGHT_TO_LEFT, views.FRONT_TO_BACK, views.HEAD_TO_FEET)
+    heights = finding.measurement.heights
+    if heights is None or len(heights.landmarks_lps_mm) < len(_LINE_NAMES):
+        return patients
+    ends = np.array(heights.landmarks_lps_mm)  # line from front to back; upper, lower; x, y, z
+    to_feet = (ends[:, 1] - ends[:, 0]).sum(0)
+    to_feet /= max(float(np.linalg.norm(to_feet)), 1e-6)
+    to_back = (ends[-1] - ends[0]).sum(0)
+    to_back -= (to_back @ to_feet) * to_feet
+    to_back /= max(float(np.linalg.norm(to_back)), 1e-6)
+    own = (np.cross(to_feet, to_back), to_back, to_feet)
+    plausible = all(a @ b > _LEAST_COSINE for a, b in zip(own, patients, strict=True))
+    return own if plausible else patients
 
 
 def _scene(

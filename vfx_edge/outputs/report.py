@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
@@ -28,7 +29,10 @@ _AROUND_VIEWS_PX = 110
 _BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
 _LABEL_DOUBT = 0.8
 _DASH = "–"
-_USUAL = [level for level in Level if Level.T1 <= level <= Level.L5 and level is not Level.T13]
+_PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
+_USUAL = [level for level in _PLAIN if Level.T1 <= level <= Level.L5]
+_NEIGHBOURS = {*pairwise(_PLAIN), *pairwise(Level)}
+"""T12 and L1 follow each other unless there is a T13."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         "verdict": t(f"verdict.{result.triage.tier}"),
         "driving": _listed([level.value for level in result.triage.levels], t),
         "recommendation": recommendation(result, t),
+        "rest": _rest(result, t),
         "banner": banner(result.run.intended_use, t),
         "limits": limits(result, t),
         "series_facts": series_facts(result.series, t),
@@ -161,6 +166,14 @@ def recommendation(result: StudyResult, t: Wording) -> str:
         return result.triage.recommendation
     levels = ", ".join(level.value for level in result.triage.levels)
     return t(f"recommendation.{result.triage.tier}", levels=levels)
+
+
+def _rest(result: StudyResult, t: Wording) -> str | None:
+    """Beside "not assessable": the levels that could be assessed, all without suspicion."""
+    if result.triage.tier is not Tier.NOT_ASSESSABLE:
+        return None
+    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
+    return t("page.rest", levels=_runs(fine)) if fine else None
 
 
 def _template() -> Template:
@@ -322,7 +335,7 @@ def _runs(levels: Sequence[Level]) -> str:
     """C3, C4, C5, T2 -> "C3–C5, T2"."""
     runs: list[list[Level]] = []
     for level in levels:
-        if runs and level.rank == runs[-1][-1].rank + 1:
+        if runs and (runs[-1][-1], level) in _NEIGHBOURS:
             runs[-1].append(level)
         else:
             runs.append([level])

@@ -1,0 +1,176 @@
+"""What heights mean: loss, grade, suspicion, and when nothing can be said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.stages.world import affine_of, broken, lumbar, masks_of, volume_of
+from vfx_edge.phantom import Phantom
+from vfx_edge.stages.fracture import (
+    NORMAL_MM,
+    genant_grade,
+    height_losses,
+    measure_vertebrae,
+)
+from vfx_edge.study import Heights, Level, Measurement, Volume
+
+LEVELS = [level for level in Level if Level.T8 <= level <= Level.L4 and level != Level.T13]
+SUSPECTED_FROM = 0.20
+
+
+def normal(level: Level, *shares: float, stature: float = 1.0) -> Heights:
+    """Heights at the given shares (front, middle, back) of the level's norm."""
+    shares = shares or (1.0, 1.0, 1.0)
+    a, m, p = (s * n * stature for s, n in zip(shares, NORMAL_MM[level], strict=True))
+    return Heights(a, m, p)
+
+
+@pytest.mark.parametrize(
+    ("loss", "grade"),
+    [(0.0, 0), (0.1999, 0), (0.20, 1), (0.2499, 1), (0.25, 2), (0.3999, 2), (0.40, 3), (1.0, 3)],
+)
+def test_grades_at_their_borders(loss: float, grade: int) -> None:
+    assert genant_grade(loss) == grade
+
+
+@pytest.mark.parametrize("stature", [0.8, 1.0, 1.2])
+def test_a_normal_column_has_lost_nothing(stature: float) -> None:
+    losses = height_losses(LEVELS, [normal(level, stature=stature) for level in LEVELS])
+    np.testing.assert_allclose(losses, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("stature", [0.8, 1.2])
+@pytest.mark.parametrize(
+    ("shares", "loss"),
+    [
+        ((0.7, 0.85, 1.0), 0.30),
+        ((0.95, 0.75, 1.0), 0.25),
+        ((0.6, 0.6, 0.6), 0.40),  # only its neighbours tell
+        ((1.1, 1.1, 0.88), 0.20),  # against its own best
+        ((1.05, 1.05, 1.05), 0.0),  # higher than its neighbours
+    ],
+)
+def test_loss_against_its_own_best_and_its_neighbours(
+    shares: tuple[float, float, float], loss: float, stature: float
+) -> None:
+    heights: list[Heights | None] = [normal(level, stature=stature) for level in LEVELS]
+    at = LEVELS.index(Level.T12)
+    heights[at] = normal(Level.T12, *shares, stature=stature)
+    losses = height_losses(LEVELS, heights)
+    assert losses.pop(at) == pytest.approx(loss)
+    np.testing.assert_allclose(losses, 0, atol=1e-9)
+
+
+def test_a_broken_neighbour_does_not_mislead() -> None:
+    heights: list[Heights | None] = [normal(level) for level in LEVELS]
+    for level in (Level.T11, Level.T12):
+        heights[LEVELS.index(level)] = normal(level, 0.6, 0.6, 0.6)
+    losses = height_losses(LEVELS, heights)
+    assert losses[LEVELS.index(Level.T11)] == pytest.approx(0.4)
+    assert losses[LEVELS.index(Level.T12)] == pytest.approx(0.4)
+    assert losses[LEVELS.index(Level.L1)] == pytest.approx(0.0)
+
+
+def test_unknown_heights_stay_unknown() -> None:
+    heights = [normal(level) for level in LEVELS[:3]]
+    assert height_losses(LEVELS[:3], [None, *heights[1:]])[0] is None
+    assert height_losses([Level.C5], [Heights(12, 12, 12)]) == [None]
+    alone = height_losses([Level.L1], [normal(Level.L1, 0.7, 1.0, 1.0)])
+    assert alone == [pytest.approx(0.3)]
+    assert height_losses([], []) == []
+
+
+def scanned(made: Phantom) -> tuple[Volume, dict[str, Measurement]]:
+    volume = volume_of(made.hu, made.affine_zyx_to_lps)
+    masks = masks_of(made)
+    got = measure_vertebrae(volume, masks, SUSPECTED_FROM)
+    return volume, {m.vertebra.level.value: one for m, one in zip(masks, got, strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["wedge", "biconcave", "crush"])
+@pytest.mark.parametrize("loss", [0.35, 0.5])
+def test_broken_phantoms_are_suspected_and_their_neighbours_are_not(
+    kind: str, loss: float
+) -> None:
+    _, got = scanned(broken(f"L1:{kind}:{loss}", spacing_mm=1.0, levels=("T11", "L3")))
+    suspected = {level for level, one in got.items() if one.suspected_fracture}
+    assert suspected == {"L1"}
+    broken_one = got["L1"]
+    assert broken_one.height_loss == pytest.approx(loss, abs=0.13)
+    assert broken_one.genant_grade == genant_grade(broken_one.height_loss)
+    assert broken_one.reason is None
+
+
+@pytest.mark.parametrize("more", [{}, {"scoliosis_deg": 35.0, "levels": ("T9", "L3")},
+                                  {"randomness": 1.0, "degeneration": 0.5, "seed": 5},
+                                  {"stature": 0.85}],
+                         ids=["plain", "scoliotic", "another body", "small"])  # fmt: skip
+def test_intact_phantoms_are_not_suspected(more: dict) -> None:
+    _, got = scanned(lumbar(spacing_mm=1.0, **more))
+    losses = {k: one.height_loss for k, one in got.items() if one.height_loss is not None}
+    assert len(losses) >= 5
+    assert max(losses.values()) < SUSPECTED_FROM, losses
+    assert not any(one.suspected_fracture for one in got.values())
+
+
+def test_the_threshold_is_the_manifests() -> None:
+    made = broken("L1:wedge:0.35", spacing_mm=1.0, levels=("T11", "L3"))
+    volume = volume_of(made.hu, made.affine_zyx_to_lps)
+    masks = masks_of(made)
+    loss = max(one.height_loss or 0 for one in measure_vertebrae(volume, masks, 0.2))
+    for threshold, expected in ((loss, True), (loss + 1e-6, False)):
+        found = measure_vertebrae(volume, masks, threshold)
+        assert any(one.suspected_fracture for one in found) == expected
+
+
+def test_a_cut_vertebra_is_truncated_and_never_a_fracture() -> None:
+    made = lumbar(spacing_mm=1.0, margin_mm=(-8.0, -8.0))
+    _, got = scanned(made)
+    cut = [t.level for t in made.truth.levels if not t.whole_in_view]
+    assert cut
+    for level in cut:
+        assert got[level] == Measurement(None, None, None, None, "truncated")
+    whole = [one for level, one in got.items() if level not in cut]
+    assert not any(one.suspected_fracture for one in whole)
+
+
+def test_metal_is_said_to_be_in_the_way() -> None:
+    made = lumbar(spacing_mm=1.0, metal=("L2",))
+    _, got = scanned(made)
+    assert got["L2"].reason == "metal"
+    assert got["L2"].suspected_fracture is None
+    assert got["L2"].height_loss is None
+    assert got["L4"].suspected_fracture is False
+
+
+def test_slices_too_far_apart() -> None:
+    made = lumbar()
+    coarse = volume_of(made.hu[::5], affine_of((7.5, 1.5, 1.5), (0, 0, 0), made.hu[::5].shape))
+    for one in measure_vertebrae(coarse, masks_of(made), SUSPECTED_FROM):
+        assert one.reason in ("spacing_too_coarse", "truncated")
+        assert one.suspected_fracture is None
+
+
+def test_a_mask_that_cannot_be_read_is_of_low_confidence() -> None:
+    made = lumbar()
+    volume = volume_of(made.hu, made.affine_zyx_to_lps)
+    masks = list(masks_of(made))
+    thin = masks[3].body.copy()
+    thin[:, ::6] = 0  # only planes are left
+    thin[:, 1::6] = thin[:, 2::6] = thin[:, 3::6] = thin[:, 4::6] = 0
+    masks[3] = replace(masks[3], body=thin)
+    got = measure_vertebrae(volume, masks, SUSPECTED_FROM)
+    assert got[3] == Measurement(None, None, None, None, "low_confidence")
+    assert got[2].suspected_fracture is False
+
+
+def test_a_cervical_vertebra_has_no_norm() -> None:
+    made = lumbar()
+    volume = volume_of(made.hu, made.affine_zyx_to_lps)
+    masks = [m for m in masks_of(made) if not m.touches_edge][:1]
+    neck = [replace(masks[0], vertebra=replace(masks[0].vertebra, level=Level.C5))]
+    (got,) = measure_vertebrae(volume, neck, SUSPECTED_FROM)
+    assert got.reason == "no_norm_for_level"
+    assert got.heights is not None
+    assert got.suspected_fracture is None
