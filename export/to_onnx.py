@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from torch import nn
@@ -9,12 +10,22 @@ from torch import nn
 OPSET = 18
 
 
+LARGE = 1024  # weights below this are not worth halving
+
+
 def write_onnx(
-    module: nn.Module, example: torch.Tensor, path: Path, input_name: str, output_name: str
+    module: nn.Module,
+    example: torch.Tensor,
+    path: Path,
+    input_name: str,
+    output_name: str,
+    half_weights: bool = False,
 ) -> None:
     """Export with a free batch size and fixed patch; weights inside; checked by onnx.
 
     example: a batch of two or more (a batch of one would be taken for a constant).
+    half_weights: large weights are stored as float16 and cast back when the file is loaded;
+    computing stays in float32, and the file is half as long.
     """
     module = module.eval().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     program = torch.onnx.export(
@@ -31,6 +42,8 @@ def write_onnx(
     assert program is not None
     model = program.model_proto
     _strip(model)
+    if half_weights:
+        _halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -46,3 +59,18 @@ def _strip(model: onnx.ModelProto) -> None:
         del node.metadata_props[:]
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         del value.metadata_props[:]
+
+
+def _halve_weights(model: onnx.ModelProto) -> None:
+    casts = []
+    for weight in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if weight.data_type != onnx.TensorProto.FLOAT or values.size < LARGE:
+            continue
+        name = weight.name
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
+        weight.CopyFrom(half)
+        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

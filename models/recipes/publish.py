@@ -42,7 +42,7 @@ def _load(net: nn.Module, checkpoint: Path) -> nn.Module:
 
 def publish_locator(checkpoint: Path, out: Path) -> None:
     net = SpineHead(_load(UNet3D(1, len(labeller.CLASSES), locator.CHANNELS), checkpoint))
-    write_onnx(net, torch.zeros(2, 1, *locator.PATCH), out / "locator.onnx", "hu", "spine")
+    write_onnx(net, torch.zeros(2, 1, *locator.PATCH), out / "locator.onnx", "hu", "spine", True)
 
 
 def publish_finder(checkpoint: Path, out: Path) -> None:
@@ -52,7 +52,7 @@ def publish_finder(checkpoint: Path, out: Path) -> None:
 
 def publish_labeller(checkpoint: Path, out: Path) -> None:
     net = _load(labeller.LevelNet(), checkpoint)
-    write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level")
+    write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level", True)
 
 
 def publish_segmenter(checkpoint: Path, out: Path) -> None:
@@ -77,4 +77,11 @@ class Calibrated(nn.Module):
 
 def publish_classifier(checkpoint: Path, out: Path, temperature: float) -> None:
     net = Calibrated(_load(Net3D(), checkpoint), temperature)
-    write_onnx(net, torch.zeros(2, 1, *classifier.CROP), out / "classifier.onnx", "crop", "cause")
+    write_onnx(
+        net,
+        torch.zeros(2, 1, *classifier.CROP),
+        out / "classifier.onnx",
+        "crop",
+        "cause",
+        half_weights=True,
+    )

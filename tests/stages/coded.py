@@ -19,7 +19,7 @@ from vfx_edge.study import Level, Volume
 
 BODY_HU, ARCH_HU, TISSUE_HU = 1000.0, 250.0, 40.0
 IS_BODY, IS_ARCH = 560.0, 145.0
-BUMP_HU, LESION_HU, BUMP_MM = 450.0, 1000.0, 4.0
+BUMP_HU, LESION_HU, BUMP_MM = 450.0, 700.0, 4.0
 TAG_MM = (60.0, 90.0)  # the slab lies this far to the left of the field's middle
 TAG_LOW, TAG_STEP = -900.0, 25.0
 
@@ -115,7 +115,7 @@ def _locate(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
 
 def _find(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
     body = (hu > IS_BODY).astype(float)
-    parts = {"centre": np.clip((hu - BODY_HU) / BUMP_HU, 0, 1), "body": body}
+    parts = {"centre": np.clip((hu - BODY_HU) / LESION_HU, 0, 1), "body": body}
     return np.stack([parts.get(name, np.zeros_like(hu)) for name in spec.output.classes], 1)
 
 
@@ -144,7 +144,10 @@ def _segment(spec: NetworkSpec, hu: Floats, ours: Floats) -> Floats:
         body = bodies == bodies[at]
         rivals = np.argwhere((ndimage.minimum_filter(guide, 5) == guide) & (guide < -0.5))
         index = np.moveaxis(np.indices(guide.shape), 0, -1)
-        arch = (numbers > IS_ARCH) & (numbers <= IS_BODY) & ~ndimage.binary_dilation(bodies > 0)
+        arch = (numbers > IS_ARCH) & (numbers <= IS_BODY)
+        rims = arch & ndimage.binary_dilation(bodies > 0)  # half bone, half tissue
+        arch &= ~rims
+        arch |= rims & ndimage.binary_dilation(arch, iterations=2)
         for rival in rivals:
             arch &= ((index - at) ** 2).sum(-1) < ((index - rival) ** 2).sum(-1)
         answer[0], answer[1], answer[2] = ~(body | arch), body, arch

@@ -114,7 +114,7 @@ def test_a_faint_candidate_off_the_spine_is_left_out() -> None:
     spine.check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     scale=st.floats(0.8, 1.2),
     first=st.integers(7, 14),

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.stages.world import lumbar
+from tests.stages.world import ANOTHER_BODY, SCOLIOTIC, lumbar
 from vfx_edge.phantom import SACRUM_NUMBER, Part, Phantom
 from vfx_edge.stages.parts import ARCH, BODY, centroids, split_parts, vertebra_frame
-
-SCOLIOTIC = {"levels": ("T10", "L3"), "scoliosis_deg": 35.0}
 
 
 def vertebrae_only(made: Phantom) -> np.ndarray:
@@ -24,8 +22,8 @@ def whole(made: Phantom) -> list[str]:
     return [t.level for t in made.truth.levels if t.whole_in_view]
 
 
-@pytest.mark.parametrize("more", [{}, {"spacing_mm": 1.0}, SCOLIOTIC],
-                         ids=["1.5 mm", "1 mm", "scoliotic"])  # fmt: skip
+@pytest.mark.parametrize("more", [{}, SCOLIOTIC, ANOTHER_BODY],
+                         ids=["plain", "scoliotic", "another body"])  # fmt: skip
 def test_bodies_of_a_phantom(more: dict) -> None:
     made = lumbar(**more)
     labels = vertebrae_only(made)
@@ -44,7 +42,6 @@ def test_left_and_right_are_treated_alike() -> None:
 
 
 def test_a_vertebra_without_a_canal_borrows_its_neighbours() -> None:
-    """A mask whose ring is open (arch cut away at one side) still has a body."""
     made = lumbar()
     labels = vertebrae_only(made)
     arch = (made.labels == made.truth.get("L1").label) & (made.parts == Part.POSTERIOR)
@@ -59,6 +56,12 @@ def test_what_is_no_vertebra_has_no_parts() -> None:
     labels = vertebrae_only(lumbar())
     labels[:10, 20:40, 20:40] = SACRUM_NUMBER
     assert (split_parts(labels)[labels == SACRUM_NUMBER] == 0).all()
+
+
+def test_masks_of_bodies_alone_are_bodies() -> None:
+    made = lumbar()
+    bodies = np.where(made.parts == Part.BODY, made.labels, 0).astype(np.uint8)
+    np.testing.assert_array_equal(split_parts(bodies) == BODY, bodies > 0)
 
 
 def test_one_vertebra_alone() -> None:

@@ -140,7 +140,7 @@ TILT[:3, :3] = turned((14.0, 0.0, 0.0)) @ np.eye(3)[::-1]
 TILT[:3, 3] = (-310.0, 45.0, 1200.0)
 
 
-@pytest.mark.parametrize(("move", "thick"), [(TILT, 1), (np.eye(4), 3)], ids=["tilted", "thick"])
+@pytest.mark.parametrize(("move", "thick"), [(TILT, 1), (np.eye(4), 2)], ids=["tilted", "thick"])
 def test_tilted_and_thick_scans(move: np.ndarray, thick: int) -> None:
     scan = coded(wedges=("L1",), lesions=("L1",), move=move, thick=thick)
     analysis = analyze(scan.volume, models(oracle))

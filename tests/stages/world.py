@@ -67,6 +67,16 @@ def broken(*fractures: str, **more: object) -> Phantom:
     return lumbar(fractures=tuple(FractureSpec(a, b, float(c)) for a, b, c in parts), **more)
 
 
+def thrice_broken(loss: float) -> Phantom:
+    """One fracture of each kind, far enough apart to leave each other's neighbours alone."""
+    kinds = ("T8:wedge", "T12:biconcave", "L3:crush")
+    return broken(*(f"{kind}:{loss}" for kind in kinds), levels=("T6", "L5"))
+
+
+SCOLIOTIC = {"spacing_mm": 1.0, "levels": ("T10", "L3"), "scoliosis_deg": 35.0}
+ANOTHER_BODY = {"randomness": 1.0, "degeneration": 0.5, "seed": 5}
+
+
 def masks_of(made: Phantom, shrink: int = 1) -> tuple[VertebraMask, ...]:
     """True masks, head to feet; averaged over blocks of `shrink` voxels they are soft.
 

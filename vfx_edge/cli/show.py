@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VERDICTS = {
     Tier.MALIGNANT: ("MALIGNANT FRACTURE SUSPECTED", "bold white on red"),
-    Tier.UNCERTAIN: ("FRACTURE OF UNCERTAIN KIND", "bold black on yellow"),
+    Tier.UNCERTAIN: ("FRACTURE OF UNCERTAIN CAUSE", "bold black on yellow"),
     Tier.OSTEOPOROTIC: ("OSTEOPOROTIC FRACTURE SUSPECTED", "bold black on cyan"),
     Tier.NONE_SUSPECTED: ("NO VERTEBRAL FRACTURE SUSPECTED", "bold green"),
     Tier.NOT_ASSESSABLE: ("NOT ASSESSABLE", "bold black on white"),

@@ -7,6 +7,7 @@ Fact = tuple[str, str]
 
 _MOST_OTHERS = 6
 _DEFAULT_LOSS = 0.20
+_SHORTEST_S = 0.005
 
 
 def series_facts(series: SeriesInfo, t: Wording) -> list[Fact]:
@@ -66,7 +67,7 @@ def timings(run: RunInfo, t: Wording) -> list[Fact]:
     return [
         (t.known("stage", stage) or stage, t.number(seconds, 2))
         for stage, seconds in run.seconds.items()
-        if seconds > 0
+        if seconds >= _SHORTEST_S
     ]
 
 

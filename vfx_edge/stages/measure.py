@@ -119,7 +119,9 @@ def _run_start(inside: NDArray[np.bool_], middle: int) -> NDArray[np.int_]:
 def _tilt(plates: _Endplates) -> tuple[float, float] | None:
     """Slopes (per mm back, per mm left) of the plane half way between the endplates."""
     height = plates.upper_mm - plates.lower_mm
-    good = np.isfinite(height) & (height > 0.4 * np.nanmedian(height))
+    good = np.isfinite(height)
+    if good.any():
+        good &= height > 0.4 * np.nanmedian(height)
     if good.sum() < 40:
         return None
     b, e = np.meshgrid(plates.back_mm, plates.left_mm, indexing="ij")

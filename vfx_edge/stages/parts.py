@@ -67,33 +67,46 @@ def centroids(labels: NDArray[np.uint8]) -> dict[int, Vector]:
 def _canal_planes(
     labels: NDArray[np.uint8], centre: dict[int, Vector]
 ) -> dict[int, tuple[Vector, float]]:
-    """Label -> (normal, offset from the vertebra's centroid) of the canal's front wall."""
+    """Label -> (normal, depth of the canal's front wall behind the vertebra's own front)."""
     order = sorted(centre, key=lambda v: -centre[v][0])
     found: dict[int, tuple[Vector, float]] = {}
     for i, value in enumerate(order):
         above, below = centre[order[max(i - 1, 0)]], centre[order[min(i + 1, len(order) - 1)]]
         up = above - below if len(order) > 1 else np.array([1.0, 0.0, 0.0])
-        box = _box(labels == value, 8)
-        plane = front_of_canal(labels[box] == value, up)
+        mask = labels[_box(labels == value, 8)] == value
+        plane = front_of_canal(mask, up)
         if plane is not None:
-            corner = np.array([s.start for s in box])
-            found[value] = (plane[0], plane[1] - float(plane[0] @ (centre[value] - corner)))
+            found[value] = (plane[0], plane[1] - _front(_depth(plane[0], mask), mask))
     missing = [v for v in order if v not in found] if found else []
-    for value in missing:  # a vertebra whose ring is cut borrows its nearest neighbour's plane
+    for value in missing:  # a vertebra whose ring is cut has a body as deep as its neighbour's
         nearest = min(found, key=lambda v: float(np.abs(centre[v] - centre[value]).sum()))
         found[value] = found[nearest]
     return found
 
 
+def _depth(normal: Vector, mask: Bool) -> Vector:
+    return np.asarray(np.tensordot(normal, np.indices(mask.shape), 1))
+
+
+def _front(depth: Vector, mask: Bool) -> float:
+    """Where the mask begins, but for a spike of bone."""
+    return float(np.quantile(depth[mask], 0.01))
+
+
 def split_parts(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """VerSe labels (z, y, x), isotropic, upright -> parts: 1 body, 2 arch and processes."""
+    """VerSe labels (z, y, x), isotropic, upright -> parts: 1 body, 2 arch and processes.
+
+    Where no vertebra shows a canal, the masks are of bodies alone.
+    """
     part = np.zeros_like(labels)
     centre = {v: c for v, c in centroids(labels).items() if v <= 25 or v == 28}
-    for value, (normal, offset) in _canal_planes(labels, centre).items():
+    planes = _canal_planes(labels, centre)
+    for value in centre:
         box = _box(labels == value, 0)
         mask = labels[box] == value
-        point = centre[value] - np.array([s.start for s in box])
-        depth = np.tensordot(normal, np.indices(mask.shape) - point[:, None, None, None], 1)
-        part[box][mask] = ARCH
-        part[box][mask & (depth < offset)] = BODY
+        part[box][mask] = ARCH if planes else BODY
+        if planes:
+            normal, behind = planes[value]
+            depth = _depth(normal, mask)
+            part[box][mask & (depth < _front(depth, mask) + behind)] = BODY
     return part

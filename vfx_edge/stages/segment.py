@@ -16,7 +16,6 @@ from vfx_edge.stages.geometry import (
     bounds_lps_mm,
     grid_about,
     grid_covering,
-    inside_scan,
     sample,
 )
 from vfx_edge.stages.parts import BODY, split_parts
@@ -79,16 +78,17 @@ def _body_centre(body: FloatArray, grid: Grid) -> Point:
 
 
 def _meets_edge(volume: Volume, body: FloatArray, grid: Grid) -> bool:
-    """Whether the body reaches the end of what was scanned."""
+    """Whether the body reaches the end of what was scanned: it is seen in the last slice."""
     # padded, so that a body at the grid's own end has somewhere to grow
     shell = ndimage.binary_dilation(np.pad(body > 0.5, 1), iterations=1)
-    lps = grid.to_lps(np.argwhere(shell).astype(np.float64) - 1)
-    outside = ~inside_scan(volume, lps)
+    index = volume.to_zyx(grid.to_lps(np.argwhere(shell).astype(np.float64) - 1))
+    last = np.array(volume.hu.shape) - 1
+    outside = ((index < -1e-6) | (index > last + 1e-6)).any(1)
     if volume.valid is not None:
-        index = np.round(volume.to_zyx(lps)).astype(int)
-        index = np.clip(index, 0, np.array(volume.hu.shape) - 1)
-        outside |= ~volume.valid[tuple(index.T)]
-    return bool(outside.sum() > 0.004 * max(len(lps), 1))
+        for near in (np.floor(index), np.ceil(index)):
+            inside = np.clip(near.astype(int), 0, last)
+            outside |= ~volume.valid[tuple(inside.T)]
+    return bool(outside.sum() > 0.004 * max(len(index), 1))
 
 
 def _mask(volume: Volume, vertebra: Vertebra, soft: FloatArray, grid: Grid) -> VertebraMask | None:
