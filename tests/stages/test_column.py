@@ -92,8 +92,10 @@ def test_an_overlooked_vertebra_shifts_no_other(level: str) -> None:
     Spine(part("T1", "L5")).without(level).check()
 
 
-@pytest.mark.parametrize(("level", "said"), [("T5", "T9"), ("T12", "T10"), ("L2", "L4"),
-                                             ("L1", "T12"), ("T8", None), ("T1", "L5")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [("T5", "T9"), ("T12", "T10"), ("L2", "L4"), ("L1", "T12"), ("T8", None), ("T1", "L5")],
+)
 def test_a_vertebra_seen_wrongly_shifts_no_other(level: str, said: str | None) -> None:
     Spine(part("T1", "L5")).saying(level, said).check()
 

@@ -59,8 +59,10 @@ def test_two_names_on_one_body_leave_the_surer_one(scan: Coded) -> None:
     known = vertebrae(scan)
     x, y, z = known[2].centroid_lps_mm
     twin = Vertebra(Level.T13, (x, y, z - 7), 0.3)
-    for doubled in ([*known[:3], twin, *known[3:]],
-                    [*known[:2], replace(twin, centroid_lps_mm=(x, y, z + 7)), *known[2:]]):
+    for doubled in (
+        [*known[:3], twin, *known[3:]],
+        [*known[:2], replace(twin, centroid_lps_mm=(x, y, z + 7)), *known[2:]],
+    ):
         masks = segment_vertebrae(scan.volume, doubled, SEGMENTER)
         assert [m.vertebra.level for m in masks] == [v.level for v in known]
 
@@ -73,7 +75,7 @@ def test_the_end_of_what_was_measured_cuts_like_the_end_of_the_scan(scan: Coded)
     """Padding of a resampled stack is inside the array, yet nothing was seen there."""
     known = vertebrae(scan)
     hu = scan.volume.hu
-    top = int(round(scan.volume.to_zyx(scan.centre(known[0].level.value)[None])[0, 0])) + 4
+    top = int(scan.volume.to_zyx(scan.centre(known[0].level.value)[None])[0, 0]) + 5
     for last, valid in ((top, None), (len(hu), np.ones(hu.shape, bool))):
         if valid is not None:
             valid[top:] = False
@@ -97,7 +99,7 @@ MOVES["oblique"][:3, :3] = turned((12.0, 6.0, -8.0)) @ np.eye(3)[::-1]
 MOVES["oblique"][:3, 3] = (100.0, -50.0, 900.0)
 
 
-@pytest.mark.parametrize(("move", "thick"), [("axial", 3), ("oblique", 1)])
+@pytest.mark.parametrize(("move", "thick"), [("axial", 2), ("oblique", 1)])
 def test_drawn_labels_become_masks(move: str, thick: int) -> None:
     made = lumbar()
     labels, affine = given_labels()
@@ -122,7 +124,7 @@ def test_drawn_labels_become_masks(move: str, thick: int) -> None:
         assert heights is not None
         got = (heights.anterior_mm, heights.middle_mm, heights.posterior_mm)
         errors.append(np.subtract(got, truth.heights_mm))
-    assert np.abs(errors).mean() < (1.0 if thick == 1 else 1.5)
+    assert np.abs(errors).mean() < (1.0 if thick == 1 else 1.4)
 
 
 def test_verse_numbers_become_levels_and_the_sacrum_none() -> None:

@@ -110,4 +110,6 @@ def _block_aligned(mine: NDArray[np.bool_], shrink: int) -> tuple[list[int], lis
     """Start and shape of a box with some margin, a multiple of the blocks long."""
     found = ndimage.find_objects(mine.astype(np.uint8))[0]
     start = [s.start - 4 for s in found]
-    return start, [-(-(s.stop + 4 - a) // shrink) * shrink for a, s in zip(start, found)]
+    return start, [
+        -(-(s.stop + 4 - a) // shrink) * shrink for a, s in zip(start, found, strict=True)
+    ]

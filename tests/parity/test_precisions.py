@@ -1,0 +1,144 @@
+"""Half precision against fp32, on real CT: same names, same masks, same tiers.
+
+The default backend's own choice of precision is compared with ONNX Runtime on the CPU, network by
+network on the patches that the chain really cut, and over the whole chain.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vfx_edge.backends import OpenModels, default_backends, open_models
+from vfx_edge.backends.protocol import Network
+from vfx_edge.inputs import load_volume
+from vfx_edge.manifest import load_model_set
+from vfx_edge.pipeline import Options, analyze
+from vfx_edge.study import Analysis, Classified
+
+Floats = NDArray[np.float32]
+FAST, EXACT = "openvino", "cpu"
+SCANS = ("ct_thoracolumbar_4mm_dicom", "ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz")
+ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
+PATCHES = 8  # of each network and scan are compared number by number
+
+
+@dataclass(frozen=True, eq=False)
+class Recorder:
+    """A network that remembers what it was asked."""
+
+    network: Network
+    asked: list[Floats] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+    def probabilities(self, batch: Floats) -> Floats:
+        self.asked.append(batch)
+        return self.network.probabilities(batch)
+
+
+@dataclass(frozen=True, eq=False)
+class Both:
+    """One scan through both backends."""
+
+    fast: Analysis
+    exact: Analysis
+    patches: dict[str, Floats]
+
+
+@pytest.fixture(scope="module")
+def fast() -> Iterator[OpenModels]:
+    state = default_backends()[FAST].availability()
+    if not state.available:
+        pytest.skip(f"{FAST}: {state.reason}")
+    with open_models(load_model_set(), FAST) as models:
+        yield models
+
+
+@pytest.fixture(scope="module")
+def exact() -> Iterator[OpenModels]:
+    with open_models(load_model_set(), EXACT, precision="fp32") as models:
+        yield models
+
+
+@pytest.fixture(scope="module", params=SCANS, ids=lambda path: Path(path).parts[0])
+def both(
+    request: pytest.FixtureRequest, shared_data: Path, fast: OpenModels, exact: OpenModels
+) -> Both:
+    volume = load_volume(shared_data / request.param)
+    every = Options(classify="all")
+    recorders = {role: Recorder(network) for role, network in fast.networks.items()}
+    quick = analyze(volume, replace(fast, networks=recorders), every)
+    slow = analyze(volume, exact, every)
+    patches = {role: _some(np.concatenate(r.asked)) for role, r in recorders.items()}
+    return Both(quick, slow, patches)
+
+
+def _some(batch: Floats) -> Floats:
+    return batch[np.unique(np.linspace(0, len(batch) - 1, PATCHES).astype(int))]
+
+
+def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float(2 * (a & b).sum() / max(a.sum() + b.sum(), 1)) if (a | b).any() else 1.0
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_network_keeps_its_answers(
+    role: str, both: Both, fast: OpenModels, exact: OpenModels
+) -> None:
+    spec = fast.network(role).spec
+    quick = fast.network(role).probabilities(both.patches[role])
+    slow = exact.network(role).probabilities(both.patches[role])
+    gap = float(np.abs(quick - slow).max())
+    assert gap <= spec.precision.max_probability_difference, fast.network(role).precision
+    if slow.ndim == 5:
+        for name, a, b in zip(spec.output.classes, quick.swapaxes(0, 1), slow.swapaxes(0, 1),
+                              strict=True):  # fmt: skip
+            assert dice(a > 0.5, b > 0.5) >= spec.precision.min_dice, name
+
+
+def test_the_same_vertebrae_get_the_same_names(both: Both) -> None:
+    fast, exact = both.fast.result.findings, both.exact.result.findings
+    assert [f.vertebra.level for f in fast] == [f.vertebra.level for f in exact]
+    assert len(fast) >= 8
+    for one, other in zip(fast, exact, strict=True):
+        gap = np.subtract(one.vertebra.centroid_lps_mm, other.vertebra.centroid_lps_mm)
+        assert np.linalg.norm(gap) < 1.0, one.vertebra.level
+
+
+def test_the_labeller_prefers_the_same_level(
+    both: Both, fast: OpenModels, exact: OpenModels
+) -> None:
+    """For every vertebra that it is sure of at all; a tie may fall either way."""
+    quick = fast.network("labeller").probabilities(both.patches["labeller"])
+    slow = exact.network("labeller").probabilities(both.patches["labeller"])
+    second, first = np.sort(slow, 1)[:, -2:].T
+    sure = first - second > 0.05
+    assert sure.any()
+    np.testing.assert_array_equal(quick.argmax(1)[sure], slow.argmax(1)[sure])
+
+
+def test_the_masks_agree(both: Both) -> None:
+    needed = load_model_set().network("segmenter").precision.min_dice
+    shared, total = 0, 0
+    for one, other in zip(both.fast.masks, both.exact.masks, strict=True):
+        a, b = (np.argwhere(m.body.astype(np.float32) + m.arch > 0.5) for m in (one, other))
+        shift = np.subtract(other.origin_lps_mm, one.origin_lps_mm)[::-1] / one.spacing_mm
+        b = b + np.round(shift).astype(int)  # each on its own grid, a part of a voxel apart
+        both_have = len(set(map(tuple, a)) & set(map(tuple, b)))
+        shared, total = shared + 2 * both_have, total + len(a) + len(b)
+    assert shared / total >= needed
+
+
+def test_the_triage_is_the_same(both: Both) -> None:
+    assert both.fast.result.triage == both.exact.result.triage
+    for one, other in zip(both.fast.result.findings, both.exact.result.findings, strict=True):
+        assert one.measurement.suspected_fracture == other.measurement.suspected_fracture
+        assert one.assessment.kind == other.assessment.kind
+        if isinstance(one.assessment, Classified) and isinstance(other.assessment, Classified):
+            assert one.assessment.tier == other.assessment.tier, one.vertebra.level
