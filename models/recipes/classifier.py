@@ -126,7 +126,7 @@ def example(hu: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> Tenso
     middle = (np.array(hu.shape) - 1) / 2 + rng.normal(0, 2.0, 3)
     points = augment.sample_points(CROP, middle, matrix, 0.8, rng)
     patch, inside = augment.take([(hu, "bilinear", -1024.0), (bone, "nearest", 0.0)], points)
-    seen = augment.scanner(patch, inside > 0.5, rng, 1.0) if rng.random() < 0.6 else patch
+    seen = augment.scanner(patch, inside > 0.5, rng, 1.0) if rng.random() < 0.25 else patch
     return normalise(seen)[None]
 
 

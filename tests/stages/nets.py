@@ -8,6 +8,8 @@ from vfx_edge.backends.protocol import Budget
 from vfx_edge.manifest import ModelManifest, NetworkSpec, load_model_set
 from vfx_edge.study import BackendUse, ModelUse
 
+WHOLE_RANGE = (-1024.0, 3071.0)
+
 
 def spec_of(role: str, **input_: object) -> NetworkSpec:
     """The default network of a role, its input changed; parameters under "parameters"."""
@@ -23,7 +25,8 @@ def network(spec: NetworkSpec, function: Function) -> FakeNetwork:
 def models(function: Function, **specs: NetworkSpec) -> OpenModels:
     """All roles of the default set on one function, some specs replaced."""
     manifest: ModelManifest = load_model_set()
-    own = tuple(specs.get(role, manifest.network(role)) for role in manifest.roles)
+    # coded scans say what they mean in HU: no window may cut it off
+    own = tuple(specs.get(role) or spec_of(role, hu_clip=WHOLE_RANGE) for role in manifest.roles)
     manifest = replace(manifest, networks=own)
     opened = {spec.roles[0]: network(spec, function) for spec in own}
     uses = tuple(ModelUse(role, n.spec.name, n.spec.sha256) for role, n in opened.items())
