@@ -12,7 +12,11 @@ WHOLE_RANGE = (-1024.0, 3071.0)
 
 
 def spec_of(role: str, **input_: object) -> NetworkSpec:
-    """The default network of a role, its input changed; parameters under "parameters"."""
+    """The default network of a role, its input changed; parameters under "parameters".
+
+    Coded scans say what they mean in HU, so no window cuts them off unless it is asked for.
+    """
+    input_.setdefault("hu_clip", WHOLE_RANGE)
     spec = load_model_set().network(role)
     parameters = {**spec.parameters, **input_.pop("parameters", {})}
     return replace(spec, input=replace(spec.input, **input_), parameters=parameters)
@@ -25,8 +29,7 @@ def network(spec: NetworkSpec, function: Function) -> FakeNetwork:
 def models(function: Function, **specs: NetworkSpec) -> OpenModels:
     """All roles of the default set on one function, some specs replaced."""
     manifest: ModelManifest = load_model_set()
-    # coded scans say what they mean in HU: no window may cut it off
-    own = tuple(specs.get(role) or spec_of(role, hu_clip=WHOLE_RANGE) for role in manifest.roles)
+    own = tuple(specs.get(role) or spec_of(role) for role in manifest.roles)
     manifest = replace(manifest, networks=own)
     opened = {spec.roles[0]: network(spec, function) for spec in own}
     uses = tuple(ModelUse(role, n.spec.name, n.spec.sha256) for role, n in opened.items())
