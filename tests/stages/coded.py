@@ -17,9 +17,9 @@ from vfx_edge.phantom import FractureSpec, Part, Phantom, PhantomSpec
 from vfx_edge.stages.feed import from_network, to_network
 from vfx_edge.study import Level, Volume
 
-BODY_HU, ARCH_HU, TISSUE_HU = 1000.0, 250.0, 40.0
-IS_BODY, IS_ARCH = 560.0, 145.0
-BUMP_HU, LESION_HU, BUMP_MM = 450.0, 700.0, 4.0
+BODY_HU, ARCH_HU, TISSUE_HU = 800.0, 200.0, 40.0  # all within any window that shows bone
+IS_BODY, IS_ARCH = 450.0, 120.0
+BUMP_HU, LESION_HU, BUMP_MM = 300.0, 700.0, 4.0
 TAG_MM = (60.0, 90.0)  # the slab lies this far to the left of the field's middle
 TAG_LOW, TAG_STEP = -900.0, 25.0
 
