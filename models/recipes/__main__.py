@@ -4,6 +4,7 @@ python -m models.recipes prepare --data ../shared/data --work build/recipes
 python -m models.recipes train segmenter --work build/recipes --minutes 26
 python -m models.recipes pseudo --data ../shared/data --work build/recipes
 python -m models.recipes train locator|finder|labeller|segmenter|classifier --work build/recipes
+python -m models.recipes score --work build/recipes
 python -m models.recipes publish --work build/recipes
 """
 

@@ -130,6 +130,16 @@ def example(hu: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> Tenso
     return normalise(seen)[None]
 
 
+def plain(hu: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """One input (1, 64, 64, 64), only shifted and mirrored."""
+    start = rng.integers(6, 15, 3)
+    z, y, x = (slice(int(a), int(a) + n) for a, n in zip(start, CROP, strict=True))
+    patch = hu[z, y, x]
+    if rng.random() < 0.5:
+        patch = patch[..., ::-1]
+    return normalise(torch.from_numpy(patch.astype(np.float32)))[None]
+
+
 def outlier(hu: np.ndarray, rng: np.random.Generator) -> Tensor:
     """What is no vertebra: air, noise, metal, a place beside the spine, a scrambled crop."""
     kind = int(rng.integers(5))

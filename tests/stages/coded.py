@@ -17,7 +17,7 @@ from vfx_edge.phantom import FractureSpec, Part, Phantom, PhantomSpec
 from vfx_edge.stages.feed import from_network, to_network
 from vfx_edge.study import Level, Volume
 
-BODY_HU, ARCH_HU, TISSUE_HU = 800.0, 200.0, 40.0  # all within any window that shows bone
+BODY_HU, ARCH_HU, TISSUE_HU = 800.0, 200.0, 40.0
 IS_BODY, IS_ARCH = 450.0, 120.0
 BUMP_HU, LESION_HU, BUMP_MM = 300.0, 700.0, 4.0
 TAG_MM = (60.0, 90.0)  # the slab lies this far to the left of the field's middle
@@ -46,7 +46,7 @@ def coded(
 ) -> Coded:
     """A coded scan of 1.5 mm voxels; move: (4, 4) applied to the patient; thick: slices joined."""
     spec = PhantomSpec(
-        levels=levels, matrix=(90, 146), noise_hu=0.0,
+        levels=levels, matrix=(90, 146), noise_hu=0.0, margin_mm=(19.0, 12.0),
         fractures=tuple(FractureSpec(level, "wedge", 0.45) for level in wedges),
     )  # fmt: skip
     made = phantom(spec)

@@ -15,6 +15,7 @@ from tests.stages.world import (
     volume_of,
 )
 from vfx_edge.phantom import Phantom
+from vfx_edge.stages import fracture
 from vfx_edge.stages.fracture import (
     NORMAL_MM,
     genant_grade,
@@ -145,6 +146,31 @@ def test_metal_is_said_to_be_in_the_way() -> None:
     assert got["L2"].suspected_fracture is None
     assert got["L2"].height_loss is None
     assert got["L4"].suspected_fracture is False
+
+
+@pytest.mark.parametrize(("share", "suspected"), [(0.9, False), (0.75, None), (0.6, True)])
+def test_above_t4_only_a_loss_beyond_doubt_is_judged(share: float, suspected: bool | None) -> None:
+    """Bodies of the upper thoracic spine are outlined less well: a small loss is told only."""
+    made = lumbar()
+    volume = volume_of(made.hu, made.affine_zyx_to_lps)
+    masks = [m for m in masks_of(made) if not m.touches_edge][:5]
+    levels = [Level.T1, Level.T2, Level.T3, Level.T4, Level.T5]
+    heights = [normal(level) for level in levels]
+    for level in (Level.T2, Level.T5):
+        heights[levels.index(level)] = normal(level, share, 1.0, 1.0)
+    renamed = [replace(m, vertebra=replace(m.vertebra, level=level))
+               for m, level in zip(masks, levels, strict=True)]  # fmt: skip
+    queue = iter(heights)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fracture, "measure_heights", lambda *_: next(queue))
+        got = measure_vertebrae(volume, renamed, SUSPECTED_FROM)
+    high, low = got[1], got[4]
+    assert high.height_loss == pytest.approx(1 - share)
+    assert high.suspected_fracture is suspected
+    assert (high.genant_grade is None) == (suspected is None)
+    assert high.reason == ("low_confidence" if suspected is None else None)
+    assert low.suspected_fracture is (share < 0.8)
+    assert got[0].suspected_fracture is False
 
 
 def test_slices_too_far_apart() -> None:
