@@ -203,3 +203,16 @@ def test_a_cervical_vertebra_has_no_norm() -> None:
     assert got.reason == "no_norm_for_level"
     assert got.heights is not None
     assert got.suspected_fracture is None
+
+
+def test_a_patient_squeezed_by_the_file_is_not_judged() -> None:
+    """Slice distances that lie (here sideways) spoil proportions: heights are not trusted then."""
+    made = lumbar()
+    masks = masks_of(made)
+    squeezed = [
+        replace(m, body=m.body[:, :, ::2].copy(), arch=m.arch[:, :, ::2].copy()) for m in masks
+    ]
+    got = measure_vertebrae(volume_of(made.hu, made.affine_zyx_to_lps), squeezed, SUSPECTED_FROM)
+    whole = [g for g, m in zip(got, masks, strict=True) if not m.touches_edge]
+    assert {g.reason for g in whole} <= {"implausible_spacing", "low_confidence"}
+    assert all(g.suspected_fracture is None for g in got)

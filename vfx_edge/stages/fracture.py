@@ -8,8 +8,10 @@ plain ratios of millimetres would call them fractured.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vfx_edge.stages.measure import column_axes, measure_heights
+from vfx_edge.stages.parts import vertebra_frame
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
 
 # Anterior, middle and posterior height of an intact vertebra, mm, adult; only ratios matter.
@@ -43,6 +45,9 @@ FIRST_VALIDATED, SURE_FROM = Level.T4, 0.35
 REACH = 2  # neighbours above and below that are asked
 METAL_HU, METAL_SHARE = 2200, 0.004
 MAX_SPACING_MM = 6.0
+# Spread of a body from side to side over that from front to back, and when it is too small.
+THORACIC_WIDTH, LUMBAR_WIDTH, NARROW = 1.1, 1.3, 0.87
+MIN_POINTS, MIN_JUDGED = 200, 3  # voxels of a body; bodies
 
 
 def genant_grade(loss: float) -> int:
@@ -88,6 +93,19 @@ def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> st
     return "metal" if _has_metal(volume, mask) else None
 
 
+def _squeezed(masks: Sequence[VertebraMask], axes: Sequence[NDArray[np.float64]]) -> bool:
+    """Whether bodies are too narrow for their depth: the file's slice distances can't be right."""
+    shares = []
+    for mask, up in zip(masks, axes, strict=True):
+        level = mask.vertebra.level
+        points = np.argwhere(mask.body > 0.5) * mask.spacing_mm
+        if mask.touches_edge or level < FIRST_VALIDATED or len(points) < MIN_POINTS:
+            continue
+        _, depth, width = ((points - points.mean(0)) @ vertebra_frame(up[::-1]).T).std(0)
+        shares.append(width / depth / (LUMBAR_WIDTH if level >= Level.L1 else THORACIC_WIDTH))
+    return len(shares) >= MIN_JUDGED and float(np.median(shares)) < NARROW
+
+
 def _has_metal(volume: Volume, mask: VertebraMask) -> bool:
     inside = np.argwhere(mask.body > 0.5)
     lps = inside[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
@@ -110,6 +128,8 @@ def measure_vertebrae(
         for mask, axis in zip(masks, axes, strict=True)
     ]
     obstacles = [_obstacle(volume, m, h) for m, h in zip(masks, heights, strict=True)]
+    if _squeezed(masks, axes):
+        obstacles = [why or "implausible_spacing" for why in obstacles]
     usable = [None if why else h for h, why in zip(heights, obstacles, strict=True)]
     losses = height_losses([m.vertebra.level for m in masks], usable)
     return tuple(
