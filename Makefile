@@ -10,8 +10,10 @@ BIN    := $(VENV)/bin
 OUT    ?= build/out
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-# The phantom of `make run` and of the pictures: one lytic fracture, one plain wedge, a curved spine.
-PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --lesion T10:lytic --scoliosis 12 --seed 7
+# The phantom of `make run` and of the pictures: T10 crushed by a lytic lesion, L1 a plain wedge, a
+# curved spine.
+PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
+	--scoliosis 12 --seed 7
 
 .PHONY: run test check wheel peers pictures format clean
 .DEFAULT_GOAL := run
@@ -46,7 +48,7 @@ pictures: $(VENV)/.installed
 	rm -rf build/pictures && mkdir -p docs
 	$(BIN)/vfx-edge phantom build/pictures/ct $(PHANTOM)
 	$(BIN)/vfx-edge run build/pictures/ct --out build/pictures/out --quiet
-	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1100 \
+	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1400,1320 \
 		--screenshot=docs/report.png "file://$(CURDIR)/build/pictures/out/report.html" 2>/dev/null
 
 # Wheel and source distribution, the default models inside.
