@@ -130,6 +130,23 @@ def test_tiles_of_a_scan_give_its_probabilities() -> None:
     np.testing.assert_allclose(got[2], 3 * spec.input.normalise(hu), atol=1e-4)
 
 
+def test_tiles_that_disagree_blend_into_each_other() -> None:
+    spec = spec_of("finder", patch_zyx=(16, 8, 8))
+
+    def by_number(_: object, batch: np.ndarray) -> np.ndarray:
+        own = np.arange(len(batch), dtype=np.float32)[:, None, None, None, None]
+        return np.ones((1, 4, 16, 8, 8), np.float32) * own
+
+    hu = np.zeros((24, 8, 8), np.float32)
+    got = run_tiles(network(spec, by_number), hu, [(0, 0, 0), (8, 0, 0)], hu.shape)
+    line = got[0, :, 4, 4]
+    assert (line[:8] == 0).all()
+    assert (line[16:] == 1).all()
+    steps = np.diff(line)
+    assert (steps >= 0).all()
+    assert steps.max() < 0.4
+
+
 def test_where_no_tile_lies_no_class_is_likely() -> None:
     spec = spec_of("finder", patch_zyx=(8, 8, 8))
     hu = np.zeros((30, 8, 8), np.float32)

@@ -8,6 +8,7 @@ import pytest
 from tests.stages.coded import Coded, coded, oracle
 from tests.stages.nets import network, spec_of
 from tests.stages.world import FACTS, lumbar, turned
+from vfx_edge.manifest import NetworkSpec
 from vfx_edge.phantom import SACRUM_NUMBER, Part
 from vfx_edge.stages.measure import column_axes, measure_heights
 from vfx_edge.stages.segment import body_cm3, masks_from_labels, overlap, segment_vertebrae
@@ -45,6 +46,21 @@ def test_a_centre_that_is_off_is_put_right(scan: Coded, off_mm: tuple[float, flo
         assert mask.vertebra.wholly_in_view
         assert (mask.arch > 0.5).sum() > 500
         assert ((mask.body > 0.5) & (mask.arch > 0.5)).sum() == 0
+
+
+@pytest.mark.parametrize(("off_mm", "looks"), [((0, 0, 0), 1), ((4, -5, 5), 2)])
+def test_what_was_looked_at_askew_is_looked_at_again(
+    scan: Coded, off_mm: tuple[float, float, float], looks: int
+) -> None:
+    shown = []
+
+    def watching(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        shown.extend(batch)
+        return oracle(spec, batch)
+
+    known = vertebrae(scan, off_mm)
+    segment_vertebrae(scan.volume, known, network(spec_of("segmenter"), watching))
+    assert len(shown) == looks * len(known)
 
 
 def test_a_name_without_a_body_is_dropped(scan: Coded) -> None:
