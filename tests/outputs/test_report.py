@@ -201,6 +201,12 @@ def test_beside_not_assessable_stands_what_could_be_assessed(analysis: Analysis)
     assert "Kein Frakturverdacht an T6–L4." in Page(render_report(whole, "de")).text
 
 
+def test_many_levels_are_named_as_stretches(analysis: Analysis) -> None:
+    triage = Triage(Tier.NOT_ASSESSABLE, "Read the images.", tuple(LEVELS))
+    changed = replace(analysis, result=replace(analysis.result, triage=triage))
+    assert "Not assessable T6–L5 Read the images." in Page(render_report(changed)).text
+
+
 def test_levels_not_found_are_shown_as_not_found(page: Page) -> None:
     words = [a.get("aria-label") for a in page.of("span") if a.get("aria-label")]
     assert words == [f"T{n}: Not found" for n in range(1, 6)]

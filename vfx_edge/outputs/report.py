@@ -28,6 +28,7 @@ _TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
 _AROUND_VIEWS_PX = 110
 _BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
 _LABEL_DOUBT = 0.8
+_MOST_NAMED = 6
 _DASH = "–"
 _PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
 _USUAL = [level for level in _PLAIN if Level.T1 <= level <= Level.L5]
@@ -122,7 +123,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
     views_px, views_tall_px = _views_px(spine)
     words = {
         "verdict": t(f"verdict.{result.triage.tier}"),
-        "driving": _listed([level.value for level in result.triage.levels], t),
+        "driving": _driving(result.triage.levels, t),
         "recommendation": recommendation(result, t),
         "rest": _rest(result, t),
         "banner": banner(result.run.intended_use, t),
@@ -346,6 +347,13 @@ def _listed(words: Sequence[str], t: Wording) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {t('page.and')} {words[-1]}"
+
+
+def _driving(levels: Sequence[Level], t: Wording) -> str:
+    """A few levels one by one, many as stretches."""
+    if len(levels) > _MOST_NAMED:
+        return _runs(levels)
+    return _listed([level.value for level in levels], t)
 
 
 def _spine_alt(picture: Picture, result: StudyResult, t: Wording) -> str:
