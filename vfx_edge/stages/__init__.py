@@ -1,0 +1,1 @@
+"""What is computed, in the order of the chain: arrays in, study types out."""
