@@ -115,8 +115,8 @@ def _trusted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     Of a vertebra that the scan cuts, little more than the arch may be left, and its centroid
     would drag the view out of the bodies.
     """
-    first = int(len(findings) > 3 and status_of(findings[0]) is Status.NOT_ASSESSABLE)
-    last = int(len(findings) > 3 and status_of(findings[-1]) is Status.NOT_ASSESSABLE)
+    first = int(len(findings) > 3 and findings[0].measurement.reason == "truncated")
+    last = int(len(findings) > 3 and findings[-1].measurement.reason == "truncated")
     return findings[first : len(findings) - last]
 
 

@@ -308,15 +308,17 @@ def _bar(tier: Tier, value: float, thresholds: dict[str, float], t: Wording) -> 
 
 
 def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
-    measured = finding.measurement
+    measured, status = finding.measurement, status_of(finding)
+    # Why a level can't be assessed stands right above the table, once for all that share it.
+    words = t(f"status.{status}") if status is Status.NOT_ASSESSABLE else _words(finding, t)
     return Row(
         level=finding.vertebra.level.value,
-        status=status_of(finding),
+        status=status,
         marked=is_card(finding, result.triage),
         cells=_heights(measured.heights, t),
         loss=_DASH if measured.height_loss is None else t.percent(measured.height_loss),
         genant=_DASH if measured.genant_grade is None else str(measured.genant_grade),
-        words=_words(finding, t),
+        words=words,
         label=t.percent(finding.vertebra.label_probability),
     )
 
