@@ -1,1 +1,0 @@
-"""What is computed, in the order of the chain: arrays in, study types out."""
