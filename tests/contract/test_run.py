@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 
 from tests.contract.conftest import Answer, Command, call
@@ -188,7 +189,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+@pytest.mark.skipif(sys.platform != "linux", reason="sends a POSIX signal, reads /proc")
 def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vfx_edge", "run", str(phantom), "--out", "out"],
@@ -197,8 +198,18 @@ def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) ->
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    time.sleep(1.5)
+    _wait_until_at_work(process.pid)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout, stderr) == (130, "", "vfx-edge: stopped.\n")
     assert not list(tmp_path.rglob("*.*"))
+
+
+def _wait_until_at_work(pid: int) -> None:
+    """Until the process has loaded what reads scans: Python alone may take seconds to start."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if any("SimpleITK" in file.path for file in psutil.Process(pid).memory_maps()):
+            return
+        time.sleep(0.05)
+    pytest.fail("the command never began to read")
