@@ -1,7 +1,6 @@
 """Pseudo-masks for CT that has centroids only: the segmenter so far, one vertebra at a time.
 
-A vertebra is kept only if what comes back looks like one (size, place); the rest is marked
-UNKNOWN, so that training neither learns it nor its absence.
+What does not look like a vertebra is left out by the caller, `sources.annotated_ct`.
 """
 
 import numpy as np
@@ -11,8 +10,6 @@ from torch import nn
 
 from models.recipes import augment, segmenter
 from models.recipes.shapes import ARCH, BODY, Case
-
-UNKNOWN = 3
 
 
 def _probabilities(
