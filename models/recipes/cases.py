@@ -1,5 +1,6 @@
 """Training cases on disk: one .npz each, so that recipes can share and resume them."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -57,6 +58,8 @@ def load(path: Path) -> Labelled:
 
 def coarser(labelled: Labelled, factor: int) -> Labelled:
     """The same case with voxels `factor` times as large: block means of HU, nearest labels."""
+    if factor == 1:
+        return labelled
     case = labelled.case
     assert case.hu is not None
     pad = [(0, -n % factor) for n in case.hu.shape]
@@ -79,28 +82,40 @@ def coarser(labelled: Labelled, factor: int) -> Labelled:
 
 
 class Pool:
-    """Cases of a folder, drawn by weight; files that appear later are picked up."""
+    """Cases of some folders, drawn by weight; files that appear later are picked up.
+
+    A file in a later folder stands for one of the same name in an earlier one. without: names of
+    cases that are never drawn.
+    """
 
     def __init__(
-        self, folder: Path, factor: int, real_share: float, rng: np.random.Generator
+        self,
+        folders: Sequence[Path],
+        factor: int,
+        real_share: float,
+        rng: np.random.Generator,
+        without: Collection[str] = (),
     ) -> None:
-        self._folder, self._factor, self._real_share, self._rng = folder, factor, real_share, rng
-        self._seen: dict[Path, Labelled] = {}
+        self._folders, self._factor, self._real_share, self._rng = folders, factor, real_share, rng
+        self._without = without
+        self._seen: dict[str, tuple[Path, Labelled | None]] = {}  # None: not to be drawn
         self._draws = 0
 
     def _rescan(self) -> None:
-        for path in sorted(self._folder.glob("*.npz")):
-            if path not in self._seen:
-                self._seen[path] = (
-                    coarser(load(path), self._factor) if self._factor > 1 else load(path)
-                )
+        paths = {p.name: p for folder in self._folders for p in sorted(folder.glob("*.npz"))}
+        for name, path in paths.items():
+            if self._seen.get(name, (None,))[0] != path:
+                labelled = load(path)
+                barred = labelled.case.name in self._without
+                self._seen[name] = path, None if barred else coarser(labelled, self._factor)
 
     def draw(self) -> Labelled:
         """A random case: real ones with probability `real_share`, by their count of vertebrae."""
         if self._draws % 200 == 0:
             self._rescan()
         self._draws += 1
+        every = [labelled for _, labelled in self._seen.values() if labelled]
         real = self._rng.random() < self._real_share
-        some = [c for c in self._seen.values() if c.real == real] or list(self._seen.values())
+        some = [c for c in every if c.real == real] or every
         weight = np.sqrt([len(c.centres) for c in some])
         return some[int(self._rng.choice(len(some), p=weight / weight.sum()))]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
-from models.recipes.nets import UNet3D
+from models.recipes.nets import UNet3D, each_alone
 from models.recipes.segmenter import normalise
 from models.recipes.train import dice_loss
 
@@ -25,11 +25,11 @@ HEAT_SIGMA_MM = 4.0
 SACRUM_VERSE = 26
 
 
-def network(segmenter: Path | None = None) -> UNet3D:
-    """A finder, with the segmenter's weights where their shapes agree."""
+def network(start: Path | None = None) -> UNet3D:
+    """A finder, with a finder's or a segmenter's weights where their shapes agree."""
     net = UNet3D(1, len(CLASSES), CHANNELS)
-    if segmenter is not None:
-        known = torch.load(segmenter, weights_only=True)
+    if start is not None:
+        known = torch.load(start, weights_only=True)
         own = net.state_dict()
         known["down.0.0.weight"] = known["down.0.0.weight"][:, :1]  # HU without the guide
         own.update({k: v for k, v in known.items() if v.shape == own[k].shape})
@@ -78,7 +78,7 @@ def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     """Centres, and parts. Discs are few voxels but what tells one body from the next: what lies
     within a few voxels of a body counts most."""
     x, warm, parts = batch
-    out = net(x).float()
+    out = each_alone(net, x).float()
     near = F.max_pool3d((parts == 1)[:, None].float(), 7, 1, 3)[:, 0]
     weight = 0.05 + 2 * near + 3 * warm
     pointwise = F.binary_cross_entropy_with_logits(out[:, 0], warm, reduction="none")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.recipes import augment
 from models.recipes.cases import Labelled
 from models.recipes.labeller import SACRUM_CLASS, SACRUM_VERSE
+from models.recipes.nets import each_alone
 from models.recipes.segmenter import normalise
 from models.recipes.train import dice_loss
 
@@ -80,6 +81,6 @@ def level_loss(out: Tensor, classes: Tensor) -> Tensor:
 
 def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     x, classes = batch
-    out = net(x).float()
+    out = each_alone(net, x).float()
     spine = torch.stack([out[:, 0], out[:, 1:].logsumexp(1)], 1)
     return level_loss(out, classes) + 0.5 * dice_loss(spine, (classes > 0).long())

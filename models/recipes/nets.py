@@ -1,7 +1,25 @@
 """The networks that ship, as PyTorch modules: one 3-D U-Net for three roles."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class InstanceNorm(nn.InstanceNorm3d):
+    """torch's, but a single image in training goes by batch norm, which is the same sum and on
+    a CPU keeps the channels-last layout: a step takes two thirds of the time."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        return super().forward(input)
+
+
+def each_alone(net: nn.Module, batch: Tensor) -> Tensor:
+    """`net(batch)`; on a CPU image by image, for `InstanceNorm`'s sake."""
+    if batch.is_cuda:
+        return net(batch)  # type: ignore[no-any-return]
+    return torch.cat([net(image[None]) for image in batch])
 
 
 class ConvBlock(nn.Sequential):
@@ -10,10 +28,10 @@ class ConvBlock(nn.Sequential):
     def __init__(self, cin: int, cout: int, stride: int = 1) -> None:
         super().__init__(
             nn.Conv3d(cin, cout, 3, stride, 1, bias=False),
-            nn.InstanceNorm3d(cout, affine=True),
+            InstanceNorm(cout, affine=True),
             nn.LeakyReLU(0.01, inplace=True),
             nn.Conv3d(cout, cout, 3, 1, 1, bias=False),
-            nn.InstanceNorm3d(cout, affine=True),
+            InstanceNorm(cout, affine=True),
             nn.LeakyReLU(0.01, inplace=True),
         )
 

@@ -39,17 +39,15 @@ def label_case(
     spacing_mm: float,
     origin_lps_mm: np.ndarray,
     centres: dict[int, np.ndarray],
-) -> tuple[Case, dict[int, float]]:
+) -> Case:
     """Masks by the network for annotated body centres (VerSe label -> z, y, x in voxels).
 
-    spacing_mm must be the segmenter's. Returns the case and per label the shift in mm between
-    the annotated centre and the mask's.
+    spacing_mm must be the segmenter's.
     """
     net.eval()
     verse = np.zeros(hu.shape, np.uint8)
     part = np.zeros(hu.shape, np.uint8)
     best = np.full(hu.shape, 0.5, np.float32)
-    shift: dict[int, float] = {}
     order = sorted(centres, key=lambda v: -centres[v][0])
     for i, value in enumerate(order):
         near = [centres[v] for v in order[max(i - 1, 0) : i] + order[i + 1 : i + 2]]
@@ -73,15 +71,10 @@ def label_case(
         bone = soft[1] + soft[2]
         parts, count = ndi.label(bone > 0.5)
         if not count:
-            shift[value] = 99.0
             continue
         keep = parts == 1 + int(np.argmax(ndi.sum_labels(bone > 0.5, parts, range(1, count + 1))))
         wins = keep & (bone > best[box])
         best[box][wins] = bone[wins]
         verse[box][wins] = value
         part[box][wins] = np.where(soft[1] >= soft[2], BODY, ARCH)[wins]
-        body = np.argwhere(keep & (soft[1] > 0.5)) + [s.start for s in box]
-        shift[value] = (
-            float(np.linalg.norm(body.mean(0) - centres[value]) * spacing_mm) if len(body) else 99.0
-        )
-    return Case(name, spacing_mm, origin_lps_mm, hu, verse, part), shift
+    return Case(name, spacing_mm, origin_lps_mm, hu, verse, part)

@@ -11,6 +11,8 @@ from scipy import ndimage as ndi
 from torch import Tensor, nn
 
 from models.recipes import augment
+from models.recipes.cases import Labelled
+from models.recipes.nets import each_alone
 from models.recipes.shapes import BODY, Case
 from models.recipes.train import dice_loss
 
@@ -20,6 +22,7 @@ CHANNELS = (16, 32, 64, 128)
 BACKWARD_MM = 16.0  # the patch centre lies behind the body's centroid: the arch must fit too
 GUIDE_SIGMA_MM = 6.0
 HU_CENTRE, HU_SCALE = 250.0, 500.0
+ROUGH = (1, 26)  # C1 and S1 have no true masks
 
 
 def body_centres(case: Case) -> dict[int, np.ndarray]:
@@ -49,11 +52,12 @@ def guide(
     return out
 
 
-def example(
-    case: Case, centres: dict[int, np.ndarray], value: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """One augmented (input (2, z, y, x), target (z, y, x) int64: 0, 1 body, 2 arch)."""
+    case = labelled.case
     assert case.hu is not None
+    centres = {v: c for v, c in labelled.centres.items() if v not in ROUGH}
+    value = int(rng.choice(list(centres)))
     matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True, tilt_degrees=18)
     mm = case.spacing_mm
     wanted = centres[value] + rng.normal(0, rng.choice([1.5, 3.5]) / mm, 3)
@@ -84,6 +88,6 @@ def example(
 
 
 def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    out = net(batch[0])
-    weight = torch.tensor([0.5, 1.0, 1.0], dtype=out.dtype)
+    out = each_alone(net, batch[0])
+    weight = torch.tensor([0.5, 1.0, 1.0], dtype=out.dtype, device=out.device)
     return F.cross_entropy(out, batch[1], weight=weight) + dice_loss(out, batch[1])

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from models.recipes import paint, pseudo, segmenter
 from models.recipes.cases import Labelled
 from models.recipes.nets import UNet3D
+from models.recipes.plausible import plausible
 from models.recipes.shapes import ARCH, Case, load_case
 from vfx_edge.inputs import load_volume
 from vfx_edge.stages.geometry import grid_covering, sample
@@ -32,21 +33,20 @@ SHAPES = (
     ("gl003_seg_verse", None),
     ("gl017_seg_verse", None),
 )
-MIN_BODY_VOXELS = 800  # a pseudo-mask with less is no vertebra
 NEAR_MM = 7.0  # a pseudo-mask's body this near to the annotated centre corrects it
 
 
 def masked_ct(data: Path) -> Iterator[Labelled]:
     """The two CTs that come with masks."""
     abdomen = load_case(
-        "abdomen", data / ABDOMEN / "seg-vert_msk.nii.gz", data / ABDOMEN / "ct.nii.gz", SPACING_MM
+        ABDOMEN, data / ABDOMEN / "seg-vert_msk.nii.gz", data / ABDOMEN / "ct.nii.gz", SPACING_MM
     )
     abdomen.verse[abdomen.verse == Level.T11.verse] = 0  # a sliver at the scan's end
     centres = segmenter.body_centres(abdomen)
     centres[S1] = centroids(abdomen.verse)[S1]
     yield Labelled(abdomen, centres, real=True)
     crop = load_case(
-        "crop_l3",
+        CROP.split("/")[0],
         data / f"{CROP}_seg-vert_label-22_msk.nii.gz",
         data / f"{CROP}_label-22_ct.nii.gz",
         SPACING_MM,
@@ -68,12 +68,15 @@ def painted_shapes(data: Path, copies: int, seed: int) -> Iterator[Labelled]:
             yield Labelled(case, segmenter.body_centres(case), real=False)
 
 
-def annotated_ct(data: Path, references: Path, checkpoint: Path) -> Iterator[Labelled]:
+def annotated_ct(
+    data: Path, references: Path, checkpoint: Path, without: Collection[str] = ()
+) -> Iterator[Labelled]:
     """CT with centres set by eye; masks by the segmenter so far (self-training)."""
     net = UNet3D(2, 3, segmenter.CHANNELS)
     net.load_state_dict(torch.load(checkpoint, weights_only=True))
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
-        if path.startswith(ABDOMEN):
+        name = path.split("/")[0]
+        if name == ABDOMEN or name in without:
             continue
         volume = load_volume(data / path)
         grid = grid_covering(volume, SPACING_MM)
@@ -82,37 +85,37 @@ def annotated_ct(data: Path, references: Path, checkpoint: Path) -> Iterator[Lab
             level: grid.to_zyx(np.array(v["lps_mm"])) for level, v in entry["vertebrae"].items()
         }
         wanted = {Level(n).verse: at for n, at in given.items() if n not in ("C1", "S1")}
-        name = path.split("/")[0]
-        case, _ = pseudo.label_case(net, name, hu, SPACING_MM, np.array(grid.origin_lps_mm), wanted)
-        centres = _checked_centres(case, entry["vertebrae"], given)
-        yield Labelled(case, centres, real=True)
+        case = pseudo.label_case(net, name, hu, SPACING_MM, np.array(grid.origin_lps_mm), wanted)
+        yield Labelled(case, _checked_centres(case, entry["vertebrae"], given), real=True)
 
 
 def _checked_centres(
     case: Case, entry: dict[str, dict[str, bool]], given: dict[str, np.ndarray]
 ) -> dict[int, np.ndarray]:
     """Centres in view; masks that are none are taken out of the case."""
-    centres = {}
-    for name, at in given.items():
-        if name in ("C1", "S1"):
-            label = 1 if name == "C1" else S1
-            _mark_bone(case, label, at)
-        else:
-            label = Level(name).verse
-            mask = case.verse == label
-            body = np.argwhere(mask & (case.part == 1))
-            if len(body) < MIN_BODY_VOXELS:
-                case.verse[mask] = 0
-                case.part[mask] = 0
-                continue
-            middle = body.mean(0)
-            if not entry[name]["whole"]:
-                at = middle
-            elif np.linalg.norm(middle - at) * SPACING_MM < NEAR_MM:
-                at = (at + 2 * middle) / 3
-        if ((at >= 0) & (at < np.array(case.verse.shape))).all():
-            centres[label] = at
-    return centres
+    named = {Level(n).verse: n for n in given if n not in ("C1", "S1")}
+    seen = segmenter.body_centres(case)
+    kept = plausible(case, {v: seen[v] for v in named if v in seen})
+    doubtful = ~np.isin(case.verse, list(kept))
+    case.verse[doubtful], case.part[doubtful] = 0, 0
+    centres = {
+        v: _middle(seen[v], given[n], entry[n]["whole"]) for v, n in named.items() if v in kept
+    }
+    for name, label in (("C1", 1), ("S1", S1)):
+        if name in given:
+            _mark_bone(case, label, given[name])
+            centres[label] = given[name]
+    size = np.array(case.verse.shape)
+    return {v: at for v, at in centres.items() if ((at >= 0) & (at < size)).all()}
+
+
+def _middle(seen: np.ndarray, given: np.ndarray, whole: bool) -> np.ndarray:
+    """A centre set by eye, corrected by the mask's if that is near enough to be the same body's."""
+    if not whole:
+        return seen
+    if np.linalg.norm(seen - given) * SPACING_MM < NEAR_MM:
+        return np.asarray((given + 2 * seen) / 3)
+    return given
 
 
 def _mark_bone(case: Case, label: int, at: np.ndarray) -> None:

@@ -2,13 +2,35 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 Batch = tuple[Tensor, ...]
+BatchMaker = Callable[[int], Callable[[], Batch]]  # number of a worker -> what draws its batches
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and on what. minutes of wall time; device as torch names it; workers draw examples
+    in processes of their own (0: in this one); every: steps between checkpoints."""
+
+    minutes: float
+    rate: float = 2e-3
+    device: str = "cpu"
+    workers: int = 0
+    every: int = 100
+
+
+def best_device(asked: str) -> str:
+    """`asked`, or for "auto" CUDA where there is one."""
+    if asked != "auto":
+        return asked
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def dice_loss(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -23,45 +45,100 @@ def dice_loss(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> 
     return 1 - score[1:][present].mean() if bool(present.any()) else logits.sum() * 0
 
 
+class _Stream(IterableDataset[Batch]):
+    """Batches without end; each worker draws its own."""
+
+    def __init__(self, make: BatchMaker) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = torch.utils.data.get_worker_info()
+        draw = self._make(worker.id if worker else 0)
+        while True:
+            yield draw()
+
+
+class Progress:
+    """Weights and optimiser of a training, how far it is, and both on disk."""
+
+    def __init__(self, net: nn.Module, schedule: Schedule, out: Path) -> None:
+        self.net, self.schedule, self.out = net, schedule, out
+        self.state = out.with_suffix(".state")
+        self.optimiser = torch.optim.AdamW(net.parameters(), lr=schedule.rate, weight_decay=1e-4)
+        self.step, self.seconds, self.mean = 0, 0.0, 0.0
+        if self.state.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        known = torch.load(self.state, weights_only=True, map_location=self.schedule.device)
+        self.net.load_state_dict(known["net"])
+        self.optimiser.load_state_dict(known["optimiser"])
+        self.step, self.seconds, self.mean = known["step"], known["seconds"], known["mean"]
+
+    @property
+    def used(self) -> float:
+        """Share of the schedule's time that is behind it."""
+        return self.seconds / (60 * self.schedule.minutes)
+
+    def note(self, loss: float) -> None:
+        self.step += 1
+        self.mean = loss if self.step == 1 else 0.98 * self.mean + 0.02 * loss
+
+    def save(self) -> None:
+        """Checkpoint, state to go on from, a line in the log. A reader never meets half a file."""
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        weights = self.net.state_dict()
+        whole = {"net": weights, "optimiser": self.optimiser.state_dict(), "mean": self.mean}
+        whole |= {"step": self.step, "seconds": self.seconds}
+        for path, content in ((self.out, weights), (self.state, whole)):
+            partial = path.with_name(path.name + ".partial")
+            torch.save(content, partial)
+            partial.replace(path)
+        minutes = round(self.seconds / 60, 1)
+        entry = {"step": self.step, "minutes": minutes, "loss": round(self.mean, 4)}
+        with self.out.with_suffix(".log").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+
+
 def fit(
     net: nn.Module,
-    batches: Callable[[], Batch],
+    batches: BatchMaker,
     loss_of: Callable[[nn.Module, Batch], Tensor],
     out: Path,
-    minutes: float,
-    rate: float = 2e-3,
-    every: int = 250,
+    schedule: Schedule,
 ) -> None:
-    """Train for `minutes` of wall time; resume from `out` (a state dict) if it exists.
+    """Train until `schedule.minutes` are used, going on where an interrupted run stopped.
 
     The learning rate follows the share of the time used, so any length gives a full schedule.
     """
-    log = out.with_suffix(".log")
-    if out.exists():
-        net.load_state_dict(torch.load(out, weights_only=True))
-    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-4)
-    begin, step, mean = time.monotonic(), 0, 0.0
-    while (used := (time.monotonic() - begin) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = rate * (1 - used) ** 0.9 * min(1.0, (step + 1) / 100)
-        batch = batches()
-        optimiser.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = loss_of(net, batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        step += 1
-        value = float(loss.detach())
-        mean = value if step == 1 else 0.98 * mean + 0.02 * value
-        if step % every == 0:
-            torch.save(net.state_dict(), out)
-            with log.open("a") as f:
-                f.write(
-                    json.dumps(
-                        {"step": step, "minutes": round(used * minutes, 1), "loss": round(mean, 4)}
-                    )
-                    + "\n"
-                )
-    torch.save(net.state_dict(), out)
+    net.to(schedule.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    net.train()
+    progress = Progress(net, schedule, out)
+    if progress.used >= 1:
+        return
+    loader = DataLoader(_Stream(batches), batch_size=None, num_workers=schedule.workers)
+    begin = time.monotonic() - progress.seconds
+    for batch in loader:
+        _learn(progress, batch, loss_of)
+        progress.seconds = time.monotonic() - begin
+        if progress.step % schedule.every == 0:
+            progress.save()
+        if progress.used >= 1:
+            break
+    progress.save()
+
+
+def _learn(progress: Progress, batch: Batch, loss_of: Callable[[nn.Module, Batch], Tensor]) -> None:
+    """One step, at the rate that the time used and a short warm-up give."""
+    rate = progress.schedule.rate * (1 - min(progress.used, 0.999)) ** 0.9
+    for group in progress.optimiser.param_groups:
+        group["lr"] = rate * min(1.0, (progress.step + 1) / 100)
+    device = progress.schedule.device
+    batch = tuple(part.to(device, non_blocking=True) for part in batch)
+    progress.optimiser.zero_grad()
+    with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
+        loss = loss_of(progress.net, batch)
+    loss.backward()
+    nn.utils.clip_grad_norm_(progress.net.parameters(), 5.0)
+    progress.optimiser.step()
+    progress.note(float(loss.detach()))

@@ -104,7 +104,7 @@ def found(heat: Floats) -> tuple[Floats, Floats]:
 
 def test_peaks_are_found_with_their_height() -> None:
     centres, score = found(heat_of((101.3, 0.9, 6.0, 2.2), (60.8, 0.5, 6.0, -4.1)))
-    np.testing.assert_allclose(centres, [(2.2, 0, 101.3), (-4.1, 0, 60.8)], atol=0.8)
+    np.testing.assert_allclose(centres, [(2.2, 0, 101.3), (-4.1, 0, 60.8)], atol=0.3)
     np.testing.assert_allclose(score, [0.9, 0.5], atol=0.08)
 
 
