@@ -63,6 +63,23 @@ def test_what_was_looked_at_askew_is_looked_at_again(
     assert len(shown) == looks * len(known)
 
 
+def test_a_cavity_in_the_bone_is_bone(scan: Coded) -> None:
+    def moth_eaten(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        answer = oracle(spec, batch).copy()
+        body = answer[:, spec.output.classes.index("body")]
+        for one, soft in zip(answer, body, strict=True):
+            z, y, x = np.argwhere(soft > 0.5).mean(0).round().astype(int)
+            hole = np.s_[z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3]
+            for name, channel in zip(spec.output.classes, one, strict=True):
+                channel[hole] = name == "background"
+        return answer
+
+    known = vertebrae(scan)
+    whole = segment_vertebrae(scan.volume, known, SEGMENTER)
+    eaten = segment_vertebrae(scan.volume, known, network(spec_of("segmenter"), moth_eaten))
+    assert [body_cm3(m) for m in eaten] == pytest.approx([body_cm3(m) for m in whole], rel=0.02)
+
+
 def test_a_name_without_a_body_is_dropped(scan: Coded) -> None:
     known = vertebrae(scan)
     x, y, z = known[0].centroid_lps_mm

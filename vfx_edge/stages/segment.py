@@ -67,7 +67,18 @@ def _one_piece(soft: FloatArray, grid: Grid, near: Point) -> FloatArray:
         bone = pieces == 1 + int(np.argmax(sizes))
     # two voxels of margin keep the soft rim on which sub-voxel edges are read
     kept = ndimage.binary_dilation(bone, iterations=2) & ((pieces == 0) | bone)
-    return np.asarray(np.where(kept, soft, 0.0), dtype=np.float32)
+    return _without_holes(np.asarray(np.where(kept, soft, 0.0), dtype=np.float32), bone)
+
+
+def _without_holes(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
+    """Cavities wholly inside the bone are bone: in noise and in thin marrow they look like none."""
+    holes = ndimage.binary_fill_holes(bone) & ~bone
+    if holes.any():
+        around = ndimage.uniform_filter(soft, (1, 5, 5, 5))
+        body = holes & (around[0] >= around[1])
+        soft[0][body], soft[1][body] = 1.0, 0.0
+        soft[0][holes & ~body], soft[1][holes & ~body] = 0.0, 1.0
+    return soft
 
 
 def _body_centre(body: FloatArray, grid: Grid) -> Point:
