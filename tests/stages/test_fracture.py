@@ -9,6 +9,7 @@ from tests.stages.world import (
     ANOTHER_BODY,
     SCOLIOTIC,
     affine_of,
+    broken,
     lumbar,
     masks_of,
     thrice_broken,
@@ -22,7 +23,7 @@ from vfx_edge.stages.fracture import (
     height_losses,
     measure_vertebrae,
 )
-from vfx_edge.study import Heights, Level, Measurement
+from vfx_edge.study import Heights, Level, Measurement, VertebraMask
 
 LEVELS = [level for level in Level if Level.T8 <= level <= Level.L4 and level != Level.T13]
 SUSPECTED_FROM = 0.20
@@ -56,18 +57,19 @@ def test_a_normal_column_has_lost_nothing(stature: float) -> None:
         ((0.7, 0.85, 1.0), 0.30),
         ((0.95, 0.75, 1.0), 0.25),
         ((0.6, 0.6, 0.6), 0.40),  # only its neighbours tell
-        ((1.1, 1.1, 0.88), 0.20),  # against its own best
+        ((1.0, 1.0, 0.75), 0.0),  # low behind alone: lordosis
+        ((0.8, 0.9, 1.1), 0.2727),  # against its own back wall
         ((1.05, 1.05, 1.05), 0.0),  # higher than its neighbours
     ],
 )
-def test_loss_against_its_own_best_and_its_neighbours(
+def test_loss_against_its_own_back_wall_and_its_neighbours(
     shares: tuple[float, float, float], loss: float, stature: float
 ) -> None:
     heights: list[Heights | None] = [normal(level, stature=stature) for level in LEVELS]
     at = LEVELS.index(Level.T12)
     heights[at] = normal(Level.T12, *shares, stature=stature)
     losses = height_losses(LEVELS, heights)
-    assert losses.pop(at) == pytest.approx(loss)
+    assert losses.pop(at) == pytest.approx(loss, abs=1e-3)
     np.testing.assert_allclose(losses, 0, atol=1e-9)
 
 
@@ -79,6 +81,18 @@ def test_a_broken_neighbour_does_not_mislead() -> None:
     assert losses[LEVELS.index(Level.T11)] == pytest.approx(0.4)
     assert losses[LEVELS.index(Level.T12)] == pytest.approx(0.4)
     assert losses[LEVELS.index(Level.L1)] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    "crushed", [LEVELS[:1], LEVELS[-1:], LEVELS[:2], LEVELS[-2:], LEVELS[3:6], LEVELS[::3]]
+)
+def test_the_crushed_are_held_against_those_that_are_not(crushed: list[Level]) -> None:
+    heights = [
+        normal(level, 0.65, 0.6, 0.65) if level in crushed else normal(level) for level in LEVELS
+    ]
+    losses = dict(zip(LEVELS, height_losses(LEVELS, heights), strict=True))
+    for level in LEVELS:
+        assert losses[level] == pytest.approx(0.4 if level in crushed else 0.0), level
 
 
 def test_unknown_heights_stay_unknown() -> None:
@@ -97,13 +111,13 @@ def scanned(made: Phantom) -> dict[str, Measurement]:
     return {m.vertebra.level.value: one for m, one in zip(masks, got, strict=True)}
 
 
-@pytest.mark.parametrize("loss", [0.35, 0.5])
+@pytest.mark.parametrize("loss", [0.28, 0.4, 0.55])
 def test_broken_phantoms_are_suspected_and_their_neighbours_are_not(loss: float) -> None:
     got = scanned(thrice_broken(loss))
     assert {level for level, one in got.items() if one.suspected_fracture} == {"T8", "T12", "L3"}
     for level in ("T8", "T12", "L3"):
         one = got[level]
-        assert one.height_loss == pytest.approx(loss, abs=0.13)
+        assert one.height_loss == pytest.approx(loss, abs=0.06)
         assert one.genant_grade == genant_grade(one.height_loss)
         assert one.reason is None
 
@@ -171,6 +185,42 @@ def test_above_t4_only_a_loss_beyond_doubt_is_judged(share: float, suspected: bo
     assert high.reason == ("low_confidence" if suspected is None else None)
     assert low.suspected_fracture is (share < 0.8)
     assert got[0].suspected_fracture is False
+
+
+def forward(mask: VertebraMask, by_mm: float) -> VertebraMask:
+    """The mask as it is when it leaves the body in front, at half its height."""
+    body = mask.body.copy()
+    z, y, x = np.argwhere(body > 0.5).T
+    middle, front, centre = int(np.median(z)), int(np.quantile(y, 0.02)), int(np.median(x))
+    high, wide = 4, 12
+    box = np.s_[middle - high : middle + high, front - round(by_mm / mask.spacing_mm) : front + 4,
+                centre - wide : centre + wide]  # fmt: skip
+    body[box] = 1
+    return replace(mask, body=body)
+
+
+def judged(masks: list[VertebraMask]) -> dict[str, Measurement]:
+    made = lumbar()
+    got = measure_vertebrae(volume_of(made.hu, made.affine_zyx_to_lps), masks, SUSPECTED_FROM)
+    return {m.vertebra.level.value: one for m, one in zip(masks, got, strict=True)}
+
+
+def test_a_mask_that_leaves_the_body_in_front_is_no_wedge() -> None:
+    masks = [forward(m, 9.0) if m.vertebra.level == Level.L2 else m
+             for m in masks_of(lumbar(margin_mm=(20.0, 20.0)))]  # fmt: skip
+    got = judged(masks)
+    assert got["L2"].height_loss is not None
+    assert got["L2"].height_loss >= SUSPECTED_FROM
+    assert got["L2"].suspected_fracture is None
+    assert got["L2"].reason == "low_confidence"
+    assert not any(one.suspected_fracture for one in got.values())
+
+
+def test_a_crushed_body_may_be_broad() -> None:
+    """What has lost height behind as well is broken, however deep it is."""
+    made = broken("L2:crush:0.45")
+    wider = [forward(m, 8.0) if m.vertebra.level == Level.L2 else m for m in masks_of(made)]
+    assert judged(wider)["L2"].suspected_fracture is True
 
 
 def test_slices_too_far_apart() -> None:

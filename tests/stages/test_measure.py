@@ -1,14 +1,27 @@
 """Heights of phantom bodies against the phantom's own."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
-from tests.stages.world import ANOTHER_BODY, SCOLIOTIC, Floats, lumbar, masks_of, thrice_broken
+from tests.stages.world import (
+    ANOTHER_BODY,
+    SCOLIOTIC,
+    Floats,
+    broken,
+    lumbar,
+    masks_of,
+    thrice_broken,
+)
 from vfx_edge.phantom import Phantom
-from vfx_edge.stages.measure import column_axes, measure_heights
+from vfx_edge.stages.measure import column_axes, depth_mm, measure_heights
 from vfx_edge.study import Heights, Level, Vertebra, VertebraMask
+
+UP = np.array([0.0, 0.0, 1.0])
 
 
 def triple(heights: Heights) -> tuple[float, float, float]:
@@ -35,6 +48,7 @@ def errors(made: Phantom, got: dict[str, Heights]) -> Floats:
 SCANS = {
     "1.5 mm": ({}, 1),
     "1 mm": ({"spacing_mm": 1.0}, 1),
+    "2 mm": ({"spacing_mm": 1.0}, 2),
     "soft rims": ({"spacing_mm": 0.75, "levels": ("L1", "L2")}, 2),
     "scoliotic": (SCOLIOTIC, 1),
     "another body": (ANOTHER_BODY, 1),
@@ -51,11 +65,74 @@ def test_heights_of_intact_bodies(scan: str) -> None:
     assert np.abs(off).max() <= 3.0, off
 
 
+@pytest.mark.parametrize("loss", [0.25, 0.5])
 @pytest.mark.parametrize(("level", "which"), [("T8", 0), ("T12", 1), ("L3", 1)])
-def test_the_lost_height_is_measured_where_it_is_worst(level: str, which: int) -> None:
-    made = thrice_broken(0.35)
+def test_the_lost_height_is_measured_where_it_is_worst(level: str, which: int, loss: float) -> None:
+    made = thrice_broken(loss)
     got = triple(measured(made)[level])[which]
     assert got == pytest.approx(made.truth.get(level).heights_mm[which], abs=2.0)
+
+
+@cache
+def one(level: str) -> VertebraMask:
+    """A wedge and its intact neighbour below, seen finely and softened."""
+    made = broken("L1:wedge:0.35", levels=("L1", "L2"), spacing_mm=0.75)
+    (mask,) = (m for m in masks_of(made, 2) if m.vertebra.level.value == level)
+    return mask
+
+
+def turned_mask(mask: VertebraMask, turn: Floats) -> VertebraMask:
+    """The same body turned (z, y, x) about its centre, in a box that holds it."""
+    middle = (np.array(mask.vertebra.centroid_lps_mm) - mask.origin_lps_mm)[::-1] / mask.spacing_mm
+    reach = 48  # voxels: the body with its arch, however it is turned
+    offset = middle - turn.T @ np.full(3, reach)
+    shape = (2 * reach + 1,) * 3
+    body, arch = (
+        ndimage.affine_transform(
+            soft.astype(np.float32), turn.T, offset, output_shape=shape, order=1
+        ).astype(np.float16)
+        for soft in (mask.body, mask.arch)
+    )
+    x, y, z = (v - reach * mask.spacing_mm for v in mask.vertebra.centroid_lps_mm)
+    return replace(mask, body=body, arch=arch, origin_lps_mm=(x, y, z))
+
+
+def rotation(axis: tuple[int, int, int], degrees: float) -> Floats:
+    """About (z, y, x)."""
+    unit = np.array(axis) / np.linalg.norm(axis)
+    return np.asarray(Rotation.from_rotvec(np.radians(degrees) * unit).as_matrix())
+
+
+@pytest.mark.parametrize("level", ["L1", "L2"])
+@pytest.mark.parametrize("degrees", [-30, 30])
+@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)])
+def test_heights_do_not_depend_on_how_the_body_lies(
+    level: str, axis: tuple[int, int, int], degrees: float
+) -> None:
+    straight = measure_heights(one(level), UP)
+    turn = rotation(axis, degrees)
+    oblique = measure_heights(turned_mask(one(level), turn), turn[::-1, 0])
+    assert straight is not None
+    assert oblique is not None
+    np.testing.assert_allclose(triple(oblique), triple(straight), atol=0.8)
+
+
+@pytest.mark.parametrize("level", ["L1", "L2"])
+def test_left_and_right_are_alike(level: str) -> None:
+    mask = one(level)
+    far = mask.origin_lps_mm[0] + (mask.body.shape[2] - 1) * mask.spacing_mm
+    x, y, z = mask.vertebra.centroid_lps_mm
+    mirrored = replace(
+        mask,
+        vertebra=replace(mask.vertebra, centroid_lps_mm=(-x, y, z)),
+        body=mask.body[:, :, ::-1].copy(),
+        arch=mask.arch[:, :, ::-1].copy(),
+        origin_lps_mm=(-far, *mask.origin_lps_mm[1:]),
+    )
+    there, back = measure_heights(mask, UP), measure_heights(mirrored, UP)
+    assert there is not None
+    assert back is not None
+    np.testing.assert_allclose(triple(back), triple(there), atol=0.3)
 
 
 def test_landmarks_span_the_heights_from_front_to_back() -> None:
@@ -94,9 +171,6 @@ def block(shape: tuple[int, int, int], spacing_mm: float = 1.0) -> VertebraMask:
     return VertebraMask(vertebra, body, np.zeros_like(body), (0.0, 0.0, 0.0), spacing_mm)
 
 
-UP = np.array([0.0, 0.0, 1.0])
-
-
 @pytest.mark.parametrize("height", [18, 25])
 def test_a_box_is_as_high_as_it_is(height: int) -> None:
     heights = measure_heights(block((height, 30, 40)), UP)
@@ -116,6 +190,29 @@ def test_half_a_voxel_counts() -> None:
     assert lower is not None
     assert higher is not None
     assert 0.5 < higher.middle_mm - lower.middle_mm < 0.9
+
+
+def with_lips(mask: VertebraMask, out: int, thick: int) -> VertebraMask:
+    """Spurs of both front rims, reaching `out` voxels forward, `thick` high, hooked outwards."""
+    body = mask.body.copy()
+    body[8 : 8 + thick, 8 - out : 8, 8:-8] = 1
+    body[-8 - thick : -8, 8 - out : 8, 8:-8] = 1
+    body[5:8, 8 - out : 9, 8:-8] = 1
+    body[-8:-5, 8 - out : 9, 8:-8] = 1
+    return replace(mask, body=body)
+
+
+def test_spurs_of_the_rim_are_no_height() -> None:
+    heights = measure_heights(with_lips(block((24, 30, 40)), out=4, thick=4), UP)
+    assert heights is not None
+    np.testing.assert_allclose(triple(heights), 24, atol=0.5)
+
+
+@pytest.mark.parametrize("depth", [20, 30])
+def test_depth_is_that_of_the_waist(depth: int) -> None:
+    heights = measure_heights(with_lips(block((24, depth, 40)), out=4, thick=4), UP)
+    assert heights is not None
+    assert depth_mm(heights) == pytest.approx(depth, abs=1.5)
 
 
 @pytest.mark.parametrize("shape", [(25, 4, 40), (0, 30, 40)])

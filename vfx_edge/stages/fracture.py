@@ -5,38 +5,63 @@ lead one to expect at its level: a normal L5 is a wedge and a normal T7 is lower
 plain ratios of millimetres would call them fractured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.stages.measure import column_axes, measure_heights
+from vfx_edge.stages.measure import column_axes, depth_mm, measure_heights
 from vfx_edge.stages.parts import vertebra_frame
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
 
+Scales = NDArray[np.float64]
+
 # Anterior, middle and posterior height of an intact vertebra, mm, adult; only ratios matter.
-# Smoothed over the intact vertebrae of labelled masks: `python -m models.recipes.normal_heights`
+# Smoothed over the intact vertebrae of labelled masks and published wedging:
+# `python -m models.recipes.normal_heights`.
 # T13 and L6, which none of them has, take after their neighbours.
 NORMAL_MM: dict[Level, tuple[float, float, float]] = {
-    Level.T1: (16.4, 17.1, 17.7),
-    Level.T2: (16.9, 17.1, 18.0),
-    Level.T3: (17.5, 17.2, 18.4),
-    Level.T4: (18.0, 17.4, 18.9),
-    Level.T5: (18.6, 17.8, 19.5),
-    Level.T6: (19.3, 18.2, 20.2),
-    Level.T7: (20.0, 18.8, 21.0),
-    Level.T8: (20.7, 19.4, 21.7),
-    Level.T9: (21.5, 20.2, 22.5),
-    Level.T10: (22.4, 20.9, 23.3),
-    Level.T11: (23.3, 21.8, 24.0),
-    Level.T12: (24.3, 22.6, 24.7),
-    Level.T13: (24.8, 23.0, 25.0),
-    Level.L1: (25.4, 23.5, 25.3),
-    Level.L2: (26.5, 24.3, 25.7),
-    Level.L3: (27.7, 25.0, 25.9),
-    Level.L4: (28.9, 25.7, 25.9),
-    Level.L5: (30.2, 26.1, 25.7),
-    Level.L6: (30.2, 26.1, 25.7),
+    Level.T1: (18.3, 17.1, 19.0),
+    Level.T2: (18.6, 17.3, 19.2),
+    Level.T3: (18.9, 17.6, 19.6),
+    Level.T4: (19.4, 18.1, 20.1),
+    Level.T5: (19.9, 18.5, 20.7),
+    Level.T6: (20.3, 19.0, 21.5),
+    Level.T7: (20.8, 19.5, 22.3),
+    Level.T8: (21.4, 20.1, 23.1),
+    Level.T9: (22.1, 20.7, 24.0),
+    Level.T10: (22.8, 21.4, 24.9),
+    Level.T11: (23.6, 22.1, 25.7),
+    Level.T12: (24.5, 22.9, 26.4),
+    Level.T13: (25.0, 23.2, 26.7),
+    Level.L1: (25.5, 23.6, 27.0),
+    Level.L2: (26.6, 24.5, 27.4),
+    Level.L3: (27.8, 25.3, 27.6),
+    Level.L4: (29.1, 26.0, 27.5),
+    Level.L5: (30.4, 26.8, 27.1),
+    Level.L6: (30.4, 26.8, 27.1),
+}
+# Depth of the same bodies at their waist, mm; only ratios matter.
+NORMAL_DEPTH_MM: dict[Level, float] = {
+    Level.T1: 20.1,
+    Level.T2: 21.4,
+    Level.T3: 22.5,
+    Level.T4: 23.6,
+    Level.T5: 24.6,
+    Level.T6: 25.5,
+    Level.T7: 26.3,
+    Level.T8: 27.1,
+    Level.T9: 27.7,
+    Level.T10: 28.3,
+    Level.T11: 28.8,
+    Level.T12: 29.3,
+    Level.T13: 29.4,
+    Level.L1: 29.6,
+    Level.L2: 30.0,
+    Level.L3: 30.3,
+    Level.L4: 30.6,
+    Level.L5: 30.8,
+    Level.L6: 30.8,
 }
 GENANT_FROM = (0.20, 0.25, 0.40)  # grades 1, 2, 3 (Genant et al. 1993)
 # Genant's method was validated from T4 to L4. Above, bodies lie oblique to the slices and are
@@ -47,6 +72,9 @@ METAL_HU, METAL_SHARE = 2200, 0.004
 MAX_SPACING_MM = 6.0
 # Spread of a body from side to side over that from front to back, and when it is too small.
 THORACIC_WIDTH, LUMBAR_WIDTH, NARROW = 1.1, 1.3, 0.87
+# Depth over what the neighbours lead one to expect, from which it is too much for a body that
+# has lost height in front alone; crushed ones do grow broad.
+DEEP, DEPTH_REACH = 1.15, 3
 MIN_POINTS, MIN_JUDGED = 200, 3  # voxels of a body; bodies
 
 
@@ -55,31 +83,71 @@ def genant_grade(loss: float) -> int:
     return sum(loss >= start for start in GENANT_FROM)
 
 
-def _scales(level: Level, heights: Heights) -> np.ndarray:
+def _scales(level: Level, heights: Heights) -> Scales:
     """Anterior, middle, posterior as multiples of the level's normal height."""
     measured = np.array([heights.anterior_mm, heights.middle_mm, heights.posterior_mm])
     return np.asarray(measured / np.array(NORMAL_MM[level]))
 
 
-def height_losses(levels: Sequence[Level], heights: Sequence[Heights | None]) -> list[float | None]:
-    """Largest loss per vertebra against its own best and its neighbours' heights; None where
-    there are no heights or the level has no norm (cervical)."""
-    known = [
+def _expected(at: int, scales: Sequence[Scales | None], broken: Collection[int]) -> float:
+    """What the heights of number `at` would be if it were intact, as a multiple of the normal.
+
+    A body is held against its own back wall, the last to give way, and against its neighbours.
+    """
+    own = scales[at]
+    assert own is not None
+    near = [j for j in range(at - REACH, at + REACH + 1) if j != at and 0 <= j < len(scales)]
+    known = {j: float(np.median(s)) for j in near if (s := scales[j]) is not None}
+    intact = [scale for j, scale in known.items() if j not in broken] or list(known.values())
+    if not intact:
+        return float(max(own[0], own[2]))
+    return max(float(own[2]), float(np.median(intact)))
+
+
+def height_losses(
+    levels: Sequence[Level], heights: Sequence[Heights | None], read: Sequence[int] = (0, 1)
+) -> list[float | None]:
+    """Largest loss per vertebra against its own back wall and its neighbours' heights; None
+    where there are no heights or the level has no norm (cervical).
+
+    read: which heights are looked at: 0 anterior, 1 middle. The posterior one is not: a body
+    that is crushed behind has lost as much in front, and one that is low behind alone, as many
+    an L5 is, has the shape of its place in the lordosis.
+    """
+    scales = [
         _scales(level, h) if h is not None and level in NORMAL_MM else None
         for level, h in zip(levels, heights, strict=True)
     ]
-    out: list[float | None] = []
-    for i, own in enumerate(known):
-        if own is None:
-            out.append(None)
-            continue
-        near = [
-            known[j] for j in range(max(i - REACH, 0), min(i + REACH + 1, len(known))) if j != i
+    losses: list[float | None] = []
+    for _ in range(2):  # the second time without asking those that are themselves broken
+        broken = [i for i, loss in enumerate(losses) if loss is not None and genant_grade(loss)]
+        losses = [
+            None
+            if own is None
+            else float(np.clip(1 - own[list(read)].min() / _expected(i, scales, broken), 0, 1))
+            for i, own in enumerate(scales)
         ]
-        neighbours = [float(np.median(s)) for s in near if s is not None]
-        expected = max(float(own.max()), float(np.median(neighbours)) if neighbours else 0.0)
-        out.append(float(np.clip(1 - own.min() / expected, 0.0, 1.0)))
-    return out
+    return losses
+
+
+def _too_deep(levels: Sequence[Level], heights: Sequence[Heights | None]) -> list[bool]:
+    """Whether a mask reaches so far to the front that it must have left the body there."""
+    shares = np.array(
+        [
+            depth_mm(h) / NORMAL_DEPTH_MM[level] if h and level in NORMAL_DEPTH_MM else np.nan
+            for level, h in zip(levels, heights, strict=True)
+        ]
+    )
+    return [
+        bool(len(near) >= MIN_JUDGED and share > DEEP * np.median(near))
+        for share, near in ((share, _neighbours(shares, i)) for i, share in enumerate(shares))
+    ]
+
+
+def _neighbours(values: Scales, at: int) -> Scales:
+    """What is known of the DEPTH_REACH values before and after number `at`."""
+    near = np.delete(values, at)[max(at - DEPTH_REACH, 0) : at + DEPTH_REACH]
+    return np.asarray(near[np.isfinite(near)])
 
 
 def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> str | None:
@@ -131,10 +199,20 @@ def measure_vertebrae(
     if _squeezed(masks, axes):
         obstacles = [why or "implausible_spacing" for why in obstacles]
     usable = [None if why else h for h, why in zip(heights, obstacles, strict=True)]
-    losses = height_losses([m.vertebra.level for m in masks], usable)
+    levels = [mask.vertebra.level for mask in masks]
+    losses = height_losses(levels, usable)
+    behind = height_losses(levels, usable, read=(1,))
+    deep = _too_deep(levels, usable)
+    # what a mask that left the body in front says of the front is no reason for suspicion
+    doubtful = [
+        too_deep and rest is not None and rest < suspected_from
+        for too_deep, rest in zip(deep, behind, strict=True)
+    ]
     return tuple(
-        _measurement(mask.vertebra.level, h, loss, why, suspected_from)
-        for mask, h, loss, why in zip(masks, usable, losses, obstacles, strict=True)
+        _measurement(level, h, loss, why, suspected_from, unsure)
+        for level, h, loss, why, unsure in zip(
+            levels, usable, losses, obstacles, doubtful, strict=True
+        )
     )
 
 
@@ -144,9 +222,11 @@ def _measurement(
     loss: float | None,
     obstacle: str | None,
     suspected_from: float,
+    doubtful: bool,
 ) -> Measurement:
     if loss is None:
         return Measurement(heights, None, None, None, obstacle or "no_norm_for_level")
-    if level < FIRST_VALIDATED and suspected_from <= loss < SURE_FROM:
+    doubtful |= level < FIRST_VALIDATED and loss < SURE_FROM
+    if doubtful and loss >= suspected_from:
         return Measurement(heights, loss, None, None, "low_confidence")
     return Measurement(heights, loss, genant_grade(loss), loss >= suspected_from)

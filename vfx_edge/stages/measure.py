@@ -21,12 +21,26 @@ STEP_MM, LEFT_STEP_MM = 0.75, 1.5
 HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 27.0, 27.0, 18.0
 STRIP_MM = 6.0  # heights are read within this of the middle plane…
 STRIP_SHARE = 0.22  # …or within this share of the body's width, if that is less
-# Where the three heights are read, as shares of the body's depth from front to back: the rims
-# themselves are rounded and carry osteophytes.
-BANDS = ((0.07, 0.20), (0.40, 0.60), (0.80, 0.93))
 MIN_DEPTH_MM = 8.0
 CROSS_MM = 1.5
-MIN_COLUMNS = 6
+MIN_ROWS = 3
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A height is read at `at` off the lines that both endplates follow from `low` to `high`.
+
+    Shares of the body's depth at its waist, from front (0) to back (1).
+    """
+
+    at: float
+    low: float
+    high: float
+
+
+# As in six-point morphometry the outer heights stand just inside the front and the back wall.
+# The rims there are rounded and carry osteophytes: the endplate behind them tells more.
+PLACES = (_Place(0.02, 0.04, 0.32), _Place(0.5, 0.4, 0.6), _Place(0.98, 0.68, 0.96))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +177,13 @@ def _depth_range(plates: _Endplates) -> tuple[float, float] | None:
     return float(plates.back_mm[rows[0]]), float(plates.back_mm[rows[-1]])
 
 
+def _row_medians(surface: Array, strip: NDArray[np.bool_]) -> Array:
+    """The surface from front to back: medians over the strip, NaN where it is mostly absent."""
+    part = surface[:, strip]
+    seen = np.isfinite(part).mean(1) > 0.5
+    return np.where(seen, np.nanmedian(np.where(seen[:, None], part, 0.0), axis=1), np.nan)
+
+
 def _read(plates: _Endplates, frame: _Frame) -> Heights | None:
     """The three heights and where they were taken."""
     edges = _depth_range(plates)
@@ -170,20 +191,32 @@ def _read(plates: _Endplates, frame: _Frame) -> Heights | None:
         return None
     front, depth = edges[0], edges[1] - edges[0]
     strip = _strip(plates)
+    share = (plates.back_mm - front) / depth
+    profiles = [_row_medians(surface, strip) for surface in (plates.upper_mm, plates.lower_mm)]
     heights, landmarks = [], []
-    for low, high in BANDS:
-        rows = (plates.back_mm >= front + low * depth) & (plates.back_mm <= front + high * depth)
-        upper, lower = plates.upper_mm[rows][:, strip], plates.lower_mm[rows][:, strip]
-        good = np.isfinite(upper) & np.isfinite(lower)
-        if good.sum() < MIN_COLUMNS:
+    for place in PLACES:
+        rows = (share >= place.low) & (share <= place.high) & np.isfinite(sum(profiles))
+        if rows.sum() < MIN_ROWS:
             return None
-        heights.append(float(np.median((upper - lower)[good])))
-        middle = front + (low + high) / 2 * depth
-        ends = [float(np.median(surface[good])) for surface in (upper, lower)]
-        points = [frame.origin + h * frame.axes[0] + middle * frame.axes[1] for h in ends]
+        ends = [_robust_line(share[rows], profile[rows], place.at) for profile in profiles]
+        if ends[0] <= ends[1]:  # no body: both run out into something thin
+            return None
+        heights.append(ends[0] - ends[1])
+        back = front + place.at * depth
+        points = [frame.origin + h * frame.axes[0] + back * frame.axes[1] for h in ends]
         pair = as_points(np.array(points))
         landmarks.append((pair[0], pair[1]))
     return Heights(heights[0], heights[1], heights[2], tuple(landmarks))
+
+
+def _robust_line(x: Array, y: Array, at: float) -> float:
+    """Theil and Sen's line through (x, y), at `at`: a quarter of the points may lie anywhere.
+
+    By hand: importing scipy.stats is slow, and nothing else here needs it.
+    """
+    i, j = np.triu_indices(len(x), 1)
+    slope = np.median((y[j] - y[i]) / (x[j] - x[i]))
+    return float(np.median(y) + slope * (at - np.median(x)))
 
 
 def measure_heights(mask: VertebraMask, up_lps: Array) -> Heights | None:
@@ -206,6 +239,14 @@ def measure_heights(mask: VertebraMask, up_lps: Array) -> Heights | None:
         if max(abs(s) for s in slopes) < 0.01:
             break
     return _read(_profile(mask, frame), frame)
+
+
+def depth_mm(heights: Heights) -> float:
+    """Depth of the body at its waist, mm, from where its outer heights were read; NaN without."""
+    if not heights.landmarks_lps_mm:
+        return float("nan")
+    front, _, back = np.array(heights.landmarks_lps_mm).mean(1)
+    return float(np.linalg.norm(back - front)) / (PLACES[2].at - PLACES[0].at)
 
 
 def _centre(soft: NDArray[np.float16], mask: VertebraMask) -> Array | None:
