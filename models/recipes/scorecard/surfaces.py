@@ -1,0 +1,57 @@
+"""How alike two masks are: overlap, and distances between their surfaces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Dice 0..1; mean and 95 % Hausdorff distance between the surfaces in mm, both ways; None
+    where one of the masks is empty."""
+
+    dice: float
+    mean_mm: float | None
+    hausdorff95_mm: float | None
+
+
+def dice(one: Bool, other: Bool) -> float:
+    """Twice the shared volume over the sum of both; 0 where both are empty."""
+    return float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
+
+
+def label_dice(
+    one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Sequence[tuple[int, int]]
+) -> list[float]:
+    """Dice of label a in `one` against label b in `other`, for each pair (a, b); labels < 32."""
+    any_bone = (one > 0) | (other > 0)
+    joint = np.bincount(one[any_bone].astype(np.int64) * 32 + other[any_bone], minlength=1024)
+    table = joint.reshape(32, 32)
+    return [float(2 * table[a, b] / max(table[a].sum() + table[:, b].sum(), 1)) for a, b in pairs]
+
+
+def likeness(one: Bool, other: Bool, spacing_zyx_mm: tuple[float, ...]) -> Likeness:
+    """Two masks (z, y, x) on one grid.
+
+    A surface is the mask's voxels with a face outside of it. The Hausdorff distance is the larger
+    one of the two directions' 95th percentiles.
+    """
+    if not (one.any() and other.any()):
+        return Likeness(0.0, None, None)
+    box = ndimage.find_objects((one | other).astype(np.uint8))[0]
+    shells = [_surface(np.pad(mask[box], 1)) for mask in (one, other)]
+    there, back = (
+        ndimage.distance_transform_edt(~shells[1 - i], sampling=spacing_zyx_mm)[shells[i]]
+        for i in range(2)
+    )
+    farthest = max(float(np.quantile(gaps, 0.95)) for gaps in (there, back))
+    return Likeness(dice(one, other), float(np.concatenate([there, back]).mean()), farthest)
+
+
+def _surface(mask: Bool) -> Bool:
+    return np.asarray(mask & ~ndimage.binary_erosion(mask))
