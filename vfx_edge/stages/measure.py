@@ -23,6 +23,7 @@ STRIP_MM = 6.0  # heights are read within this of the middle plane…
 STRIP_SHARE = 0.22  # …or within this share of the body's width, if that is less
 MIN_DEPTH_MM = 8.0
 CROSS_MM = 1.5
+BEYOND_MM = 1.0  # …and ends at most this far beyond the heights it was drawn through
 MIN_ROWS = 3
 
 
@@ -216,7 +217,9 @@ def _robust_line(x: Array, y: Array, at: float) -> float:
     """
     i, j = np.triu_indices(len(x), 1)
     slope = np.median((y[j] - y[i]) / (x[j] - x[i]))
-    return float(np.median(y) + slope * (at - np.median(x)))
+    there = np.median(y) + slope * (at - np.median(x))
+    # a node in the endplate bends the line: it ends hardly beyond what was seen
+    return float(np.clip(there, y.min() - BEYOND_MM, y.max() + BEYOND_MM))
 
 
 def measure_heights(mask: VertebraMask, up_lps: Array) -> Heights | None:
