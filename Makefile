@@ -15,7 +15,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
 	--scoliosis 12 --seed 7
 
-.PHONY: run test check wheel peers pictures format clean
+.PHONY: run test check wheel peers pictures samples format clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -51,6 +51,12 @@ pictures: $(VENV)/.installed
 	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1400,1320 \
 		--screenshot=docs/report.png "file://$(CURDIR)/build/pictures/out/report.html" 2>/dev/null
 
+# A contact sheet of the training generator's composites beside real CT (where DATA has some), for
+# people to look at: real CT is not ours to publish, so it stays in build/.
+DATA ?= ../shared/data
+samples: $(VENV)/.installed-dev
+	$(BIN)/python -m models.recipes.generator samples --data "$(DATA)" --out build/samples.png
+
 # Wheel and source distribution, the default models inside.
 wheel: $(VENV)/.installed-dev
 	rm -rf dist
@@ -75,8 +81,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing vfx-edge and its test tools into $(VENV)"
-	$(PIP) -e '.[dev]'
+	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
+	$(PIP) -e '.[dev,export]'
 	@touch $(VENV)/.installed $@
 
 clean:

@@ -1,0 +1,20 @@
+"""Composites written as training cases."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.recipes.cases import save
+from models.recipes.generator.bank import ShapeBank
+from models.recipes.generator.compose import compose
+from models.recipes.generator.options import ComposeOptions
+
+
+def write_composites(
+    folder: Path, seeds: Iterable[int], bank: ShapeBank, options: ComposeOptions | None = None
+) -> None:
+    """compose_<seed>.npz for each seed; complete files only, present ones kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        path = folder / f"compose_{seed:05d}.npz"
+        if not path.exists():
+            save(path, compose(seed, bank, options))
