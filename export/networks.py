@@ -23,11 +23,15 @@ class Encoder(nn.Module):
         self.encoder_1, self.encoder_2, self.encoder_3, self.encoder_4, self.encoder_5 = stages
         self.pool = nn.MaxPool3d(2)
 
+    def stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Each stage's output, the finest first."""
+        out = [self.encoder_1(x)]
+        for stage in (self.encoder_2, self.encoder_3, self.encoder_4, self.encoder_5):
+            out.append(stage(self.pool(out[-1])))
+        return tuple(out)
+
     def forward(self, x: Tensor) -> Tensor:
-        for stage in (self.encoder_1, self.encoder_2, self.encoder_3, self.encoder_4):
-            x = self.pool(stage(x))
-        out: Tensor = self.encoder_5(x)
-        return out
+        return self.stages(x)[-1]
 
 
 class LinearBlock(nn.Module):
@@ -62,12 +66,17 @@ class Classifier(nn.Module):
         self.layer3 = LinearBlock(channels[1], channels[2])
         self.final_dense = nn.Linear(channels[2], classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer decides on: (n, channels[2])."""
         x = self.bn_init(self.initial_conv(x))
         x = self.bn_init1(self.initial_conv1(x))
         x = self.bn_init2(self.initial_conv2(x))
         x = self.bn_init3(self.initial_conv3(x)).flatten(1)
-        out: Tensor = self.final_dense(self.layer3(self.layer2(self.layer1(x))))
+        out: Tensor = self.layer3(self.layer2(self.layer1(x)))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.final_dense(self.features(x))
         return out
 
 

@@ -1,30 +1,45 @@
-"""How the shipped weights were made: one command a step, each resumable.
-
-python -m models.recipes prepare --data ../shared/data --work build/recipes
-python -m models.recipes train segmenter --work build/recipes --minutes 26
-python -m models.recipes pseudo --data ../shared/data --work build/recipes
-python -m models.recipes train locator|finder|labeller|segmenter|classifier --work build/recipes
-python -m models.recipes score --work build/recipes
-python -m models.recipes publish --work build/recipes
-"""
+"""How the shipped weights were made: one command a step, each resumable. See the README here."""
 
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
+from models.recipes.folds import FOLDS
+
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
-Data = Annotated[Path, typer.Option(help="folder with the training data")]
+Data = Annotated[Path, typer.Option(help="folder with the training data (see sources.py)")]
 Work = Annotated[Path, typer.Option(help="folder for cases and checkpoints")]
-REFERENCES = Path(__file__).parents[2] / "tests" / "data" / "reference_centroids.json"
-ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
+Fold = Annotated[str | None, typer.Option(help=f"without the CTs of a fold: {', '.join(FOLDS)}")]
+ROOT = Path(__file__).parents[2]
+REFERENCES = ROOT / "tests" / "data" / "reference_centroids.json"
+SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
+ROLES = (*SPINE_ROLES, "classifier")
+
+
+def _home(work: Path, fold: str | None, synthetic: bool = False) -> Path:
+    """Where the checkpoints of a kind of training live."""
+    if fold is not None and fold not in FOLDS:
+        raise typer.BadParameter(f"no fold '{fold}': use one of {', '.join(FOLDS)}")
+    return work / "base" if synthetic else work / "folds" / fold if fold else work
+
+
+def _left_out(fold: str | None) -> tuple[str, ...]:
+    return FOLDS[fold] if fold else ()
 
 
 @app.command()
-def prepare(data: Data, work: Work, phantoms: int = 50, copies: int = 3, crops: int = 70) -> None:
-    """Masked CT, painted shapes, phantoms and fracture crops as cases on disk."""
-    from models.recipes import classifier, sources, synthetic
+def prepare(
+    data: Data,
+    work: Work,
+    phantoms: int = 50,
+    broken: int = 40,
+    composites: int = 60,
+    copies: int = 3,
+    crops: int = 160,
+) -> None:
+    """Masked CT, painted shapes, phantoms, composites and fracture crops as cases on disk."""
+    from models.recipes import classifier, generator, sources, synthetic
     from models.recipes.cases import save
 
     folder = work / "cases"
@@ -34,70 +49,130 @@ def prepare(data: Data, work: Work, phantoms: int = 50, copies: int = 3, crops: 
     for labelled in sources.painted_shapes(data, copies, seed=0):
         save(folder / f"paint_{labelled.case.name}.npz", labelled)
     synthetic.write_phantoms(folder, range(1000, 1000 + phantoms))
+    synthetic.write_broken(folder, range(3000, 3000 + broken))
+    bank = generator.load_bank(data / "shapes")  # of no CT that is scored
+    generator.write_composites(folder, range(5000, 5000 + composites), bank)
     classifier.write_crops(work / "crops", range(crops))
 
 
 @app.command()
-def pseudo(data: Data, work: Work) -> None:
-    """Masks for the CT that only has centres, by the segmenter so far."""
+def add(
+    folder: Path,
+    work: Work,
+    model: Annotated[
+        str | None, typer.Option(help="model set that labels CT without masks (self-training)")
+    ] = None,
+) -> None:
+    """CT of your own as training cases: with masks in VerSe's layout, or alone with --model."""
+    from models.recipes import labelled_folders
+    from models.recipes.cases import save
+
+    cases = work / "cases"
+    cases.mkdir(parents=True, exist_ok=True)
+    pairs = labelled_folders.verse_pairs(folder)
+    if model is not None:
+        found = labelled_folders.from_model(folder, model)
+    else:
+        found = (labelled_folders.from_masks(*pair) for pair in pairs)
+    count = 0
+    for labelled in found:
+        save(cases / f"real_{labelled.case.name}.npz", labelled)
+        typer.echo(f"{labelled.case.name}: {len(labelled.centres)} vertebrae")
+        count += 1
+    if not count:
+        raise typer.BadParameter(f"nothing to train on in {folder}: see --help")
+
+
+@app.command()
+def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
+    """Masks for the CT that only has centres, by the segmenter so far (or by the base one)."""
     from models.recipes import sources
     from models.recipes.cases import save
 
-    for labelled in sources.annotated_ct(data, REFERENCES, work / "segmenter.pt"):
-        save(work / "cases" / f"real_{labelled.case.name}.npz", labelled)
+    home = _home(work, fold)
+    known = [home / "segmenter.pt", work / "base" / "segmenter.pt"]
+    checkpoint = next((path for path in known if path.exists()), known[0])
+    (home / "cases").mkdir(parents=True, exist_ok=True)
+    for labelled in sources.annotated_ct(data, REFERENCES, checkpoint, _left_out(fold)):
+        save(home / "cases" / f"real_{labelled.case.name}.npz", labelled)
+        typer.echo(f"{labelled.case.name}: {len(labelled.centres)} vertebrae kept")
 
 
 @app.command()
-def train(role: str, work: Work, minutes: float = 45, threads: int = 1, seed: int = 1) -> None:
-    """Train one network for `minutes`, going on from its checkpoint if there is one."""
+def train(
+    role: Annotated[str, typer.Argument(help=", ".join(ROLES))],
+    work: Work,
+    minutes: float = 30,
+    synthetic: Annotated[bool, typer.Option(help="the base: no real CT at all")] = False,
+    fold: Fold = None,
+    again: Annotated[bool, typer.Option(help="a new schedule from the weights so far")] = False,
+    labelled: Annotated[
+        Path | None, typer.Option(help="folder in VerSe's layout whose CTs are trained on too")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
+    workers: Annotated[int, typer.Option(help="processes that draw examples")] = 0,
+    threads: int = 1,
+    seed: int = 1,
+) -> None:
+    """Train one network; go on where an interrupted training stopped.
+
+    Begins from the base, if there is one (`--synthetic` makes it).
+    """
     import torch
 
     from models.recipes import training
+    from models.recipes.train import Schedule, best_device
 
     if role not in ROLES:
         raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    if labelled:
+        add(labelled, work)
     torch.set_num_threads(threads)
-    training.train(role, work, minutes, np.random.default_rng(seed))
+    home = _home(work, fold, synthetic)
+    out = home / f"{role}.pt"
+    if again:
+        out.with_suffix(".state").unlink(missing_ok=True)
+    mix = training.Mix(
+        training.folders(role, work, home),
+        _left_out(fold),
+        real_share=0.0 if synthetic else 0.6,
+        seed=seed,
+    )
+    start = training.first_of(role, out, home, None if synthetic else work / "base")
+    training.train(role, out, mix, Schedule(minutes, 0.0, best_device(device), workers), start)
 
 
 @app.command()
-def score(work: Work) -> None:
-    """The classifier on held-out phantoms: synthetic fractures only, no estimate for patients."""
-    from models.recipes import training
+def score(work: Work, model: str = "default", data: Path | None = None) -> None:
+    """A set's classifier on held-out phantoms: synthetic fractures only, no estimate for patients.
+
+    With --data also what it makes of real vertebrae. Attacks by its gradient are in it where
+    work/classifier.pt is what the set was published from.
+    """
+    import json
+
+    from models.recipes import classifier
 
     checkpoint = work / "classifier.pt"
-    temperature = training.fitted_temperature(checkpoint, work / "crops")
-    typer.echo(f"temperature {temperature:.2f}")
-    for name, value in training.classifier_scores(checkpoint, work / "crops", temperature).items():
-        typer.echo(f"{name} {value:.3f}")
+    found = classifier.classifier_report(
+        model, work / "crops", checkpoint if checkpoint.exists() else None, data
+    )
+    typer.echo(json.dumps(found, indent=1))
 
 
 @app.command()
-def publish(
-    work: Work, out: Path = Path(__file__).parents[1] / "default", temperature: float | None = None
-) -> None:
-    """ONNX files and hashes of the shipped set from the checkpoints that are there.
+def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
+    """ONNX files and hashes of a model set from the checkpoints that are there.
 
-    Without `temperature` the classifier's is fitted on the held-out phantoms.
+    The shipped set, or with --fold a whole set in work/folds/<fold>/set.
     """
     from models.recipes import publish as write
-    from models.recipes import training
-    from vfx_edge.manifest import update_hashes
 
-    writers = {
-        "locator": write.publish_locator,
-        "finder": write.publish_finder,
-        "labeller": write.publish_labeller,
-        "segmenter": write.publish_segmenter,
-    }
-    for role, writer in writers.items():
-        if (work / f"{role}.pt").exists():
-            writer(work / f"{role}.pt", out)
-    if (checkpoint := work / "classifier.pt").exists():
-        fitted = temperature or training.fitted_temperature(checkpoint, work / "crops")
-        write.publish_classifier(checkpoint, out, fitted)
-        typer.echo(f"classifier temperature {fitted:.2f}")
-    update_hashes(out / "manifest.toml")
+    home = _home(work, fold)
+    out = out or (home / "set" if fold else ROOT / "models" / "default")
+    write.publish_set(home, out, ROOT / "models" / "default")
+    if fold:
+        write.note_folds(work / "folds")
 
 
 if __name__ == "__main__":

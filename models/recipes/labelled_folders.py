@@ -42,8 +42,9 @@ def from_masks(name: str, mask: Path, image: Path) -> Labelled:
 
 
 def from_model(folder: Path, model: str) -> Iterator[Labelled]:
-    """Every CT below `folder` (NIfTI files, or folders of DICOM beside one another)."""
-    for path in sorted([*folder.rglob("*.nii.gz"), *(p for p in folder.iterdir() if p.is_dir())]):
+    """Every CT in `folder`: NIfTI files, folders of DICOM, or a single one."""
+    inside = [*folder.rglob("*.nii.gz"), *(path for path in folder.iterdir() if path.is_dir())]
+    for path in sorted(inside) or [folder]:
         try:
             labelled = from_chain(path.name.removesuffix(".nii.gz"), path, model)
         except InputError:  # no CT in it, or no spine: nothing to learn from

@@ -1,14 +1,17 @@
 """Checkpoints of the recipes to the shipped set: ONNX files and a manifest with their hashes."""
 
+import json
+import shutil
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from export.networks import Net3D
 from export.to_onnx import write_onnx
 from models.recipes import classifier, finder, labeller, locator, segmenter
+from models.recipes.folds import FOLDS
 from models.recipes.nets import UNet3D
+from vfx_edge.manifest import update_hashes
 
 
 class SpineHead(nn.Module):
@@ -62,26 +65,28 @@ def publish_segmenter(checkpoint: Path, out: Path) -> None:
     )
 
 
-class Calibrated(nn.Module):
-    """Logits divided by the temperature found on held-out phantoms."""
-
-    def __init__(self, net: nn.Module, temperature: float) -> None:
-        super().__init__()
-        self.net = net
-        self.temperature = temperature
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x) / self.temperature
-        return out
+WRITERS = {
+    "locator": publish_locator,
+    "finder": publish_finder,
+    "labeller": publish_labeller,
+    "segmenter": publish_segmenter,
+}
 
 
-def publish_classifier(checkpoint: Path, out: Path, temperature: float) -> None:
-    net = Calibrated(_load(Net3D(), checkpoint), temperature)
-    write_onnx(
-        net,
-        torch.zeros(2, 1, *classifier.CROP),
-        out / "classifier.onnx",
-        "crop",
-        "cause",
-        half_weights=True,
-    )
+def publish_set(home: Path, out: Path, like: Path) -> None:
+    """A whole set in `out`: networks from the checkpoints in `home`, the others as in `like`."""
+    if out.resolve() != like.resolve():
+        shutil.copytree(like, out, dirs_exist_ok=True)
+    for role, writer in WRITERS.items():
+        if (home / f"{role}.pt").exists():
+            writer(home / f"{role}.pt", out)
+    if (home / "classifier.pt").exists():
+        classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
+    update_hashes(out / "manifest.toml")
+
+
+def note_folds(folder: Path) -> None:
+    """folds.json: which model set left out which CTs, for the scorecard."""
+    known = {name: items for name, items in FOLDS.items() if (folder / name / "set").is_dir()}
+    text = json.dumps({f"{name}/set": items for name, items in known.items()}, indent=1)
+    (folder / "folds.json").write_text(text + "\n", encoding="utf-8")

@@ -1,17 +1,51 @@
 """Phantoms as training cases: anatomy by the product's own generator, drawn anew by seed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from models.recipes.cases import Labelled, save
 from models.recipes.shapes import ARCH, BODY, Case
-from vfx_edge.phantom import SACRUM_NUMBER, DrawOptions, Part, make_phantom, random_spec
+from vfx_edge.phantom import (
+    SACRUM_NUMBER,
+    DrawOptions,
+    FractureSpec,
+    Part,
+    PhantomSpec,
+    column_levels,
+    make_phantom,
+    random_spec,
+)
+from vfx_edge.phantom.spec import FractureKind
+
+KINDS: tuple[FractureKind, ...] = ("wedge", "biconcave", "crush")
+BROKEN_SHARE = 0.45
+SPINE_FIELD = (150, 150)  # voxels of 1.5 mm: about the spine only
 
 
-def phantom_case(seed: int, options: DrawOptions | None = None) -> Labelled:
-    """One random phantom at 1.5 mm as a case; truth for every voxel."""
-    spec = random_spec(np.random.default_rng(seed), options)
+def broken_spec(seed: int) -> PhantomSpec:
+    """A random phantom whose vertebrae are broken, nearly every other one: outlines follow sunken
+    endplates only if training shows enough of them."""
+    rng = np.random.default_rng(seed)
+    drawn = random_spec(rng, DrawOptions(matrix=SPINE_FIELD, fracture_rate=0.0, lesion_rate=0.1))
+    column = column_levels(drawn.thoracic_count, drawn.lumbar_count)
+    seen = column[column.index(drawn.levels[0]) : column.index(drawn.levels[1]) + 1]
+    fractures = tuple(
+        FractureSpec(
+            level,
+            KINDS[int(rng.choice(3, p=(0.35, 0.4, 0.25)))],
+            float(rng.uniform(0.15, 0.65)),
+            bool(rng.random() < 0.5),
+        )
+        for level in seen
+        if level[0] in "TL" and rng.random() < BROKEN_SHARE
+    )
+    return replace(drawn, fractures=fractures)
+
+
+def phantom_case(spec: PhantomSpec, seed: int) -> Labelled:
+    """One phantom at 1.5 mm as a case; truth for every voxel."""
     phantom = make_phantom(spec)
     part = np.zeros_like(phantom.parts)
     part[phantom.parts == Part.BODY] = BODY
@@ -41,4 +75,13 @@ def write_phantoms(folder: Path, seeds: range) -> None:
     for seed in seeds:
         path = folder / f"phantom_{seed:05d}.npz"
         if not path.exists():
-            save(path, phantom_case(seed))
+            save(path, phantom_case(random_spec(np.random.default_rng(seed)), seed))
+
+
+def write_broken(folder: Path, seeds: range) -> None:
+    """broken_<seed>.npz for each seed; complete files only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        path = folder / f"broken_{seed:05d}.npz"
+        if not path.exists():
+            save(path, phantom_case(broken_spec(seed), seed))

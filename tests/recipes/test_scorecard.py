@@ -99,6 +99,14 @@ def test_what_lies_beyond_the_annotated_stretch_doubles_nothing() -> None:
     assert (c.doubled, c.invented, c.near) == (0, 0, 1)  # of T1 to L6
 
 
+def test_what_is_seen_of_a_cut_vertebra_doubles_no_neighbour() -> None:
+    """L4's centre lies below the scan; what is seen of it has its own nearer to L3's."""
+    findings = [found("L2", 60), found("L3", 30), found("L4", 16)]
+    assert compare(findings, COLUMN).counts.doubled == 0
+    findings[-1] = found("L3", 16)  # but a second L3 is one
+    assert compare(findings, COLUMN).counts.doubled == 1
+
+
 def test_every_suspicion_in_an_intact_spine_counts_but_not_of_a_known_fracture() -> None:
     known: dict[str, Any] = {
         n: {"lps_mm": list(p.lps_mm), "whole": p.whole} for n, p in COLUMN.items()

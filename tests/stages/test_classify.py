@@ -7,6 +7,7 @@ import pytest
 
 from tests.stages.nets import network, spec_of
 from tests.stages.world import affine_of, places, turned, volume_of
+from vfx_edge.backends.fake_backend import FakeNetwork
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.stages.classify import classify_fractures, crop
 from vfx_edge.study import (
@@ -104,17 +105,22 @@ def test_a_masked_crop_shows_the_vertebra_alone(margin_mm: float) -> None:
     np.testing.assert_allclose(got[shown], wanted[shown], atol=1e-3)
 
 
-def answering(*p_malignant: float, **more: object) -> tuple[NetworkSpec, list[np.ndarray]]:
-    """A classifier that gives these answers in turn, and what it was shown."""
+def answering(
+    *p_malignant: float, p_unknown: tuple[float, ...] = (), **more: object
+) -> tuple[FakeNetwork, list[np.ndarray]]:
+    """A classifier that gives these answers in turn, and what it was shown. With p_unknown it has
+    a third class, and p_malignant is what holds of the rest."""
     spec = spec_of("classifier", **PLAIN, **more)
-    spec = replace(spec, output=replace(spec.output, activation="none"))
+    classes = ("osteoporotic", "malignant", *(("unknown",) if p_unknown else ()))
+    spec = replace(spec, output=replace(spec.output, classes=classes, activation="none"))
     seen: list[np.ndarray] = []
-    queue = list(p_malignant)
+    queue, strange = list(p_malignant), list(p_unknown)
 
     def function(used: NetworkSpec, batch: np.ndarray) -> np.ndarray:
         seen.extend(batch)
-        rows = [queue.pop(0) for _ in batch]
-        values = {"malignant": rows, "osteoporotic": [1 - p for p in rows]}
+        rows = np.array([queue.pop(0) for _ in batch])
+        rest = 1 - np.array([strange.pop(0) if strange else 0.0 for _ in batch])
+        values = {"malignant": rest * rows, "osteoporotic": rest * (1 - rows), "unknown": 1 - rest}
         return np.array([values[name] for name in used.output.classes]).T
 
     return network(spec, function), seen
@@ -159,14 +165,31 @@ def test_the_classes_may_stand_in_any_order() -> None:
     assert (got.tier, round(got.p_malignant, 3)) == (Tier.MALIGNANT, 0.9)
 
 
-def test_the_mirror_image_has_half_a_say() -> None:
-    net, seen = answering(0.9, 0.2, 0.5, 0.4, parameters={**ONCE, "mirror": 1})
-    first, second = classified(net, (Level.L1, BROKEN), (Level.L2, BROKEN))
-    assert first.p_malignant == pytest.approx(0.7)  # crops first, then their mirror images
-    assert second.p_malignant == pytest.approx(0.3)
-    assert len(seen) == 4
-    np.testing.assert_array_equal(seen[2], seen[0][..., ::-1])
+def test_of_crop_and_mirror_image_the_less_sure_answer_holds() -> None:
+    """Neither sounds surer than the other allows; where they disagree, nothing is known."""
+    net, seen = answering(0.99, 0.05, 0.9, 0.8, 0.1, 0.3, parameters={**ONCE, "mirror": 1})
+    cases = [(Level.L1, BROKEN), (Level.L2, BROKEN), (Level.L3, BROKEN)]
+    agreed, wavering, torn = classified(net, *cases)
+    assert (agreed.tier, round(agreed.p_malignant, 4)) == (Tier.MALIGNANT, 0.8)
+    assert (wavering.tier, round(wavering.p_malignant, 4)) == (Tier.OSTEOPOROTIC, 0.1)
+    assert (torn.tier, round(torn.p_malignant, 4)) == (Tier.UNCERTAIN, 0.5)
+    assert all(a.p_malignant + a.p_osteoporotic == pytest.approx(1) for a in (agreed, torn))
+    assert len(seen) == 6  # crops first, then their mirror images
+    np.testing.assert_array_equal(seen[3], seen[0][..., ::-1])
     assert not np.array_equal(seen[0], seen[0][..., ::-1])
+
+
+def test_a_stranger_gets_no_tier_however_sure_the_rest_sounds() -> None:
+    """One view over the limit is enough; below it, the probabilities are those of the rest.
+    A fracture that the heights tell of stays one: its cause is uncertain."""
+    views = {"mirror": 1, "threshold_unknown": 0.5}
+    net, _ = answering(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, p_unknown=(0.4, 0.1, 0.1, 0.4, 0.6, 0.6),
+                       parameters={**ONCE, **views})  # fmt: skip
+    cases = [(Level.L1, BROKEN), (Level.L2, BROKEN), (Level.L3, INTACT)]
+    known, strange, intact = classified(net, *cases)
+    assert (known.tier, round(known.p_malignant, 4)) == (Tier.MALIGNANT, 1.0)
+    assert (strange.tier, round(strange.p_malignant, 4)) == (Tier.UNCERTAIN, 0.4)
+    assert intact == NotAssessable("out_of_distribution")
 
 
 def test_who_is_not_asked_about() -> None:

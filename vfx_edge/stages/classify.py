@@ -62,10 +62,49 @@ def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarr
     return np.asarray(distance <= margin_mm)
 
 
-def _decide(probabilities: FloatArray, spec: NetworkSpec) -> Classified:
-    names = spec.output.classes
-    p_malignant = float(probabilities[names.index("malignant")])
-    p_osteoporotic = float(probabilities[names.index("osteoporotic")])
+def least_sure(views: FloatArray) -> FloatArray:
+    """Of probabilities (views, n) the one nearest to a half, (n,); a half where they disagree.
+
+    An answer that a mirror image shakes was none: this never sounds surer than the mean.
+    """
+    middle = views.mean(0)
+    spread = np.abs(views - middle).max(0)
+    lean = middle - np.float32(0.5)
+    return np.asarray(
+        np.float32(0.5) + np.sign(lean) * np.maximum(np.abs(lean) - spread, 0), np.float32
+    )
+
+
+def settle(views: FloatArray, classes: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Probabilities (views, n, classes) -> p(osteoporotic), p(malignant), p(unknown), each (n,).
+
+    The class "unknown", which a network need not have, says that a crop is unlike all that the
+    network was taught. The other two are what holds if it is not.
+    """
+    unknown = np.zeros(views.shape[:2], np.float32)
+    if "unknown" in classes:
+        unknown = views[..., classes.index("unknown")]
+    known = np.maximum(1 - unknown, np.float32(1e-6))
+    osteoporotic, malignant = (
+        least_sure(np.minimum(views[..., classes.index(name)] / known, 1))
+        for name in ("osteoporotic", "malignant")
+    )
+    return osteoporotic, malignant, unknown.max(0)
+
+
+def _decide(
+    p_osteoporotic: float,
+    p_malignant: float,
+    p_unknown: float,
+    suspected: bool,
+    spec: NetworkSpec,
+) -> Assessment:
+    if p_unknown >= spec.number("threshold_unknown", 0.5):
+        if not suspected:
+            return NotAssessable("out_of_distribution")
+        # the heights tell of a fracture, and its cause is what is unknown: that is for an MRI
+        known = 1 - p_unknown
+        return Classified(Tier.UNCERTAIN, known * p_osteoporotic, known * p_malignant)
     if p_malignant >= spec.number("threshold_malignant"):
         tier = Tier.MALIGNANT
     elif p_osteoporotic >= spec.number("threshold_osteoporotic"):
@@ -103,7 +142,11 @@ def classify_fractures(
         _without_network(m.vertebra.level, got, chosen(m.vertebra.level, got), spec)
         for m, got in zip(masks, measurements, strict=True)
     ]
-    ask = [m for m, answer in zip(masks, known, strict=True) if answer is None]
+    ask = [
+        (mask, bool(got.suspected_fracture))
+        for mask, got, answer in zip(masks, measurements, known, strict=True)
+        if answer is None
+    ]
     answers = iter(_ask(volume, ask, classifier))
     return tuple(
         Finding(m.vertebra, got, answer if answer is not None else next(answers))
@@ -111,14 +154,19 @@ def classify_fractures(
     )
 
 
-def _ask(volume: Volume, masks: Sequence[VertebraMask], classifier: Network) -> list[Classified]:
-    """Mean over the crop and, where the manifest asks for it, its left-right mirror image."""
-    if not masks:
+def _ask(
+    volume: Volume, asked: Sequence[tuple[VertebraMask, bool]], classifier: Network
+) -> list[Assessment]:
+    """From the crop and, where the manifest asks for it, its left-right mirror image. asked:
+    masks, and whether their heights make a fracture suspected."""
+    if not asked:
         return []
     spec = classifier.spec
-    crops = [crop(volume, mask, spec)[None] for mask in masks]
+    crops = [crop(volume, mask, spec)[None] for mask, _ in asked]
     mirrored = [c[..., ::-1] for c in crops] if spec.number("mirror", 0) else []
     answer = run_patches(classifier, [*crops, *mirrored])
-    if mirrored:
-        answer = (answer[: len(crops)] + answer[len(crops) :]) * np.float32(0.5)
-    return [_decide(p, spec) for p in answer]
+    views = answer.reshape(-1, len(crops), answer.shape[1])
+    rows = zip(asked, *settle(views, spec.output.classes), strict=True)
+    return [
+        _decide(float(o), float(m), float(u), suspected, spec) for (_, suspected), o, m, u in rows
+    ]

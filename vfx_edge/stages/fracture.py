@@ -21,47 +21,47 @@ Scales = NDArray[np.float64]
 # `python -m models.recipes.normal_heights`.
 # T13 and L6, which none of them has, take after their neighbours.
 NORMAL_MM: dict[Level, tuple[float, float, float]] = {
-    Level.T1: (18.3, 17.1, 19.0),
-    Level.T2: (18.6, 17.3, 19.2),
-    Level.T3: (18.9, 17.6, 19.6),
-    Level.T4: (19.4, 18.1, 20.1),
-    Level.T5: (19.9, 18.5, 20.7),
-    Level.T6: (20.3, 19.0, 21.5),
-    Level.T7: (20.8, 19.5, 22.3),
-    Level.T8: (21.4, 20.1, 23.1),
-    Level.T9: (22.1, 20.7, 24.0),
-    Level.T10: (22.8, 21.4, 24.9),
-    Level.T11: (23.6, 22.1, 25.7),
-    Level.T12: (24.5, 22.9, 26.4),
-    Level.T13: (25.0, 23.2, 26.7),
-    Level.L1: (25.5, 23.6, 27.0),
-    Level.L2: (26.6, 24.5, 27.4),
-    Level.L3: (27.8, 25.3, 27.6),
-    Level.L4: (29.1, 26.0, 27.5),
-    Level.L5: (30.4, 26.8, 27.1),
-    Level.L6: (30.4, 26.8, 27.1),
+    Level.T1: (18.0, 16.2, 18.0),
+    Level.T2: (18.1, 16.3, 18.1),
+    Level.T3: (18.5, 16.7, 18.5),
+    Level.T4: (19.0, 17.1, 19.0),
+    Level.T5: (19.3, 17.7, 19.7),
+    Level.T6: (19.7, 18.4, 20.5),
+    Level.T7: (20.2, 19.0, 21.5),
+    Level.T8: (20.8, 19.7, 22.4),
+    Level.T9: (21.5, 20.5, 23.5),
+    Level.T10: (22.3, 21.2, 24.5),
+    Level.T11: (23.1, 21.9, 25.4),
+    Level.T12: (24.1, 22.7, 26.1),
+    Level.T13: (24.6, 23.0, 26.4),
+    Level.L1: (25.1, 23.4, 26.7),
+    Level.L2: (26.1, 24.0, 27.0),
+    Level.L3: (27.1, 24.5, 26.9),
+    Level.L4: (28.0, 25.0, 26.4),
+    Level.L5: (28.8, 25.2, 25.5),
+    Level.L6: (28.8, 25.2, 25.5),
 }
 # Depth of the same bodies at their waist, mm; only ratios matter.
 NORMAL_DEPTH_MM: dict[Level, float] = {
-    Level.T1: 20.1,
-    Level.T2: 21.4,
-    Level.T3: 22.5,
-    Level.T4: 23.6,
-    Level.T5: 24.6,
-    Level.T6: 25.5,
-    Level.T7: 26.3,
-    Level.T8: 27.1,
-    Level.T9: 27.7,
-    Level.T10: 28.3,
-    Level.T11: 28.8,
-    Level.T12: 29.3,
+    Level.T1: 16.5,
+    Level.T2: 18.2,
+    Level.T3: 19.9,
+    Level.T4: 21.5,
+    Level.T5: 23.0,
+    Level.T6: 24.3,
+    Level.T7: 25.5,
+    Level.T8: 26.5,
+    Level.T9: 27.4,
+    Level.T10: 28.1,
+    Level.T11: 28.7,
+    Level.T12: 29.2,
     Level.T13: 29.4,
-    Level.L1: 29.6,
-    Level.L2: 30.0,
-    Level.L3: 30.3,
-    Level.L4: 30.6,
-    Level.L5: 30.8,
-    Level.L6: 30.8,
+    Level.L1: 29.5,
+    Level.L2: 29.9,
+    Level.L3: 30.2,
+    Level.L4: 30.4,
+    Level.L5: 30.7,
+    Level.L6: 30.7,
 }
 GENANT_FROM = (0.20, 0.25, 0.40)  # grades 1, 2, 3 (Genant et al. 1993)
 # Genant's method was validated from T4 to L4. Above, bodies lie oblique to the slices and are
@@ -76,6 +76,9 @@ THORACIC_WIDTH, LUMBAR_WIDTH, NARROW = 1.1, 1.3, 0.87
 # has lost height in front alone; crushed ones do grow broad.
 DEEP, DEPTH_REACH = 1.15, 3
 MIN_POINTS, MIN_JUDGED = 200, 3  # voxels of a body; bodies
+# The middle half of a column's widths over depths lies within 0.08 to 0.13 of the median where
+# outlines are good. Beyond this they are not those of vertebrae.
+UNSTEADY, MIN_STEADY = 0.2, 5
 
 
 def genant_grade(loss: float) -> int:
@@ -161,8 +164,11 @@ def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> st
     return "metal" if _has_metal(volume, mask) else None
 
 
-def _squeezed(masks: Sequence[VertebraMask], axes: Sequence[NDArray[np.float64]]) -> bool:
-    """Whether bodies are too narrow for their depth: the file's slice distances can't be right."""
+def _doubtful_column(
+    masks: Sequence[VertebraMask], axes: Sequence[NDArray[np.float64]]
+) -> str | None:
+    """Why no body of this column can be judged, or None: bodies too narrow for their depth (the
+    file's slice distances can't be right), or shapes that jump from one to the next."""
     shares = []
     for mask, up in zip(masks, axes, strict=True):
         level = mask.vertebra.level
@@ -171,7 +177,11 @@ def _squeezed(masks: Sequence[VertebraMask], axes: Sequence[NDArray[np.float64]]
             continue
         _, depth, width = ((points - points.mean(0)) @ vertebra_frame(up[::-1]).T).std(0)
         shares.append(width / depth / (LUMBAR_WIDTH if level >= Level.L1 else THORACIC_WIDTH))
-    return len(shares) >= MIN_JUDGED and float(np.median(shares)) < NARROW
+    low, usual, high = np.percentile(shares, (25, 50, 75)) if shares else (1.0, 1.0, 1.0)
+    if len(shares) >= MIN_JUDGED and usual < NARROW:
+        return "implausible_spacing"
+    jumpy = len(shares) >= MIN_STEADY and high - low > UNSTEADY * usual
+    return "low_confidence" if jumpy else None
 
 
 def _has_metal(volume: Volume, mask: VertebraMask) -> bool:
@@ -196,8 +206,8 @@ def measure_vertebrae(
         for mask, axis in zip(masks, axes, strict=True)
     ]
     obstacles = [_obstacle(volume, m, h) for m, h in zip(masks, heights, strict=True)]
-    if _squeezed(masks, axes):
-        obstacles = [why or "implausible_spacing" for why in obstacles]
+    if doubt := _doubtful_column(masks, axes):
+        obstacles = [why or doubt for why in obstacles]
     usable = [None if why else h for h, why in zip(heights, obstacles, strict=True)]
     levels = [mask.vertebra.level for mask in masks]
     losses = height_losses(levels, usable)

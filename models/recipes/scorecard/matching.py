@@ -122,11 +122,20 @@ def _hits(findings: Sequence[Found], places: Mapping[str, Place]) -> tuple[Hits,
     for i, finding in enumerate(findings):
         gaps = np.linalg.norm(at - np.array(finding.lps_mm), axis=1)
         nearest = int(gaps.argmin())
+        if (own := _cut_one(finding, places, names)) is not None and gaps[own] <= VERSE_MM:
+            nearest = own
         if gaps[nearest] > VERSE_MM:
             invented.append(i)
         elif gaps[nearest] <= reach[nearest]:
             hits.setdefault(names[nearest], []).append((float(gaps[nearest]), i))
     return {n: sorted(of) for n, of in hits.items()}, invented
+
+
+def _cut_one(finding: Found, places: Mapping[str, Place], names: Sequence[str]) -> int | None:
+    """The place of the finding's own level if the scan cuts that vertebra: what is seen of it has
+    its centre elsewhere, and may lie nearer to the neighbour's."""
+    known = places.get(finding.level)
+    return names.index(finding.level) if known and not known.whole else None
 
 
 def _reach_mm(at: np.ndarray) -> np.ndarray:
