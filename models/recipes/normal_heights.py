@@ -25,10 +25,9 @@ LEVELS: list[Level] = [
 MARGIN = 8
 # Masks of the levels above are too rough to tell a shape: they get the shape of this one.
 FIRST_SHAPED = LEVELS.index(Level.T4)
-# The CTs that came with masks; those of the others are a network's, which fills endplates up.
-MASKED = ("real_ct_abdomen_3mm_labelled", "real_crop_l3_1p5mm")
-# Parts of the names of cases: these masks hold the neck and rough upper thoracic bodies.
-ODD = ("gl003", "gl017")
+# Parts of the names of cases. One CT is squeezed in its file; two masks hold the neck and rough
+# upper thoracic bodies.
+ODD = ("wholesag", "ct_whole_spine_sagittal_dicom", "gl003", "gl017")
 # Fractured by eye or by the data sheet.
 FRACTURED = {
     "sample001": ("L1", "L2"),
@@ -95,7 +94,7 @@ def measured(folder: Path) -> list[Row]:
     for path in sorted(folder.glob("*.npz")):
         # of the painted copies of one mask the first will do; made-up anatomy tells nothing
         painted = path.name.startswith("paint_") and path.stem.endswith(("_1", "0"))
-        if not (path.stem in MASKED or painted) or left_out(path.stem, LEVELS[0]):
+        if not (path.name.startswith("real_") or painted) or left_out(path.stem, LEVELS[0]):
             continue
         masks = masks_of(load(path))
         for mask, axis in zip(masks, column_axes(masks), strict=True):

@@ -61,6 +61,7 @@ def test_published_angles_as_ratios() -> None:
         ("paint_verse010_1", Level.L2, False),
         ("paint_sub-sample0010", Level.L2, True),
         ("real_tl4", Level.L2, False),
+        ("real_wholesag", Level.L2, True),
     ],
 )
 def test_the_fractured_and_the_odd_are_left_out(case: str, level: Level, out: bool) -> None:
