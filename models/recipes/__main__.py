@@ -91,7 +91,8 @@ def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
 
     home = _home(work, fold)
     known = [home / "segmenter.pt", work / "base" / "segmenter.pt"]
-    checkpoint = next((path for path in known if path.exists()), known[0])
+    if (checkpoint := next((path for path in known if path.exists()), None)) is None:
+        raise typer.BadParameter(f"no segmenter in {work}: train one with --synthetic first")
     (home / "cases").mkdir(parents=True, exist_ok=True)
     for labelled in sources.annotated_ct(data, REFERENCES, checkpoint, _left_out(fold)):
         save(home / "cases" / f"real_{labelled.case.name}.npz", labelled)
@@ -125,6 +126,12 @@ def train(
 
     if role not in ROLES:
         raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    if synthetic and fold:
+        raise typer.BadParameter("the base has no real CT to leave out: --synthetic or --fold")
+    if minutes <= 0:
+        raise typer.BadParameter("--minutes must be more than 0")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise typer.BadParameter("no CUDA device is available: use --device cpu")
     if labelled:
         add(labelled, work)
     torch.set_num_threads(threads)
@@ -138,6 +145,8 @@ def train(
         real_share=0.0 if synthetic else 0.6,
         seed=seed,
     )
+    if not any(path for folder in mix.folders for path in folder.glob("*.npz")):
+        raise typer.BadParameter(f"nothing to train on in {work}: run prepare first")
     start = training.first_of(role, out, home, None if synthetic else work / "base")
     training.train(role, out, mix, Schedule(minutes, 0.0, best_device(device), workers), start)
 
@@ -169,6 +178,13 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     from models.recipes import publish as write
 
     home = _home(work, fold)
+    ready = write.trained(home)
+    if fold and (missing := set(SPINE_ROLES) - set(ready)):
+        # a borrowed network may have seen the fold's CTs
+        raise typer.BadParameter(f"fold '{fold}' lacks {', '.join(sorted(missing))}: train them")
+    if not ready:
+        raise typer.BadParameter(f"no checkpoint in {home}: train a network first")
+    typer.echo(f"from checkpoints: {', '.join(ready)}; the others stay as they are")
     out = out or (home / "set" if fold else ROOT / "models" / "default")
     write.publish_set(home, out, ROOT / "models" / "default")
     if fold:

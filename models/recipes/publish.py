@@ -77,12 +77,18 @@ def publish_set(home: Path, out: Path, like: Path) -> None:
     """A whole set in `out`: networks from the checkpoints in `home`, the others as in `like`."""
     if out.resolve() != like.resolve():
         shutil.copytree(like, out, dirs_exist_ok=True)
-    for role, writer in WRITERS.items():
-        if (home / f"{role}.pt").exists():
-            writer(home / f"{role}.pt", out)
-    if (home / "classifier.pt").exists():
-        classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
+        (out / "scorecard.json").unlink(missing_ok=True)  # that of other weights
+    for role in trained(home):
+        if role == "classifier":
+            classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
+        else:
+            WRITERS[role](home / f"{role}.pt", out)
     update_hashes(out / "manifest.toml")
+
+
+def trained(home: Path) -> tuple[str, ...]:
+    """Roles that have a checkpoint in `home`."""
+    return tuple(r for r in (*WRITERS, "classifier") if (home / f"{r}.pt").exists())
 
 
 def note_folds(folder: Path) -> None:

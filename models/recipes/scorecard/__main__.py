@@ -79,6 +79,10 @@ def scorecard(
             _say(warning)
         if figures is not None:
             card[part] = figures
+    if write and (missing := [part for part in parts.PARTS if part not in card]):
+        raise typer.BadParameter(
+            f"not scored: {', '.join(missing)}; the documents stay as they are"
+        )
     _write_all(parts.rounded(card), out, model if write else None)
 
 
