@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from models.recipes.folds import FOLDS
+from models.recipes.folds import FOLDS, REFERENCES
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 Data = Annotated[Path, typer.Option(help="folder with the training data (see sources.py)")]
 Work = Annotated[Path, typer.Option(help="folder for cases and checkpoints")]
 Fold = Annotated[str | None, typer.Option(help=f"without the CTs of a fold: {', '.join(FOLDS)}")]
 ROOT = Path(__file__).parents[2]
-REFERENCES = ROOT / "tests" / "data" / "reference_centroids.json"
 SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
 ROLES = (*SPINE_ROLES, "classifier")
 
@@ -40,7 +39,7 @@ def prepare(
 ) -> None:
     """Masked CT, painted shapes, phantoms, composites and fracture crops as cases on disk."""
     from models.recipes import classifier, generator, sources, synthetic
-    from models.recipes.cases import save
+    from models.recipes.cases import save, write_missing
 
     folder = work / "cases"
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,8 +47,8 @@ def prepare(
         save(folder / f"real_{labelled.case.name}.npz", labelled)
     for labelled in sources.painted_shapes(data, copies, seed=0):
         save(folder / f"paint_{labelled.case.name}.npz", labelled)
-    synthetic.write_phantoms(folder, range(1000, 1000 + phantoms))
-    synthetic.write_broken(folder, range(3000, 3000 + broken))
+    write_missing(folder, "phantom", range(1000, 1000 + phantoms), synthetic.random_case)
+    write_missing(folder, "broken", range(3000, 3000 + broken), synthetic.broken_case)
     bank = generator.load_bank(data / "shapes")  # of no CT that is scored
     generator.write_composites(folder, range(5000, 5000 + composites), bank)
     classifier.write_crops(work / "crops", range(crops))
@@ -69,10 +68,10 @@ def add(
 
     cases = work / "cases"
     cases.mkdir(parents=True, exist_ok=True)
-    pairs = labelled_folders.verse_pairs(folder)
     if model is not None:
         found = labelled_folders.from_model(folder, model)
     else:
+        pairs = labelled_folders.verse_pairs(folder)
         found = (labelled_folders.from_masks(*pair) for pair in pairs)
     count = 0
     for labelled in found:
@@ -148,7 +147,9 @@ def train(
     if not any(path for folder in mix.folders for path in folder.glob("*.npz")):
         raise typer.BadParameter(f"nothing to train on in {work}: run prepare first")
     start = training.first_of(role, out, home, None if synthetic else work / "base")
-    training.train(role, out, mix, Schedule(minutes, 0.0, best_device(device), workers), start)
+    training.train(
+        role, out, mix, Schedule(minutes, device=best_device(device), workers=workers), start
+    )
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Training cases on disk: one .npz each, so that recipes can share and resume them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +28,17 @@ def save(path: Path, labelled: Labelled) -> None:
     with partial.open("wb") as file:
         _write(file, labelled)
     partial.replace(path)
+
+
+def write_missing(
+    folder: Path, name: str, seeds: Iterable[int], make: Callable[[int], Labelled]
+) -> None:
+    """<name>_<seed>.npz for each seed that is not there yet; complete files only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        path = folder / f"{name}_{seed:05d}.npz"
+        if not path.exists():
+            save(path, make(seed))
 
 
 def _write(file: BinaryIO, labelled: Labelled) -> None:

@@ -4,6 +4,11 @@ Every network is trained once more for each fold, without the fold's CTs. Two se
 patient are in the same fold.
 """
 
+from pathlib import Path
+
+# Centres of the bodies in the CTs without masks, set by eye.
+REFERENCES = Path(__file__).parents[2] / "tests" / "data" / "reference_centroids.json"
+
 FOLDS: dict[str, tuple[str, ...]] = {
     "a": ("ct_abdomen_3mm_labelled", "crop_l3_1p5mm", "ct_chest_1mm"),
     "b": (

@@ -1,11 +1,10 @@
 """Phantoms as training cases: anatomy by the product's own generator, drawn anew by seed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from models.recipes.cases import Labelled, save
+from models.recipes.cases import Labelled
 from models.recipes.shapes import ARCH, BODY, Case
 from vfx_edge.phantom import (
     SACRUM_NUMBER,
@@ -44,13 +43,19 @@ def broken_spec(seed: int) -> PhantomSpec:
     return replace(drawn, fractures=fractures)
 
 
+def case_labels(labels: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A phantom's labels and parts as a case's (verse, part), uint8: vertebrae and the sacrum."""
+    part = np.zeros(parts.shape, np.uint8)
+    part[parts == Part.BODY] = BODY
+    part[parts == Part.POSTERIOR] = ARCH
+    verse = np.where((part > 0) | (labels == SACRUM_NUMBER), labels, 0)
+    return verse.astype(np.uint8), part
+
+
 def phantom_case(spec: PhantomSpec, seed: int) -> Labelled:
     """One phantom at 1.5 mm as a case; truth for every voxel."""
     phantom = make_phantom(spec)
-    part = np.zeros_like(phantom.parts)
-    part[phantom.parts == Part.BODY] = BODY
-    part[phantom.parts == Part.POSTERIOR] = ARCH
-    verse = np.where((part > 0) | (phantom.labels == SACRUM_NUMBER), phantom.labels, 0)
+    verse, part = case_labels(phantom.labels, phantom.parts)
     affine = phantom.affine_zyx_to_lps
     inverse = np.linalg.inv(affine)
     centres = {}
@@ -63,25 +68,17 @@ def phantom_case(spec: PhantomSpec, seed: int) -> Labelled:
         float(spec.spacing_mm),
         affine[:3, 3].copy(),
         phantom.hu,
-        verse.astype(np.uint8),
-        part.astype(np.uint8),
+        verse,
+        part,
     )
     return Labelled(case, centres, False)
 
 
-def write_phantoms(folder: Path, seeds: range) -> None:
-    """phantom_<seed>.npz for each seed; complete files only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        path = folder / f"phantom_{seed:05d}.npz"
-        if not path.exists():
-            save(path, phantom_case(random_spec(np.random.default_rng(seed)), seed))
+def random_case(seed: int) -> Labelled:
+    """One random phantom."""
+    return phantom_case(random_spec(np.random.default_rng(seed)), seed)
 
 
-def write_broken(folder: Path, seeds: range) -> None:
-    """broken_<seed>.npz for each seed; complete files only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        path = folder / f"broken_{seed:05d}.npz"
-        if not path.exists():
-            save(path, phantom_case(broken_spec(seed), seed))
+def broken_case(seed: int) -> Labelled:
+    """One whose vertebrae are broken, nearly every other one."""
+    return phantom_case(broken_spec(seed), seed)

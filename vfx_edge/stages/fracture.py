@@ -18,7 +18,7 @@ Scales = NDArray[np.float64]
 
 # Anterior, middle and posterior height of an intact vertebra, mm, adult; only ratios matter.
 # Smoothed over the intact vertebrae of labelled masks and published wedging:
-# `python -m models.recipes.normal_heights`.
+# `python -m models.recipes.normal_heights`, on the cases of the round before the shipped one.
 # T13 and L6, which none of them has, take after their neighbours.
 NORMAL_MM: dict[Level, tuple[float, float, float]] = {
     Level.T1: (18.3, 17.1, 19.0),

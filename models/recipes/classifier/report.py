@@ -19,6 +19,7 @@ from models.recipes.classifier.examples import TEST, CropPool, held_out, normali
 from models.recipes.classifier.open_set import OpenSet
 from models.recipes.classifier.phantoms import write_crops
 from models.recipes.classifier.real import real_crops
+from models.recipes.folds import REFERENCES
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import load_model_set
@@ -26,7 +27,6 @@ from vfx_edge.stages.classify import settle
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-REFERENCES = Path(__file__).parents[3] / "tests" / "data" / "reference_centroids.json"
 BINS = 10
 RESAMPLED = 1000
 

@@ -10,8 +10,9 @@ from models.recipes.generator.hardware import paint_hardware
 from models.recipes.generator.options import ComposeOptions
 from models.recipes.generator.planning import draw_spec, place_all
 from models.recipes.generator.surroundings import empty_canvas, paint_surroundings
-from models.recipes.shapes import ARCH, BODY, Case
-from vfx_edge.phantom import SACRUM_NUMBER, Part, PhantomSpec
+from models.recipes.shapes import BODY, Case
+from models.recipes.synthetic import case_labels
+from vfx_edge.phantom import SACRUM_NUMBER, PhantomSpec
 from vfx_edge.phantom.canvas import Canvas
 from vfx_edge.phantom.column import Column, build_column
 from vfx_edge.phantom.outline import build_outline
@@ -58,13 +59,10 @@ def _paint(
 
 def _labelled(name: str, hu: Array, canvas: Canvas, column: Column, spacing_mm: float) -> Labelled:
     whole = canvas.whole
-    part = np.zeros_like(whole.parts)
-    part[whole.parts == Part.BODY] = BODY
-    part[whole.parts == Part.POSTERIOR] = ARCH
-    verse = np.where((part > 0) | (whole.labels == SACRUM_NUMBER), whole.labels, 0)
+    verse, part = case_labels(whole.labels, whole.parts)
     part[verse == 0] = 0
     origin = np.array([float(a.ravel()[0]) for a in (whole.x_mm, whole.y_mm, whole.z_mm)])
-    case = Case(name, spacing_mm, origin, hu, verse.astype(np.uint8), part)
+    case = Case(name, spacing_mm, origin, hu, verse, part)
     return Labelled(case, _centres(case, column), False)
 
 

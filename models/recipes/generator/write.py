@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.recipes.cases import save
+from models.recipes.cases import write_missing
 from models.recipes.generator.bank import ShapeBank
 from models.recipes.generator.compose import compose
 from models.recipes.generator.options import ComposeOptions
@@ -13,8 +13,4 @@ def write_composites(
     folder: Path, seeds: Iterable[int], bank: ShapeBank, options: ComposeOptions | None = None
 ) -> None:
     """compose_<seed>.npz for each seed; complete files only, present ones kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        path = folder / f"compose_{seed:05d}.npz"
-        if not path.exists():
-            save(path, compose(seed, bank, options))
+    write_missing(folder, "compose", seeds, lambda seed: compose(seed, bank, options))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from models.recipes.folds import REFERENCES
 from models.recipes.scorecard.chain import Chosen, Fold, analysed, choose, opened
 from models.recipes.scorecard.matching import (
     CERVICAL,
@@ -21,7 +22,6 @@ from models.recipes.scorecard.matching import (
 from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
 
-REFERENCES = Path(__file__).parents[3] / "tests" / "data" / "reference_centroids.json"
 ANCHORS = ("T1", "T12", "S1")  # seen whole they say where to count from
 
 Row = dict[str, Any]
