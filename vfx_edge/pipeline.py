@@ -80,7 +80,9 @@ def analyze(
     started = datetime.now(UTC)
     masks = _find_vertebrae(volume, models, options, clock)
     with clock.stage("measure"):
-        measured = measure_vertebrae(volume, masks, models.manifest.height_loss_suspected)
+        by_hand = options.segmentation is not None
+        loss = models.manifest.height_loss_suspected
+        measured = measure_vertebrae(volume, masks, loss, drawn_by_hand=by_hand)
     with clock.stage("classify"):
         findings = classify_fractures(
             volume, masks, measured, models.network("classifier"), options.chosen

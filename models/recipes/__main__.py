@@ -32,7 +32,7 @@ def prepare(
     data: Data,
     work: Work,
     phantoms: int = 50,
-    broken: int = 40,
+    broken: int = 120,
     composites: int = 60,
     copies: int = 3,
     crops: int = 160,

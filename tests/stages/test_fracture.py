@@ -200,8 +200,10 @@ def forward(mask: VertebraMask, by_mm: float) -> VertebraMask:
 
 
 def judged(masks: list[VertebraMask]) -> dict[str, Measurement]:
+    """By the outlines alone: in an image that shows nothing."""
     made = lumbar()
-    got = measure_vertebrae(volume_of(made.hu, made.affine_zyx_to_lps), masks, SUSPECTED_FROM)
+    blank = volume_of(np.full_like(made.hu, 60), made.affine_zyx_to_lps)
+    got = measure_vertebrae(blank, masks, SUSPECTED_FROM)
     return {m.vertebra.level.value: one for m, one in zip(masks, got, strict=True)}
 
 

@@ -193,16 +193,22 @@ def _has_metal(volume: Volume, mask: VertebraMask) -> bool:
 
 
 def measure_vertebrae(
-    volume: Volume, masks: Sequence[VertebraMask], suspected_from: float
+    volume: Volume,
+    masks: Sequence[VertebraMask],
+    suspected_from: float,
+    drawn_by_hand: bool = False,
 ) -> tuple[Measurement, ...]:
     """Heights, height loss, grade and suspicion for each mask (head to feet).
 
-    suspected_from: height loss 0..1 from which a fracture is suspected. What the field of view
-    cuts has no heights and takes no part as a neighbour.
+    suspected_from: height loss 0..1 from which a fracture is suspected. drawn_by_hand: the masks
+    are a person's, whose outlines are not second-guessed by the image's edges. What the field of
+    view cuts has no heights and takes no part as a neighbour.
     """
     axes = column_axes(masks)
     heights = [
-        None if mask.touches_edge else measure_heights(mask, axis)
+        None
+        if mask.touches_edge
+        else measure_heights(mask, axis, None if drawn_by_hand else volume)
         for mask, axis in zip(masks, axes, strict=True)
     ]
     obstacles = [_obstacle(volume, m, h) for m, h in zip(masks, heights, strict=True)]

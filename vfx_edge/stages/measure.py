@@ -1,8 +1,4 @@
-"""Stage 4: heights of the vertebral body, in its own frame, between its endplates.
-
-The body's soft mask is read along its own axis; an endplate lies where the probability falls
-through one half, interpolated to a part of a voxel.
-"""
+"""Stage 4: heights of the vertebral body, in its own frame, between its endplates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.stages.endplates import (
+    STEP_MM,
+    Array,
+    Endplates,
+    Frame,
+    edged,
+    middle_strip,
+    outlined,
+)
 from vfx_edge.stages.feed import as_points
 from vfx_edge.stages.parts import vertebra_frame
-from vfx_edge.study import Heights, VertebraMask
+from vfx_edge.study import Heights, VertebraMask, Volume
 
-Array = NDArray[np.float64]
-
-STEP_MM, LEFT_STEP_MM = 0.75, 1.5
-HALF_UP_MM, HALF_BACK_MM, HALF_LEFT_MM = 27.0, 27.0, 18.0
-STRIP_MM = 6.0  # heights are read within this of the middle plane…
-STRIP_SHARE = 0.22  # …or within this share of the body's width, if that is less
 MIN_DEPTH_MM = 8.0
 CROSS_MM = 1.5
 BEYOND_MM = 1.0  # …and ends at most this far beyond the heights it was drawn through
@@ -44,31 +43,12 @@ class _Place:
 PLACES = (_Place(0.02, 0.04, 0.32), _Place(0.5, 0.4, 0.6), _Place(0.98, 0.68, 0.96))
 
 
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """Origin in LPS mm; rows of `axes` (up, back, left) in LPS."""
-
-    origin: Array
-    axes: Array
-
-
-@dataclass(frozen=True, eq=False)
-class _Endplates:
-    """Heights above the frame's origin of the upper and lower endplate, mm, on a (back, left)
-    raster; NaN where the body is not."""
-
-    back_mm: Array
-    left_mm: Array
-    upper_mm: Array
-    lower_mm: Array
-
-
-def _lps_frame(up_lps: Array, origin: Array) -> _Frame:
+def _lps_frame(up_lps: Array, origin: Array) -> Frame:
     zyx = vertebra_frame(up_lps[::-1])
-    return _Frame(origin, zyx[:, ::-1].copy())
+    return Frame(origin, zyx[:, ::-1].copy())
 
 
-def _facing_back(frame: _Frame, arch_lps: Array | None) -> _Frame:
+def _facing_back(frame: Frame, arch_lps: Array | None) -> Frame:
     """Turn the frame about its axis so that the arch lies straight behind (axial rotation)."""
     if arch_lps is None:
         return frame
@@ -81,57 +61,10 @@ def _facing_back(frame: _Frame, arch_lps: Array | None) -> _Frame:
     back /= norm
     left = np.cross(back, up)
     left *= np.sign(left @ frame.axes[2]) or 1.0
-    return _Frame(frame.origin, np.stack([up, back, left]))
+    return Frame(frame.origin, np.stack([up, back, left]))
 
 
-def _profile(mask: VertebraMask, frame: _Frame) -> _Endplates:
-    """Both endplates over the raster of columns along the frame's axis."""
-    up = np.arange(-HALF_UP_MM, HALF_UP_MM + 1e-6, STEP_MM)
-    back = np.arange(-HALF_BACK_MM, HALF_BACK_MM + 1e-6, STEP_MM)
-    left = np.arange(-HALF_LEFT_MM, HALF_LEFT_MM + 1e-6, LEFT_STEP_MM)
-    u, b, e = np.meshgrid(up, back, left, indexing="ij")
-    lps = frame.origin + u[..., None] * frame.axes[0] + b[..., None] * frame.axes[1]
-    lps += e[..., None] * frame.axes[2]
-    index = (lps - np.array(mask.origin_lps_mm))[..., ::-1] / mask.spacing_mm
-    soft = ndimage.map_coordinates(
-        mask.body.astype(np.float32), np.moveaxis(index, -1, 0), order=1, output=np.float32
-    )
-    upper, lower = _crossings(soft, up)
-    return _Endplates(back, left, upper, lower)
-
-
-def _crossings(soft: NDArray[np.float32], up: Array) -> tuple[Array, Array]:
-    """Per column: where 0.5 is crossed above and below its longest run of body; NaN if none."""
-    inside = soft > 0.5
-    middle = int(np.argmax(inside.sum((1, 2))))
-    # runs are followed from the plane with most body outwards: a neighbour's rim is not jumped to
-    top = np.full(soft.shape[1:], np.nan)
-    bottom = np.full(soft.shape[1:], np.nan)
-    start = _run_start(inside, middle)
-    for plane, sign, out in ((start, 1, top), (start, -1, bottom)):
-        alive = start >= 0
-        at = np.where(alive, plane, 0)
-        grid = np.indices(at.shape)
-        while alive.any():
-            nxt = np.clip(at + sign, 0, len(up) - 1)
-            here, there = soft[at, grid[0], grid[1]], soft[nxt, grid[0], grid[1]]
-            ends = alive & ((there <= 0.5) | (nxt == at))
-            share = np.where(there < here, (here - 0.5) / np.maximum(here - there, 1e-6), 0.0)
-            out[ends] = (up[at] + sign * share * STEP_MM)[ends]
-            alive &= ~ends
-            at = np.where(alive, nxt, at)
-    return top, bottom
-
-
-def _run_start(inside: NDArray[np.bool_], middle: int) -> NDArray[np.int_]:
-    """A plane in each column that is body, as near to `middle` as there is one; -1 for none."""
-    planes = np.arange(inside.shape[0])[:, None, None]
-    distance = np.where(inside, np.abs(planes - middle), inside.shape[0] + 1)
-    nearest = distance.argmin(0)
-    return np.where(inside.any(0), nearest, -1)
-
-
-def _tilt(plates: _Endplates) -> tuple[float, float] | None:
+def _tilt(plates: Endplates) -> tuple[float, float] | None:
     """Slopes (per mm back, per mm left) of the plane half way between the endplates."""
     height = plates.upper_mm - plates.lower_mm
     good = np.isfinite(height)
@@ -152,20 +85,14 @@ def _tilt(plates: _Endplates) -> tuple[float, float] | None:
     return float(back), float(left)
 
 
-def _strip(plates: _Endplates) -> NDArray[np.bool_]:
-    """Which columns (left to right) are near enough to the middle plane to be read."""
-    width = (np.isfinite(plates.upper_mm).any(0)).sum() * LEFT_STEP_MM
-    return np.asarray(np.abs(plates.left_mm) <= max(min(STRIP_MM, STRIP_SHARE * width), 1.5))
-
-
-def _depth_range(plates: _Endplates) -> tuple[float, float] | None:
+def _depth_range(plates: Endplates) -> tuple[float, float] | None:
     """Front and back edge (mm along `back`) of the body in the middle strip.
 
     Read where the body crosses its own middle plane: rims and osteophytes, which lie above or
     below it, do not move the edge.
     """
     height = plates.upper_mm - plates.lower_mm
-    near = _strip(plates)
+    near = middle_strip(plates)
     strip = height[:, near]
     usual = np.nanmedian(strip) if np.isfinite(strip).any() else np.nan
     crosses = (plates.upper_mm[:, near] > CROSS_MM) & (plates.lower_mm[:, near] < -CROSS_MM)
@@ -185,13 +112,13 @@ def _row_medians(surface: Array, strip: NDArray[np.bool_]) -> Array:
     return np.where(seen, np.nanmedian(np.where(seen[:, None], part, 0.0), axis=1), np.nan)
 
 
-def _read(plates: _Endplates, frame: _Frame) -> Heights | None:
+def _read(plates: Endplates, frame: Frame) -> Heights | None:
     """The three heights and where they were taken."""
     edges = _depth_range(plates)
     if edges is None:
         return None
     front, depth = edges[0], edges[1] - edges[0]
-    strip = _strip(plates)
+    strip = middle_strip(plates)
     share = (plates.back_mm - front) / depth
     profiles = [_row_medians(surface, strip) for surface in (plates.upper_mm, plates.lower_mm)]
     heights, landmarks = [], []
@@ -222,15 +149,18 @@ def _robust_line(x: Array, y: Array, at: float) -> float:
     return float(np.clip(there, y.min() - BEYOND_MM, y.max() + BEYOND_MM))
 
 
-def measure_heights(mask: VertebraMask, up_lps: Array) -> Heights | None:
-    """Heights of one body. up_lps: first guess of its axis, from its neighbours.
+def measure_heights(
+    mask: VertebraMask, up_lps: Array, volume: Volume | None = None
+) -> Heights | None:
+    """Heights of one body. up_lps: first guess of its axis, from its neighbours. volume: the CT,
+    whose edges near the outline are then read; without it the outline itself.
 
     None where the body can't be read (too flat a mask, no depth).
     """
     arch = _centre(mask.arch, mask)
     frame = _facing_back(_lps_frame(up_lps, np.array(mask.vertebra.centroid_lps_mm)), arch)
     for _ in range(3):
-        plates = _profile(mask, frame)
+        plates = outlined(mask, frame)
         slopes = _tilt(plates)
         if slopes is None:
             return None
@@ -241,7 +171,8 @@ def measure_heights(mask: VertebraMask, up_lps: Array) -> Heights | None:
         frame = _facing_back(_lps_frame(axis, frame.origin), arch)
         if max(abs(s) for s in slopes) < 0.01:
             break
-    return _read(_profile(mask, frame), frame)
+    plates = outlined(mask, frame)
+    return _read(edged(plates, frame, volume) if volume else plates, frame)
 
 
 def depth_mm(heights: Heights) -> float:
