@@ -50,7 +50,7 @@ def prepare(
     for labelled in sources.painted_shapes(data, copies, seed=0):
         save(folder / f"paint_{labelled.case.name}.npz", labelled)
     write_missing(folder, "phantom", range(1000, 1000 + phantoms), synthetic.random_case)
-    write_missing(folder, "broken", range(3000, 3000 + broken), synthetic.broken_case)
+    write_missing(work / "broken", "broken", range(3000, 3000 + broken), synthetic.broken_case)
     bank = generator.load_bank(data / "shapes")  # of no CT that is scored
     generator.write_composites(folder, range(5000, 5000 + composites), bank)
     classifier.write_crops(work / "crops", range(crops))

@@ -35,7 +35,9 @@ def folders(role: str, work: Path, home: Path) -> tuple[Path, ...]:
     """Where the examples of a role lie; what `home` has goes before what all share."""
     if role == "classifier":
         return (work / "crops",)
-    return (work / "cases", home / "cases") if home != work else (work / "cases",)
+    # broken phantoms show the spine alone: that teaches outlines, not levels
+    own = (work / "broken",) if role in ("segmenter", "finder") else ()
+    return (work / "cases", *own, *((home / "cases",) if home != work else ()))
 
 
 def first_of(role: str, out: Path, home: Path, base: Path | None) -> Path | None:

@@ -23,7 +23,7 @@ FINE_MM = 0.5  # steps along the axis in which an edge is looked for
 SIDE_MM = 1.5  # an edge is the difference of the means over this on either side
 INWARD_MM, OUTWARD_MM = 6.0, 0.75  # how far from the outline: it is too large, hardly too small
 EDGE_HU = 40.0  # less is noise
-HU_PER_MM = 15.0  # an edge this much farther from the outline has to be this much stronger
+HU_PER_MM = 25.0  # an edge this much farther from the outline has to be this much stronger
 SOFT_HU, HARD_HU = -100.0, 600.0  # gas in a disc and metal are no stronger edges than these
 
 
