@@ -25,7 +25,6 @@ CLASSES = (
 )
 NEIGHBOUR_SHARE = 0.1  # of the target goes to each neighbouring level
 OFF_MM = 22.0  # background crops lie at least this far from any vertebra's centre
-SLAB_SHARE = 0.12  # of the crops show a slab about the spine only
 
 
 class LevelNet(nn.Module):
@@ -91,9 +90,8 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     case = labelled.case
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 8, 0.10, 0.05, flip=True)
-    slab = rng.random() < SLAB_SHARE
-    if rng.random() < (0.5 if slab else 0.04):  # slice distances that lie: a squeezed patient
-        matrix[:, 2] *= float(rng.uniform(1.0, 2.5))
+    if rng.random() < 0.06:  # stored slice distances that lie do occur: a squeezed patient
+        matrix[:, 2] *= float(rng.uniform(1.0, 2.4))
     place, value = _middle(labelled, rng)
     middle = place + np.array([0, BACKWARD_MM / case.spacing_mm, 0])
     points = augment.sample_points(PATCH, middle, matrix, 0.0, rng)
@@ -101,20 +99,9 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
         [(case.hu, "bilinear", -1024.0), ((case.verse > 0), "nearest", 0.0)], points
     )
     hu = augment.scanner(hu, bone > 0.5, rng, case.spacing_mm)
-    if slab:
-        hu = _slab(hu, rng)
     if rng.random() < 0.5:
         hu = _cut_ends(hu, rng)
     return normalise(hu)[None], _target(value)
-
-
-def _slab(hu: Tensor, rng: np.random.Generator) -> Tensor:
-    """Sagittal slices about the spine only, as they are often kept: nothing to the sides."""
-    hu = hu.clone()
-    n = hu.shape[2]
-    first, last = rng.integers(1, int(0.36 * n), 2)
-    hu[:, :, :first], hu[:, :, n - last :] = -1024, -1024
-    return hu
 
 
 def _cut_ends(hu: Tensor, rng: np.random.Generator) -> Tensor:

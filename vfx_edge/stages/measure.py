@@ -24,6 +24,7 @@ MIN_DEPTH_MM = 8.0
 CROSS_MM = 1.5
 BEYOND_MM = 1.0  # …and ends at most this far beyond the heights it was drawn through
 MIN_ROWS = 3
+STEP_OVER_MM, STEP_SHARE = 2.25, 0.72  # a height this much of that so far behind it is a step
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ def _facing_back(frame: Frame, arch_lps: Array | None) -> Frame:
 def _tilt(plates: Endplates) -> tuple[float, float] | None:
     """Slopes (per mm back, per mm left) of the plane half way between the endplates."""
     height = plates.upper_mm - plates.lower_mm
-    good = np.isfinite(height)
+    good = _through_the_waist(plates)
     if good.any():
-        good &= height > 0.4 * np.nanmedian(height)
+        good &= height > 0.4 * np.median(height[good])
     if good.sum() < 40:
         return None
     b, e = np.meshgrid(plates.back_mm, plates.left_mm, indexing="ij")
@@ -85,24 +86,38 @@ def _tilt(plates: Endplates) -> tuple[float, float] | None:
     return float(back), float(left)
 
 
-def _depth_range(plates: Endplates) -> tuple[float, float] | None:
-    """Front and back edge (mm along `back`) of the body in the middle strip.
+def _through_the_waist(plates: Endplates) -> NDArray[np.bool_]:
+    """Which columns cross the body's own middle plane: rims and osteophytes lie above or below."""
+    return np.asarray((plates.upper_mm > CROSS_MM) & (plates.lower_mm < -CROSS_MM))
 
-    Read where the body crosses its own middle plane: rims and osteophytes, which lie above or
-    below it, do not move the edge.
-    """
+
+def _depth_range(plates: Endplates) -> tuple[float, float] | None:
+    """Front and back edge (mm along `back`) of the body in the middle strip, at its waist."""
     height = plates.upper_mm - plates.lower_mm
     near = middle_strip(plates)
     strip = height[:, near]
     usual = np.nanmedian(strip) if np.isfinite(strip).any() else np.nan
-    crosses = (plates.upper_mm[:, near] > CROSS_MM) & (plates.lower_mm[:, near] < -CROSS_MM)
+    crosses = _through_the_waist(plates)[:, near]
     present = (crosses & (strip > 0.35 * usual)).mean(1) > 0.5
     if present.sum() * STEP_MM < MIN_DEPTH_MM:
         return None
     pieces, count = ndimage.label(present)
     sizes = ndimage.sum_labels(present, pieces, range(1, count + 1))
     rows = np.flatnonzero(pieces == 1 + int(np.argmax(sizes)))
+    rows = rows[_first_of_body(np.nanmedian(strip[rows], axis=1)) :]
     return float(plates.back_mm[rows[0]]), float(plates.back_mm[rows[-1]])
+
+
+def _first_of_body(heights: Array) -> int:
+    """Which row, from the front, is the first of the body. heights: of each row, mm.
+
+    What an outline has drawn along in front, a vessel most often, is lower by a step; a broken
+    body's front is lower too, but slopes.
+    """
+    apart = round(STEP_OVER_MM / STEP_MM)
+    front = heights[: len(heights) // 2]
+    steps = np.flatnonzero(front < STEP_SHARE * heights[apart : apart + len(front)])
+    return int(steps[-1]) + 1 if len(steps) else 0
 
 
 def _row_medians(surface: Array, strip: NDArray[np.bool_]) -> Array:
