@@ -208,6 +208,26 @@ def test_spurs_of_the_rim_are_no_height() -> None:
     np.testing.assert_allclose(triple(heights), 24, atol=0.5)
 
 
+def test_wide_rims_do_not_tilt_the_body() -> None:
+    """Where rims hold more columns than the waist, they once turned the frame by 35 degrees."""
+    mask = block((24, 20, 22))
+    body = mask.body.copy()
+    body[8:11, :-8, 1:-1] = 1
+    heights = measure_heights(replace(mask, body=body), UP)
+    assert heights is not None
+    np.testing.assert_allclose(triple(heights), 24, atol=0.5)
+
+
+def test_a_vessel_drawn_along_in_front_is_no_wedge() -> None:
+    mask = block((24, 30, 40))
+    body = mask.body.copy()
+    body[18:31, :8, 14:-14] = 1  # beside the upper half, across the middle plane
+    heights = measure_heights(replace(mask, body=body), UP)
+    assert heights is not None
+    np.testing.assert_allclose(triple(heights), 24, atol=0.5)
+    assert depth_mm(heights) == pytest.approx(30, abs=1.5)
+
+
 @pytest.mark.parametrize("depth", [20, 30])
 def test_depth_is_that_of_the_waist(depth: int) -> None:
     heights = measure_heights(with_lips(block((24, depth, 40)), out=4, thick=4), UP)

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.stages.feed import our_shape, run_patches
+from vfx_edge.stages.feed import from_voxel_to_middle_mm, our_shape, run_patches
 from vfx_edge.stages.geometry import AIR_HU, FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.study import (
     Assessment,
@@ -17,6 +17,7 @@ from vfx_edge.study import (
     Measurement,
     NotAssessable,
     NotClassified,
+    Point,
     SeriesInfo,
     Tier,
     VertebraMask,
@@ -28,8 +29,9 @@ Chooser = Callable[[Level, Measurement], bool]
 
 def crop(volume: Volume, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     """The classifier's input for one vertebra, (z, y, x), ready in numbers, our axes."""
-    grid = grid_about(mask.vertebra.centroid_lps_mm, our_shape(spec.input), spec.input.spacing_mm)
-    hu = sample(volume, grid, order=3 if spec.input.interpolation == "cubic" else 1)
+    grid = grid_about(_middle(mask, spec), our_shape(spec.input), spec.input.spacing_mm)
+    order = 3 if spec.input.interpolation == "cubic" else 1
+    hu = sample(volume, grid, order, smooth=spec.number("smooth", 1) != 0)
     wanted = _covered(volume, grid)
     if spec.input.mask == "vertebra":
         wanted &= _near_vertebra(mask, grid, spec.number("mask_margin_mm", 0.0))
@@ -41,6 +43,35 @@ def crop(volume: Volume, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     else:
         numbers[~wanted] = spec.input.normalise(np.array(spec.input.padding_hu))
     return numbers
+
+
+def _middle(mask: VertebraMask, spec: NetworkSpec) -> Point:
+    """LPS mm of the crop's middle: the centroid, or half a voxel beside it where the manifest
+    says that the centroid lies on a voxel (n // 2, as slices from c - n/2 to c + n/2 have it)."""
+    x, y, z = mask.vertebra.centroid_lps_mm
+    if spec.choice("centre", ("middle", "voxel"), "middle") == "middle":
+        return x, y, z
+    to_left, to_back, to_head = from_voxel_to_middle_mm(spec.input)
+    return x + to_left, y + to_back, z + to_head
+
+
+def boxed(volume: Volume, masks: Sequence[VertebraMask], margin_mm: float) -> Volume:
+    """The scan cut, in whole voxels, to the box about all vertebrae and the margin."""
+    bone = [np.argwhere(m.body.astype(np.float32) + m.arch > 0.5) for m in masks]
+    places = [
+        index[:, ::-1] * m.spacing_mm + np.array(m.origin_lps_mm)
+        for index, m in zip(bone, masks, strict=True)
+    ]
+    index = volume.to_zyx(np.concatenate(places))
+    # a soft mask ends half a voxel beyond the voxels that were marked
+    first, last = np.rint(index.min(0) + 1e-3), np.rint(index.max(0) - 1e-3)
+    reach = np.rint(margin_mm / volume.spacing_zyx_mm)
+    low = np.clip(first - reach, 0, np.array(volume.hu.shape) - 1).astype(int)
+    high = np.clip(last + reach, low + 1, volume.hu.shape).astype(int)
+    affine = volume.affine_zyx_to_lps.copy()
+    affine[:3, 3] = volume.to_lps(low[None].astype(np.float64))[0]
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return Volume(volume.hu[z, y, x], affine, volume.series)
 
 
 def _covered(volume: Volume, grid: Grid) -> np.ndarray:
@@ -92,13 +123,15 @@ def settle(views: FloatArray, classes: Sequence[str]) -> tuple[FloatArray, Float
     return osteoporotic, malignant, unknown.max(0)
 
 
-def _decide(
+def decide(
     p_osteoporotic: float,
     p_malignant: float,
     p_unknown: float,
     suspected: bool,
     spec: NetworkSpec,
 ) -> Assessment:
+    """The answer's tier by the manifest's thresholds. suspected: whether the heights tell of a
+    fracture."""
     if p_unknown >= spec.number("threshold_unknown", 0.5):
         if not suspected:
             return NotAssessable("out_of_distribution")
@@ -147,6 +180,8 @@ def classify_fractures(
         for mask, got, answer in zip(masks, measurements, known, strict=True)
         if answer is None
     ]
+    if ask and spec.input.mask == "box":
+        volume = boxed(volume, masks, spec.number("mask_margin_mm", 0.0))
     answers = iter(_ask(volume, ask, classifier))
     return tuple(
         Finding(m.vertebra, got, answer if answer is not None else next(answers))
@@ -168,5 +203,5 @@ def _ask(
     views = answer.reshape(-1, len(crops), answer.shape[1])
     rows = zip(asked, *settle(views, spec.output.classes), strict=True)
     return [
-        _decide(float(o), float(m), float(u), suspected, spec) for (_, suspected), o, m, u in rows
+        decide(float(o), float(m), float(u), suspected, spec) for (_, suspected), o, m, u in rows
     ]

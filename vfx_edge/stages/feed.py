@@ -16,7 +16,7 @@ _OPPOSITE = {"I": "S", "A": "P", "R": "L"}
 _OURS = "SPL"
 
 
-def _axes(spec: InputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def network_axes(spec: InputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(order, flips): network axis i is our axis order[i]; our axes in `flips` are reversed."""
     letters = [spec.orientation[i] for i in spec.transpose]
     order = tuple(_OURS.index(_OPPOSITE.get(letter, letter)) for letter in letters)
@@ -26,14 +26,23 @@ def _axes(spec: InputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def our_shape(spec: InputSpec) -> tuple[int, int, int]:
     """The patch's shape in our axes (z, y, x)."""
-    order, _ = _axes(spec)
+    order, _ = network_axes(spec)
     by_axis = dict(zip(order, spec.patch_zyx, strict=True))
     return by_axis[0], by_axis[1], by_axis[2]
 
 
+def from_voxel_to_middle_mm(spec: InputSpec) -> tuple[float, float, float]:
+    """LPS mm from voxel n // 2 of each of the network's axes to the middle of the patch: half a
+    voxel where n is even."""
+    _, flips = network_axes(spec)
+    half = [(n + 1) % 2 / 2 * spec.spacing_mm for n in our_shape(spec)]
+    z, y, x = (gap if axis in flips else -gap for axis, gap in enumerate(half))
+    return x, y, z
+
+
 def to_network(patch: FloatArray, spec: InputSpec) -> FloatArray:
     """(…, z, y, x) in our axes -> the network's axes."""
-    order, flips = _axes(spec)
+    order, flips = network_axes(spec)
     lead = patch.ndim - 3
     turned = np.flip(patch, tuple(lead + a for a in flips)) if flips else patch
     return turned.transpose([*range(lead), *(lead + a for a in order)])
@@ -41,7 +50,7 @@ def to_network(patch: FloatArray, spec: InputSpec) -> FloatArray:
 
 def from_network(patch: FloatArray, spec: InputSpec) -> FloatArray:
     """(…, a, b, c) in the network's axes -> ours (z, y, x)."""
-    order, flips = _axes(spec)
+    order, flips = network_axes(spec)
     lead = patch.ndim - 3
     back = patch.transpose([*range(lead), *(lead + order.index(a) for a in range(3))])
     return np.flip(back, tuple(lead + a for a in flips)) if flips else back

@@ -75,7 +75,6 @@ THORACIC_WIDTH, LUMBAR_WIDTH, NARROW = 1.1, 1.3, 0.87
 # Depth over what the neighbours lead one to expect, from which it is too much for a body that
 # has lost height in front alone; crushed ones do grow broad.
 DEEP, DEPTH_REACH = 1.15, 3
-LENS = 1.2  # the middle this much above both ends, against the norm: no body breaks like that
 MIN_POINTS, MIN_JUDGED = 200, 3  # voxels of a body; bodies
 # The middle half of a column's widths over depths lies within 0.08 to 0.13 of the median where
 # outlines are good. Beyond this they are not those of vertebrae.
@@ -146,14 +145,6 @@ def _too_deep(levels: Sequence[Level], heights: Sequence[Heights | None]) -> lis
         bool(len(near) >= MIN_JUDGED and share > DEEP * np.median(near))
         for share, near in ((share, _neighbours(shares, i)) for i, share in enumerate(shares))
     ]
-
-
-def _lens_shaped(level: Level, heights: Heights | None) -> bool:
-    """Whether an outline bulges where bodies never do: it is no body's."""
-    if heights is None or level not in NORMAL_MM:
-        return False
-    front, middle, back = _scales(level, heights)
-    return bool(middle > LENS * max(front, back))
 
 
 def _neighbours(values: Scales, at: int) -> Scales:
@@ -229,10 +220,8 @@ def measure_vertebrae(
     behind = height_losses(levels, usable, read=(1,))
     # what a mask that left the body in front says of the front is no reason for suspicion
     doubtful = [
-        _lens_shaped(level, h) or (deep and rest is not None and rest < suspected_from)
-        for level, h, deep, rest in zip(
-            levels, usable, _too_deep(levels, usable), behind, strict=True
-        )
+        deep and rest is not None and rest < suspected_from
+        for deep, rest in zip(_too_deep(levels, usable), behind, strict=True)
     ]
     return tuple(
         _measurement(level, h, loss, why, suspected_from, unsure)

@@ -106,15 +106,15 @@ def _shrink(box: NDArray[np.int16], factors: NDArray[np.int_]) -> FloatArray:
     return np.asarray(out, dtype=np.float32)
 
 
-def sample(volume: Volume, grid: Grid, order: int = 1) -> FloatArray:
+def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> FloatArray:
     """HU of the scan on `grid`, float32 (z, y, x); -1024 outside the scan.
 
-    Where the grid is coarser than the scan, blocks of voxels are averaged first. order: 1
-    linear, 3 cubic.
+    Where the grid is coarser than the scan, blocks of voxels are averaged first if `smooth`.
+    order: 1 linear, 3 cubic.
     """
     matrix, offset = _index_map(volume, grid)
     ratio = grid.spacing_mm / volume.spacing_zyx_mm
-    factors = np.maximum(1, (ratio + 0.2).astype(int))
+    factors = np.maximum(1, ratio * smooth + 0.2).astype(int)
     reach = 1 if order == 1 else SPLINE_REACH
     box = _source_box(volume, matrix, offset, grid, factors, reach)
     if box is None:
@@ -127,9 +127,8 @@ def sample(volume: Volume, grid: Grid, order: int = 1) -> FloatArray:
     if order == 1 and np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9):
         out = _separable(source, np.diag(to_block), shift, grid.shape)
     else:
-        out = ndimage.affine_transform(
-            source, to_block, shift, grid.shape, np.float32, order, "nearest"
-        )
+        ends = "nearest" if order == 1 else "mirror"  # no step that a spline would echo
+        out = ndimage.affine_transform(source, to_block, shift, grid.shape, np.float32, order, ends)
     out[_outside(matrix, offset, grid.shape, volume.hu.shape)] = AIR_HU
     return np.asarray(out, dtype=np.float32)
 
