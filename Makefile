@@ -63,7 +63,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --quiet --no-isolation
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
-peers:
+peers: $(VENV)/.installed-peers
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy; then :; \
 	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
@@ -84,6 +84,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
 	$(PIP) -e '.[dev,export]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-peers: $(VENV)/.installed-dev
+	@echo "Installing nnU-Net, which tests compare with, into $(VENV) (some 450 MB the first time)"
+	@$(PIP) -e '.[peers]' && touch $@ || \
+		echo "peers: nnunetv2 could not be installed; the tests that use it will skip" >&2
 
 clean:
 	rm -rf build dist vfx-edge-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

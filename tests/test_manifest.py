@@ -94,6 +94,8 @@ def test_hounsfield_units_are_clipped_then_shifted_then_scaled(tmp_path: Path) -
         ("opt = 2", "opt = 9", "min <= opt <= max"),
         ('allowed = ["fp32"]', 'allowed = ["int4"]', "'int4'"),
         ('sha256 = "', 'sha256 = "xyz', "64 hexadecimal digits"),
+        ('sha256 = "', 'file_fp16 = "locator.onnx"\nsha256 = "', "'sha256_fp16' is missing"),
+        ('sha256 = "', 'sha256_fp16 = "00"\nsha256 = "', "'file_fp16' is missing"),
         ("[network.input]", "[network.inputs]", "in \\[\\[network\\]\\] 'tiny locator'"),
         ("version = ", "version == ", "no valid TOML"),
         ("version = ", "fracture = 7\nversion = ", "'fracture' must be a table"),
@@ -135,6 +137,24 @@ def test_one_changed_byte_is_found_before_the_network_is_opened(tmp_path: Path) 
     spec.path.write_bytes(data)
     with pytest.raises(ModelFileChanged, match=r"segmenter\.onnx has changed \(sha256 [0-9a-f]+…"):
         spec.read()
+
+
+def test_an_fp16_file_is_checked_like_any_other(tmp_path: Path) -> None:
+    folder = write_full_set(tmp_path / "set")
+    assert load_model_set(folder).network("segmenter").read_half() is None
+    half = folder / "segmenter.fp16.onnx"
+    edit(folder, 'file = "segmenter.onnx"', f'file = "segmenter.onnx"\nfile_fp16 = "{half.name}"')
+    half.write_bytes(tiny_segmenter(seed=8))
+    update_hashes(folder / "manifest.toml")
+    spec = load_model_set(folder).network("segmenter")
+    assert spec.read_half() == half.read_bytes()
+    assert spec.read() == spec.path.read_bytes()
+    half.write_bytes(half.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelFileChanged, match=r"segmenter\.fp16\.onnx has changed"):
+        spec.read_half()
+    half.unlink()
+    with pytest.raises(ModelFileMissing, match=r"segmenter\.fp16\.onnx is missing"):
+        load_model_set(folder)
 
 
 def test_an_absurd_size_is_refused(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 
 from vfx_edge.backends import Availability, probe_backends
+from vfx_edge.backends.half import half_of
 from vfx_edge.backends.machine import cpu_flags, cpu_name, usable_cores
 from vfx_edge.backends.nvidia import Gpu, driver_version, find_gpu
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.openvino_backend import native_precision
+from vfx_edge.backends.tensorrt_rtx_engine import EngineState, engine_states
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import (
     ROLES,
@@ -67,6 +69,8 @@ class NetworkState:
     file: str
     sha256: str
     problem: str
+    engines: tuple[EngineState, ...] = ()
+    """TensorRT-RTX engines built ahead of time, fresh and stale."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +138,13 @@ def _incomplete(manifest: ModelManifest) -> str:
 def _network(spec: NetworkSpec) -> NetworkState:
     problem = ""
     try:
-        check_signature(spec, spec.read())
+        check_signature(spec, onnx := spec.read())
+        if spec.path_fp16 is not None:
+            half_of(spec, onnx)
     except ModelError as error:
         problem = str(error)
-    return NetworkState(spec.roles, spec.name, spec.path.name, spec.sha256, problem)
+    engines = engine_states(spec)
+    return NetworkState(spec.roles, spec.name, spec.path.name, spec.sha256, problem, engines)
 
 
 def _cpu(openvino: bool) -> CpuState:

@@ -18,6 +18,7 @@ from vfx_edge.stages.label import label_vertebrae
 from vfx_edge.stages.locate import NoSpineInView, locate_spine
 from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.stages.triage import triage
+from vfx_edge.stages.whole import outline_vertebrae
 from vfx_edge.study import (
     THORACOLUMBAR,
     Analysis,
@@ -99,6 +100,11 @@ def _find_vertebrae(
     if options.segmentation is not None:
         with clock.stage("segment"):
             masks = masks_from_labels(volume, options.segmentation)
+    elif models.network("segmenter").spec.window is not None:
+        with clock.stage("locate"):
+            region = locate_spine(volume, models.network("locator"))
+        with clock.stage("segment"):
+            masks = outline_vertebrae(volume, region, models.network("segmenter"))
     else:
         with clock.stage("locate"):
             region = locate_spine(volume, models.network("locator"))

@@ -9,7 +9,7 @@ from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Array, Budget, FakeBackend, activate
 from vfx_edge.backends.errors import BudgetTooSmall, PrecisionUnavailable, RunFailed
 from vfx_edge.backends.fake_backend import FakeNetwork, Function
-from vfx_edge.backends.network import batch_limit, patch_mib, pick_precision
+from vfx_edge.backends.network import batch_limit, divide, patch_mib, pick_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 
@@ -137,6 +137,27 @@ def test_batches_follow_the_budget(spec: NetworkSpec, tmp_path: Path) -> None:
     assert batch_limit(spec, Budget(gpu_gib=100), gpu=True) == 64
     with pytest.raises(BudgetTooSmall, match="about 512 MiB and the memory budget leaves 256 MiB"):
         batch_limit(spec, Budget(host_gib=1), gpu=False)
+
+
+def test_networks_that_are_open_together_share_the_budget(tmp_path: Path) -> None:
+    nets = {"locator": tiny_segmenter(), "segmenter": tiny_segmenter()}
+    folder = write_set(tmp_path / "set", nets)
+    manifest = folder / "manifest.toml"
+    head, first, second = manifest.read_text("utf-8").split("[[network]]")
+    first = first.replace("max = 4", "max = 1\nactivation_mib = 1000")
+    second = second.replace("max = 4", "max = 64\nactivation_mib = 500")
+    first, second = (part.replace("opt = 2", "opt = 1") for part in (first, second))
+    manifest.write_text("[[network]]".join((head, first, second)), "utf-8")
+    specs = load_model_set(folder).networks
+    for gib in (4.0, 16.0, 100.0):
+        shares = divide(specs, Budget(gpu_gib=gib))
+        assert sum(share.gpu_gib for share in shares) == pytest.approx(gib - 1)
+        assert {share.host_gib for share in shares} == {Budget().host_gib}
+    small, large = divide(specs, Budget(gpu_gib=100))
+    assert batch_limit(specs[0], small, gpu=True) == 1
+    assert batch_limit(specs[1], large, gpu=True) == 64
+    with pytest.raises(BudgetTooSmall, match="one patch of 'tiny locator'"):
+        batch_limit(specs[0], divide(specs, Budget(gpu_gib=2))[0], gpu=True)
 
 
 def test_a_precision_needs_the_manifests_leave(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,9 @@ from vfx_edge.backends.errors import (
     RanElsewhere,
     RunFailed,
 )
-from vfx_edge.backends.onnxruntime_backend import (
-    CpuBackend,
-    CudaBackend,
-    TensorRtBackend,
-    _exceptions,
-)
+from vfx_edge.backends.half import half_precision
+from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtNetwork, exceptions
+from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend, native_precision
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import NetworkSpec, load_model_set
@@ -100,7 +98,7 @@ def test_a_network_the_runtime_can_not_read_is_a_model_or_backend_error(
 def test_whatever_the_runtime_raises_while_running_is_mapped(tmp_path: Path, name: str) -> None:
     """Every exception class of the runtime's own becomes RunFailed, or a smaller batch."""
     network = opened(tmp_path, name).network("segmenter")
-    kinds = set(_exceptions()) - {MemoryError} if name == "cpu" else {RuntimeError}
+    kinds = set(exceptions()) - {MemoryError} if name == "cpu" else {RuntimeError}
     assert len(kinds) > 5 or name == "openvino"
     for kind in kinds:
 
@@ -134,6 +132,124 @@ def test_running_out_of_memory_is_recognised(tmp_path: Path) -> None:
         assert network.run(BATCH).shape == (5, 3, 8, 8, 8)
         assert calls == [2, 1, 1, 1, 1, 1]
         assert len(network.warnings) == 1
+
+
+def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
+    """What runs on a GPU, with buffers in the host's memory."""
+    network = opened(tmp_path, "cpu").network("segmenter")
+    assert isinstance(network, OrtNetwork)
+    wanted = network.run(BATCH)
+    calls = []
+    network._session_run = calls.append  # type: ignore[assignment]
+    network._infer = lambda batch: network._bound_run(batch)  # type: ignore[method-assign]
+    np.testing.assert_array_equal(network.run(BATCH), wanted)
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "bfc_arena.cc:360 Available memory of 1 is smaller than requested; Failed to allocate "
+        "memory for requested buffer of size 512",
+        "CUDA failure 2: out of memory ; GPU=0",
+        "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",
+    ],
+)
+def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message: str) -> None:
+    network = opened(tmp_path, "cpu").network("segmenter")
+    real, sizes = network._session_run, []
+
+    def limited(batch: np.ndarray) -> np.ndarray:
+        sizes.append(len(batch))
+        if len(batch) > 1:
+            raise RuntimeError(message)
+        return real(batch)
+
+    network._session_run = limited
+    assert network.run(BATCH[:2]).shape == (2, 3, 8, 8, 8)
+    assert sizes == [2, 1, 1]
+    assert "ran out of memory with 2 patches" in network.warnings[0]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A card of 8 GiB, as far as anyone asks; the user's cache folder."""
+    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_budget_is_a_limit_that_cuda_keeps(tmp_path: Path, gpu: Path) -> None:
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    (name, options), last = CudaBackend()._providers(spec, "fp32", Budget(gpu_gib=2.5))
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options["gpu_mem_limit"] == str(5 << 29)
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+    assert options["use_tf32"] == "0"
+
+
+def test_tensorrt_gets_profiles_and_caches_that_depend_on_everything(
+    tmp_path: Path, gpu: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+
+    def options(spec: NetworkSpec, precision: str = "fp16") -> dict[str, str]:
+        providers = TensorRtBackend()._providers(spec, precision, Budget())
+        assert [p if isinstance(p, str) else p[0] for p in providers] == [
+            "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
+        ]  # fmt: skip
+        return dict(providers[0][1])
+
+    first = options(spec)
+    shapes = [first[f"trt_profile_{kind}_shapes"] for kind in ("min", "opt", "max")]
+    assert shapes == [f"image:{n}x1x8x8x8" for n in (1, 2, 4)]
+    assert (first["trt_fp16_enable"], first["trt_bf16_enable"]) == ("True", "False")
+    assert first == options(spec)
+    variants = [
+        options(replace(spec, sha256="0" * 64)),
+        options(replace(spec, sha256_fp16="0" * 64)),
+        options(replace(spec, batch=replace(spec.batch, max=8))),
+        options(spec, "fp32"),
+    ]
+    monkeypatch.setattr(nvidia, "driver_version", lambda: "1.2.3")
+    variants.append(options(spec))
+    folders = [o["trt_engine_cache_path"] for o in (first, *variants)]
+    assert len(set(folders)) == len(folders)
+    assert all(Path(folder).is_dir() for folder in folders)
+    timings = [o["trt_timing_cache_path"] for o in (first, *variants)]
+    assert len(set(timings)) == 2, "networks share their timings, drivers don't"
+
+
+def test_no_cache_folder_is_no_reason_to_fail(tmp_path: Path, gpu: Path) -> None:
+    gpu.write_text("a file where the folder should be")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    options = TensorRtBackend()._providers(spec, "fp16", Budget())[0][1]
+    assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "False"
+
+
+def test_a_build_of_minutes_is_announced(
+    tmp_path: Path, gpu: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    backend = TensorRtBackend()
+    providers = backend._providers(spec, "fp16", Budget())
+    monkeypatch.setattr(CudaBackend, "_session", lambda *_: None)
+    with caplog.at_level("INFO", "vfx_edge.backends"):
+        backend._session(spec, b"", providers, Budget())
+    assert "Building the TensorRT engine of 'tiny segmenter'" in caplog.text
+    caplog.clear()
+    (Path(providers[0][1]["trt_engine_cache_path"]) / "x.engine").write_bytes(b"")
+    backend._session(spec, b"", providers, Budget())
+    assert caplog.text == ""
+
+
+def test_fp16_is_the_networks_own_fp16_form(tmp_path: Path) -> None:
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    data = spec.read()
+    for backend in (CudaBackend(), TensorRtBackend()):
+        assert backend._form(spec, data, "fp16") == half_precision(data)
+        assert backend._form(spec, data, "fp32") is data
 
 
 def test_a_missing_gpu_is_told_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,16 +5,16 @@ network on the patches that the chain really cut, and over the whole chain.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from export.parity_crops import recorded, some_of
+from export.parity_figures import figures_of
 from vfx_edge.backends import OpenModels, default_backends, open_models
-from vfx_edge.backends.protocol import Network
 from vfx_edge.inputs import load_volume
 from vfx_edge.manifest import load_model_set
 from vfx_edge.pipeline import Options, analyze
@@ -25,21 +25,6 @@ FAST, EXACT = "openvino", "cpu"
 SCANS = ("ct_thoracolumbar_4mm_dicom", "ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz")
 ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 PATCHES = 8  # of each network and scan are compared number by number
-
-
-@dataclass(frozen=True, eq=False)
-class Recorder:
-    """A network that remembers what it was asked."""
-
-    network: Network
-    asked: list[Floats] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.network, name)
-
-    def probabilities(self, batch: Floats) -> Floats:
-        self.asked.append(batch)
-        return self.network.probabilities(batch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +57,11 @@ def both(
 ) -> Both:
     volume = load_volume(shared_data / request.param)
     every = Options(classify="all")
-    recorders = {role: Recorder(network) for role, network in fast.networks.items()}
-    quick = analyze(volume, replace(fast, networks=recorders), every)
+    watched, recorders = recorded(fast)
+    quick = analyze(volume, watched, every)
     slow = analyze(volume, exact, every)
-    patches = {role: _some(np.concatenate(r.asked)) for role, r in recorders.items()}
+    patches = {role: some_of(r.asked, PATCHES) for role, r in recorders.items()}
     return Both(quick, slow, patches)
-
-
-def _some(batch: Floats) -> Floats:
-    return batch[np.unique(np.linspace(0, len(batch) - 1, PATCHES).astype(int))]
-
-
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return float(2 * (a & b).sum() / max(a.sum() + b.sum(), 1)) if (a | b).any() else 1.0
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -94,12 +71,8 @@ def test_each_network_keeps_its_answers(
     spec = fast.network(role).spec
     quick = fast.network(role).probabilities(both.patches[role])
     slow = exact.network(role).probabilities(both.patches[role])
-    gap = float(np.abs(quick - slow).max())
-    assert gap <= spec.precision.max_probability_difference, fast.network(role).precision
-    if slow.ndim == 5:
-        for name, a, b in zip(spec.output.classes, quick.swapaxes(0, 1), slow.swapaxes(0, 1),
-                              strict=True):  # fmt: skip
-            assert dice(a > 0.5, b > 0.5) >= spec.precision.min_dice, name
+    figures = figures_of(quick, slow, spec)
+    assert figures.within(spec), (fast.network(role).precision, figures)
 
 
 def test_the_same_vertebrae_get_the_same_names(both: Both) -> None:

@@ -2,40 +2,29 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from vfx_edge.backends import nvidia
 from vfx_edge.backends.errors import (
     BackendUnavailable,
     BackendUnknown,
     NoBackend,
-    OpenFailed,
 )
 from vfx_edge.backends.fake_backend import FakeBackend
+from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.onnxruntime_backend import CpuBackend, CudaBackend, TensorRtBackend
+from vfx_edge.backends.onnxruntime_backend import CpuBackend
+from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
+from vfx_edge.backends.tensorrt_rtx_backend import TensorRtRtxBackend
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.study import BackendUse, ModelUse
 
 AUTO_ORDER = ("tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu")
-
-
-class TensorRtRtxBackend:
-    """A name that is known and has nothing behind it yet."""
-
-    name = "tensorrt-rtx"
-
-    def availability(self) -> Availability:
-        return Availability(
-            self.name, False, "it comes with a later version", "choose another backend for now"
-        )
-
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
-        raise OpenFailed(self.name, spec.name, self.availability().reason)
 
 
 def default_backends() -> dict[str, Backend]:
@@ -115,7 +104,7 @@ def open_models(
     specs = list({id(s): s for s in (manifest.network(role) for role in wanted)}.values())
     with ThreadPoolExecutor(max_workers=max(1, len(specs))) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        request = _Request(specs, onnx, precision, budget or Budget(), pool)
+        request = _Request(specs, onnx, precision, _shares(specs, budget or Budget()), pool)
         if requested == "auto":
             networks, used, skipped = _first_that_works(known, request)
         else:
@@ -132,13 +121,14 @@ class _Request:
     specs: list[NetworkSpec]
     onnx: list[bytes]
     precision: str
-    budget: Budget
+    budgets: list[Budget]
+    """Each network's share."""
     pool: ThreadPoolExecutor
 
     def open_on(self, backend: Backend) -> list[Network]:
         jobs = [
-            self.pool.submit(backend.open, spec, onnx, self.precision, self.budget)
-            for spec, onnx in zip(self.specs, self.onnx, strict=True)
+            self.pool.submit(backend.open, spec, onnx, self.precision, budget)
+            for spec, onnx, budget in zip(self.specs, self.onnx, self.budgets, strict=True)
         ]
         try:
             return [job.result() for job in jobs]
@@ -147,6 +137,14 @@ class _Request:
                 if job.exception() is None:
                     job.result().close()
             raise
+
+
+def _shares(specs: list[NetworkSpec], budget: Budget) -> list[Budget]:
+    """The budget divided among the networks, on the GPU that is there."""
+    gpu = nvidia.find_gpu()
+    if isinstance(gpu, nvidia.Gpu):
+        budget = replace(budget, gpu_gib=min(budget.gpu_gib, gpu.memory_gib))
+    return divide(specs, budget)
 
 
 def _read_checked(spec: NetworkSpec) -> bytes:

@@ -84,6 +84,27 @@ class BudgetTooSmall(BackendError):
         )
 
 
+class EngineRefused(BackendError):
+    """TensorRT-RTX builds no engine of a network."""
+
+    def __init__(self, network: str, capability: str, reason: str) -> None:
+        super().__init__(
+            f"TensorRT-RTX builds no engine of '{network}' for compute capability {capability} "
+            f"({one_line(reason)}): use --backend tensorrt, cuda or openvino"
+        )
+
+
+class EngineNotWritten(BackendError):
+    """An engine was built, and there is no room or right to keep it."""
+
+    def __init__(self, path: Path, why: str, engine: bytes) -> None:
+        super().__init__(
+            f"the engine {path} was built and can't be kept ({why}): "
+            "make room or let its folder be written"
+        )
+        self.engine = engine
+
+
 class NotOnnx(ModelError):
     """The bytes are no ONNX network."""
 

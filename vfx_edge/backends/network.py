@@ -2,6 +2,8 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +20,13 @@ from vfx_edge.manifest import NetworkSpec
 
 HOST_SHARE = 0.25
 """Of the host budget: the scan, its resampled copy and the masks need the rest."""
+WINDOW_SHARE = 0.6
+"""Of the host budget, where a network is moved over the spine tile by tile: its tile can't be made
+smaller, and its stage holds little beside it."""
 GPU_SHARE = 0.75
 """Of the GPU budget: weights, engines and convolution workspaces need the rest."""
+GPU_FIXED_GIB = 1.0
+"""Taken once a process by the CUDA context and its libraries' kernels, before any network."""
 ASSUMED_CHANNELS = 96
 """Full-resolution fp32 channels alive at once in a 3-D U-Net of base width 16: measured at 64³
 93 MiB in OpenVINO fp32, 51 in bf16, 68 in ONNX Runtime, where this assumes 96."""
@@ -34,11 +41,24 @@ def patch_mib(spec: NetworkSpec) -> float:
 
 def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:
     """The most patches at once that fit the budget and the manifest; BudgetTooSmall if none."""
-    gib = budget.gpu_gib * GPU_SHARE if gpu else budget.host_gib * HOST_SHARE
+    host_share = HOST_SHARE if spec.window is None else WINDOW_SHARE
+    gib = budget.gpu_gib * GPU_SHARE if gpu else budget.host_gib * host_share
     fitting = int(gib * 1024 / patch_mib(spec))
     if fitting < spec.batch.min:
         raise BudgetTooSmall(spec.name, patch_mib(spec) * spec.batch.min, gib * 1024)
     return min(fitting, spec.batch.max if gpu else spec.batch.opt)
+
+
+def divide(specs: Sequence[NetworkSpec], budget: Budget) -> list[Budget]:
+    """A share of the GPU for each network, all open at once, by what its largest batch takes.
+
+    Memory that one runtime has taken is not lent to the next: the shares, and what is fixed, add
+    up to the budget. The host's memory is not divided: networks run one after another and give
+    it back.
+    """
+    wants = [patch_mib(spec) * spec.batch.max for spec in specs]
+    free = max(budget.gpu_gib - GPU_FIXED_GIB, 0.0)
+    return [replace(budget, gpu_gib=free * want / sum(wants)) for want in wants]
 
 
 def pick_precision(

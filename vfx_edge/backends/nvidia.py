@@ -31,14 +31,21 @@ class Gpu:
         return f"{self.name} (compute capability {major}.{minor}, {self.memory_gib:.0f} GiB)"
 
 
+_DRIVER = "nvcuda.dll" if WINDOWS else "libcuda.so.1"
+
+
+def driver_library() -> ctypes.CDLL:
+    """The driver's library; OSError without one."""
+    return ctypes.CDLL(_DRIVER)
+
+
 @functools.cache
 def find_gpu() -> Gpu | str:
     """The first CUDA device, or the reason why there is none."""
-    library = "nvcuda.dll" if WINDOWS else "libcuda.so.1"
     try:
-        cuda = ctypes.CDLL(library)
+        cuda = driver_library()
     except OSError:
-        return f"no NVIDIA driver ({library} was not found)"
+        return f"no NVIDIA driver ({_DRIVER} was not found)"
     try:
         return _first_device(cuda)
     except _CudaError as error:

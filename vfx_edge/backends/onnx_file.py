@@ -12,6 +12,8 @@ from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
 from vfx_edge.manifest import NetworkSpec
 
 FLOAT, FLOAT16 = 1, 10
+OPSETS = range(9, 25)
+"""What the runtimes read; a later one may mean by an operation something that they do not know."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -52,6 +54,9 @@ def check_signature(spec: NetworkSpec, data: bytes) -> OnnxOutline:
     if outline.external_data:
         # Weights in a second file would escape the hash.
         raise SignatureMismatch(spec.path, "weights lie in another file")
+    if outline.opset not in OPSETS:
+        known = f"{OPSETS[0]} to {OPSETS[-1]} are known"
+        raise SignatureMismatch(spec.path, f"it is written in opset {outline.opset}, {known}")
     given = _named(outline.inputs, spec.input.name, "input", spec)
     if len(outline.inputs) != 1:
         raise SignatureMismatch(spec.path, f"{len(outline.inputs)} inputs, 1 is known")

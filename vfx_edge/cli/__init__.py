@@ -63,7 +63,12 @@ app.command("phantom")(phantom.phantom)
 
 
 def main() -> None:
-    """The console script `vfx-edge`: expected failures become one sentence and their exit code.
+    """The console script `vfx-edge`."""
+    sys.exit(answer(app, "vfx-edge"))
+
+
+def answer(command: typer.Typer, name: str) -> int:
+    """Run a command line and give its exit code; expected failures become one sentence.
 
     Anything else is a bug and keeps its traceback (exit code 1).
     """
@@ -72,25 +77,25 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        code = app(prog_name="vfx-edge", standalone_mode=False)
+        code = command(prog_name=name, standalone_mode=False)
         if code == STOPPED:  # typer's own answer to Ctrl-C, without a word
             raise KeyboardInterrupt
     except VfxError as error:
-        code = _complain(str(error), error.exit_code)
+        return _complain(name, str(error), error.exit_code)
     except USAGE_ERROR as error:
-        code = _complain(_usage_sentence(error), WRONG_USAGE)
+        return _complain(name, _usage_sentence(error, name), WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):
-        code = _complain("stopped", STOPPED)
-    sys.exit(code)
+        return _complain(name, "stopped", STOPPED)
+    return int(code or 0)
 
 
-def _complain(sentence: str, code: int) -> int:
-    print(f"vfx-edge: {' '.join(sentence.split()).rstrip('.')}.", file=sys.stderr)
+def _complain(name: str, sentence: str, code: int) -> int:
+    print(f"{name}: {' '.join(sentence.split()).rstrip('.')}.", file=sys.stderr)
     return code
 
 
-def _usage_sentence(error: BaseException) -> str:
+def _usage_sentence(error: BaseException, name: str) -> str:
     """Typer's own words, and where the right ones stand."""
     words = getattr(error, "format_message", error.__str__)().removeprefix("Invalid value: ")
-    command = getattr(getattr(error, "ctx", None), "command_path", "vfx-edge")
+    command = getattr(getattr(error, "ctx", None), "command_path", name)
     return f"{words.rstrip('.')}; see {command} --help"

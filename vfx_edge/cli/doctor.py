@@ -61,5 +61,8 @@ def _model_set(state: "ModelSetState") -> None:
     for network in state.networks:
         words = network.problem or "hash and signature match"
         print(f"    {', '.join(network.roles):<11} {network.file}: {words}")
+        for engine in network.engines:
+            words = f"stale: {engine.problem}" if engine.problem else "fresh"
+            print(f"    {'':<11} {engine.path.name}: {words}")
     if state.problem and not any(network.problem for network in state.networks):
         print(f"    {state.problem}")

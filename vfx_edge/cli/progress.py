@@ -1,5 +1,6 @@
 """Progress for people: on standard error, on a terminal only, gone when the work is done."""
 
+import logging
 import sys
 import time
 from types import TracebackType
@@ -20,6 +21,17 @@ STAGES = {
 }
 
 
+class _Notes(logging.Handler):
+    """What the backends say while people wait for them, such as an engine being built."""
+
+    def __init__(self, bar: "Progress") -> None:
+        super().__init__(logging.INFO)
+        self._bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._bar.console.print(record.getMessage())
+
+
 class StageProgress:
     """One bar over the stages of a run; with `lines`, each finished stage leaves its seconds.
 
@@ -30,6 +42,7 @@ class StageProgress:
         self._shown = sys.stderr.isatty() and not quiet
         self._lines = lines
         self._bar: Progress | None = None
+        self._notes: logging.Handler | None = None
         self._stage: str | None = None
         self._since = 0.0
 
@@ -37,6 +50,7 @@ class StageProgress:
         if self._shown:
             self._bar = _bar()
             self._bar.start()
+            self._listen(self._bar)
             self._task = self._bar.add_task("Starting", total=len(STAGES))
         return self
 
@@ -49,7 +63,15 @@ class StageProgress:
         if self._bar is not None:
             if kind is None:
                 self._finish_stage()
+            if self._notes is not None:
+                logging.getLogger("vfx_edge.backends").removeHandler(self._notes)
             self._bar.stop()
+
+    def _listen(self, bar: "Progress") -> None:
+        log = logging.getLogger("vfx_edge.backends")
+        log.setLevel(logging.INFO)
+        self._notes = _Notes(bar)
+        log.addHandler(self._notes)
 
     def start(self, stage: str) -> None:
         """`stage` begins, and the one before it is done."""

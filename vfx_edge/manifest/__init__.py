@@ -32,6 +32,7 @@ from vfx_edge.manifest.spec import (
     OutputSpec,
     PrecisionSpec,
     RoleMissing,
+    WindowSpec,
 )
 from vfx_edge.manifest.table import ManifestInvalid
 
@@ -50,6 +51,7 @@ __all__ = [
     "OutputSpec",
     "PrecisionSpec",
     "RoleMissing",
+    "WindowSpec",
     "find_model_set",
     "installed_sets",
     "load_model_set",

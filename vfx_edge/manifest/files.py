@@ -134,14 +134,19 @@ def update_hashes(manifest_path: Path) -> None:
     text = manifest_path.read_text(encoding="utf-8")
     head, *blocks = re.split(r"(?m)^(?=\[\[network\]\])", text)
     for i, block in enumerate(blocks):
-        match = re.search(r'(?m)^file\s*=\s*"([^"]+)"', block)
-        if match is None:
+        if not re.search(r'(?m)^file\s*=\s*"', block):
             raise ManifestInvalid(manifest_path, f"[[network]] number {i + 1} has no file")
-        digest = sha256_of(manifest_path.parent / match[1])
-        line = f'sha256 = "{digest}"'
-        blocks[i], count = re.subn(r'(?m)^sha256\s*=\s*"[^"]*"', line, block, count=1)
-        if not count:
-            blocks[i] = block.replace(match[0], f"{match[0]}\n{line}", 1)
+        for suffix in ("", "_fp16"):
+            blocks[i] = _with_hash(blocks[i], manifest_path.parent, suffix)
     partial = manifest_path.with_suffix(".toml.partial")
     partial.write_text(head + "".join(blocks), encoding="utf-8", newline="\n")
     os.replace(partial, manifest_path)
+
+
+def _with_hash(block: str, folder: Path, suffix: str) -> str:
+    match = re.search(rf'(?m)^file{suffix}\s*=\s*"([^"]+)"', block)
+    if match is None:
+        return block
+    line = f'sha256{suffix} = "{sha256_of(folder / match[1])}"'
+    changed, count = re.subn(rf'(?m)^sha256{suffix}\s*=\s*"[^"]*"', line, block, count=1)
+    return changed if count else block.replace(match[0], f"{match[0]}\n{line}", 1)

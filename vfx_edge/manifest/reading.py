@@ -17,6 +17,7 @@ from vfx_edge.manifest.spec import (
     NetworkSpec,
     OutputSpec,
     PrecisionSpec,
+    WindowSpec,
 )
 from vfx_edge.manifest.table import ManifestInvalid, Table, read_toml
 
@@ -100,40 +101,45 @@ def _check_roles(manifest: ModelManifest, path: Path) -> None:
 
 def _network(table: Table, set_name: str) -> NetworkSpec:
     roles = table.texts("roles", choices=ROLES)
+    half = any(table.text(key, default="") for key in ("file_fp16", "sha256_fp16"))
     spec = NetworkSpec(
         roles=roles,
         name=table.text("name"),
         set_name=set_name,
         manifest_path=table.path,
-        path=_network_file(table),
-        sha256=_sha256(table),
+        path=_network_file(table, "file"),
+        sha256=_sha256(table, "sha256"),
         input=_input(table.table("input")),
         output=_output(table.table("output")),
         batch=_batch(table.table("batch", optional=True)),
         precision=_precision(table.table("precision", optional=True)),
         parameters=table.free("parameters"),
+        path_fp16=_network_file(table, "file_fp16") if half else None,
+        sha256_fp16=_sha256(table, "sha256_fp16") if half else None,
+        window=_window(table.table("window")) if table.has("window") else None,
     )
     table.finish()
+    _check_window(spec, table)
     return spec
 
 
-def _network_file(table: Table) -> Path:
+def _network_file(table: Table, key: str) -> Path:
     """The file beside the manifest; never one outside its folder, by either system's rules."""
-    name = table.text("file")
+    name = table.text(key)
     windows = PureWindowsPath(name)
     escapes = ".." in windows.parts or windows.drive or windows.root
     if escapes or PurePosixPath(name).is_absolute():
-        raise table.invalid(f"file '{name}' must be a path inside the model set's folder")
+        raise table.invalid(f"{key} '{name}' must be a path inside the model set's folder")
     path = table.path.parent / name
     if not path.is_file():
         raise ModelFileMissing(path)
     return path
 
 
-def _sha256(table: Table) -> str:
-    digest = table.text("sha256").lower()
+def _sha256(table: Table, key: str) -> str:
+    digest = table.text(key).lower()
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise table.invalid("sha256 must be 64 hexadecimal digits")
+        raise table.invalid(f"{key} must be 64 hexadecimal digits")
     return digest
 
 
@@ -147,11 +153,12 @@ def _input(table: Table) -> InputSpec:
     clip = table.numbers("hu_clip", count=2)
     if not clip[0] < clip[1]:
         raise table.invalid("hu_clip must be [low, high]")
+    spacing = _spacing(table)
     spec = InputSpec(
         name=table.text("name"),
         channels=table.integer("channels", default=1, low=1, high=64),
         patch_zyx=_triple(table.integers("patch_zyx", count=3, low=1, high=1024)),
-        spacing_mm=table.number("spacing_mm", low=0.1, high=20.0),
+        spacing_mm=min(spacing),
         orientation=orientation,
         transpose=_triple(transpose),
         hu_clip=(clip[0], clip[1]),
@@ -159,10 +166,20 @@ def _input(table: Table) -> InputSpec:
         hu_scale=table.number("hu_scale", low=1e-6),
         padding_hu=table.number_or("padding_hu", "mean"),
         interpolation=table.choice("interpolation", ("linear", "cubic"), default="linear"),
-        mask=table.choice("mask", ("none", "vertebra"), default="none"),
+        mask=table.choice("mask", ("none", "vertebra", "box"), default="none"),
+        spacing_axes_mm=spacing if len(set(spacing)) > 1 else None,
     )
     table.finish()
     return spec
+
+
+def _spacing(table: Table) -> tuple[float, float, float]:
+    """One number, or one for each axis in the order of patch_zyx."""
+    low, high = 0.1, 20.0
+    if not table.is_list("spacing_mm"):
+        return (table.number("spacing_mm", low=low, high=high),) * 3
+    a, b, c = table.numbers("spacing_mm", count=3, low=low, high=high)
+    return a, b, c
 
 
 def _triple(values: tuple[int, ...]) -> tuple[int, int, int]:
@@ -187,6 +204,31 @@ def _batch(table: Table) -> BatchSpec:
         raise table.invalid("min <= opt <= max does not hold")
     table.finish()
     return spec
+
+
+def _window(table: Table) -> WindowSpec:
+    orders = (1, 3)
+    spec = WindowSpec(
+        step=table.number("step", default=0.5, low=0.1, high=1.0),
+        image_order=table.integer("image_order", default=3),
+        answer_order=table.integer("answer_order", default=1),
+        separate=bool(table.integer("separate", default=1, high=1)),
+    )
+    if spec.image_order not in orders or spec.answer_order not in orders:
+        raise table.invalid("image_order and answer_order must be 1 or 3")
+    table.finish()
+    return spec
+
+
+def _check_window(spec: NetworkSpec, table: Table) -> None:
+    if spec.window is None:
+        if spec.input.spacing_axes_mm is not None:
+            raise table.invalid("spacing_mm must be one number where there is no [network.window]")
+        return
+    if set(spec.roles) != {"labeller", "segmenter"}:
+        raise table.invalid("[network.window] is for the roles labeller and segmenter together")
+    if spec.input.channels != 1 or "background" not in spec.output.classes:
+        raise table.invalid("[network.window] needs one channel and a class 'background'")
 
 
 def _precision(table: Table) -> PrecisionSpec:

@@ -53,7 +53,16 @@ class InputSpec:
     interpolation: str
     """"linear" or "cubic"."""
     mask: str
-    """"none", or "vertebra": voxels outside the vertebra's mask are padding."""
+    """"none"; "vertebra": voxels outside the vertebra's mask are padding; "box": the scan ends at
+    the box about all vertebrae. Both widened by the parameter `mask_margin_mm`."""
+    spacing_axes_mm: tuple[float, float, float] | None = None
+    """Where the spacing differs: of each axis, in the order of patch_zyx. `spacing_mm` is then the
+    finest; only networks with a `window` may have it."""
+
+    @property
+    def spacing_zyx_mm(self) -> tuple[float, float, float]:
+        """Voxel edge lengths in the order of patch_zyx."""
+        return self.spacing_axes_mm or (self.spacing_mm,) * 3
 
     def normalise(self, hu: NDArray[Any]) -> NDArray[np.float32]:
         """Hounsfield units, any shape -> the network's numbers, float32."""
@@ -84,6 +93,21 @@ class BatchSpec:
 
 
 @dataclass(frozen=True)
+class WindowSpec:
+    """How a network that names and outlines all vertebrae at once is moved over the spine: as
+    nnU-Net does it, Gaussian-weighted, on its own resampled grid.
+
+    step: share of a tile from one to the next. image_order, answer_order: splines that resample
+    the scan and the answers. separate: whether planes of thick slices are resampled one by one.
+    """
+
+    step: float
+    image_order: int
+    answer_order: int
+    separate: bool
+
+
+@dataclass(frozen=True)
 class PrecisionSpec:
     """Number formats that were measured to keep the answers, and how closely."""
 
@@ -107,11 +131,22 @@ class NetworkSpec:
     batch: BatchSpec
     precision: PrecisionSpec
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Role-specific values; read with `number`, `text`, `numbers`, `texts`."""
+    """Role-specific values; read with `number`, `text`, `choice`, `numbers`, `texts`."""
+    path_fp16: Path | None = None
+    """The same network computing in FP16, where the set brings one."""
+    sha256_fp16: str | None = None
+    window: WindowSpec | None = None
+    """Set: the network labels and segments in one, by sliding window over the located spine."""
 
     def read(self) -> bytes:
         """The ONNX file, read once and compared with the hash; ModelError when it differs."""
         return read_verified(self.path, self.sha256)
+
+    def read_half(self) -> bytes | None:
+        """The FP16 file, read once and compared with its hash; None when the set brings none."""
+        if self.path_fp16 is None or self.sha256_fp16 is None:
+            return None
+        return read_verified(self.path_fp16, self.sha256_fp16)
 
     def _parameter(self, key: str) -> Table:
         return Table(
@@ -125,6 +160,10 @@ class NetworkSpec:
     def text(self, key: str, default: str | None = None) -> str:
         """A string parameter."""
         return self._parameter(key).text(key, default=default)
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        """A string parameter that is one of `choices`."""
+        return self._parameter(key).choice(key, choices, default)
 
     def numbers(self, key: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
         """A list of numbers."""

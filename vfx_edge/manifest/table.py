@@ -49,6 +49,14 @@ class Table:
             raise self.invalid(f"'{key}' is missing")
         return value
 
+    def is_list(self, key: str) -> bool:
+        """Whether the key holds several values."""
+        return isinstance(self._values.get(key), list)
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there at all."""
+        return key in self._values
+
     def text(self, key: str, default: str | None = None) -> str:
         value = self._get(key, default)
         if not isinstance(value, str):
@@ -100,10 +108,15 @@ class Table:
         return int(self._in_range(key, value, low, high))
 
     def numbers(
-        self, key: str, count: int | None = None, default: tuple[float, ...] | None = None
+        self,
+        key: str,
+        count: int | None = None,
+        default: tuple[float, ...] | None = None,
+        low: float = -math.inf,
+        high: float = math.inf,
     ) -> tuple[float, ...]:
         values = self._list(key, default, count)
-        return tuple(self._in_range(key, value, -math.inf, math.inf) for value in values)
+        return tuple(self._in_range(key, value, low, high) for value in values)
 
     def integers(
         self,

@@ -1,0 +1,169 @@
+"""A model set on disk from networks just exported: manifest.toml, ONNX files, card.md.
+
+The folder appears whole or not at all, and is read back by the very code that will use it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfx_edge.backends.onnx_file import check_signature
+from vfx_edge.errors import OutputError
+from vfx_edge.manifest import load_model_set
+from vfx_edge.manifest.files import MANIFEST, NAME
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SCHEMA = "vfx-edge/model/1"
+
+
+class SetNotWritten(OutputError):
+    """The model set's folder can't be made."""
+
+    def __init__(self, folder: Path, why: str, remedy: str) -> None:
+        super().__init__(f"the model set {folder} was not written ({why}): {remedy}")
+
+
+@dataclass(frozen=True, eq=False)
+class NewNetwork:
+    """One [[network]]: its table without file names and hashes, and its files' bytes."""
+
+    stem: str
+    """Of the file names: `<stem>.onnx`, `<stem>.fp16.onnx`."""
+    table: Mapping[str, Any]
+    onnx: bytes
+    onnx_fp16: bytes | None = None
+
+    def files(self) -> dict[str, bytes]:
+        """File name -> bytes."""
+        half = {f"{self.stem}.fp16.onnx": self.onnx_fp16} if self.onnx_fp16 else {}
+        return {f"{self.stem}.onnx": self.onnx, **half}
+
+    def entry(self) -> dict[str, Any]:
+        """The whole table, files and hashes in their places."""
+        keys = zip((("file", "sha256"), ("file_fp16", "sha256_fp16")), self.files().items())  # noqa: B905
+        named: dict[str, Any] = {}
+        for (file, digest), (name, data) in keys:
+            named |= {file: name, digest: hashlib.sha256(data).hexdigest()}
+        first = {key: self.table[key] for key in ("roles", "name")}
+        return {**first, **named, **{k: v for k, v in self.table.items() if k not in first}}
+
+
+def manifest_text(head: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> str:
+    """TOML of a manifest: `head` holds the keys before the first table, plain values first."""
+    lines = [f"schema = {_value(SCHEMA)}", *_table(head, "")]
+    for network in networks:
+        lines += ["", "[[network]]", *_table(network, "network")]
+    return "\n".join(lines) + "\n"
+
+
+def _table(values: Mapping[str, Any], path: str) -> list[str]:
+    lines = [f"{k} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            below = f"{path}.{key}".lstrip(".")
+            lines += [f"[{below}]", *_table(value, below)]
+    return lines
+
+
+def _value(value: Any) -> str:
+    """Strings, numbers, booleans and lists are written in TOML as in JSON."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """SetNotWritten when the folder can't become this model set; nothing is touched."""
+    if not NAME.fullmatch(folder.resolve().name):
+        why = "its name may only hold letters, digits, '.', '_' and '-'"
+        raise SetNotWritten(folder, why, "choose another name with -o")
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        if not (folder / MANIFEST).is_file():
+            why = "something that is no model set lies there"
+            raise SetNotWritten(folder, why, "choose another folder with -o")
+        if not overwrite:
+            raise SetNotWritten(folder, "it is there already", "add --overwrite to replace it")
+
+
+def write_set(
+    folder: Path,
+    head: Mapping[str, Any],
+    networks: Sequence[NewNetwork],
+    card: str,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write the model set and check it as `vfx-edge run` will: manifest, hashes, signatures.
+
+    head: version, base, intended_use, licence, training_data, summary; the set is named after its
+    folder. Raises SetNotWritten, and the manifest's own errors when something does not fit.
+    """
+    check_target(folder, overwrite)
+    text = manifest_text(
+        {"name": folder.resolve().name, **head}, [network.entry() for network in networks]
+    )
+    files = {MANIFEST: text.encode(), "card.md": card.encode()}
+    for network in networks:
+        files |= network.files()
+    write_folder(folder, files)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The files in a folder that replaces an older one only when they proved to be a model set."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as temporary:
+            # named as it will be: a set is called after its folder
+            partial = Path(temporary) / folder.resolve().name
+            partial.mkdir()
+            for name, data in files.items():
+                (partial / name).write_bytes(data)
+            check_set(partial)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(partial, folder)
+    except OSError as error:
+        remedy = "choose a folder that can be written with -o"
+        raise SetNotWritten(folder, str(error.strerror or error), remedy) from error
+
+
+def check_set(folder: Path) -> None:
+    """Manifest, hashes and signatures of the set's own networks; ModelError leaves."""
+    manifest = load_model_set(folder)
+    for spec in manifest.networks:
+        if spec.path.parent == folder.resolve():
+            check_signature(spec, spec.read())
+
+
+def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> NewNetwork:
+    """The table's network in FP32 and FP16 ONNX, the former compared with PyTorch.
+
+    Raises ExportFailed when it can't be written or answers otherwise than it did in PyTorch.
+    """
+    import torch
+
+    from export.to_onnx import compare, halved, onnx_bytes
+
+    given = table["input"]
+    size = (2, given["channels"], *given["patch_zyx"])
+    example = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    onnx = onnx_bytes(module, example, given["name"], table["output"]["name"])
+    compare(module, onnx, example, stem)
+    return NewNetwork(stem, table, onnx, halved(onnx, stem))
+
+
+def told(folder: Path) -> str:
+    """What was written, in a line or two for who asked for it."""
+    sizes = [f"{p.name} {p.stat().st_size / 2**20:.1f} MB" for p in sorted(folder.glob("*.onnx"))]
+    return (
+        f"{folder}: {', '.join(sizes)}\n"
+        f"next: python -m export parity {folder}; vfx-edge run CT --model {folder}"
+    )

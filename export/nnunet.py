@@ -1,0 +1,246 @@
+"""`export nnunet`: a trained nnU-Net v2 as labeller and segmenter in one.
+
+A model folder as nnU-Net writes it and as TotalSegmentator and many others give it away:
+plans.json, dataset.json, fold_*/checkpoint_final.pth.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from export import options
+from vfx_edge.cli.parse import one_of
+from vfx_edge.study import Level
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from export.nnunet_plans import Plan
+
+EXAMPLES = """\b
+Examples:
+  python -m export nnunet Dataset292/nnUNetTrainer__nnUNetPlans__3d_fullres -o models/spine
+  python -m export nnunet Dataset292 --configuration 3d_lowres --folds 0,1 -o models/coarse
+  vfx-edge run ct/ --model models/spine
+"""
+ORIENTATIONS = ("auto", "spl", "sar", "sal", "spr")
+CHANNELS_ALIVE = 6.5
+"""Full-resolution feature maps, in widths of the first stage, that exist at once beside two copies
+of the answer: measured at 96³ with 32-64-128-256-320-320 and 27 classes, fp32, 269 channels in all
+in ONNX Runtime and 244 in OpenVINO, where this assumes 262."""
+
+
+def command(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL_FOLDER",
+            help="The folder with plans.json, dataset.json and fold_*, or the one above it.",
+        ),
+    ],
+    out: options.Out,
+    configuration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="3d_fullres|3d_lowres",
+            help="Which configuration; by default the one that the checkpoint was trained in.",
+        ),
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0,1,…|all", help="Folds to average, or one; by default every one there is."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="NAME", help="File name of the checkpoints.")
+    ] = "checkpoint_final.pth",
+    orientation: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|SPL|SAR|SAL|SPR",
+            help="What slices, rows and columns of the training images' arrays grow towards "
+            "(SPL: head, back, left). auto: what the plans tell, else SPL.",
+        ),
+    ] = "auto",
+    licence: options.Licence = options.NOT_STATED,
+    training_data: options.TrainingData | None = None,
+    intended_use: options.IntendedUse = "research",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Make a model set of a trained nnU-Net that segments vertebrae by name.
+
+    It names and outlines the vertebrae; locator and classifier are those of the default set.
+    Reads the checkpoints without running anything in them.
+    """
+    use = one_of(intended_use, options.USES, "intended use")
+    axes = one_of(orientation, ORIENTATIONS, "orientation").upper()
+    from export import manifests, nnunet_network
+
+    manifests.check_target(out, overwrite)
+    wanted = tuple(part.strip() for part in folds.split(",")) if folds else None
+    plan, read = opened(folder, configuration, wanted, checkpoint, None if axes == "AUTO" else axes)
+    module = nnunet_network.load(plan, read, checkpoint)
+    head = {
+        "version": "1",
+        "base": "default",
+        "intended_use": use,
+        "licence": licence,
+        "training_data": training_data or f"{plan.dataset}; more is {options.NOT_STATED}",
+        "summary": f"nnU-Net {plan.configuration} of {plan.dataset}, "
+        "which names and outlines the vertebrae.",
+    }
+    origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
+    given = {**table(plan), "parameters": origin}
+    network = manifests.new_network(module, "vertebrae", given)
+    manifests.write_set(out, head, [network], card(plan, tuple(read)), overwrite=overwrite)
+    print(manifests.told(out))
+    if not plan.orientation_known:
+        print(f"note: the training images' axes were taken as {plan.orientation}; "
+              "if they were stored otherwise, export again with --orientation")  # fmt: skip
+
+
+def opened(
+    folder: Path,
+    configuration: str | None = None,
+    folds: tuple[str, ...] | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    orientation: str | None = None,
+) -> "tuple[Plan, dict[str, dict[str, Any]]]":
+    """The plan, and the checkpoints by fold; NotExportable, RunsCode or NotACheckpoint."""
+    from export.nnunet_network import chosen_folds, read_fold
+
+    model = model_folder(folder, configuration)
+    read = {f: read_fold(model, f, checkpoint) for f in chosen_folds(model, folds, checkpoint)}
+    return plan_of(model, read, configuration, orientation), read
+
+
+def reference(folder: Path, parameters: Mapping[str, Any] | None = None) -> "nn.Module":
+    """The network in PyTorch, as `export parity` compares with it.
+
+    parameters: the manifest's, where the configuration and folds that were exported stand.
+    """
+    from export.nnunet_network import load
+
+    said = parameters or {}
+    checkpoint = said.get("checkpoint", "checkpoint_final.pth")
+    folds = tuple(said["folds"]) if "folds" in said else None
+    plan, read = opened(folder, said.get("configuration"), folds, checkpoint)
+    return load(plan, read, checkpoint)
+
+
+def model_folder(folder: Path, configuration: str | None) -> Path:
+    """The folder with the plans: the one given, or the one below it for the configuration."""
+    from export.nnunet_plans import NotExportable
+
+    if not folder.is_dir():
+        raise NotExportable(folder, "there is no such folder", "give an nnU-Net model folder")
+    if (folder / "plans.json").is_file():
+        return folder
+    below = sorted(
+        path.parent
+        for path in folder.glob("*/plans.json")
+        if configuration is None or path.parent.name.endswith(f"__{configuration}")
+    )
+    if len(below) == 1:
+        return below[0]
+    if below:
+        names = ", ".join(path.name for path in below)
+        remedy = "give one of these folders, or choose with --configuration"
+        raise NotExportable(folder, f"it holds several models: {names}", remedy)
+    raise NotExportable(folder, "plans.json is missing", "give the folder as nnU-Net v2 wrote it")
+
+
+def plan_of(
+    folder: Path, folds: dict[str, dict[str, Any]], wanted: str | None, orientation: str | None
+) -> "Plan":
+    """The plan of the configuration in which all the folds were trained."""
+    from export.nnunet_network import trained_as
+    from export.nnunet_plans import CONFIGURATIONS, NotExportable, read_plan
+
+    said = {name for name in map(trained_as, folds.values()) if name is not None}
+    if len(said | ({wanted} if wanted else set())) > 1:
+        names = ", ".join(sorted(said))
+        remedy = "choose folds of one configuration with --folds, and no other --configuration"
+        raise NotExportable(folder, f"its folds were trained as {names}", remedy)
+    ending = folder.name.rpartition("__")[2]
+    named = ending if ending in CONFIGURATIONS else CONFIGURATIONS[0]
+    return read_plan(folder, wanted or next(iter(said), named), orientation)
+
+
+def table(plan: "Plan") -> dict[str, Any]:
+    """The manifest's [[network]] table."""
+    return {
+        "roles": ["labeller", "segmenter"],
+        "name": f"nnU-Net {plan.configuration} of {plan.dataset}",
+        "input": {
+            "name": "ct",
+            "channels": 1,
+            "patch_zyx": plan.patch,
+            "spacing_mm": plan.spacing_mm if len(set(plan.spacing_mm)) > 1 else plan.spacing_mm[0],
+            "orientation": plan.orientation,
+            "transpose": plan.transpose,
+            "hu_clip": plan.hu_clip,
+            "hu_offset": -plan.mean,
+            "hu_scale": plan.deviation,
+            "padding_hu": plan.mean,
+        },
+        "output": {"name": "logits", "classes": plan.classes, "activation": "softmax"},
+        "window": {
+            "step": 0.5,
+            "image_order": plan.image_order,
+            "answer_order": plan.answer_order,
+            "separate": int(plan.separate),
+        },
+        "batch": {"min": 1, "opt": 1, "max": 2, "activation_mib": activation_mib(plan)},
+        "precision": {
+            "allowed": ["fp32", "bf16", "fp16"],
+            "max_probability_difference": 0.15,
+            "min_dice": 0.99,
+        },
+    }
+
+
+def activation_mib(plan: "Plan") -> float:
+    """About what one tile takes while it is computed, in FP32."""
+    features = plan.architecture["arch_kwargs"]["features_per_stage"]
+    width = features[0] if isinstance(features, list) else features
+    voxels = plan.patch[0] * plan.patch[1] * plan.patch[2]
+    channels = CHANNELS_ALIVE * width + 2 * len(plan.classes)
+    return float(round(voxels * channels * 4 / 2**20, 1))
+
+
+def card(plan: "Plan", folds: tuple[str, ...]) -> str:
+    """The model card; what is measured of the set is added by `export parity`."""
+    levels = [name for name in plan.classes if name in set(Level)]
+    renamed = ", ".join(
+        f"{old} → {new}"
+        for old, new in zip(plan.original_names, plan.classes, strict=True)
+        if old != new
+    )
+    guess = "" if plan.orientation_known else " (a guess: the plans do not tell)"
+    tile = " x ".join(map(str, plan.patch))
+    spacing = " x ".join(f"{mm:g}" for mm in plan.spacing_mm)
+    axes = f"{plan.orientation}{guess}, transposed by {list(plan.transpose)}"
+    low, high = plan.hu_clip
+    rows = {
+        "Configuration": f"{plan.configuration}; folds {', '.join(folds)}, logits averaged",
+        "Input": f"tiles of {tile} voxels of {spacing} mm; axes {axes}",
+        "HU": f"clipped to {low:g}..{high:g}, minus {plan.mean:g}, divided by {plan.deviation:g}",
+        "Levels": ", ".join(levels),
+        "Renamed": renamed or "nothing",
+    }
+    lines = "\n".join(f"| {what} | {value} |" for what, value in rows.items())
+    return f"""# Model card: nnU-Net of {plan.dataset}
+Exported by `python -m export nnunet`. It names and outlines the vertebrae; every other network is
+that of the set `default`, whose card and whose limits hold as well.
+
+| | |
+| --- | --- |
+{lines}
+
+All other classes are background here. It is run by nnU-Net's own sliding window (half overlap,
+Gaussian weights, no mirroring) where the locator finds the spine; elsewhere nothing is labelled.
+"""

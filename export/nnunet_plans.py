@@ -1,0 +1,321 @@
+"""What an nnU-Net v2 trained-model folder says of its network, checked.
+
+The files come from strangers: nothing named in them is imported or called. What this house cannot
+do exactly as nnU-Net does it is refused, not approximated.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.errors import ModelError
+from vfx_edge.study import Level
+
+CONFIGURATIONS = ("3d_fullres", "3d_lowres")
+MAX_JSON_BYTES = 64 << 20
+MAX_CLASSES = 255
+READERS = {"SimpleITKIO": "SPL", "NibabelIO": "SPL", "NibabelIOWithReorient": "SAR"}
+"""What the axes of a reader's arrays grow towards. The first two keep the files' own axes, so it
+is a guess that they were those of an axial DICOM series."""
+RESAMPLERS = ("resample_data_or_seg_to_shape", "resample_torch_fornnunet")
+_LEVEL = re.compile(r"(?:vertebrae?[ _-]?)?([CTL])0?(\d{1,2})", re.IGNORECASE)
+_VERSE = re.compile(r"(?:(?:vertebrae?|verse|label)[ _-]?)?0?(\d{1,2})", re.IGNORECASE)
+
+
+class NotExportable(ModelError):
+    """The folder holds no nnU-Net that can be run here as nnU-Net itself would."""
+
+    def __init__(self, folder: Path, why: str, remedy: str) -> None:
+        super().__init__(f"{folder} can't be exported ({why}): {remedy}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One configuration of a plans.json with its dataset.json. Axes: nnU-Net's own, after
+    `transpose`; orientation: what the axes grow towards before it."""
+
+    folder: Path
+    dataset: str
+    configuration: str
+    spacing_mm: tuple[float, ...]
+    patch: tuple[int, ...]
+    transpose: tuple[int, ...]
+    orientation: str
+    orientation_known: bool
+    hu_clip: tuple[float, float]
+    mean: float
+    deviation: float
+    image_order: int
+    answer_order: int
+    separate: bool
+    classes: tuple[str, ...]
+    """By channel; vertebrae by our levels' names."""
+    original_names: tuple[str, ...]
+    architecture: Mapping[str, Any]
+    """network_class_name, arch_kwargs: unchecked."""
+
+
+class Reading:
+    """Getting values out of a folder's JSON; NotExportable for what is missing or odd."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def refused(
+        self, why: str, remedy: str = "give the folder as nnU-Net v2 wrote it"
+    ) -> NotExportable:
+        return NotExportable(self.folder, why, remedy)
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            if path.stat().st_size > MAX_JSON_BYTES:
+                raise self.refused(f"{name} is larger than such a file ever is")
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise self.refused(f"{name} is missing") from error
+        except OSError as error:
+            raise self.refused(f"{name} can't be read: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:  # no UTF-8, no JSON
+            raise self.refused(f"{name} is no valid JSON") from error
+        if not isinstance(values, dict):
+            raise self.refused(f"{name} holds no table")
+        return values
+
+    def table(self, values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+        found = values.get(key)
+        if not isinstance(found, dict):
+            raise self.refused(f"{where} has no table '{key}'")
+        return found
+
+    def numbers(
+        self, values: Mapping[str, Any], key: str, low: float, high: float
+    ) -> tuple[float, ...]:
+        """Three numbers within bounds."""
+        found = values.get(key)
+        if not isinstance(found, list) or len(found) != 3:
+            raise self.refused(f"'{key}' does not hold three numbers")
+        return tuple(self.number(value, key, low, high) for value in found)
+
+    def number(
+        self, value: Any, what: str, low: float = -math.inf, high: float = math.inf
+    ) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.refused(f"'{what}' is no number")
+        if not math.isfinite(value) or not low <= value <= high:
+            raise self.refused(f"'{what}' is {value:g}, outside {low:g} to {high:g}")
+        return float(value)
+
+
+def read_plan(folder: Path, configuration: str, orientation: str | None = None) -> Plan:
+    """The configuration's plan; NotExportable says what can't be done with it.
+
+    orientation: of the training images, where whoever exports knows better than the reader's name.
+    """
+    read = Reading(folder)
+    plans, dataset = read.json("plans.json"), read.json("dataset.json")
+    chosen = _configuration(read, plans, configuration)
+    _check_single_ct(read, chosen, dataset)
+    names = class_names(read, dataset)
+    known, axes = _orientation(read, plans, orientation)
+    clip, mean, deviation = _intensities(read, plans)
+    image, answer = (_resampler(read, chosen, key) for key in ("data", "probabilities"))
+    if image[1] != answer[1]:
+        raise read.refused("image and answers are resampled by different rules")
+    return Plan(
+        folder=folder,
+        dataset=str(plans.get("dataset_name", dataset.get("name", "unnamed"))),
+        configuration=configuration,
+        spacing_mm=read.numbers(chosen, "spacing", 0.1, 20.0),
+        patch=tuple(int(n) for n in read.numbers(chosen, "patch_size", 8, 512)),
+        transpose=_transpose(read, plans),
+        orientation=axes,
+        orientation_known=known,
+        hu_clip=clip,
+        mean=mean,
+        deviation=deviation,
+        image_order=image[0],
+        answer_order=answer[0],
+        separate=image[1],
+        classes=levels_named(read, names),
+        original_names=names,
+        architecture=chosen.get("architecture") or old_architecture(read, chosen),
+    )
+
+
+def _configuration(read: Reading, plans: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The configuration with what it inherits."""
+    every = read.table(plans, "configurations", "plans.json")
+    if name not in CONFIGURATIONS:
+        why = f"the configuration '{name}' is not one of {', '.join(CONFIGURATIONS)}"
+        raise read.refused(why, "export the folder of a network trained as one of these")
+    chain: list[dict[str, Any]] = []
+    at: Any = name
+    while at is not None:
+        if len(chain) > len(every):
+            raise read.refused("its configurations inherit in a circle")
+        chain.append(read.table(every, str(at), "plans.json"))
+        at = chain[-1].get("inherits_from")
+    merged: dict[str, Any] = {}
+    for part in reversed(chain):
+        merged |= part
+    return merged
+
+
+def _check_single_ct(read: Reading, chosen: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+    single = "export a network that takes a single CT"
+    if chosen.get("previous_stage") is not None:
+        raise read.refused("it is the second stage of a cascade", single)
+    channels = dataset.get("channel_names") or dataset.get("modality")
+    if not isinstance(channels, dict) or len(channels) != 1:
+        count = len(channels) if isinstance(channels, dict) else 0
+        raise read.refused(f"it takes {count} input channels, not one", single)
+    schemes = chosen.get("normalization_schemes")
+    if schemes != ["CTNormalization"]:
+        raise read.refused(f"its normalisation is {schemes}, not ['CTNormalization']", single)
+    if chosen.get("preprocessor_name", "DefaultPreprocessor") != "DefaultPreprocessor":
+        raise read.refused("it has a preprocessor of its own", "export one with nnU-Net's default")
+
+
+def class_names(read: Reading, dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dataset's own names, in the order of the network's channels."""
+    labels = read.table(dataset, "labels", "dataset.json")
+    values: dict[int, str] = {}
+    for name, value in labels.items():
+        if name == "ignore":
+            continue
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(value, list):
+            why = "it was trained on regions that overlap, not on labels"
+            raise read.refused(why, "export a network trained on plain labels")
+        try:
+            values[int(value)] = str(name)
+        except (TypeError, ValueError) as error:
+            raise read.refused(f"the label '{name}' has no number") from error
+    if values.get(0) != "background" or not 2 <= len(values) <= MAX_CLASSES:
+        raise read.refused("dataset.json has no usable list of labels with 0 as background")
+    return tuple(values[value] for value in sorted(values))
+
+
+def levels_named(read: Reading, names: Sequence[str]) -> tuple[str, ...]:
+    """The names with those of vertebrae as our levels; NotExportable when none is one."""
+    out = tuple(level.value if (level := level_of(name)) else name for name in names)
+    if not any(name in set(Level) for name in out):
+        why = f"none of its classes ({', '.join(names[1:6])}, …) is a vertebra"
+        raise read.refused(why, "export one whose classes are named vertebrae_L1, L1 or 20")
+    for name in out:
+        if out.count(name) > 1:
+            raise read.refused(f"two of its classes mean '{name}'", "rename them in dataset.json")
+    return out
+
+
+def level_of(name: str) -> Level | None:
+    """The level that a class name means: vertebrae_L1, L1, or a VerSe number such as 20."""
+    if match := _LEVEL.fullmatch(name.strip()):
+        level = f"{match[1].upper()}{int(match[2])}"
+        return Level(level) if level in set(Level) else None
+    match = _VERSE.fullmatch(name.strip())
+    numbers = {level.verse: level for level in Level}
+    return numbers.get(int(match[1])) if match else None
+
+
+def _orientation(read: Reading, plans: Mapping[str, Any], given: str | None) -> tuple[bool, str]:
+    """Whether it is known, and what the training arrays' axes (z, y, x) grow towards."""
+    reader = str(plans.get("image_reader_writer"))
+    if given is not None:
+        return True, given
+    if reader not in READERS:
+        remedy = "say with --orientation what the axes of the training images grow towards"
+        raise read.refused(f"its images were read by '{reader}'", remedy)
+    # TotalSegmentator turns every image to the nearest of RAS before nnU-Net sees it.
+    if "totalsegmentator" in str(plans.get("dataset_name", "")).lower():
+        return True, "SAR"
+    return reader == "NibabelIOWithReorient", READERS[reader]
+
+
+def _intensities(
+    read: Reading, plans: Mapping[str, Any]
+) -> tuple[tuple[float, float], float, float]:
+    """(low, high) of the clipping, mean and standard deviation, in HU."""
+    key = "foreground_intensity_properties_per_channel"
+    if key not in plans:  # of older plans
+        key = "foreground_intensity_properties_by_modality"
+    channel = read.table(read.table(plans, key, "plans.json"), "0", key)
+    low, high, mean, deviation = (
+        read.number(channel.get(name), name, -1e5, 1e5)
+        for name in ("percentile_00_5", "percentile_99_5", "mean", "std")
+    )
+    if not low < high or deviation <= 1e-3:
+        raise read.refused("its intensities have no range")
+    return (low, high), mean, deviation
+
+
+def _resampler(read: Reading, chosen: Mapping[str, Any], what: str) -> tuple[int, bool]:
+    """(order of the splines, whether thick slices are resampled plane by plane)."""
+    name = chosen.get(f"resampling_fn_{what}", RESAMPLERS[0])
+    rules = chosen.get(f"resampling_fn_{what}_kwargs") or {}
+    remedy = "export a network with nnU-Net's default resampling"
+    if name not in RESAMPLERS or not isinstance(rules, dict):
+        raise read.refused(f"its {what} is resampled by '{name}'", remedy)
+    if name == RESAMPLERS[0]:
+        order = rules.get("order", 3)  # the default of nnU-Net's function
+        known = rules.get("order_z", 0) == 0
+    else:
+        order = {"linear": 1}.get(rules.get("mode", "linear"))
+        known = rules.get("aniso_axis_mode", "nearest-exact") == "nearest-exact"
+    separate = rules.get("force_separate_z", False if name == RESAMPLERS[0] else None)
+    threshold = rules.get("separate_z_anisotropy_threshold", 3)
+    if not known or order not in (1, 3) or separate is True or threshold != 3:
+        raise read.refused(f"its {what} is resampled by rules that are not known here", remedy)
+    return order, separate is None
+
+
+def _transpose(read: Reading, plans: Mapping[str, Any]) -> tuple[int, ...]:
+    order = plans.get("transpose_forward")
+    if not isinstance(order, list) or order not in (
+        [0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0],
+    ):  # fmt: skip
+        raise read.refused("'transpose_forward' is no order of three axes")
+    return tuple(int(axis) for axis in order)
+
+
+def old_architecture(read: Reading, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The architecture as older plans say it, in today's terms (after nnU-Net's own
+    translation)."""
+    name = str(chosen.get("UNet_class_name"))
+    blocks = {"PlainConvUNet": "n_conv_per_stage", "ResidualEncoderUNet": "n_blocks_per_stage"}
+    if name not in blocks:
+        raise read.refused(f"plans.json describes no architecture that is known ('{name}')")
+    keys = ("n_conv_per_stage_encoder", "n_conv_per_stage_decoder", "conv_kernel_sizes",
+            "pool_op_kernel_sizes")  # fmt: skip
+    for key in keys:
+        if not isinstance(chosen.get(key), list):
+            raise read.refused(f"'{key}' is missing from the plans")
+    width, limit = (
+        int(read.number(chosen.get(key), key, 1, 4096))
+        for key in ("UNet_base_num_features", "unet_max_num_features")
+    )
+    stages = len(chosen["n_conv_per_stage_encoder"])
+    return {
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{name}",
+        "arch_kwargs": {
+            "n_stages": stages,
+            "features_per_stage": [min(width * 2**i, limit) for i in range(stages)],
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": chosen["conv_kernel_sizes"],
+            "strides": chosen["pool_op_kernel_sizes"],
+            blocks[name]: chosen["n_conv_per_stage_encoder"],
+            "n_conv_per_stage_decoder": chosen["n_conv_per_stage_decoder"],
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+    }

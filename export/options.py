@@ -1,0 +1,36 @@
+"""Options that several commands share, each with its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="The model set's folder; its name is the set's name."
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model set that lies there already.")
+]
+Licence = Annotated[
+    str, typer.Option("--licence", metavar="TEXT", help="Licence of the weights, for the manifest.")
+]
+TrainingData = Annotated[
+    str,
+    typer.Option(
+        "--training-data", metavar="TEXT", help="What it was trained on, for the manifest."
+    ),
+]
+IntendedUse = Annotated[
+    str,
+    typer.Option(
+        "--intended-use",
+        metavar="demonstration|research|clinical",
+        help="What the set may be used for. Networks borrowed from the default set keep the whole "
+        "a demonstration.",
+    ),
+]
+NOT_STATED = "not stated by whoever exported it"
+USES = ("demonstration", "research", "clinical")

@@ -1,0 +1,184 @@
+"""`export parity`: does a model set answer the same on every backend as it did in PyTorch?"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vfx_edge.errors import InputError
+from vfx_edge.manifest import ModelManifest, NetworkSpec
+
+if TYPE_CHECKING:
+    from export.parity_crops import Floats
+    from export.parity_rows import Row
+
+EXAMPLES = """\b
+Examples:
+  python -m export parity models/published --checkpoint model.tar
+  python -m export parity models/published --checkpoint model.tar --ct dicom/ --random 20
+  python -m export parity default --role segmenter --ct scan.nii.gz --no-card --json > parity.json
+
+\b
+Exit codes: 0 every precision that the manifest allows keeps within its tolerance; 7 one does not.
+"""
+FAILED = 7
+
+
+class NothingCompared(InputError):
+    """The chain did not get as far as a network."""
+
+    def __init__(self, network: str) -> None:
+        super().__init__(
+            f"nothing was asked of '{network}' on what was given, so nothing can be compared: "
+            "give a --ct that shows the spine, or --random 20"
+        )
+
+
+def command(
+    models: Annotated[
+        str, typer.Argument(metavar="NAME_OR_DIR", help="The model set, by name or folder.")
+    ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="PATH",
+            help="What the set was exported from: it answers in PyTorch, and all else is compared "
+            "with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
+            readable=False,
+        ),
+    ] = None,
+    ct: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ct",
+            "--dicom",
+            "--nifti",
+            metavar="PATH",
+            help="A real CT, as `vfx-edge run` takes it: what the chain cuts from it is compared. "
+            "Repeatable.",
+            readable=False,
+        ),
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role", metavar="ROLE", help="Only this network. Repeatable.", show_default="all own"
+        ),
+    ] = None,
+    crops: Annotated[
+        int, typer.Option("--crops", metavar="N", min=1, help="At most so many of each kind.")
+    ] = 20,
+    random: Annotated[
+        int, typer.Option("--random", metavar="N", min=0, help="So many crops of noise as well.")
+    ] = 0,
+    phantom: Annotated[
+        bool, typer.Option("--phantom/--no-phantom", help="Crops of a phantom made on the spot.")
+    ] = True,
+    card: Annotated[
+        bool, typer.Option("--card/--no-card", help="Write the table into the set's card.md.")
+    ] = True,
+    json: Annotated[
+        bool, typer.Option("--json", help="JSON on standard output, the table on standard error.")
+    ] = False,
+) -> None:
+    """Compare every backend and precision that runs here with PyTorch.
+
+    On the crops that the chain itself cuts from CTs and from a phantom: largest and mean
+    difference of probabilities, Dice of the masks, shift, changed tiers. The networks that a set
+    borrows from its base are left out.
+    """
+    from export import parity_report
+    from vfx_edge.manifest import load_model_set
+
+    if not (ct or phantom or random):
+        raise typer.BadParameter("nothing to compare on: give --ct, --phantom or --random")
+    manifest = load_model_set(models)
+    specs = own_networks(manifest, tuple(role or ()))
+    if checkpoint is not None and len(specs) != 1:
+        names = ", ".join(r for spec in specs for r in spec.roles)
+        raise typer.BadParameter(f"--checkpoint is of one network: add --role, one of {names}")
+    check_files(specs)
+    found = gather(manifest, specs, tuple(ct or ()), crops, random, phantom)
+    skipped: dict[str, str] = {}
+    rows = compare(specs, found, checkpoint, skipped)
+    reference = (
+        f"PyTorch in fp32 ({checkpoint.name})"
+        if checkpoint
+        else "ONNX Runtime on the CPU in fp32, not from PyTorch: no --checkpoint was given"
+    )
+    parity_report.show(rows, skipped, reference, sys.stderr if json else sys.stdout)
+    if json:
+        print(parity_report.as_json(rows, skipped, reference))
+    if card:
+        section = parity_report.card_section(manifest, rows, skipped, reference)
+        parity_report.write_card(manifest.card, section)
+    if not all(row.passed for row in rows if row.allowed):
+        raise typer.Exit(FAILED)
+
+
+def own_networks(manifest: ModelManifest, roles: tuple[str, ...]) -> tuple[NetworkSpec, ...]:
+    """The set's own networks, or those of the roles; RoleMissing where a role is not filled."""
+    if roles:
+        asked = [manifest.network(role) for role in roles]
+        return tuple({spec.name: spec for spec in asked}.values())
+    return tuple(spec for spec in manifest.networks if spec.set_name == manifest.name)
+
+
+def check_files(specs: tuple[NetworkSpec, ...]) -> None:
+    """ModelError when a file is not the manifest's, or not of its shape."""
+    from vfx_edge.backends.onnx_file import check_signature
+
+    for spec in specs:
+        for data in (spec.read(), spec.read_half()):
+            if data is not None:
+                check_signature(spec, data)
+
+
+def gather(
+    manifest: ModelManifest,
+    specs: tuple[NetworkSpec, ...],
+    cts: tuple[Path, ...],
+    count: int,
+    random: int,
+    phantom: bool,
+) -> "dict[str, dict[str, Floats]]":
+    """Network name -> source -> patches."""
+    from export.parity_crops import affordable, chain_crops, phantom_volume, random_crops
+    from vfx_edge.inputs import load_volume
+
+    sources: dict[str, dict[str, Floats]] = {}
+    if cts:
+        volumes = [load_volume(path) for path in cts]
+        sources["real"] = chain_crops(volumes, manifest, specs, count)
+    if phantom:
+        sources["phantom"] = chain_crops([phantom_volume()], manifest, specs, count)
+    if random:
+        noise = {s.name: random_crops(s, affordable(s, random)) for s in specs}
+        sources["random"] = noise
+    return {
+        spec.name: {source: c[spec.name] for source, c in sources.items() if spec.name in c}
+        for spec in specs
+    }
+
+
+def compare(
+    specs: tuple[NetworkSpec, ...],
+    found: "dict[str, dict[str, Floats]]",
+    checkpoint: Path | None,
+    skipped: dict[str, str],
+) -> "list[Row]":
+    """All rows of all networks; what could not be compared goes into `skipped`."""
+    from export.parity_reference import from_onnx, from_pytorch
+    from export.parity_rows import rows_of
+
+    rows: list[Row] = []
+    for spec in specs:
+        if not found[spec.name]:
+            raise NothingCompared(spec.name)
+        reference = from_pytorch(checkpoint, spec) if checkpoint else from_onnx(spec)
+        own = rows_of(spec, found[spec.name], reference, skipped)
+        # the reference itself is no news
+        rows += [r for r in own if checkpoint or (r.backend, r.precision) != ("cpu", "fp32")]
+    return rows

@@ -1,0 +1,115 @@
+"""What only a GPU can show: parity, the whole chain, and the memory it takes."""
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vfx_edge.backends import nvidia, open_models
+from vfx_edge.backends.choose import default_backends
+from vfx_edge.inputs import load_volume
+from vfx_edge.manifest import load_model_set
+from vfx_edge.phantom import PhantomSpec, make_phantom
+from vfx_edge.pipeline import Options, analyze
+from vfx_edge.study import Classified
+
+pytestmark = pytest.mark.skipif(
+    isinstance(nvidia.find_gpu(), str), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
+)
+ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
+GPU_BACKENDS = {"cuda": 1e-3, "tensorrt": 5e-3, "tensorrt-rtx": 5e-3}
+"""Largest difference of a probability from FP32 on the CPU: cuda computes in FP32, the others
+in FP16."""
+BUDGET_GIB = 16
+
+
+def needed(backend: str) -> None:
+    state = default_backends()[backend].availability()
+    if not state.available:
+        pytest.skip(f"{backend}: {state.reason}")
+
+
+def patches(role: str) -> np.ndarray:
+    """Three cuts through a phantom, as the network is fed."""
+    spec = load_model_set().network(role)
+    grid = {"spacing_mm": 3.0, "pixel_mm": 3.0, "matrix": (96, 96)}
+    hu = make_phantom(PhantomSpec(levels=("T12", "L4"), seed=3, **grid)).hu
+    image = spec.input.normalise(hu)
+    cuts = [
+        image[np.ix_(*((np.arange(p) + shift) % s
+                       for p, s in zip(spec.input.patch_zyx, hu.shape, strict=True)))]
+        for shift in (0, 9, 18)
+    ]  # fmt: skip
+    return np.stack([np.stack([cut, cut * 0.2][: spec.input.channels]) for cut in cuts])
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("backend", GPU_BACKENDS)
+def test_the_gpu_gives_the_cpus_answers(backend: str, role: str) -> None:
+    needed(backend)
+    batch = patches(role)
+    with open_models(load_model_set(), "cpu", precision="fp32", roles=(role,)) as models:
+        wanted = models.network(role).probabilities(batch)
+    with open_models(load_model_set(), backend, roles=(role,)) as models:
+        network = models.network(role)
+        gap = np.abs(network.probabilities(batch) - wanted).max()
+        assert gap <= GPU_BACKENDS[backend], f"{network.device}, {network.precision}"
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_ulonglong) for name in ("total", "free", "used"))
+
+
+@pytest.fixture
+def used_gib() -> Iterator[Callable[[], float]]:
+    """The most memory taken on the first GPU since the test began, GiB, by whoever took it."""
+    nvml = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+    device, memory = ctypes.c_void_p(), _Memory()
+    assert nvml.nvmlInit_v2() == 0
+    assert nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0
+
+    def now() -> int:
+        assert nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
+        return int(memory.used)
+
+    first, most, done = now(), [now()], threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            most[0] = max(most[0], now())
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield lambda: (most[0] - first) / 2**30
+    done.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("backend", GPU_BACKENDS)
+def test_the_whole_chain_within_the_budget(
+    backend: str, shared_data: Path, used_gib: Callable[[], float]
+) -> None:
+    needed(backend)
+    volume = load_volume(shared_data / "ct_thoracolumbar_4mm_dicom")
+    every = Options(classify="all")
+    with open_models(load_model_set(), backend) as models:
+        fast = analyze(volume, models, every).result
+        assert models.warnings == ()
+    taken = used_gib()
+    assert 0 < taken <= BUDGET_GIB
+    if fast.run.peak_vram_mib is not None:  # the driver knows this process
+        assert fast.run.peak_vram_mib / 1024 <= BUDGET_GIB
+    with open_models(load_model_set(), "cpu", precision="fp32") as models:
+        exact = analyze(volume, models, every).result
+    assert fast.triage == exact.triage
+    assert [f.vertebra.level for f in fast.findings] == [f.vertebra.level for f in exact.findings]
+    for one, other in zip(fast.findings, exact.findings, strict=True):
+        assert one.assessment.kind == other.assessment.kind
+        if isinstance(one.assessment, Classified) and isinstance(other.assessment, Classified):
+            assert one.assessment.tier == other.assessment.tier

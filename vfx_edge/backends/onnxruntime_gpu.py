@@ -1,0 +1,152 @@
+"""ONNX Runtime on an NVIDIA GPU: its CUDA provider, and its TensorRT provider.
+
+Options: onnxruntime.ai/docs/execution-providers, CUDA and TensorRT.
+"""
+
+import ctypes
+import hashlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.backends import nvidia
+from vfx_edge.backends.half import half_key
+from vfx_edge.backends.network import GPU_SHARE
+from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtBackend, runtime
+from vfx_edge.backends.protocol import Availability, Budget
+from vfx_edge.backends.quiet import quiet_stderr
+from vfx_edge.manifest import NetworkSpec
+
+log = logging.getLogger("vfx_edge.backends")
+
+
+class CudaBackend(OrtBackend):
+    """ONNX Runtime's CUDA provider. FP16 only where it is asked for by name."""
+
+    name, provider, gpu = "cuda", "CUDAExecutionProvider", True
+    precisions: tuple[str, ...] = ("tf32", "fp32", "fp16")
+
+    def availability(self) -> Availability:
+        # The GPU first: where there is none, the runtime need not even be imported.
+        gpu = nvidia.find_gpu()
+        if isinstance(gpu, str):
+            return self._no(gpu, "install an NVIDIA GPU and its driver")
+        try:
+            known = runtime().get_available_providers()
+        except ImportError as error:
+            remedy = "pip install onnxruntime-gpu"
+            return self._no(f"onnxruntime can't be imported ({error})", remedy)
+        if self.provider not in known:
+            remedy = "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+            return self._no("the installed onnxruntime is built without it", remedy)
+        if problem := self._driver_or_libraries(gpu):
+            return self._no(*problem)
+        return Availability(self.name, True, device=str(gpu))
+
+    def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
+        """What the provider needs beside the runtime: (reason, remedy) of the first lack."""
+        major = int(str(getattr(runtime(), "cuda_version", "") or "13").split(".")[0])
+        if gpu.driver_cuda[0] < major:
+            have = ".".join(map(str, gpu.driver_cuda))
+            return f"the driver serves CUDA {have}, CUDA {major} is needed", "update the driver"
+        with quiet_stderr():
+            runtime().preload_dlls()
+        if missing := nvidia.first_missing(nvidia.cuda_libraries(major)):
+            reason = f"{missing} was not found"
+            return reason, f'pip install "onnxruntime-gpu[cuda,cudnn]", or CUDA {major} and cuDNN 9'
+        return None
+
+    def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
+        options = {
+            # Of the arena, which is this session's own and holds convolution workspaces, too.
+            "gpu_mem_limit": str(int(budget.gpu_gib * 2**30)),
+            "arena_extend_strategy": "kSameAsRequested",
+            # The default search can pick 3-D convolutions 2 to 3 times too slow.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "use_tf32": "1" if precision == "tf32" else "0",
+        }
+        return [(CudaBackend.provider, options), CpuBackend.provider]
+
+
+class TensorRtBackend(CudaBackend):
+    """ONNX Runtime's TensorRT provider; what TensorRT can't take goes to CUDA."""
+
+    name, provider = "tensorrt", "TensorrtExecutionProvider"
+    precisions = ("fp16", "bf16", "fp32")
+
+    def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
+        nvidia.preload_tensorrt()
+        if missing := nvidia.first_missing(nvidia.tensorrt_libraries()):
+            return f"{missing} was not found", 'pip install "tensorrt-cu13>=10.13,<11"'
+        return super()._driver_or_libraries(gpu)
+
+    def _session(self, spec: NetworkSpec, onnx: bytes, providers: Any, budget: Budget) -> Any:
+        """With explicit profiles the engine is built while the session is made: minutes."""
+        folder = providers[0][1].get("trt_engine_cache_path")
+        if folder is None or not any(Path(folder).glob("*.engine")):
+            log.info("Building the TensorRT engine of '%s', once; this takes minutes", spec.name)
+        return super()._session(spec, onnx, providers, budget)
+
+    def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
+        def shape(count: int) -> str:
+            size = (count, spec.input.channels, *spec.input.patch_zyx)
+            return f"{spec.input.name}:{'x'.join(map(str, size))}"
+
+        batch = spec.batch
+        options = {
+            "trt_max_workspace_size": str(int(budget.gpu_gib * (1 - GPU_SHARE) * 2**30)),
+            # TensorRT 10 takes the precision from here. The FP16 file says where FP16 may be
+            # used, but without this its FP16 parts would compute in FP32.
+            "trt_fp16_enable": str(precision == "fp16"),
+            "trt_bf16_enable": str(precision == "bf16"),
+            "trt_layer_norm_fp32_fallback": "True",
+            # Networks are opened side by side: two builds at once would time each other.
+            "trt_force_sequential_engine_build": "True",
+            "trt_profile_min_shapes": shape(batch.min),
+            "trt_profile_opt_shapes": shape(batch.opt),
+            "trt_profile_max_shapes": shape(batch.max),
+            **_caches(spec, precision),
+        }
+        return [(self.provider, options), *super()._providers(spec, "fp32", budget)]
+
+
+def _caches(spec: NetworkSpec, precision: str) -> dict[str, str]:
+    """Engines each in a folder of its own, timings (4 to 11 times shorter builds) in a shared one.
+
+    A stale engine is worse than a slow start, so network, form, GPU, driver, runtime, TensorRT,
+    precision and shapes are all in its folder's name. No cache where no folder can be made.
+    """
+    machine = (str(nvidia.find_gpu()), nvidia.driver_version(), _tensorrt_version())
+    form = half_key(spec) if precision == "fp16" else ""
+    shapes = (spec.input.name, spec.input.channels, spec.input.patch_zyx, spec.batch)
+    network = (spec.sha256, form, runtime().__version__, precision, shapes)
+    try:
+        engines, timings = _folder((*network, *machine)), _folder(("timings", *machine))
+    except OSError:
+        return {"trt_engine_cache_enable": "False", "trt_timing_cache_enable": "False"}
+    return {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(engines),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(timings),
+    }
+
+
+def _folder(key: Iterable[object]) -> Path:
+    """A folder in the user's cache for all that depends on the key; OSError."""
+    import platformdirs
+
+    digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:24]
+    root = Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False))
+    folder = root / "tensorrt" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _tensorrt_version() -> int:
+    """TensorRT's version number as its library gives it, 0 when it doesn't."""
+    try:
+        return int(ctypes.CDLL(nvidia.tensorrt_libraries()[0]).getInferLibVersion())
+    except (OSError, AttributeError):
+        return 0

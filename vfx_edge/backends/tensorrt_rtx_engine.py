@@ -1,0 +1,204 @@
+"""Engines on disk: what each was built from, and whether it may still be used.
+
+An engine fits one network, one FP16 form, one TensorRT-RTX version, one GPU architecture and one
+range of batches. All that stands in a JSON file beside it, with the engine's own hash; whatever
+differs is named and the engine is not used.
+"""
+
+import glob
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vfx_edge.backends import tensorrt_rtx_runtime as runtime
+from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
+from vfx_edge.backends.half import half_key, half_of
+from vfx_edge.manifest import NetworkSpec
+
+log = logging.getLogger("vfx_edge.backends")
+SCHEMA = "vfx-edge/engine/1"
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that an engine depends on."""
+
+    onnx_sha256: str
+    half: str
+    """The FP16 file's hash, or the rules by which it was made from the FP32 file."""
+    tensorrt_rtx: str
+    sm: int
+    precision: str
+    input: str
+    shapes: tuple[Shape, Shape, Shape]
+    """Smallest, usual and largest input."""
+
+    def differences(self, other: "EngineKey") -> Iterator[str]:
+        """In words: how `other`, an engine's, is not what is wanted."""
+        if (self.onnx_sha256, self.input) != (other.onnx_sha256, other.input):
+            yield "it was built from another network"
+        elif self.half != other.half:
+            yield "it was built from another FP16 form of the network"
+        if self.tensorrt_rtx != other.tensorrt_rtx:
+            yield f"TensorRT-RTX {other.tensorrt_rtx} built it, {self.tensorrt_rtx} is installed"
+        if self.sm != other.sm:
+            yield f"it is for compute capability {dotted(other.sm)}, not {dotted(self.sm)}"
+        if self.precision != other.precision:
+            yield f"it computes in {other.precision}"
+        if self.shapes != other.shapes:
+            batches = "/".join(str(shape[0]) for shape in other.shapes)
+            yield f"it takes batches of {batches}, which are not the manifest's"
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """One engine file. `problem` is empty when it may be used."""
+
+    path: Path
+    sm: int
+    problem: str
+
+
+def dotted(sm: int) -> str:
+    """75 -> "7.5"."""
+    return f"{sm // 10}.{sm % 10}"
+
+
+def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:
+    """What an engine of this network has to be, here and now."""
+
+    def shape(count: int) -> Shape:
+        return (count, spec.input.channels, *spec.input.patch_zyx)
+
+    batch = spec.batch
+    return EngineKey(
+        onnx_sha256=spec.sha256,
+        half=half_key(spec),
+        tensorrt_rtx=runtime.version(),
+        sm=sm,
+        precision="fp16",
+        input=spec.input.name,
+        shapes=(shape(batch.min), shape(batch.opt), shape(batch.max)),
+    )
+
+
+def beside_model(spec: NetworkSpec, sm: int) -> Path:
+    """Where engines built ahead of time lie."""
+    return spec.manifest_path.parent / "engines" / f"{spec.path.stem}.sm{sm}.engine"
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be built again; nothing is made."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False)) / "tensorrt-rtx"
+
+
+def in_cache(key: EngineKey) -> Path:
+    """Where an engine built at first use lies: its whole key is in the name."""
+    digest = hashlib.sha256(_json(key).encode()).hexdigest()[:24]
+    return cache_folder() / f"{digest}.engine"
+
+
+def read_engine(path: Path, key: EngineKey) -> bytes:
+    """The engine's bytes; EngineStale names what is wrong, FileNotFoundError where none lies."""
+    data = path.read_bytes()
+    try:
+        stored = json.loads(_sidecar(path).read_text("utf-8"))
+        given = stored.pop("key")
+        given["shapes"] = tuple(tuple(map(int, shape)) for shape in given["shapes"])
+        built = EngineKey(**given)
+        digest, schema = str(stored["engine_sha256"]), stored["schema"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineStale(path, "its .json file is missing or can't be read") from error
+    if schema != SCHEMA:
+        raise EngineStale(path, f"its .json file is of schema '{schema}'")
+    if problems := list(key.differences(built)):
+        raise EngineStale(path, " and ".join(problems))
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise EngineStale(path, "it was changed or cut short after it was built")
+    return data
+
+
+class EngineStale(Exception):
+    """An engine that must not be used; the text says why."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path.name} is not used: {why}")
+        self.why = why
+
+
+def engine_states(spec: NetworkSpec) -> tuple[EngineState, ...]:
+    """Every engine beside the model, fresh or not; nothing is raised."""
+    folder = spec.manifest_path.parent / "engines"
+    paths = sorted(folder.glob(f"{glob.escape(spec.path.stem)}.sm*.engine"))
+    numbers = {path: path.stem.rpartition(".sm")[2] for path in paths}
+    return tuple(
+        EngineState(path, int(number), _problem(spec, path, int(number)))
+        for path, number in numbers.items()
+        if number.isdigit()
+    )
+
+
+def _problem(spec: NetworkSpec, path: Path, sm: int) -> str:
+    try:
+        read_engine(path, wanted_key(spec, sm))
+    except EngineStale as error:
+        return error.why
+    except OSError as error:
+        return f"it can't be read ({error.strerror})"
+    except ImportError:
+        return "the package tensorrt-rtx is not installed"
+    return ""
+
+
+def build_engine(spec: NetworkSpec, onnx: bytes, key: EngineKey, path: Path) -> bytes:
+    """Build by the key from the network's FP32 bytes and store it at `path`, key beside it.
+
+    Raises EngineRefused with TensorRT-RTX's reason, EngineNotWritten, ModelError leaves.
+    """
+    place = f"'{spec.name}' for compute capability {dotted(key.sm)}"
+    log.info("Building the TensorRT-RTX engine of %s, once; up to a minute", place)
+    start = time.perf_counter()
+    try:
+        data = runtime.build(half_of(spec, onnx), key.sm, key.input, key.shapes)
+    except runtime.Refused as error:
+        raise EngineRefused(spec.name, dotted(key.sm), str(error)) from error
+    seconds = time.perf_counter() - start
+    log.info("Built the engine of %s in %.0f s, %.1f MB", place, seconds, len(data) / 1e6)
+    try:
+        _store(path, data, key)
+    except OSError as error:
+        raise EngineNotWritten(path, str(error.strerror or error), data) from error
+    return data
+
+
+def _store(path: Path, data: bytes, key: EngineKey) -> None:
+    """Engine and key, each complete or not there; the key last, as it vouches for the engine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sidecar(path).unlink(missing_ok=True)
+    write_whole(path, data)
+    digest = hashlib.sha256(data).hexdigest()
+    told = {"schema": SCHEMA, "engine_sha256": digest, "key": asdict(key)}
+    write_whole(_sidecar(path), (json.dumps(told, indent=1) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A file that is never there by half, whoever else writes it at the same time."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _json(key: EngineKey) -> str:
+    return json.dumps(asdict(key), sort_keys=True)
