@@ -6,9 +6,15 @@ from typing import Annotated
 import typer
 
 from models.recipes.folds import FOLDS, REFERENCES
+from vfx_edge.errors import VfxError
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
-Data = Annotated[Path, typer.Option(help="folder with the training data (see sources.py)")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        help="folder with the training data (see sources.py)", exists=True, file_okay=False
+    ),
+]
 Work = Annotated[Path, typer.Option(help="folder for cases and checkpoints")]
 Fold = Annotated[str | None, typer.Option(help=f"without the CTs of a fold: {', '.join(FOLDS)}")]
 ROOT = Path(__file__).parents[2]
@@ -58,7 +64,7 @@ def prepare(
 
 @app.command()
 def add(
-    folder: Path,
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
     work: Work,
     model: Annotated[
         str | None, typer.Option(help="model set that labels CT without masks (self-training)")
@@ -131,7 +137,9 @@ def train(
         raise typer.BadParameter("the base has no real CT to leave out: --synthetic or --fold")
     if minutes <= 0:
         raise typer.BadParameter("--minutes must be more than 0")
-    if device == "cuda" and not torch.cuda.is_available():
+    if device.split(":")[0] not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter(f"no device '{device}': use auto, cpu or cuda")
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise typer.BadParameter("no CUDA device is available: use --device cpu")
     if labelled:
         add(labelled, work)
@@ -195,4 +203,7 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except VfxError as error:
+        raise SystemExit(str(error)) from error

@@ -172,4 +172,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        raise SystemExit("usage: python -m models.recipes.normal_heights FOLDER_OF_CASES")
     main(Path(sys.argv[1]))

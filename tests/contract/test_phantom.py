@@ -39,6 +39,17 @@ def test_the_same_seed_makes_the_same_files(vfx: Command, tmp_path: Path) -> Non
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+def test_a_phantom_replaces_a_longer_one_and_nothing_else(vfx: Command, tmp_path: Path) -> None:
+    for count in ("24", "20"):
+        assert vfx("phantom", tmp_path, *SMALL[:2], "--slices", count).code == 0
+    assert len(list(tmp_path.glob("*.dcm"))) == 20
+    (tmp_path / "truth.json").unlink()  # now it might be a patient's
+    answer = vfx("phantom", tmp_path, *SMALL)
+    assert answer.code == 2
+    assert "name another folder" in answer.stderr
+    assert len(list(tmp_path.glob("*.dcm"))) == 20
+
+
 def test_folder_that_cannot_be_written_exits_6(vfx: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     vfx("phantom", tmp_path / "file" / "ct", *SMALL).assert_refused(6)

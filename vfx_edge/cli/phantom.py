@@ -56,6 +56,7 @@ def phantom(
     truth.json tells levels, centroids, heights, fractures and lesions of what was made.
     """
     folders.check_writable(out)
+    before = _slices_of_a_phantom(out)
     spec = _spec(slices, spacing, levels, fracture or [], lesion or [], scoliosis, seed)
 
     from vfx_edge.outputs import write_ct_series
@@ -66,7 +67,18 @@ def phantom(
     write_ct_series(made.hu, made.affine_zyx_to_lps, out, seed=seed)
     truth = json.dumps(made.truth.to_json_able(), indent=2, allow_nan=False) + "\n"
     write_text(out / "truth.json", truth)
+    for left_over in sorted(before)[made.hu.shape[0] :]:  # of a longer one that was here
+        left_over.unlink()
     print(f"{made.hu.shape[0]} slices and truth.json: {out}")
+
+
+def _slices_of_a_phantom(out: Path) -> list[Path]:
+    """The slices there from an earlier phantom, which the new one replaces; wrong usage where
+    files of that name are somebody else's."""
+    slices = list(out.glob("CT[0-9][0-9][0-9][0-9].dcm")) if out.is_dir() else []
+    if slices and not (out / "truth.json").is_file():
+        raise typer.BadParameter(f"{out} holds a CT that is no phantom: name another folder")
+    return slices
 
 
 def _spec(

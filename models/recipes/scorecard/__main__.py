@@ -25,7 +25,10 @@ DEFAULT = parts.ROOT / "models" / "default"
 Data = Annotated[Path, typer.Option(help="folder with the CTs", exists=True, file_okay=False)]
 Model = Annotated[Path, typer.Option(help="the model set that ships", exists=True)]
 Folds = Annotated[
-    Path | None, typer.Option(help="model sets that left CTs out, and their folds.json")
+    Path | None,
+    typer.Option(
+        help="model sets that left CTs out, and their folds.json", exists=True, file_okay=False
+    ),
 ]
 Work = Annotated[
     Path, typer.Option(help="folder of the training: its held-out crops, the classifier's weights")
