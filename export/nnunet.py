@@ -66,7 +66,7 @@ def command(
         ),
     ] = "auto",
     licence: options.Licence = options.NOT_STATED,
-    training_data: options.TrainingData | None = None,
+    training_data: options.TrainingData = options.NOT_STATED,
     intended_use: options.IntendedUse = "research",
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -88,7 +88,7 @@ def command(
         "base": "default",
         "intended_use": use,
         "licence": licence,
-        "training_data": training_data or f"{plan.dataset}; more is {options.NOT_STATED}",
+        "training_data": f"{plan.dataset}: {training_data}",
         "summary": f"nnU-Net {plan.configuration} of {plan.dataset}, "
         "which names and outlines the vertebrae.",
     }
@@ -196,7 +196,7 @@ def table(plan: "Plan") -> dict[str, Any]:
         },
         "batch": {"min": 1, "opt": 1, "max": 2, "activation_mib": activation_mib(plan)},
         "precision": {
-            "allowed": ["fp32", "bf16", "fp16"],
+            "allowed": ["fp32", "fp16"],  # FP16 is what nnU-Net's own predictor uses on a GPU
             "max_probability_difference": 0.15,
             "min_dice": 0.99,
         },

@@ -48,7 +48,8 @@ def small_ct() -> tuple[np.ndarray, np.ndarray]:
     """HU (z, y, x) and spacing: some lumbar vertebrae of a real CT, or of a phantom."""
     folder = SHARED / "ct_abdomen_3mm_labelled"
     if not folder.is_dir():
-        made = phantom(PhantomSpec(levels=("L1", "L3"), spacing_mm=3.0, matrix=(52, 58)))
+        size = {"spacing_mm": 3.0, "pixel_mm": 3.0, "matrix": (52, 58)}
+        made = phantom(PhantomSpec(levels=("L1", "L3"), **size))
         return made.hu, np.abs(made.affine_zyx_to_lps[:3, :3]).max(0)
     image = sitk.ReadImage(str(folder / "ct.nii.gz"))
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "seg-vert_msk.nii.gz")))
