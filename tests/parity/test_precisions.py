@@ -25,6 +25,7 @@ FAST, EXACT = "openvino", "cpu"
 SCANS = ("ct_thoracolumbar_4mm_dicom", "ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz")
 ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 PATCHES = 8  # of each network and scan are compared number by number
+SEGMENTER_VOXEL_MM = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,8 @@ def test_the_same_vertebrae_get_the_same_names(both: Both) -> None:
     assert len(fast) >= 8
     for one, other in zip(fast, exact, strict=True):
         gap = np.subtract(one.vertebra.centroid_lps_mm, other.vertebra.centroid_lps_mm)
-        assert np.linalg.norm(gap) < 1.0, one.vertebra.level
+        # within a voxel of the segmenter's: of a body that the scan cuts, a rim may go or stay
+        assert np.linalg.norm(gap) < SEGMENTER_VOXEL_MM, one.vertebra.level
 
 
 def test_the_labeller_prefers_the_same_level(

@@ -107,11 +107,17 @@ def _expected(at: int, scales: Sequence[Scales | None], broken: Collection[int])
     return max(float(own[2]), float(np.median(intact)))
 
 
+def _told(loss: float) -> float:
+    """A loss 0..1 in whole per cent: no measurement is finer, and what is judged is what a reader
+    sees. "20 %" beside a verdict that needs 20 % and was denied would puzzle anyone."""
+    return round(float(np.clip(loss, 0, 1)), 2)
+
+
 def height_losses(
     levels: Sequence[Level], heights: Sequence[Heights | None], read: Sequence[int] = (0, 1)
 ) -> list[float | None]:
-    """Largest loss per vertebra against its own back wall and its neighbours' heights; None
-    where there are no heights or the level has no norm (cervical).
+    """Largest loss per vertebra against its own back wall and its neighbours' heights, in whole
+    per cent (0.00 to 1.00); None where there are no heights or the level has no norm (cervical).
 
     read: which heights are looked at: 0 anterior, 1 middle. The posterior one is not: a body
     that is crushed behind has lost as much in front, and one that is low behind alone, as many
@@ -125,9 +131,7 @@ def height_losses(
     for _ in range(2):  # the second time without asking those that are themselves broken
         broken = [i for i, loss in enumerate(losses) if loss is not None and genant_grade(loss)]
         losses = [
-            None
-            if own is None
-            else float(np.clip(1 - own[list(read)].min() / _expected(i, scales, broken), 0, 1))
+            None if own is None else _told(1 - own[list(read)].min() / _expected(i, scales, broken))
             for i, own in enumerate(scales)
         ]
     return losses
