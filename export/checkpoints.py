@@ -176,6 +176,12 @@ def weights_in(checkpoint: Any, path: Path, *keys: str) -> dict[str, Tensor]:
     return weights
 
 
+def _plain(value: Tensor, own: Tensor) -> bool:
+    """Whether the tensor is stored in full and holds numbers of its place's kind."""
+    whole = value.layout == torch.strided and not value.is_meta and not value.is_quantized
+    return whole and value.is_floating_point() == own.is_floating_point() and not value.is_complex()
+
+
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Put the weights into the network; WrongWeights names the first that does not fit."""
     own = network.state_dict()
@@ -190,6 +196,8 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) 
         if value.shape != own[name].shape:
             have, want = ("x".join(map(str, t.shape)) or "one number" for t in (value, own[name]))
             raise WrongWeights(path, f"'{name}' is {have} and should be {want}")
+        if not _plain(value, own[name]):
+            raise WrongWeights(path, f"'{name}' holds no plain numbers ({value.dtype})")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WrongWeights(path, f"'{name}' holds NaN or infinities")
     network.load_state_dict({**own, **weights})

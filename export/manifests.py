@@ -6,6 +6,7 @@ The folder appears whole or not at all, and is read back by the very code that w
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,8 @@ def check_target(folder: Path, overwrite: bool) -> None:
     if not NAME.fullmatch(folder.resolve().name):
         why = "its name may only hold letters, digits, '.', '_' and '-'"
         raise SetNotWritten(folder, why, "choose another name with -o")
+    if folder.is_symlink():
+        raise SetNotWritten(folder, "it is a link", "name the folder itself with -o")
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         if not (folder / MANIFEST).is_file():
             why = "something that is no model set lies there"
@@ -128,11 +131,23 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                 (partial / name).write_bytes(data)
             check_set(partial)
             if folder.exists():
+                _keep_what_is_not_ours(folder, partial)
                 shutil.rmtree(folder)
             os.replace(partial, folder)
     except OSError as error:
         remedy = "choose a folder that can be written with -o"
         raise SetNotWritten(folder, str(error.strerror or error), remedy) from error
+
+
+def _keep_what_is_not_ours(old: Path, new: Path) -> None:
+    """Whatever lies in the old set and belongs to no set goes along: somebody's notes."""
+    for path in old.iterdir():
+        ours = path.suffix == ".onnx" or path.name in (MANIFEST, "card.md", "engines")
+        if not ours and not (new / path.name).exists():
+            if path.is_dir() and not path.is_symlink():
+                shutil.copytree(path, new / path.name, symlinks=True)
+            else:
+                shutil.copy2(path, new / path.name, follow_symlinks=False)
 
 
 def check_set(folder: Path) -> None:
@@ -162,8 +177,9 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
 
 def told(folder: Path) -> str:
     """What was written, in a line or two for who asked for it."""
+    place = shlex.quote(str(folder))
     sizes = [f"{p.name} {p.stat().st_size / 2**20:.1f} MB" for p in sorted(folder.glob("*.onnx"))]
     return (
         f"{folder}: {', '.join(sizes)}\n"
-        f"next: python -m export parity {folder}; vfx-edge run CT --model {folder}"
+        f"next: python -m export parity {place}; vfx-edge run CT --model {place}"
     )

@@ -191,6 +191,8 @@ def spec_of(manifest: Path) -> "NetworkSpec":
         found = tomllib.loads(text).get("network")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Unfilled(manifest, f"it can't be read ({error})") from error
+    if left := re.search(r'(?m)^(\w+)\s*=\s*\[?\s*"<[^>"]+>"', text):
+        raise Unfilled(manifest, f"'{left[1]}' still holds the template's words")
     if (count := len(found) if isinstance(found, list) else 0) != 1:
         raise Unfilled(manifest, f"it holds {count} [[network]] tables, and one is exported")
     with tempfile.TemporaryDirectory() as folder:
@@ -227,7 +229,7 @@ def checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
     try:
         with torch.no_grad():
             answer = program.ask(example)
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+    except (RuntimeError, ValueError, TypeError, AssertionError, torch.jit.Error) as error:
         what = f"it does not take {_by(size)}: {str(error).splitlines()[0]}"
         raise Misfit(program.path, what) from error
     if not isinstance(answer, torch.Tensor):

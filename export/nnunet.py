@@ -126,8 +126,12 @@ def reference(folder: Path, parameters: Mapping[str, Any] | None = None) -> "nn.
 
     said = parameters or {}
     checkpoint = said.get("checkpoint", "checkpoint_final.pth")
-    folds = tuple(said["folds"]) if "folds" in said else None
-    plan, read = opened(folder, said.get("configuration"), folds, checkpoint)
+    given = said.get("folds")
+    folds = (
+        tuple(map(str, given if isinstance(given, list | tuple) else [given])) if given else None
+    )
+    # how the images lay is nothing to the network
+    plan, read = opened(folder, said.get("configuration"), folds, checkpoint, "SPL")
     return load(plan, read, checkpoint)
 
 

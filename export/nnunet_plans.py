@@ -26,6 +26,9 @@ _LEVEL = re.compile(r"(?:vertebrae?[ _-]?)?([CTL])0?(\d{1,2})", re.IGNORECASE)
 _VERSE = re.compile(r"(?:(?:vertebrae?|verse|label)[ _-]?)?0?(\d{1,2})", re.IGNORECASE)
 
 
+MAX_TILE = 256**3  # voxels: beyond, one tile takes more than a 16 GB card has
+
+
 class NotExportable(ModelError):
     """The folder holds no nnU-Net that can be run here as nnU-Net itself would."""
 
@@ -76,6 +79,7 @@ class Reading:
             if path.stat().st_size > MAX_JSON_BYTES:
                 raise self.refused(f"{name} is larger than such a file ever is")
             values = json.loads(path.read_text(encoding="utf-8"))
+            json.dumps(values, ensure_ascii=False).encode()  # half a surrogate can't be written
         except FileNotFoundError as error:
             raise self.refused(f"{name} is missing") from error
         except OSError as error:
@@ -117,6 +121,15 @@ def read_plan(folder: Path, configuration: str, orientation: str | None = None) 
     orientation: of the training images, where whoever exports knows better than the reader's name.
     """
     read = Reading(folder)
+    try:
+        return _plan(read, configuration, orientation)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        # a stranger's JSON may hold anything anywhere
+        what = str(error).splitlines()[0][:80]
+        raise read.refused(f"its plans hold something odd: {what}") from error
+
+
+def _plan(read: Reading, configuration: str, orientation: str | None) -> Plan:
     plans, dataset = read.json("plans.json"), read.json("dataset.json")
     chosen = _configuration(read, plans, configuration)
     _check_single_ct(read, chosen, dataset)
@@ -126,12 +139,18 @@ def read_plan(folder: Path, configuration: str, orientation: str | None = None) 
     image, answer = (_resampler(read, chosen, key) for key in ("data", "probabilities"))
     if image[1] != answer[1]:
         raise read.refused("image and answers are resampled by different rules")
+    patch = tuple(int(n) for n in read.numbers(chosen, "patch_size", 8, 512))
+    if math.prod(patch) > MAX_TILE:
+        raise read.refused(f"tiles of {'x'.join(map(str, patch))} are too large for any card here")
+    architecture = chosen.get("architecture") or old_architecture(read, chosen)
+    if not isinstance(architecture, dict):
+        raise read.refused("'architecture' is no table")
     return Plan(
-        folder=folder,
+        folder=read.folder,
         dataset=str(plans.get("dataset_name", dataset.get("name", "unnamed"))),
         configuration=configuration,
         spacing_mm=read.numbers(chosen, "spacing", 0.1, 20.0),
-        patch=tuple(int(n) for n in read.numbers(chosen, "patch_size", 8, 512)),
+        patch=patch,
         transpose=_transpose(read, plans),
         orientation=axes,
         orientation_known=known,
@@ -143,7 +162,7 @@ def read_plan(folder: Path, configuration: str, orientation: str | None = None) 
         separate=image[1],
         classes=levels_named(read, names),
         original_names=names,
-        architecture=chosen.get("architecture") or old_architecture(read, chosen),
+        architecture=architecture,
     )
 
 

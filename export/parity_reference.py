@@ -3,13 +3,17 @@
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.backends import Budget, activate, default_backends
+from vfx_edge.errors import ModelError
 from vfx_edge.manifest import NetworkSpec
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = NDArray[np.float32]
 Ask = Callable[[Floats], Floats]
@@ -28,10 +32,36 @@ def from_pytorch(checkpoint: Path, spec: NetworkSpec) -> Ask:
         with torch.no_grad():
             for at in range(0, len(patches), AT_ONCE):
                 batch = torch.from_numpy(np.ascontiguousarray(patches[at : at + AT_ONCE]))
-                parts.append(module(batch).numpy())
+                parts.append(_answer(module, batch, checkpoint, spec))
         return activate(np.concatenate(parts), spec.output.activation)
 
     return ask
+
+
+class AnotherNetwork(ModelError):
+    """The checkpoint answers as the set's network never could."""
+
+    def __init__(self, checkpoint: Path, spec: NetworkSpec, why: str) -> None:
+        super().__init__(
+            f"{checkpoint} is not what '{spec.name}' was exported from ({why}): give the file or "
+            "folder that the set was made of"
+        )
+
+
+def _answer(
+    module: Callable[..., Any], batch: "torch.Tensor", checkpoint: Path, spec: NetworkSpec
+) -> Floats:
+    import torch
+
+    try:
+        answer = module(batch)
+    except (RuntimeError, ValueError, TypeError, torch.jit.Error) as error:
+        raise AnotherNetwork(checkpoint, spec, str(error).splitlines()[0][:120]) from error
+    wanted = (len(batch), len(spec.output.classes))
+    if tuple(answer.shape[:2]) != wanted or answer.ndim not in (2, 5):
+        shape = "x".join(map(str, answer.shape))
+        raise AnotherNetwork(checkpoint, spec, f"it answers {shape}")
+    return np.asarray(answer.numpy())
 
 
 def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:

@@ -130,6 +130,15 @@ def without_norm() -> dict[str, torch.Tensor]:
         ({**weights(), "extra.bias": torch.zeros(1)}, "'extra.bias' is not part of it, 1 in all"),
         ({**weights(), "last.bias": torch.zeros(5)}, "'last.bias' is 5 and should be 3"),
         ({**weights(), "last.bias": torch.full((3,), torch.nan)}, "'last.bias' holds NaN"),
+        *(
+            ({**weights(), "last.bias": odd}, "'last.bias' holds no plain numbers")
+            for odd in (
+                torch.zeros(3, dtype=torch.complex64),
+                torch.zeros(3, dtype=torch.int8),
+                torch.zeros(3).to_sparse(),
+                torch.zeros(3, device="meta"),
+            )
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_named(state: dict[str, torch.Tensor], says: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,20 @@ def test_a_set_that_is_wrong_is_refused_before_anything_runs(
     code, out, err = run("parity", folder, "--no-phantom", "--random", "1", "--no-card")
     assert says in err
     assert (code, out, err.count("\n")) == (4, "", 1)
+
+
+def test_overwriting_a_set_keeps_what_is_no_part_of_one(
+    published: Path, model_tar: Path, tmp_path: Path, run: Run
+) -> None:
+    shutil.copytree(published, tmp_path / "mine")
+    (tmp_path / "mine" / "notes.txt").write_text("ask her about the weights")
+    (tmp_path / "mine" / "old.onnx").write_bytes(b"of the set before")
+    assert run("tum", model_tar, "-o", tmp_path / "mine", "--overwrite")[0] == 0
+    names = {path.name for path in (tmp_path / "mine").iterdir()}
+    assert names == {path.name for path in published.iterdir()} | {"notes.txt"}
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    code, _, err = run("tum", model_tar, "-o", tmp_path / "link", "--overwrite")
+    assert (code, "it is a link" in err) == (6, True)
 
 
 def test_a_set_is_not_overwritten_unasked_and_nothing_else_ever(

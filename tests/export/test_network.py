@@ -130,6 +130,15 @@ def test_a_manifest_of_another_network_is_refused_in_its_own_name(
     assert not (tmp_path / "mine").exists()
 
 
+def test_what_was_not_filled_in_is_named(pt2: Path, tmp_path: Path, run: Run) -> None:
+    manifest = tmp_path / "mine.toml"
+    run("network", pt2, "--template", manifest)
+    text = filled(manifest).read_text("utf-8")
+    manifest.write_text(re.sub(r'licence = ".*"', 'licence = "<whose?>"', text), "utf-8")
+    code, _, err = run("network", pt2, "--manifest", manifest, "-o", tmp_path / "mine")
+    assert (code, "'licence' still holds the template's words" in err) == (4, True)
+
+
 def test_a_template_is_a_manifest_once_it_is_filled_in(pt2: Path, tmp_path: Path, run: Run) -> None:
     manifest = tmp_path / "mine.toml"
     run("network", pt2, "--template", manifest)

@@ -247,6 +247,13 @@ REFUSED = {
     "a giant": ({"architecture": _argument(**GIANT)}, None, "too large"),
     "a tile that fits no stride": ({"patch_size": [63, 48, 32]}, None, "tile of 63"),
     "a flat network": ({"patch_size": [64, 48]}, None, "three numbers"),
+    "a tile for no card": ({"patch_size": [512, 512, 512]}, None, "too large for any card"),
+    "a word for a table": ({"architecture": "x"}, None, "'architecture' is no table"),
+    "an endless label": (
+        {}, folders.dataset(labels={"background": 0, "L1": float("inf")}), "something odd",
+    ),
+    "a number beyond floats": ({"patch_size": [10**400, 48, 32]}, None, "something odd"),
+    "half a letter": ({}, folders.dataset(("L1", "\ud800")), "no valid JSON"),
 }  # fmt: skip
 
 

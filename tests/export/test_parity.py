@@ -143,6 +143,13 @@ def test_answers_beyond_the_tolerance_end_in_code_7(tiny: Path, run: Run) -> Non
     assert "fails, not allowed" in out
 
 
+def test_a_checkpoint_of_another_kind_is_named(tiny: Path, model_tar: Path, run: Run) -> None:
+    words = ("--checkpoint", model_tar, "--role", "segmenter")
+    code, _, err = run("parity", tiny, *words, "--no-phantom", "--random", "1", "--no-card")
+    assert (code, err.count("\n")) == (4, 1)
+    assert "is not what 'tiny segmenter' was exported from" in err
+
+
 def test_another_checkpoint_is_found_out(published: Path, tmp_path: Path, run: Run) -> None:
     other = tmp_path / "other.tar"
     torch.save({"state_dict": shaken(random_classifier()).state_dict()}, other)

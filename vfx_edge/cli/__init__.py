@@ -90,7 +90,9 @@ def answer(command: typer.Typer, name: str) -> int:
 
 
 def _complain(name: str, sentence: str, code: int) -> int:
-    print(f"{name}: {' '.join(sentence.split()).rstrip('.')}.", file=sys.stderr)
+    # names in a stranger's file may hold a terminal's commands
+    shown = "".join(c if c.isprintable() else " " for c in sentence)
+    print(f"{name}: {' '.join(shown.split()).rstrip('.')}.", file=sys.stderr)
     return code
 
 
