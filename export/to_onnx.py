@@ -33,6 +33,16 @@ class ExportFailed(ModelError):
         )
 
 
+class NoNumbers(ModelError):
+    """The network answers NaN or infinity in PyTorch already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the network of '{name}' answers NaN or infinities to plain noise: its weights are "
+            "broken, take another checkpoint"
+        )
+
+
 def write_onnx(
     module: nn.Module,
     example: torch.Tensor,
@@ -89,6 +99,8 @@ def compare(module: Callable[..., Any], model: bytes, example: torch.Tensor, nam
 
     with torch.no_grad():
         wanted = module(example).numpy()
+    if not np.isfinite(wanted).all():
+        raise NoNumbers(name)
     session = runtime().InferenceSession(model, providers=["CPUExecutionProvider"])
     (got,) = session.run(None, {session.get_inputs()[0].name: example.numpy()})
     gap = float(np.abs(got - wanted).max()) / max(1.0, float(np.abs(wanted).max()))

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from export.to_onnx import OPSET  # noqa: E402
+from export.to_onnx import OPSET, NoNumbers, compare  # noqa: E402
 from vfx_edge.backends.onnx_file import read_outline  # noqa: E402
 from vfx_edge.manifest import load_model_set  # noqa: E402
 
@@ -59,3 +59,11 @@ def test_the_fp16_file_is_half_as_long_and_the_manifest_knows_it(published: Path
     half = spec.read_half()
     assert half is not None
     assert 0.4 < len(half) / len(spec.read()) < 0.6
+
+
+def test_a_network_that_answers_nan_is_told_from_one_that_cannot_be_written() -> None:
+    broken = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 1), torch.nn.Flatten(2))
+    with torch.no_grad():
+        broken[0].weight.fill_(float("inf"))
+    with pytest.raises(NoNumbers, match="take another checkpoint"):
+        compare(broken, b"", torch.randn(1, 1, 4, 4, 4), "mine")
