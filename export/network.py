@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from export import options
+from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError, OutputError
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
         with torch.no_grad():
             answer = program.ask(example)
     except (RuntimeError, ValueError, TypeError, AssertionError, torch.jit.Error) as error:
-        what = f"it does not take {_by(size)}: {str(error).splitlines()[0]}"
+        what = f"it does not take {_by(size)}: {one_line(error)}"
         raise Misfit(program.path, what) from error
     if not isinstance(answer, torch.Tensor):
         raise Misfit(program.path, f"it answers a {type(answer).__name__}, not one tensor")

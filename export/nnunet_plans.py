@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError
 from vfx_edge.study import Level
 
@@ -125,8 +126,7 @@ def read_plan(folder: Path, configuration: str, orientation: str | None = None) 
         return _plan(read, configuration, orientation)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         # a stranger's JSON may hold anything anywhere
-        what = str(error).splitlines()[0][:80]
-        raise read.refused(f"its plans hold something odd: {what}") from error
+        raise read.refused(f"its plans hold something odd: {one_line(error)}") from error
 
 
 def _plan(read: Reading, configuration: str, orientation: str | None) -> Plan:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.backends import Budget, activate, default_backends
+from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import NetworkSpec
 
@@ -56,7 +57,7 @@ def _answer(
     try:
         answer = module(batch)
     except (RuntimeError, ValueError, TypeError, torch.jit.Error) as error:
-        raise AnotherNetwork(checkpoint, spec, str(error).splitlines()[0][:120]) from error
+        raise AnotherNetwork(checkpoint, spec, one_line(error)) from error
     wanted = (len(batch), len(spec.output.classes))
     if tuple(answer.shape[:2]) != wanted or answer.ndim not in (2, 5):
         shape = "x".join(map(str, answer.shape))

@@ -37,6 +37,9 @@ class Fake:
         self._do("models")
         return name
 
+    def needed_roles(self, manifest: str, segmentation_given: bool) -> tuple[str, ...]:
+        return ()
+
     @contextlib.contextmanager
     def _models(self) -> Iterator[None]:
         yield
@@ -65,7 +68,7 @@ def fake(analysis: Analysis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.chdir(tmp_path)
     for place in (
         *("inputs.load_volume", "manifest.load_model_set"),
-        *("backends.open_models", "pipeline.analyze"),
+        *("backends.open_models", "pipeline.analyze", "pipeline.needed_roles"),
     ):
         monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.split(".")[1]))
     return made

@@ -193,6 +193,7 @@ def test_a_network_that_is_right_gives_the_right_levels(
         assert found[level]["label_probability"] > 0.5
     used = {use["role"]: use["name"] for use in result["run"]["models"]}
     assert used["labeller"] == used["segmenter"] == "nnU-Net 3d_fullres of Dataset900_Tiny"
+    assert set(used) == {"locator", "labeller", "segmenter", "classifier"}  # nobody asks a finder
 
 
 def test_a_network_that_knows_nothing_ends_honestly(

@@ -109,13 +109,15 @@ def _read_and_open(request: Request) -> "tuple[Volume, OpenModels]":
     from vfx_edge.backends import open_models
     from vfx_edge.inputs import load_volume
     from vfx_edge.manifest import load_model_set
+    from vfx_edge.pipeline import needed_roles
 
-    # Nothing is located, named or outlined where the mask is given.
-    roles = ("classifier",) if request.segmentation else None
+    def opened() -> "OpenModels":
+        manifest = load_model_set(request.model)
+        roles = needed_roles(manifest, request.segmentation is not None)
+        return open_models(manifest, request.backend, roles=roles)
+
     with ThreadPoolExecutor(max_workers=1) as pool:
-        opening = pool.submit(
-            lambda: open_models(load_model_set(request.model), request.backend, roles=roles)
-        )
+        opening = pool.submit(opened)
         volume = load_volume(request.path, request.series)
         return volume, opening.result()
 
