@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
-from vfx_edge.manifest import ModelManifest
 from vfx_edge.stages.classify import classify_fractures
 from vfx_edge.stages.find import find_bodies
 from vfx_edge.stages.fracture import measure_vertebrae
@@ -51,14 +50,6 @@ class Options:
         if isinstance(self.classify, tuple):
             return level in self.classify
         return self.classify == "all" or bool(measurement.suspected_fracture)
-
-
-def needed_roles(manifest: ModelManifest, segmentation_given: bool) -> tuple[str, ...]:
-    """The networks that `analyze` asks with this set: only these need be opened. RoleMissing."""
-    if segmentation_given:  # nothing is located, named or outlined
-        return ("classifier",)
-    joined = manifest.network("segmenter").window is not None
-    return tuple(role for role in manifest.roles if not (joined and role == "finder"))
 
 
 @dataclass

@@ -68,7 +68,7 @@ def fake(analysis: Analysis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.chdir(tmp_path)
     for place in (
         *("inputs.load_volume", "manifest.load_model_set"),
-        *("backends.open_models", "pipeline.analyze", "pipeline.needed_roles"),
+        *("backends.open_models", "pipeline.analyze", "job.needed_roles"),
     ):
         monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.split(".")[1]))
     return made

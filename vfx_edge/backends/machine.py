@@ -6,6 +6,8 @@ import platform
 import sys
 from pathlib import Path
 
+from vfx_edge.parallel import cores
+
 
 @functools.cache
 def cpu_name() -> str:
@@ -43,21 +45,5 @@ def usable_cores() -> int | None:
 
     Runtimes count the machine's cores by themselves, but not a container's share of them.
     """
-    import psutil
-
-    total = os.cpu_count() or 1
-    try:
-        allowed = len(psutil.Process().cpu_affinity())
-    except (AttributeError, psutil.Error):  # no affinity on macOS
-        allowed = total
-    allowed = min(allowed, _container_share() or allowed)
-    return allowed if allowed < total else None
-
-
-def _container_share() -> int | None:
-    """Cores of a Linux control group's quota, rounded up; None without one."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        return max(1, -(-int(quota) // int(period)))
-    except (OSError, ValueError):
-        return None
+    allowed = cores()
+    return allowed if allowed < (os.cpu_count() or 1) else None

@@ -1,13 +1,7 @@
-"""The output folder: found writable before the work starts, named when the series is known."""
+"""The output folder, found writable before the work starts."""
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from vfx_edge.study import SeriesInfo
-
-DEFAULT_PARENT = Path("vfx-edge-out")
 
 
 def check_writable(folder: Path) -> None:
@@ -24,9 +18,3 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
 
-
-def default_folder(series: "SeriesInfo") -> Path:
-    """./vfx-edge-out/<series>."""
-    from vfx_edge.outputs import series_stem
-
-    return DEFAULT_PARENT / series_stem(series)

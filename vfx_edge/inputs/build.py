@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.inputs.parallel import in_threads
 from vfx_edge.inputs.pixels import LOWEST_HU, Hounsfield, Undecodable, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
 from vfx_edge.inputs.turn import turn_to_spl
+from vfx_edge.parallel import computing
 
 MAX_VOXELS = 1_500_000_000
 """3 GB of int16: 5700 slices of 512 x 512."""
@@ -156,7 +156,7 @@ def _resample(
         np.copyto(out[k], np.rint(here + (there - here) * np.float32(weight)), casting="unsafe")
         return (low, low + 1) if stack.gaps_mm[low] <= widest else ()
 
-    return in_threads(one, range(len(targets)))
+    return computing(one, range(len(targets)))
 
 
 def _valid(

@@ -27,10 +27,10 @@ from vfx_edge.inputs.headers import (
     Slice,
     inflated,
 )
-from vfx_edge.inputs.parallel import in_threads
 from vfx_edge.inputs.plausible import no_hounsfield
 from vfx_edge.inputs.quiet import native_stderr_muted
 from vfx_edge.inputs.stack import Stack
+from vfx_edge.parallel import reading
 
 Hounsfield = NDArray[np.int16]
 LOWEST_HU, HIGHEST_HU = -1024, 3071
@@ -59,7 +59,7 @@ def read_into(places: Iterable[Job]) -> list[Slice]:
         if folder is not None:
             work = frames_as_files(work, folder)
         with native_stderr_muted() if compressed else nullcontext():
-            done = in_threads(_read_one, work)
+            done = reading(_read_one, work)
     return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
 
 

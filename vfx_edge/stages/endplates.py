@@ -46,10 +46,37 @@ class Endplates:
     lower_mm: Array
 
 
-def _raster(frame: Frame, up: Array, back: Array, left: Array) -> Array:
-    """(up, back, left, 3): points in LPS mm at these distances from the frame's origin."""
-    u, b, e = np.meshgrid(up, back, left, indexing="ij")
-    return np.asarray(frame.origin + np.stack([u, b, e], axis=-1) @ frame.axes)
+@dataclass(frozen=True, eq=False)
+class _Raster:
+    """Evenly spaced places along the frame's axes, mm; at least one along each."""
+
+    frame: Frame
+    up: Array
+    back: Array
+    left: Array
+
+    def read(
+        self, array: NDArray[np.generic], lps_to_index: Array, mode: str
+    ) -> NDArray[np.float32]:
+        """(up, back, left): the array's values there, linearly interpolated.
+
+        lps_to_index: (4, 4), LPS mm to the array's index. mode: what lies outside, as in
+        scipy.ndimage.
+        """
+        lines = (self.up, self.back, self.left)
+        steps = [line[1] - line[0] if len(line) > 1 else 1.0 for line in lines]
+        first = self.frame.origin + np.array([line[0] for line in lines]) @ self.frame.axes
+        return np.asarray(
+            ndimage.affine_transform(
+                array,
+                lps_to_index[:3, :3] @ (self.frame.axes.T * steps),
+                lps_to_index[:3, :3] @ first + lps_to_index[:3, 3],
+                tuple(map(len, lines)),
+                np.float32,
+                order=1,
+                mode=mode,
+            )
+        )
 
 
 def outlined(mask: VertebraMask, frame: Frame) -> Endplates:
@@ -57,11 +84,11 @@ def outlined(mask: VertebraMask, frame: Frame) -> Endplates:
     up = np.arange(-HALF_UP_MM, HALF_UP_MM + 1e-6, STEP_MM)
     back = np.arange(-HALF_BACK_MM, HALF_BACK_MM + 1e-6, STEP_MM)
     left = np.arange(-HALF_LEFT_MM, HALF_LEFT_MM + 1e-6, LEFT_STEP_MM)
-    lps = _raster(frame, up, back, left)
-    index = (lps - np.array(mask.origin_lps_mm))[..., ::-1] / mask.spacing_mm
-    soft = ndimage.map_coordinates(
-        mask.body.astype(np.float32), np.moveaxis(index, -1, 0), order=1, output=np.float32
-    )
+    to_index = np.eye(4)
+    to_index[:3, :3] = np.eye(3)[::-1] / mask.spacing_mm
+    to_index[:3, 3] = -np.array(mask.origin_lps_mm)[::-1] / mask.spacing_mm
+    body = mask.body.astype(np.float32)
+    soft = _Raster(frame, up, back, left).read(body, to_index, "constant")
     upper, lower = _crossings(soft, up)
     return Endplates(back, left, upper, lower)
 
@@ -124,14 +151,9 @@ def _fall_upwards(
     plates: Endplates, frame: Frame, volume: Volume, strip: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """(up, back, left): mean HU just below less that just above the lower face of each step."""
-    lps = _raster(frame, _fine_steps(), plates.back_mm, plates.left_mm[strip])
-    hu = ndimage.map_coordinates(
-        volume.hu,
-        np.moveaxis(volume.to_zyx(lps), -1, 0),
-        order=1,
-        output=np.float32,
-        mode="nearest",
-    )
+    raster = _Raster(frame, _fine_steps(), plates.back_mm, plates.left_mm[strip])
+    lps_to_index = np.asarray(np.linalg.inv(volume.affine_zyx_to_lps), np.float64)
+    hu = raster.read(volume.hu, lps_to_index, "nearest")
     # neighbouring columns together: an endplate goes on, noise does not
     hu = ndimage.uniform_filter(np.clip(hu, SOFT_HU, HARD_HU), (1, 3, 3))
     n = round(SIDE_MM / FINE_MM)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.parallel import computing
 from vfx_edge.stages.measure import column_axes, depth_mm, measure_heights
 from vfx_edge.stages.parts import vertebra_frame
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
@@ -209,13 +210,15 @@ def measure_vertebrae(
     view cuts has no heights and takes no part as a neighbour.
     """
     axes = column_axes(masks)
-    heights = [
-        None
-        if mask.touches_edge
-        else measure_heights(mask, axis, None if drawn_by_hand else volume)
-        for mask, axis in zip(masks, axes, strict=True)
-    ]
-    obstacles = [_obstacle(volume, m, h) for m, h in zip(masks, heights, strict=True)]
+
+    def look(at: int) -> tuple[Heights | None, str | None]:
+        cut = masks[at].touches_edge
+        edges = None if drawn_by_hand else volume
+        heights = None if cut else measure_heights(masks[at], axes[at], edges)
+        return heights, _obstacle(volume, masks[at], heights)
+
+    looked = computing(look, range(len(masks)))
+    heights, obstacles = [h for h, _ in looked], [why for _, why in looked]
     if doubt := _doubtful_column(masks, axes):
         obstacles = [why or doubt for why in obstacles]
     usable = [None if why else h for h, why in zip(heights, obstacles, strict=True)]

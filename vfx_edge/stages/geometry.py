@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.stages.blocks import block_means
 from vfx_edge.study import Point, Volume
 
 AIR_HU = -1024.0
@@ -71,6 +72,11 @@ def _index_map(volume: Volume, grid: Grid) -> tuple[NDArray[np.float64], NDArray
     return matrix, offset
 
 
+def _corners(grid: Grid) -> NDArray[np.float64]:
+    """(8, 3) indices of the grid's corners."""
+    return np.array(list(np.ndindex(2, 2, 2))) * (np.array(grid.shape, dtype=np.float64) - 1)
+
+
 def _source_box(
     volume: Volume,
     matrix: NDArray[np.float64],
@@ -81,8 +87,7 @@ def _source_box(
 ) -> tuple[slice, ...] | None:
     """The part of the scan that the grid can touch, whole blocks of `factors` voxels with
     `reach` more on each side; None when they do not meet."""
-    last = np.array(grid.shape, dtype=np.float64) - 1
-    corners = (np.array(list(np.ndindex(2, 2, 2))) * last) @ matrix.T + offset
+    corners = _corners(grid) @ matrix.T + offset
     # blocks are counted from the scan's own corner: a place reads the same from every grid
     first = np.floor(corners.min(0) / factors).astype(int) - reach
     stop = np.ceil((corners.max(0) + 1) / factors).astype(int) + reach
@@ -91,19 +96,6 @@ def _source_box(
     if (high - low < 1).any():
         return None
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-
-
-def _shrink(box: NDArray[np.int16], factors: NDArray[np.int_]) -> FloatArray:
-    """Means over blocks of `factors` voxels: the low-pass that going coarser needs."""
-    out = box
-    for axis, factor in enumerate(int(f) for f in factors):
-        if factor == 1:
-            continue
-        if lacking := -out.shape[axis] % factor:  # the scan's last block is not a whole one
-            out = np.concatenate([out] + [out.take([-1], axis)] * lacking, axis)
-        blocks = [*out.shape[:axis], -1, factor, *out.shape[axis + 1 :]]
-        out = out.reshape(blocks).mean(axis + 1, dtype=np.float32)
-    return np.asarray(out, dtype=np.float32)
 
 
 def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> FloatArray:
@@ -119,7 +111,7 @@ def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> F
     box = _source_box(volume, matrix, offset, grid, factors, reach)
     if box is None:
         return np.full(grid.shape, AIR_HU, np.float32)
-    source = _shrink(volume.hu[box], factors)
+    source = block_means(volume.hu[box], (int(factors[0]), int(factors[1]), int(factors[2])))
     start = np.array([s.start for s in box], dtype=np.float64)
     # block b of factor f covers source indices b*f .. b*f+f-1, its centre is b*f + (f-1)/2
     to_block = matrix / factors[:, None]
@@ -127,9 +119,11 @@ def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> F
     if order == 1 and np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9):
         out = _separable(source, np.diag(to_block), shift, grid.shape)
     else:
-        ends = "nearest" if order == 1 else "mirror"  # no step that a spline would echo
-        out = ndimage.affine_transform(source, to_block, shift, grid.shape, np.float32, order, ends)
-    out[_outside(matrix, offset, grid.shape, volume.hu.shape)] = AIR_HU
+        mode = "nearest" if order == 1 else "mirror"  # no step that a spline would echo
+        out = ndimage.affine_transform(source, to_block, shift, grid.shape, np.float32, order, mode)
+    ends = _corners(grid) @ matrix.T + offset
+    if (ends < -0.5).any() or (ends > np.array(volume.hu.shape) - 0.5).any():
+        out[_outside(matrix, offset, grid.shape, volume.hu.shape)] = AIR_HU
     return np.asarray(out, dtype=np.float32)
 
 

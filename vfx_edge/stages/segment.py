@@ -1,6 +1,7 @@
 """Stage 3, fine and only about each vertebra: its body and its arch as soft masks."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.parallel import computing, cores
 from vfx_edge.stages.feed import our_shape, run_patches
 from vfx_edge.stages.geometry import (
     FloatArray,
@@ -27,6 +29,7 @@ OFF_CENTRE_MM = 3.0
 MAX_SHIFT_MM = 12.0  # farther off than this it is another vertebra
 SAME_BODY = 0.4  # overlap (of the smaller) from which two bodies are one
 LABEL_SPACING_MM = 1.0
+RIM = 2  # voxels of soft edge kept about the bone
 
 
 def _guide(grid: Grid, wanted: Point, others: Sequence[Point], sigma_mm: float) -> FloatArray:
@@ -58,15 +61,36 @@ def _patch(
     return np.stack([spec.input.normalise(sample(volume, grid)), guide]), grid
 
 
-def _one_piece(soft: FloatArray, grid: Grid, near: Point) -> FloatArray:
-    """(body, arch) probabilities (2, z, y, x) of the piece of bone at `near`; the rest to 0."""
+def _one_piece(soft: FloatArray) -> FloatArray:
+    """(body, arch) probabilities (2, z, y, x) of the one piece of bone with most body; the rest
+    to 0."""
     bone = soft.sum(0) > 0.5
+    # a vertebra fills a small part of its patch: the rest need not be looked through
+    box = _box_about(bone, RIM + 1)
+    out = np.zeros_like(soft)
+    out[(slice(None), *box)] = _cleaned(soft[(slice(None), *box)], bone[box])
+    return out
+
+
+def _box_about(bone: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice]:
+    """The box of all that is set, and a margin; empty where nothing is."""
+    sides = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        there = np.flatnonzero(bone.any(others))
+        low, high = (there[0], there[-1] + 1) if len(there) else (margin, -margin)
+        sides.append(slice(max(int(low) - margin, 0), max(int(high) + margin, 0)))
+    return sides[0], sides[1], sides[2]
+
+
+def _cleaned(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
+    """See `_one_piece`."""
     pieces, count = ndimage.label(bone)
     if count > 1:
         sizes = ndimage.sum_labels(soft[0], pieces, range(1, count + 1))
         bone = pieces == 1 + int(np.argmax(sizes))
-    # two voxels of margin keep the soft rim on which sub-voxel edges are read
-    kept = ndimage.binary_dilation(bone, iterations=2) & ((pieces == 0) | bone)
+    # a margin keeps the soft rim on which sub-voxel edges are read
+    kept = ndimage.binary_dilation(bone, iterations=RIM) & ((pieces == 0) | bone)
     return _without_holes(np.asarray(np.where(kept, soft, 0.0), dtype=np.float32), bone)
 
 
@@ -83,28 +107,38 @@ def _without_holes(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
 
 def _body_centre(body: FloatArray, grid: Grid) -> Point:
     weight = np.where(body > 0.3, body, 0.0)
-    zyx = np.array(ndimage.center_of_mass(weight))
+    # axis by axis: far cheaper than a centre of mass over all of them
+    lines = (weight.sum(axes, dtype=np.float64) for axes in ((1, 2), (0, 2), (0, 1)))
+    zyx = np.array([line @ np.arange(len(line)) / line.sum() for line in lines])
     x, y, z = (float(v) for v in grid.to_lps(zyx))
     return x, y, z
 
 
 def _meets_edge(volume: Volume, body: FloatArray, grid: Grid) -> bool:
     """Whether the body reaches the end of what was scanned: it is seen in the last slice."""
-    # padded, so that a body at the grid's own end has somewhere to grow
-    shell = ndimage.binary_dilation(np.pad(body > 0.5, 1), iterations=1)
-    index = volume.to_zyx(grid.to_lps(np.argwhere(shell).astype(np.float64) - 1))
+    inside = body > 0.5
+    box = _box_about(inside, 0)
     last = np.array(volume.hu.shape) - 1
+    low = np.array([side.start for side in box], dtype=np.float64)
+    # padded, so that a body at the grid's own end has somewhere to grow
+    grown = np.pad(inside[box], 1)
+    corners = low - 1 + np.array(list(np.ndindex(2, 2, 2))) * (np.array(grown.shape) - 1)
+    reach = volume.to_zyx(grid.to_lps(corners))
+    if volume.valid is None and (reach >= 0).all() and (reach <= last).all():
+        return False
+    shell = ndimage.binary_dilation(grown, iterations=1)
+    index = volume.to_zyx(grid.to_lps(np.argwhere(shell) + low - 1))
     outside = ((index < -1e-6) | (index > last + 1e-6)).any(1)
     if volume.valid is not None:
         for near in (np.floor(index), np.ceil(index)):
-            inside = np.clip(near.astype(int), 0, last)
-            outside |= ~volume.valid[tuple(inside.T)]
+            nearest = np.clip(near.astype(int), 0, last)
+            outside |= ~volume.valid[tuple(nearest.T)]
     return bool(outside.sum() > 0.004 * max(len(index), 1))
 
 
-def _mask(volume: Volume, vertebra: Vertebra, soft: FloatArray, grid: Grid) -> VertebraMask | None:
-    """The mask of one vertebra, or None where there is hardly any body."""
-    body, arch = _one_piece(soft, grid, vertebra.centroid_lps_mm)
+def _mask(volume: Volume, vertebra: Vertebra, bone: FloatArray, grid: Grid) -> VertebraMask | None:
+    """The mask of one vertebra, or None where there is hardly any body. bone: one piece."""
+    body, arch = bone
     if float(body.sum()) * grid.spacing_mm**3 / 1000 < MIN_BODY_CM3:
         return None
     cut = _meets_edge(volume, body, grid)
@@ -163,28 +197,33 @@ def segment_vertebrae(
         if _gap_mm(old, new) > OFF_CENTRE_MM
     ]
     looked |= _look(volume, moved, again, segmenter)
-    masks = [_mask(volume, v, *looked[i]) for i, v in enumerate(moved)]
+    masks = computing(lambda i: _mask(volume, moved[i], *looked[i]), range(len(moved)))
     return tuple(_plausible([mask for mask in masks if mask is not None]))
 
 
 def _look(
     volume: Volume, vertebrae: Sequence[Vertebra], which: Sequence[int], segmenter: Network
 ) -> dict[int, tuple[FloatArray, Grid]]:
-    """Number -> (body, arch) probabilities (2, z, y, x) and their grid, for those in `which`."""
-    if not which:
-        return {}
-    spec = segmenter.spec
-    patches = [_patch(volume, vertebrae, i, spec) for i in which]
-    answer = run_patches(segmenter, [patch for patch, _ in patches])
+    """Number -> (body, arch) probabilities (2, z, y, x) of one piece of bone and their grid, for
+    those in `which`. Patches are cut and tidied up while the network is busy with others."""
+    spec, size = segmenter.spec, segmenter.batch_limit
     parts = [spec.output.classes.index(name) for name in ("body", "arch")]
-    return {
-        i: (soft[parts], grid) for i, soft, (_, grid) in zip(which, answer, patches, strict=True)
-    }
+    with ThreadPoolExecutor(cores(), thread_name_prefix="vfx-edge-patch") as pool:
+        cut = [pool.submit(_patch, volume, vertebrae, i, spec) for i in which]
+        tidied: list[Future[FloatArray]] = []
+        for at in range(0, len(cut), size):
+            patches = [job.result()[0] for job in cut[at : at + size]]
+            answer = run_patches(segmenter, patches)
+            tidied += [pool.submit(_one_piece, soft[parts]) for soft in answer]
+        return {
+            i: (bone.result(), patch.result()[1])
+            for i, bone, patch in zip(which, tidied, cut, strict=True)
+        }
 
 
-def _corrected(vertebra: Vertebra, soft: FloatArray, grid: Grid) -> Point:
+def _corrected(vertebra: Vertebra, bone: FloatArray, grid: Grid) -> Point:
     """The centre of the body that was seen, if it can be this vertebra's at all."""
-    body, _ = _one_piece(soft, grid, vertebra.centroid_lps_mm)
+    body = bone[0]
     if float(body.sum()) * grid.spacing_mm**3 / 1000 < MIN_BODY_CM3:
         return vertebra.centroid_lps_mm
     seen = _body_centre(body, grid)
@@ -219,7 +258,8 @@ def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[Verteb
         rear = (hard[box] == value) & (part[box] != BODY)
         body = np.where(front & ~rear, likely, 0).astype(np.float32)
         vertebra = Vertebra(Level.from_verse(value), _body_centre(likely, grid), 1.0)
-        mask = _mask(volume, vertebra, np.stack([body, likely - body]), grid)
+        bone = _one_piece(np.stack([body, likely - body]))
+        mask = _mask(volume, vertebra, bone, grid)
         if mask is not None:
             masks.append(mask)
     return tuple(sorted(masks, key=lambda m: m.vertebra.level.rank))

@@ -1,0 +1,160 @@
+"""One study, from where it lies to its files: what the command, the bench and a service all do.
+
+Heavy libraries are imported inside the functions, so that each part is loaded beside the others.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vfx_edge.study import Analysis, Level, SeriesInfo, StudyResult
+
+if TYPE_CHECKING:
+    from vfx_edge.backends import OpenModels
+    from vfx_edge.manifest import ModelManifest
+    from vfx_edge.pipeline import Options
+    from vfx_edge.study import Volume
+
+DEFAULT_PARENT = Path("vfx-edge-out")
+OnStage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study and what is wanted of it. `out` None: ./vfx-edge-out/<series>. `levels` None: T1 to
+    the last lumbar vertebra. `kinds`: of json, html, nifti; result.json is always written."""
+
+    path: Path
+    out: Path | None = None
+    series: str | None = None
+    levels: tuple[Level, ...] | None = None
+    classify: str | tuple[Level, ...] = "suspected"
+    segmentation: Path | None = None
+    kinds: tuple[str, ...] = ("json", "html")
+    language: str = "en"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What was found, and the folder its files lie in."""
+
+    result: StudyResult
+    folder: Path
+
+
+def run_alone(
+    job: Job, backend: str = "auto", model: str = "default", on_stage: OnStage | None = None
+) -> Finished:
+    """A single study: the networks are opened while the scan is read, and closed at the end.
+
+    Raises VfxError leaves.
+    """
+    began = time.perf_counter()
+    say = on_stage or (lambda _: None)
+    say("read")
+    # Not waited for at the end: what it still imports then is needed only for writing.
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
+    try:
+        opening = pool.submit(_opened, job, backend, model)
+        from vfx_edge.inputs import load_volume
+
+        # Only now: two threads that import parts of the same library can trip each other.
+        pool.submit(_import_outputs)
+        volume = load_volume(job.path, job.series)
+        models = opening.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    with models:
+        analysis = _analyzed(job, volume, models, say, began)
+    return _written(analysis, job, say, began)
+
+
+def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> Finished:
+    """A study with networks that are open already. Raises VfxError leaves."""
+    began = time.perf_counter()
+    say = on_stage or (lambda _: None)
+    say("read")
+    from vfx_edge.inputs import load_volume
+
+    volume = load_volume(job.path, job.series)
+    return _written(_analyzed(job, volume, models, say, began), job, say, began)
+
+
+def default_folder(series: SeriesInfo) -> Path:
+    """./vfx-edge-out/<series>."""
+    from vfx_edge.outputs import series_stem
+
+    return DEFAULT_PARENT / series_stem(series)
+
+
+def needed_roles(manifest: "ModelManifest", segmentation_given: bool) -> tuple[str, ...]:
+    """The networks that the chain asks with this set: only these need be opened. RoleMissing."""
+    if segmentation_given:  # nothing is located, named or outlined
+        return ("classifier",)
+    joined = manifest.network("segmenter").window is not None
+    return tuple(role for role in manifest.roles if not (joined and role == "finder"))
+
+
+def _opened(job: Job, backend: str, model: str) -> "OpenModels":
+    from vfx_edge.backends import open_models
+    from vfx_edge.manifest import load_model_set
+
+    manifest = load_model_set(model)
+    roles = needed_roles(manifest, job.segmentation is not None)
+    return open_models(manifest, backend, roles=roles)
+
+
+def _import_outputs() -> None:
+    import vfx_edge.outputs  # noqa: F401
+
+
+def _analyzed(
+    job: Job, volume: "Volume", models: "OpenModels", say: OnStage, began: float
+) -> Analysis:
+    from vfx_edge.pipeline import analyze
+
+    read = time.perf_counter() - began
+    return _with_run(analyze(volume, models, _options(job, volume), say), {"read": read})
+
+
+def _options(job: Job, volume: "Volume") -> "Options":
+    from vfx_edge.pipeline import Options
+
+    options = Options(classify=job.classify)
+    if job.levels is not None:
+        options = replace(options, levels=job.levels)
+    if job.segmentation is not None:
+        from vfx_edge.inputs import load_segmentation
+
+        options = replace(options, segmentation=load_segmentation(job.segmentation, volume))
+    return options
+
+
+def _written(analysis: Analysis, job: Job, say: OnStage, began: float) -> Finished:
+    """Every file asked for; result.json comes last, so that its being there means all are."""
+    from vfx_edge.outputs import write_nifti, write_report, write_result_json
+
+    say("write")
+    folder = job.out or default_folder(analysis.volume.series)
+    start = time.perf_counter()
+    analysis = _with_run(analysis, {"total": start - began})
+    if "nifti" in job.kinds:
+        write_nifti(analysis, folder)
+    if "html" in job.kinds:
+        write_report(analysis, folder / "report.html", job.language)
+    end = time.perf_counter()
+    result = _with_run(analysis, {"write": end - start, "total": end - began}).result
+    write_result_json(result, folder / "result.json")
+    return Finished(result, folder)
+
+
+def _with_run(analysis: Analysis, seconds: dict[str, float]) -> Analysis:
+    """What only the whole job knows, added to what the analysis says of itself."""
+    from vfx_edge.usage import peak_rss_mib
+
+    run = analysis.result.run
+    run = replace(run, seconds={**run.seconds, **seconds}, peak_rss_mib=peak_rss_mib())
+    return replace(analysis, result=replace(analysis.result, run=run))

@@ -1,0 +1,50 @@
+"""One function over many things at once, in threads: NumPy, SciPy, decoders and disks let each
+other run."""
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+MOST = 8
+"""Beyond so many threads they would wait for Python itself."""
+
+
+def reading(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+    """`function` of each item, in order. Reading waits on disks, so a few more than the cores."""
+    return _in_threads(function, items, min(MOST, 2 + cores()))
+
+
+def computing(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+    """`function` of each item, in order, a thread a core."""
+    return _in_threads(function, items, min(MOST, cores()))
+
+
+@functools.cache
+def cores() -> int:
+    """Logical cores that this process may use: a container may grant fewer than there are."""
+    import psutil
+
+    try:
+        allowed = len(psutil.Process().cpu_affinity())
+    except (AttributeError, psutil.Error):  # no affinity on macOS
+        allowed = os.cpu_count() or 1
+    return min(allowed, _container_share() or allowed)
+
+
+def _container_share() -> int | None:
+    """Cores of a Linux control group's quota, rounded up; None without one."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        return max(1, -(-int(quota) // int(period)))
+    except (OSError, ValueError):
+        return None
+
+
+def _in_threads(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> list[_Out]:
+    with ThreadPoolExecutor(workers, thread_name_prefix="vfx-edge") as pool:
+        return list(pool.map(function, items))
