@@ -55,14 +55,14 @@ def run_alone(
     began = time.perf_counter()
     say = on_stage or (lambda _: None)
     say("read")
-    # Not waited for at the end: what it still imports then is needed only for writing.
+    # Not waited for at the end: what it still prepares is needed only for writing.
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
         opening = pool.submit(_opened, job, backend, model)
         from vfx_edge.inputs import load_volume
 
         # Only now: two threads that import parts of the same library can trip each other.
-        pool.submit(_import_outputs)
+        pool.submit(_prepare_outputs)
         volume = load_volume(job.path, job.series)
         models = opening.result()
     finally:
@@ -107,8 +107,10 @@ def _opened(job: Job, backend: str, model: str) -> "OpenModels":
     return open_models(manifest, backend, roles=roles)
 
 
-def _import_outputs() -> None:
-    import vfx_edge.outputs  # noqa: F401
+def _prepare_outputs() -> None:
+    from vfx_edge.outputs.report import template
+
+    template()
 
 
 def _analyzed(

@@ -7,7 +7,9 @@ from typing import Any
 
 import pydicom
 from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 Facts = dict[str, Any]
 """Keyword -> value of a data set."""
@@ -16,13 +18,44 @@ _BROKEN = "not readable"
 """Stands for a value that can't be parsed: stated, but no number."""
 
 
-def parsed(dataset: Dataset) -> Facts:
+_AS_THE_PIXELS = {Tag("PixelPaddingValue"), Tag("PixelPaddingRangeLimit")}
+"""Signed or not as the pixels are, in some files."""
+
+
+class Values:
+    """Raw values as they were parsed once: the slices of a series state nearly the same.
+
+    Good for one reading, and let go with it: it holds what identifies the patient.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], tuple[str, Any]] = {}
+
+    def element(self, dataset: Dataset, tag: BaseTag) -> tuple[str, Any]:
+        """(keyword, value); pydicom raises nearly anything on nonsense."""
+        raw = dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or raw.VR == "SQ" or tag in _AS_THE_PIXELS:
+            return _keyword_and_value(dataset, tag)
+        charset = dataset.original_character_set
+        key = (tag, raw.VR, raw.value, raw.is_little_endian, str(charset))
+        if key not in self._known:
+            self._known[key] = _keyword_and_value(dataset, tag)
+        return self._known[key]
+
+
+def _keyword_and_value(dataset: Dataset, tag: BaseTag) -> tuple[str, Any]:
+    element = dataset[tag]
+    return element.keyword, element.value
+
+
+def parsed(dataset: Dataset, values: Values | None = None) -> Facts:
     """Every value, parsed once; one that can't be parsed does not spoil the others."""
+    values = values or Values()
     facts: Facts = {}
     for tag in list(dataset.keys()):
         try:
-            element = dataset[tag]
-            facts[element.keyword] = element.value
+            keyword, value = values.element(dataset, tag)
+            facts[keyword] = value
         except Exception:  # noqa: BLE001  pydicom raises nearly anything on nonsense
             facts[keyword_for_tag(tag)] = _BROKEN
     return facts

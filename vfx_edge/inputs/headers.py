@@ -7,6 +7,7 @@ and the rest of the reader never meets a DataElement.
 import io
 import re
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal
 
@@ -16,6 +17,7 @@ from pydicom.tag import Tag
 
 from vfx_edge.inputs.facts import (
     Facts,
+    Values,
     integer,
     items,
     macros,
@@ -28,9 +30,12 @@ from vfx_edge.inputs.facts import (
     uid,
 )
 from vfx_edge.inputs.files import Source
+from vfx_edge.parallel import reading
 
 MAX_INFLATED_BYTES = 2**30
 _HEAD_BYTES = 2**15
+_AT_ONCE = 256
+"""Files whose first bytes are held in memory at a time."""
 Vector = tuple[float, float, float]
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -129,20 +134,46 @@ class Unusable:
     why: str = ""
 
 
+def read_headers(sources: Sequence[Source]) -> Iterator[tuple[Slice, ...] | Unusable]:
+    """The slices of each file, without their pixels.
+
+    Threads wait for the disk, one parses: parsing is Python, of which only one can run.
+    """
+    values = Values()
+    for at in range(0, len(sources), _AT_ONCE):
+        some = sources[at : at + _AT_ONCE]
+        for source, start in zip(some, reading(_start_of, some), strict=True):
+            yield start if isinstance(start, Unusable) else _header(source, *start, values)
+
+
 def read_header(source: Source) -> tuple[Slice, ...] | Unusable:
     """The slices of one file, without their pixels."""
-    head = b""
+    return next(read_headers((source,)))
+
+
+def _start_of(source: Source) -> tuple[bytes, int] | Unusable:
+    """The file's first bytes, where nearly every header lies wholly, and its size."""
     try:
-        with source.path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            if not _looks_like_dicom(head):
-                return Unusable(source.name, damaged=False)
-            size = file.seek(0, io.SEEK_END)
-            if DEFLATED.encode() in head[:1024]:
-                file.seek(0)
+        with source.path.open("rb", buffering=0) as file:
+            head = file.read(_HEAD_BYTES) or b""
+            return head, file.seek(0, io.SEEK_END)
+    except OSError as error:
+        return Unusable(source.name, damaged=True, why=error.strerror or "unreadable")
+
+
+def _header(source: Source, head: bytes, size: int, values: Values) -> tuple[Slice, ...] | Unusable:
+    if not _looks_like_dicom(head):
+        return Unusable(source.name, damaged=False)
+    try:
+        if DEFLATED.encode() in head[:1024]:
+            with source.path.open("rb") as file:
                 stream = inflated(file)
-                return _as_deflated(_from_stream(source, stream, stream.getbuffer().nbytes))
-            return _from_head(source, head, size) or _from_stream(source, file, size)
+            size = stream.getbuffer().nbytes
+            return _as_deflated(_from_stream(source, stream, size, values))
+        if whole := _from_head(source, head, size, values):
+            return whole
+        with source.path.open("rb") as file:
+            return _from_stream(source, file, size, values)
     except OSError as error:
         return Unusable(source.name, damaged=True, why=error.strerror or "unreadable")
     except Exception as error:  # noqa: BLE001  a broken file makes pydicom raise nearly anything
@@ -156,23 +187,22 @@ def _as_deflated(found: tuple[Slice, ...] | Unusable) -> tuple[Slice, ...] | Unu
     return tuple(replace(s, pixels=replace(s.pixels, syntax=DEFLATED)) for s in found)
 
 
-def _from_head(source: Source, head: bytes, size: int) -> tuple[Slice, ...] | None:
-    """The slices, where the header lies wholly in the first bytes.
-
-    One read instead of hundreds: threads then wait for the disk and not for each other.
-    """
+def _from_head(source: Source, head: bytes, size: int, values: Values) -> tuple[Slice, ...] | None:
+    """The slices, where the header lies wholly in the first bytes: one read, not hundreds."""
     try:
-        found = _from_stream(source, io.BytesIO(head), size)
+        found = _from_stream(source, io.BytesIO(head), size, values)
     except Exception:  # noqa: BLE001  cut in the middle
         return None
     complete = isinstance(found, tuple) and found[0].pixels.element.kind != "none"
     return found if complete and isinstance(found, tuple) else None
 
 
-def _from_stream(source: Source, stream: BinaryIO, size: int) -> tuple[Slice, ...] | Unusable:
+def _from_stream(
+    source: Source, stream: BinaryIO, size: int, values: Values
+) -> tuple[Slice, ...] | Unusable:
     stream.seek(0)
     dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-    return _slices(source, dataset, stream, size)
+    return _slices(source, dataset, stream, size, values)
 
 
 def inflated(file: BinaryIO) -> io.BytesIO:
@@ -195,9 +225,9 @@ def _looks_like_dicom(head: bytes) -> bool:
 
 
 def _slices(
-    source: Source, ds: Dataset, stream: BinaryIO, size: int
+    source: Source, ds: Dataset, stream: BinaryIO, size: int, values: Values
 ) -> tuple[Slice, ...] | Unusable:
-    facts, syntax = parsed(ds), _syntax(ds)
+    facts, syntax = parsed(ds, values), _syntax(ds)
     if text(facts, "SOPClassUID") in ("", "1.2.840.10008.1.3.10"):
         return Unusable(source.name, damaged=False)  # a DICOMDIR, or no image at all
     frames = integer(facts, "NumberOfFrames") or 1

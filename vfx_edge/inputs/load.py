@@ -9,11 +9,10 @@ from vfx_edge.errors import InputError
 from vfx_edge.inputs.build import Built, build
 from vfx_edge.inputs.choose import Choice, choose
 from vfx_edge.inputs.files import Listing, Source, listed
-from vfx_edge.inputs.headers import Slice, Unusable, read_header
+from vfx_edge.inputs.headers import Slice, Unusable, read_headers
 from vfx_edge.inputs.nifti import is_nifti, load_nifti
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.quiet import quiet
-from vfx_edge.parallel import reading
 from vfx_edge.study import SeriesInfo, Volume
 
 Progress = Callable[[str], None]
@@ -81,7 +80,7 @@ def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Volu
 def _headers(files: tuple[Source, ...]) -> tuple[tuple[Slice, ...], list[Unusable]]:
     slices: list[Slice] = []
     unusable: list[Unusable] = []
-    for outcome in reading(read_header, files):
+    for outcome in read_headers(files):
         if isinstance(outcome, Unusable):
             unusable.append(outcome)
         else:

@@ -17,6 +17,7 @@ from vfx_edge.outputs import views
 from vfx_edge.outputs.contours import VertebraOutline, outline
 from vfx_edge.outputs.status import Status, is_card, status_of
 from vfx_edge.outputs.views import FloatArray, Sheet
+from vfx_edge.parallel import computing
 from vfx_edge.study import Analysis, Finding, Level, VertebraMask
 
 _SPINE_STEP_MM = 0.6
@@ -165,7 +166,9 @@ def _own_axes(finding: Finding) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _scene(
     analysis: Analysis, sheet: Sheet, masks: tuple[VertebraMask, ...] | list[VertebraMask]
 ) -> _Scene:
-    return _Scene(analysis, sheet, {m.vertebra.level: outline(m, sheet) for m in masks})
+    outlines = computing(lambda mask: outline(mask, sheet), masks)
+    levels = [mask.vertebra.level for mask in masks]
+    return _Scene(analysis, sheet, dict(zip(levels, outlines, strict=True)))
 
 
 def _spine_picture(name: str, scene: _Scene) -> Picture:

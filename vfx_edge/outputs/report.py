@@ -1,5 +1,6 @@
 """`report.html`: one self-contained page, verdict first, that also prints on white A4."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -133,7 +134,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         "timings": timings(result.run, t),
         "spine_alt": {p.name: _spine_alt(p, result, t) for p in spine},
     }
-    return _template().render(
+    return template().render(
         t=t,
         n=t.number,
         r=result,
@@ -177,7 +178,9 @@ def _rest(result: StudyResult, t: Wording) -> str | None:
     return t("page.rest", levels=_runs(fine)) if fine else None
 
 
-def _template() -> Template:
+@functools.cache
+def template() -> Template:
+    """The page, compiled once: that takes longer than filling it."""
     environment = Environment(
         loader=DictLoader({"report": _text("report.html.j2"), "css": _text("report.css")}),
         autoescape=True,

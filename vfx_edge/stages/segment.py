@@ -143,9 +143,12 @@ def _mask(volume: Volume, vertebra: Vertebra, bone: FloatArray, grid: Grid) -> V
         return None
     cut = _meets_edge(volume, body, grid)
     named = replace(vertebra, centroid_lps_mm=_body_centre(body, grid), wholly_in_view=not cut)
+    # one voxel of air all around: whoever interpolates finds an end there
+    box = _box_about((body > 0) | (arch > 0), 1)
+    x, y, z = (float(v) for v in grid.to_lps(np.array([float(side.start) for side in box])))
     half = np.float16
     return VertebraMask(
-        named, body.astype(half), arch.astype(half), grid.origin_lps_mm, grid.spacing_mm, cut
+        named, body[box].astype(half), arch[box].astype(half), (x, y, z), grid.spacing_mm, cut
     )
 
 
