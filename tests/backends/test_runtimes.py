@@ -117,6 +117,7 @@ def test_running_out_of_memory_is_recognised(tmp_path: Path) -> None:
         ("openvino", "_request", "std::bad_alloc"),
     ):
         network = opened(tmp_path, name).network("segmenter")
+        network.batch_limit = 2
         real, calls = getattr(network, attribute), []
 
         def limited(*arguments: object, real=real, message=message, calls=calls, **more: object):

@@ -1,9 +1,8 @@
 """OpenVINO on the CPU: the fastest CPU runtime for 3-D convolutions that was measured.
 
-Measured on 2 cores with AVX-512 (a 16-32-64-128 U-Net at 64³): batches of 1 to 8 take the same
-time per patch within 6 %, asynchronous streams save another 6 % and double the memory, and a free
-batch dimension costs nothing; so one synchronous request. Compiling takes under 0.1 s, so there is
-no model cache that could go stale.
+One patch at a time, of a fixed shape: on a CPU larger batches gain nothing per patch, but hold
+several times the memory, and a free batch dimension is prepared anew for each size that turns up.
+Asynchronous streams gain nothing either (`python -m benchmarks limits` measures both).
 """
 
 import functools
@@ -90,10 +89,10 @@ class OpenVinoBackend:
         native = native_precision()
         supported = ("fp32",) if native == "fp32" else (native, "fp32")
         chosen = pick_precision(self.name, spec, precision, supported)
-        limit = batch_limit(spec, budget, gpu=False)
+        batch_limit(spec, budget, gpu=False)  # raises where not even one fits
         compiled = self._compile(spec, onnx, chosen, budget)
         really = _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), chosen)
-        return OpenVinoNetwork(spec, compiled, really, limit)
+        return OpenVinoNetwork(spec, compiled, really, spec.batch.min)
 
     def _compile(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Any:
         config = {
@@ -107,6 +106,8 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise NotOnnx(spec.path, str(error)) from error
         try:
+            shape = [spec.batch.min, spec.input.channels, *spec.input.patch_zyx]
+            model.reshape({spec.input.name: shape})
             return _core().compile_model(model, "CPU", config)
         except (RuntimeError, MemoryError) as error:
             raise OpenFailed(self.name, spec.name, str(error)) from error
