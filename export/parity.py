@@ -10,8 +10,8 @@ from vfx_edge.errors import InputError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 
 if TYPE_CHECKING:
-    from export.parity_crops import Floats
     from export.parity_rows import Row
+    from vfx_edge.bench.recorder import Floats
 
 EXAMPLES = """\b
 Examples:
@@ -145,7 +145,8 @@ def gather(
     phantom: bool,
 ) -> "dict[str, dict[str, Floats]]":
     """Network name -> source -> patches."""
-    from export.parity_crops import affordable, chain_crops, phantom_volume, random_crops
+    from export.parity_crops import chain_crops, phantom_volume, random_crops
+    from vfx_edge.bench.recorder import affordable
     from vfx_edge.inputs import load_volume
 
     sources: dict[str, dict[str, Floats]] = {}

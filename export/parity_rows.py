@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from export.parity_crops import Floats
-from export.parity_figures import Figures, figures_of
 from export.parity_reference import Ask
 from vfx_edge.backends import Backend, Budget, Network, default_backends
 from vfx_edge.backends.errors import PrecisionUnavailable
 from vfx_edge.backends.half import half_precision
+from vfx_edge.bench.figures import Figures, figures_of
+from vfx_edge.bench.recorder import Floats
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import PRECISIONS, NetworkSpec
 

@@ -21,17 +21,20 @@ MAY_IMPORT = {
     "study": set(),
     "errors": set(),
     "usage": set(),
+    "parallel": set(),
     "manifest": {"errors"},
-    "backends": NOUNS | {"manifest"},
-    "inputs": NOUNS,
-    "outputs": NOUNS,
+    "backends": NOUNS | {"manifest", "parallel"},
+    "inputs": NOUNS | {"parallel"},
+    "outputs": NOUNS | {"parallel"},
     "phantom": {"errors"},
-    "stages": NOUNS | {"manifest", "backends"},
+    "stages": NOUNS | {"manifest", "backends", "parallel"},
     "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
+    "job": NOUNS | {"manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
     "doctor": NOUNS | {"manifest", "backends"},
 }
-EVERYTHING = {*MAY_IMPORT, "service"}
+EVERYTHING = {*MAY_IMPORT, "bench", "service"}
 MAY_IMPORT |= {
+    "bench": EVERYTHING,
     "service": EVERYTHING,
     "cli": EVERYTHING,
     "__main__": {"cli"},
@@ -46,6 +49,7 @@ ONLY_IN = {
     "tensorrt_rtx": ("backends/tensorrt_rtx_",),
     "pydicom": ("inputs/", "outputs/", "service/"),
     "highdicom": ("inputs/", "outputs/", "service/"),
+    "matplotlib": ("bench/",),
     "typer": ("cli",),
     "rich": ("cli",),
     "torch": (),

@@ -159,6 +159,7 @@ def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
 )
 def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message: str) -> None:
     network = opened(tmp_path, "cpu").network("segmenter")
+    network.batch_limit = 2
     real, sizes = network._session_run, []
 
     def limited(batch: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from export.parity_crops import random_crops  # noqa: E402
-from export.parity_figures import figures_of  # noqa: E402
 from export.parity_reference import from_pytorch  # noqa: E402
 from export.parity_rows import Row, rows_of  # noqa: E402
 from tests.export.conftest import Run  # noqa: E402
@@ -18,6 +17,7 @@ from tests.export.nets import random_classifier, shaken  # noqa: E402
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set  # noqa: E402
 from vfx_edge.backends import default_backends  # noqa: E402
 from vfx_edge.backends.openvino_backend import native_precision  # noqa: E402
+from vfx_edge.bench.figures import figures_of  # noqa: E402
 from vfx_edge.manifest import load_model_set  # noqa: E402
 
 NEEDED = {

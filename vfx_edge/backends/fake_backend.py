@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.manifest import NetworkSpec
 
@@ -41,4 +41,4 @@ class FakeBackend:
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> FakeNetwork:
         chosen = pick_precision(self.name, spec, precision, ("fp32",))
-        return FakeNetwork(spec, chosen, batch_limit(spec, budget, gpu=False), self._function)
+        return FakeNetwork(spec, chosen, spec.batch.opt, self._function)

@@ -40,13 +40,17 @@ def patch_mib(spec: NetworkSpec) -> float:
 
 
 def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:
-    """The most patches at once that fit the budget and the manifest; BudgetTooSmall if none."""
+    """How many patches are computed at once; BudgetTooSmall where not even the least fits.
+
+    On a GPU the most that the budget and the manifest allow. On a CPU the least: larger batches
+    take as long per patch and several times the memory (`python -m benchmarks limits`).
+    """
     host_share = HOST_SHARE if spec.window is None else WINDOW_SHARE
     gib = budget.gpu_gib * GPU_SHARE if gpu else budget.host_gib * host_share
     fitting = int(gib * 1024 / patch_mib(spec))
     if fitting < spec.batch.min:
         raise BudgetTooSmall(spec.name, patch_mib(spec) * spec.batch.min, gib * 1024)
-    return min(fitting, spec.batch.max if gpu else spec.batch.opt)
+    return min(fitting, spec.batch.max) if gpu else spec.batch.min
 
 
 def divide(specs: Sequence[NetworkSpec], budget: Budget) -> list[Budget]:

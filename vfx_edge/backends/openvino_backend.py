@@ -1,8 +1,7 @@
 """OpenVINO on the CPU: the fastest CPU runtime for 3-D convolutions that was measured.
 
-One patch at a time, of a fixed shape: on a CPU larger batches gain nothing per patch, but hold
-several times the memory, and a free batch dimension is prepared anew for each size that turns up.
-Asynchronous streams gain nothing either (`python -m benchmarks limits` measures both).
+Compiled for batches of one fixed size: a free batch dimension is prepared anew for each size that
+turns up. Asynchronous streams gain nothing (`python -m benchmarks limits` measures it).
 """
 
 import functools
@@ -89,24 +88,26 @@ class OpenVinoBackend:
         native = native_precision()
         supported = ("fp32",) if native == "fp32" else (native, "fp32")
         chosen = pick_precision(self.name, spec, precision, supported)
-        batch_limit(spec, budget, gpu=False)  # raises where not even one fits
-        compiled = self._compile(spec, onnx, chosen, budget)
+        limit = batch_limit(spec, budget, gpu=False)
+        compiled = self._compile(spec, onnx, chosen, limit, budget.threads)
         really = _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), chosen)
-        return OpenVinoNetwork(spec, compiled, really, spec.batch.min)
+        return OpenVinoNetwork(spec, compiled, really, limit)
 
-    def _compile(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Any:
+    def _compile(
+        self, spec: NetworkSpec, onnx: bytes, precision: str, batch: int, threads: int | None
+    ) -> Any:
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         }
-        if threads := budget.threads or usable_cores():
+        if threads := threads or usable_cores():
             config["INFERENCE_NUM_THREADS"] = str(threads)
         try:
             model = _core().read_model(onnx)
         except RuntimeError as error:
             raise NotOnnx(spec.path, str(error)) from error
         try:
-            shape = [spec.batch.min, spec.input.channels, *spec.input.patch_zyx]
+            shape = [batch, spec.input.channels, *spec.input.patch_zyx]
             model.reshape({spec.input.name: shape})
             return _core().compile_model(model, "CPU", config)
         except (RuntimeError, MemoryError) as error:

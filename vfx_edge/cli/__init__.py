@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vfx_edge import __version__
-from vfx_edge.cli import doctor, models, phantom, run
+from vfx_edge.cli import bench, doctor, models, phantom, run
 from vfx_edge.errors import VfxError
 
 WRONG_USAGE = 2
@@ -60,6 +60,7 @@ app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

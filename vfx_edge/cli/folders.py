@@ -17,4 +17,3 @@ def check_writable(folder: Path) -> None:
             existing = existing.parent
         with tempfile.TemporaryFile(dir=existing):
             pass
-

@@ -9,6 +9,7 @@ from vfx_edge.study import Level
 OUTPUTS = ("json", "html", "nifti")
 """The results this version can write."""
 BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 LANGUAGES = ("en", "de")
 CLASSIFY_WORDS = ("suspected", "all")
 
@@ -55,6 +56,12 @@ def one_of(text: str, choices: Sequence[str], what: str) -> str:
     if text.strip().lower() not in choices:
         raise typer.BadParameter(f"{text!r} is no {what}: use one of {', '.join(choices)}")
     return text.strip().lower()
+
+
+def names(text: str, choices: Sequence[str], what: str) -> tuple[str, ...]:
+    """`"a,b"` -> each of them once, in lower case, when all are of `choices`."""
+    items = _items(text, ",".join(choices[:2]))
+    return tuple(dict.fromkeys(one_of(item, choices, what) for item in items))
 
 
 def _items(text: str, example: str) -> list[str]:

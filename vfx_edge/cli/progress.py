@@ -90,6 +90,39 @@ class StageProgress:
             self._bar.console.print(f"{STAGES.get(self._stage, self._stage):<26}{seconds:6.2f} s")
 
 
+class ShareProgress:
+    """One bar for work that knows which share of it is done; nothing where nobody looks."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._bar = _bar() if sys.stderr.isatty() and not quiet else None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("Starting", total=1.0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, what: str, share: float) -> None:
+        """`what` is done now; share: of all the work, 0..1; the bar never runs backwards."""
+        if self._bar is not None:
+            done = max(share, self._bar.tasks[self._task].completed)
+            self._bar.update(self._task, description=what, completed=done)
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        if self._bar is not None:
+            self._bar.console.print(text)
+
+
 def _bar() -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
