@@ -178,7 +178,7 @@ def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A card of 8 GiB, as far as anyone asks; the user's cache folder."""
     monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "cache"))
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

@@ -109,7 +109,7 @@ def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
     monkeypatch.setattr(runtime, "architectures", lambda: (75, 86, 89, 120))
     monkeypatch.setattr(runtime, "Engine", HostEngine)
     monkeypatch.setattr(runtime, "build", lambda onnx, *_: onnx)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "cache"))
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
     return driver
 
 

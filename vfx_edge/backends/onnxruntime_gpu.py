@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.backends import nvidia
+from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.half import half_key
 from vfx_edge.backends.network import GPU_SHARE
 from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtBackend, runtime
@@ -135,11 +136,8 @@ def _caches(spec: NetworkSpec, precision: str) -> dict[str, str]:
 
 def _folder(key: Iterable[object]) -> Path:
     """A folder in the user's cache for all that depends on the key; OSError."""
-    import platformdirs
-
     digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:24]
-    root = Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False))
-    folder = root / "tensorrt" / digest
+    folder = cache_root() / "tensorrt" / digest
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

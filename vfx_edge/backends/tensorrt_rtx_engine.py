@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
+from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
 from vfx_edge.backends.half import half_key, half_of
 from vfx_edge.manifest import NetworkSpec
@@ -95,9 +96,7 @@ def beside_model(spec: NetworkSpec, sm: int) -> Path:
 
 def cache_folder() -> Path:
     """The user's folder for what can be built again; nothing is made."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False)) / "tensorrt-rtx"
+    return cache_root() / "tensorrt-rtx"
 
 
 def in_cache(key: EngineKey) -> Path:
