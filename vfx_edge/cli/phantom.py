@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from vfx_edge.phantom import PhantomSpec
 
 
+FIELD_MM = 384.0
+
+
 def phantom(
     out: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder for the slices and for truth.json.")
@@ -28,6 +31,12 @@ def phantom(
     levels: Annotated[
         str, typer.Option(metavar="FIRST-LAST", help="Which vertebrae are in view.")
     ] = "T1-L5",
+    matrix: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=64, max=1024, help="Rows and columns of a slice, over 384 mm."
+        ),
+    ] = 256,
     fracture: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,7 +66,7 @@ def phantom(
     """
     folders.check_writable(out)
     before = _slices_of_a_phantom(out)
-    spec = _spec(slices, spacing, levels, fracture or [], lesion or [], scoliosis, seed)
+    spec = _spec(slices, spacing, levels, matrix, fracture or [], lesion or [], scoliosis, seed)
 
     from vfx_edge.outputs import write_ct_series
     from vfx_edge.outputs.atomic import write_text
@@ -85,6 +94,7 @@ def _spec(
     slices: int | None,
     spacing: float,
     levels: str,
+    matrix: int,
     fractures: list[str],
     lesions: list[str],
     scoliosis: float,
@@ -98,6 +108,8 @@ def _spec(
             levels=parse_levels(levels),
             slices=slices,
             spacing_mm=spacing,
+            pixel_mm=FIELD_MM / matrix,
+            matrix=(matrix, matrix),
             fractures=tuple(map(parse_fracture, fractures)),
             lesions=tuple(map(parse_lesion, lesions)),
             scoliosis_deg=scoliosis,
