@@ -5,6 +5,7 @@ turns up. Asynchronous streams gain nothing (`python -m benchmarks limits` measu
 """
 
 import functools
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ _NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'fl
 
 @functools.cache
 def _core() -> Any:
+    # This program reports to nobody. Where its usage reporting is absent, OpenVINO goes without;
+    # present, it would load an HTTP library, too.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     from openvino import Core
 
     return Core()
