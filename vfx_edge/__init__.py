@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vfx_edge.backends import open_models
     from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
-    from vfx_edge.inputs import load_segmentation, load_volume
+    from vfx_edge.inputs import load_volume
+    from vfx_edge.inputs.segmentation import load_segmentation
     from vfx_edge.manifest import load_model_set
     from vfx_edge.outputs import result_to_dict, write_nifti, write_report, write_result_json
     from vfx_edge.pipeline import Options, analyze
@@ -28,7 +29,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "backends": ("open_models",),
     "errors": ("BackendError", "InputError", "ModelError", "OutputError", "VfxError"),
-    "inputs": ("load_segmentation", "load_volume"),
+    "inputs": ("load_volume",),
+    "inputs.segmentation": ("load_segmentation",),
     "manifest": ("load_model_set",),
     "outputs": ("result_to_dict", "write_nifti", "write_report", "write_result_json"),
     "pipeline": ("Options", "analyze"),

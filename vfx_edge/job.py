@@ -129,7 +129,7 @@ def _options(job: Job, volume: "Volume") -> "Options":
     if job.levels is not None:
         options = replace(options, levels=job.levels)
     if job.segmentation is not None:
-        from vfx_edge.inputs import load_segmentation
+        from vfx_edge.inputs.segmentation import load_segmentation
 
         options = replace(options, segmentation=load_segmentation(job.segmentation, volume))
     return options

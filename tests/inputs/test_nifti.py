@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from tests.inputs.test_geometry import TURNS, rotated
 from tests.inputs.world import assert_shows_patient, only, patient_hu
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import load_segmentation, load_volume
+from vfx_edge.inputs import load_volume
+from vfx_edge.inputs.segmentation import load_segmentation
 
 SHAPE, SPACING = (40, 44, 48), np.array([2.5, 3.0, 3.5])
 

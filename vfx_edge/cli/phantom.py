@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 
 FIELD_MM = 384.0
+Matrix = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=64,
+        max=1024,
+        help=f"Rows and columns of a slice, over {FIELD_MM:.0f} mm.",
+    ),
+]
 
 
 def phantom(
@@ -31,12 +40,7 @@ def phantom(
     levels: Annotated[
         str, typer.Option(metavar="FIRST-LAST", help="Which vertebrae are in view.")
     ] = "T1-L5",
-    matrix: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=64, max=1024, help="Rows and columns of a slice, over 384 mm."
-        ),
-    ] = 256,
+    matrix: Matrix = 256,
     fracture: Annotated[
         list[str] | None,
         typer.Option(

@@ -1,6 +1,5 @@
 """What comes in: a folder of DICOM, an archive or a NIfTI file -> the chosen series as a Volume."""
 
 from vfx_edge.inputs.load import load_volume
-from vfx_edge.inputs.segmentation import load_segmentation
 
-__all__ = ["load_segmentation", "load_volume"]
+__all__ = ["load_volume"]

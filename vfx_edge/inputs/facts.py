@@ -33,7 +33,7 @@ class Values:
 
     def element(self, dataset: Dataset, tag: BaseTag) -> tuple[str, Any]:
         """(keyword, value); pydicom raises nearly anything on nonsense."""
-        raw = dataset.get_item(tag)
+        raw: Any = dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or raw.VR == "SQ" or tag in _AS_THE_PIXELS:
             return _keyword_and_value(dataset, tag)
         charset = dataset.original_character_set

@@ -10,7 +10,6 @@ from vfx_edge.inputs.build import Built, build
 from vfx_edge.inputs.choose import Choice, choose
 from vfx_edge.inputs.files import Listing, Source, listed
 from vfx_edge.inputs.headers import Slice, Unusable, read_headers
-from vfx_edge.inputs.nifti import is_nifti, load_nifti
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.quiet import quiet
 from vfx_edge.study import SeriesInfo, Volume
@@ -48,9 +47,16 @@ def load_volume(
     path = Path(path)
     say: Progress = progress or (lambda _line: None)
     with quiet(), listed(path) as listing:
-        if is_nifti(listing.files):
+        if _is_nifti(listing.files):
+            from vfx_edge.inputs.nifti import load_nifti
+
             return load_nifti(listing.files[0].path, series_uid)
         return _load_dicom(listing, series_uid, say)
+
+
+def _is_nifti(files: tuple[Source, ...]) -> bool:
+    """Whether the input is one NIfTI file."""
+    return len(files) == 1 and files[0].name.lower().endswith((".nii", ".nii.gz"))
 
 
 def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Volume:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.build import MAX_VOXELS
-from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.pixels import HIGHEST_HU, LOWEST_HU
 from vfx_edge.inputs.plausible import no_hounsfield
+from vfx_edge.inputs.quiet import itk_quiet
 from vfx_edge.inputs.turn import Floats, turn_to_spl
 from vfx_edge.study import SeriesInfo, Volume
 
@@ -57,11 +57,7 @@ class SeriesOfNifti(InputError):
         )
 
 
-def is_nifti(files: tuple[Source, ...]) -> bool:
-    """Whether the input is one NIfTI file."""
-    return len(files) == 1 and files[0].name.lower().endswith((".nii", ".nii.gz"))
-
-
+@itk_quiet()
 def load_nifti(path: Path, series_uid: str | None = None) -> Volume:
     """The volume of a .nii or .nii.gz; UIDs are made from its content."""
     image, warnings = read_image(path)

@@ -5,12 +5,11 @@ JPEG Lossless, JPEG-LS, JPEG 2000 and RLE and lets other threads run meanwhile.
 """
 
 import zlib
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.uid import UID
 from scipy import ndimage
@@ -28,7 +27,7 @@ from vfx_edge.inputs.headers import (
     inflated,
 )
 from vfx_edge.inputs.plausible import no_hounsfield
-from vfx_edge.inputs.quiet import native_stderr_muted
+from vfx_edge.inputs.quiet import itk_quiet, native_stderr_muted
 from vfx_edge.inputs.stack import Stack
 from vfx_edge.parallel import reading
 
@@ -58,9 +57,15 @@ def read_into(places: Iterable[Job]) -> list[Slice]:
     with scratch() if any(map(needs_file, asked)) else nullcontext() as folder:
         if folder is not None:
             work = frames_as_files(work, folder)
-        with native_stderr_muted() if compressed else nullcontext():
+        with _decoders_quiet() if compressed else nullcontext():
             done = reading(_read_one, work)
     return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
+
+
+@contextmanager
+def _decoders_quiet() -> Iterator[None]:
+    with native_stderr_muted(), itk_quiet():
+        yield
 
 
 def probe(stack: Stack) -> str | None:
@@ -115,6 +120,8 @@ def _decoded(slice_: Slice) -> NDArray[Any]:
             code = first_fragment(file.read(_HEAD_BYTES))
         if not fits(code, slice_):
             raise ValueError("another size than the header says")
+    import SimpleITK as sitk  # uncompressed scans do without
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(slice_.source.path))

@@ -9,25 +9,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-import SimpleITK as sitk
-
 _stderr_lock = threading.Lock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warning of pydicom, NumPy or ITK escapes while the block runs."""
+    """No warning of pydicom or NumPy escapes while the block runs."""
     logger = logging.getLogger("pydicom")
-    level, itk = logger.level, sitk.ProcessObject.GetGlobalWarningDisplay()
+    level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
-        sitk.ProcessObject.SetGlobalWarningDisplay(False)
         try:
             yield
         finally:
             logger.setLevel(level)
-            sitk.ProcessObject.SetGlobalWarningDisplay(itk)
+
+
+@contextmanager
+def itk_quiet() -> Iterator[None]:
+    """No warning of ITK escapes while the block runs."""
+    import SimpleITK as sitk  # only here: where no file needs it, it is not loaded
+
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.files import PathMissing
 from vfx_edge.inputs.nifti import NiftiUnreadable, read_image
-from vfx_edge.inputs.quiet import quiet
+from vfx_edge.inputs.quiet import itk_quiet, quiet
 from vfx_edge.study import Volume
 
 HIGHEST_VERSE_LABEL = 28
@@ -42,7 +42,7 @@ def load_segmentation(path: Path, like: Volume) -> NDArray[np.uint8]:
         raise PathMissing(path)
     if not path.is_file():
         raise NiftiUnreadable(path, "it is a folder")
-    with quiet():
+    with quiet(), itk_quiet():
         image, _ = read_image(path)
         labels = _labels(image, path)
         labels.CopyInformation(image)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -115,6 +114,8 @@ def _on_grid(
 def _write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path:
     affine = volume.affine_zyx_to_lps
     spacing = volume.spacing_zyx_mm
+    import SimpleITK as sitk  # most runs write none
+
     image = sitk.GetImageFromArray(array)
     image.SetSpacing([float(edge) for edge in spacing[::-1]])
     image.SetOrigin([float(v) for v in affine[:3, 3]])

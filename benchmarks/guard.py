@@ -1,0 +1,150 @@
+"""`guard`: has the chain become slower? Measured as a ratio inside one run, so that it holds on
+another machine and on a busy one: the chain against a fixed computation, in turn."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from scipy import ndimage
+
+from benchmarks import results
+from vfx_edge.backends import Budget, open_models
+from vfx_edge.bench.samples import Ratio, Samples, ratio
+from vfx_edge.errors import VfxError
+from vfx_edge.job import Job, run_job
+from vfx_edge.manifest import load_model_set
+from vfx_edge.outputs import write_ct_series
+from vfx_edge.phantom import PhantomSpec, make_phantom
+
+THREADS = 2
+"""What both may use: with more the networks gain and Python does not."""
+ALLOWED = 0.25
+"""Machines differ: so much more than the ratio on record is no regression yet."""
+SPEC = PhantomSpec(levels=("T11", "L5"), spacing_mm=2.5, pixel_mm=1.5, matrix=(256, 256))
+PAIRS = 7
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of the chain and of the fixed computation, taken in turn."""
+
+    chain: Samples
+    fixed: Samples
+
+    @property
+    def ratio(self) -> Ratio:
+        return ratio(self.chain, self.fixed)
+
+    def to_json_able(self) -> dict[str, Any]:
+        return {"chain": self.chain.to_json_able(), "fixed": self.fixed.to_json_able()}
+
+    @classmethod
+    def from_json_able(cls, value: dict[str, Any]) -> "Pairs":
+        return cls(*(Samples.from_json_able(value[name]) for name in ("chain", "fixed")))
+
+
+class Slower(VfxError):
+    """The chain takes longer than it did."""
+
+    exit_code = 7
+
+    def __init__(self, now: Ratio, before: Ratio) -> None:
+        super().__init__(
+            f"the chain takes {now.median:.2f} times ({now.low:.2f} to {now.high:.2f}) as long as "
+            f"the fixed computation, {before.median:.2f} times ({before.low:.2f} to "
+            f"{before.high:.2f}) on record: profile it, or put the new ratio on record with --write"
+        )
+
+
+def regressed(now: Pairs, before: Pairs) -> bool:
+    """Whether the ratio has grown beyond the noise of both measurements and what machines differ
+    by."""
+    return now.ratio.low > before.ratio.high * (1 + ALLOWED)
+
+
+def fixed_computation() -> Callable[[], None]:
+    """Some of each thing the chain does: convolutions, array work, plain Python. Never changed: a
+    change makes the ratio on record worthless."""
+    infer = _convolutions()
+    array = np.random.default_rng(0).normal(size=(96, 96, 96)).astype(np.float32)
+
+    def run() -> None:
+        for _ in range(4):
+            infer()
+        ndimage.gaussian_filter(array, 2.0)
+        ndimage.label(array > 1)
+        sum(len(str(i)) for i in range(150_000))
+
+    return run
+
+
+def _convolutions() -> Callable[[], object]:
+    """Six layers of 32 channels on 48³ voxels, in the precision that OpenVINO takes by itself."""
+    from openvino import Core, Model
+    from openvino import opset13 as ops
+
+    draw = np.random.default_rng(0)
+    shape = (1, 32, 48, 48, 48)
+    given = result = ops.parameter(list(shape), np.float32)
+    for _ in range(6):
+        weight = draw.normal(0, (27 * 32) ** -0.5, (32, 32, 3, 3, 3)).astype(np.float32)
+        result = ops.convolution(result, ops.constant(weight), [1] * 3, [1] * 3, [1] * 3, [1] * 3)
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(THREADS)}
+    request = Core().compile_model(Model([result], [given]), "CPU", settings).create_infer_request()
+    numbers = draw.normal(size=shape).astype(np.float32)
+    return lambda: request.infer({0: numbers}, share_inputs=True)
+
+
+def measured(pairs: int = PAIRS, times: int = 1) -> Pairs:
+    """The chain on a phantom, networks open, `times` over in each pair, against the fixed
+    computation."""
+    made = make_phantom(SPEC)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_ct_series(made.hu, made.affine_zyx_to_lps, folder / "ct", seed=0)
+        budget = Budget(threads=THREADS)
+        with open_models(load_model_set("default"), "openvino", budget=budget) as models:
+            job = Job(folder / "ct", out=folder / "out")
+
+            def chain() -> None:
+                for _ in range(times):
+                    run_job(job, models)
+
+            return _in_turn(chain, fixed_computation(), pairs)
+
+
+def _in_turn(chain: Callable[[], None], fixed: Callable[[], None], pairs: int) -> Pairs:
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(pairs + 1):
+        for kept, function in zip(seconds, (chain, fixed), strict=True):
+            begin = time.perf_counter()
+            function()
+            kept.append(time.perf_counter() - begin)
+    chain_s, fixed_s = (Samples(tuple(kept[1:])) for kept in seconds)  # the first warms up
+    return Pairs(chain_s, fixed_s)
+
+
+def on_record() -> Pairs:
+    """What benchmarks/results/guard.json holds."""
+    found = results.read("guard")
+    assert found is not None, "benchmarks/results/guard.json belongs to the repository"
+    return Pairs.from_json_able(found["figures"])
+
+
+def command(
+    write: Annotated[bool, typer.Option("--write", help="Put the ratio on record.")] = False,
+    pairs: Annotated[int, typer.Option(metavar="N", min=4, help="How many pairs.")] = 15,
+) -> None:
+    """Compare the chain's speed with the one on record; exit 7 where it has become slower."""
+    now = measured(pairs)
+    print(f"chain / fixed computation: {now.ratio.median:.2f} ({now.ratio.low:.2f} to "
+          f"{now.ratio.high:.2f})")  # fmt: skip
+    if write:
+        results.Kept("guard", {"pairs": pairs}).finish(now.to_json_able())
+    elif regressed(now, before := on_record()):
+        raise Slower(now.ratio, before.ratio)

@@ -1,0 +1,236 @@
+"""What a benchmark leaves behind: `vfx-edge/bench/1`, as types and as JSON.
+
+Every run's own time is kept, so that two files can be compared with regard to their noise. Nothing
+of a scan is kept but its size, and no path.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.bench.parity import NetworkParity, Parity
+from vfx_edge.bench.samples import Samples
+from vfx_edge.errors import InputError
+from vfx_edge.outputs.atomic import write_text
+
+SCHEMA = "vfx-edge/bench/1"
+Json = dict[str, Any]
+
+
+class NotABenchmark(InputError):
+    """The file is nothing that `vfx-edge bench --json` wrote."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} is no result of `vfx-edge bench` ({why}): "
+            "give a file that `vfx-edge bench --json FILE` wrote"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backend in one precision."""
+
+    backend: str
+    precision: str
+    """What it computed in; "bf16+fp32" where networks differ."""
+    chosen: bool
+    """Whether this is what the backend takes by itself."""
+    device: str
+    open_s: float
+    """Opening the networks with nothing cached: reading, compiling, building engines."""
+    first_s: float
+    """The first study with them."""
+    warm: Samples
+    """Each study after it, from path to files."""
+    stages: dict[str, Samples]
+    """Of the warm ones; "other" is what no stage accounts for."""
+    peak_rss_mib: float
+    peak_vram_mib: float | None
+    parity: Parity
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+    def to_json_able(self) -> Json:
+        return {
+            **{name: getattr(self, name) for name in ("backend", "precision", "chosen", "device")},
+            "open_s": round(self.open_s, 6),
+            "first_s": round(self.first_s, 6),
+            "warm": self.warm.to_json_able(),
+            "stages": {name: each.to_json_able() for name, each in self.stages.items()},
+            "peak_rss_mib": round(self.peak_rss_mib, 1),
+            "peak_vram_mib": None if self.peak_vram_mib is None else round(self.peak_vram_mib, 1),
+            "parity": self.parity.to_json_able(),
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def from_json_able(cls, value: Json) -> "Row":
+        parity = value["parity"]
+        networks = tuple(NetworkParity(**one) for one in parity["networks"])
+        stages = {name: Samples.from_json_able(one) for name, one in value["stages"].items()}
+        return cls(
+            **{
+                **value,
+                **{name: float(value[name]) for name in ("open_s", "first_s", "peak_rss_mib")},
+                "warm": Samples.from_json_able(value["warm"]),
+                "stages": stages,
+                "parity": Parity(**{**parity, "networks": networks}),
+                "warnings": tuple(value["warnings"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """What was asked for, or could have been, and can't be had here."""
+
+    name: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """`vfx-edge run` as a new process, from its start to its end."""
+
+    backend: str
+    """As asked for: "auto" or a name."""
+    used: str
+    precision: str
+    cold: Samples
+    """Nothing cached: the scan and the models out of the page cache, no compiled networks."""
+    first: Samples
+    """Again, with all of it cached."""
+    page_cache_dropped: bool
+    peak_rss_mib: float
+
+    def to_json_able(self) -> Json:
+        runs = {"cold": self.cold.to_json_able(), "first": self.first.to_json_able()}
+        return {**asdict(self), **runs, "peak_rss_mib": round(self.peak_rss_mib, 1)}
+
+    @classmethod
+    def from_json_able(cls, value: Json) -> "Command":
+        runs = {name: Samples.from_json_able(value[name]) for name in ("cold", "first")}
+        return cls(**{**value, **runs})
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Several studies in one process, the next one read while one is analysed."""
+
+    backend: str
+    precision: str
+    studies: int
+    seconds: float
+    peak_rss_mib: float
+
+    @property
+    def per_minute(self) -> float:
+        return 60 * self.studies / self.seconds
+
+    def to_json_able(self) -> Json:
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 6),
+            "peak_rss_mib": round(self.peak_rss_mib, 1),
+            "studies_per_minute": round(self.per_minute, 3),
+        }
+
+    @classmethod
+    def from_json_able(cls, value: Json) -> "Throughput":
+        return cls(**{name: v for name, v in value.items() if name != "studies_per_minute"})
+
+
+@dataclass(frozen=True)
+class Record:
+    """One benchmark, whole."""
+
+    started_at: str
+    version: str
+    input: Json
+    """kind ("phantom" or "ct"), phantom (its spec or None), shape_zyx, spacing_zyx_mm, int16_mib"""
+    machine: Json
+    threads: int
+    models: Json
+    settings: Json
+    rows: tuple[Row, ...]
+    unavailable: tuple[Unavailable, ...] = ()
+    command: Command | None = None
+    throughput: Throughput | None = None
+    warnings: tuple[str, ...] = ()
+    reference: str = field(default="cpu fp32")
+
+    @property
+    def default_row(self) -> Row | None:
+        """The row of what `vfx-edge run` takes by itself, or was asked to; None if it failed."""
+        if self.command is None:
+            return next(iter(self.rows), None)
+        wanted = f"{self.command.used} {self.command.precision}"
+        return next((row for row in self.rows if row.name == wanted), None)
+
+    def to_json_able(self) -> Json:
+        return {
+            "schema": SCHEMA,
+            **{
+                name: getattr(self, name)
+                for name in (
+                    *("started_at", "version", "input", "machine", "threads", "models"),
+                    *("settings", "reference"),
+                )
+            },
+            "rows": [row.to_json_able() for row in self.rows],
+            "unavailable": [asdict(one) for one in self.unavailable],
+            "command": self.command and self.command.to_json_able(),
+            "throughput": self.throughput and self.throughput.to_json_able(),
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def from_json_able(cls, value: Mapping[str, Any]) -> "Record":
+        """KeyError, TypeError or ValueError where it is none."""
+        command, throughput = value["command"], value["throughput"]
+        parts = {
+            "rows": tuple(Row.from_json_able(row) for row in value["rows"]),
+            "unavailable": tuple(Unavailable(**one) for one in value["unavailable"]),
+            "command": command and Command.from_json_able(command),
+            "throughput": throughput and Throughput.from_json_able(throughput),
+            "warnings": tuple(value["warnings"]),
+        }
+        return cls(**{name: v for name, v in value.items() if name != "schema"} | parts)
+
+
+def write_record(record: Record, path: Path) -> Path:
+    """OutputError where the place can't be written."""
+    text = json.dumps(record.to_json_able(), indent=1, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """A file that `write_record` wrote; NotABenchmark where it is something else or cut short."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotABenchmark(path, error.strerror or "it can't be read") from error
+    except ValueError as error:  # no UTF-8, or no JSON
+        raise NotABenchmark(path, "it is no JSON, or it is cut short") from error
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema != SCHEMA:
+        raise NotABenchmark(path, f"its schema is {schema or 'not named'}, not {SCHEMA}")
+    try:
+        return Record.from_json_able(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotABenchmark(path, f"it lacks or distorts {error}") from error
+
+
+def load_schema() -> Json:
+    """The JSON Schema (draft 2020-12) that every result is valid against."""
+    text = files("vfx_edge.bench").joinpath("bench.schema.json").read_text(encoding="utf-8")
+    schema: Json = json.loads(text)
+    return schema

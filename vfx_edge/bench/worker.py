@@ -1,0 +1,198 @@
+"""One backend in one precision, measured in a process of its own.
+
+`python -m vfx_edge.bench.worker` takes an order, one line of JSON on standard input, and tells what
+it measures as lines of JSON on standard output. It ends when standard input is closed: whoever
+started it is gone then. It is `suite` that speaks with it.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.backends import OpenModels, open_models
+from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
+from vfx_edge.bench.precisions import possible_precisions
+from vfx_edge.bench.recorder import recorded
+from vfx_edge.errors import VfxError
+from vfx_edge.inputs import load_volume
+from vfx_edge.job import Job, needed_roles, run_job
+from vfx_edge.manifest import load_model_set
+from vfx_edge.outputs import write_report, write_result_json
+from vfx_edge.pipeline import analyze
+from vfx_edge.study import Volume
+from vfx_edge.usage import peak_rss_mib, peak_vram_mib
+
+Say = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to measure. Paths are absolute."""
+
+    path: str
+    out: str
+    """A folder for what the studies write."""
+    model: str
+    backend: str
+    precision: str
+    repeat: int
+    """Warm runs; 0: only the first."""
+    duration_s: float | None
+    """Instead of `repeat`: warm runs for so long, at least one."""
+    studies: int
+    """One after another for throughput; 0: none."""
+    patches: str
+    """Where the reference keeps what its networks were asked, and the others find it."""
+    reference: bool
+    describe: bool
+    """Whether to tell the scan's size."""
+
+
+def work(order: Order, say: Say) -> None:
+    """Measure; each finding is said as it comes. VfxError where it can't be done."""
+    manifest = load_model_set(order.model)
+    roles = needed_roles(manifest, segmentation_given=False)
+    began = time.perf_counter()
+    with open_models(manifest, order.backend, precision=order.precision, roles=roles) as models:
+        say({"event": "opened", "seconds": time.perf_counter() - began, **_opened(models)})
+        _repeat(order, models, say)
+        say({"event": "memory", "peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib(),
+             "warnings": models.warnings})  # fmt: skip
+        if order.studies:
+            seconds = throughput(Path(order.path), Path(order.out), models, order.studies)
+            figures = {"studies": order.studies, "seconds": seconds}
+            say({"event": "throughput", **figures, "peak_rss_mib": peak_rss_mib()})
+        _compare(order, models, say)
+
+
+def _opened(models: OpenModels) -> dict[str, Any]:
+    use = models.backend
+    return {"backend": use.used, "device": use.device, "precision": use.precision}
+
+
+def _repeat(order: Order, models: OpenModels, say: Say) -> None:
+    """The first study, then warm ones."""
+    one_run("first", order, models, say)
+    begin = time.perf_counter()
+    done = 0
+    while _goes_on(order, done, time.perf_counter() - begin):
+        one_run("warm", order, models, say)
+        done += 1
+
+
+def _goes_on(order: Order, done: int, elapsed_s: float) -> bool:
+    if order.duration_s is None or order.repeat == 0:
+        return done < order.repeat
+    return done == 0 or elapsed_s < order.duration_s
+
+
+def one_run(kind: str, order: Order, models: OpenModels, say: Say) -> None:
+    """One study from path to files, as `vfx-edge run` does it; said when done."""
+    begin = time.perf_counter()
+    finished = run_job(Job(Path(order.path), Path(order.out)), models)
+    wall = time.perf_counter() - begin
+    stages = {name: s for name, s in finished.result.run.seconds.items() if name != "total"}
+    facts = facts_of(finished.result)
+    say({"event": "run", "kind": kind, "wall": wall, "stages": stages, "facts": facts})
+
+
+def input_facts(volume: Volume) -> dict[str, Any]:
+    """The scan's size; nothing of where it lay or whose it is."""
+    return {
+        "shape_zyx": list(volume.hu.shape),
+        "spacing_zyx_mm": [round(float(edge), 4) for edge in volume.spacing_zyx_mm],
+        "int16_mib": round(volume.hu.nbytes / 2**20, 1),
+    }
+
+
+def throughput(path: Path, out: Path, models: OpenModels, studies: int) -> float:
+    """Seconds for `studies` studies, the next being read while the present one is analysed."""
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(load_volume, path)
+        for left in reversed(range(studies)):
+            volume = coming.result()
+            if left:
+                coming = pool.submit(load_volume, path)
+            analysis = analyze(volume, models)
+            write_report(analysis, out / "report.html")
+            write_result_json(analysis.result, out / "result.json")
+    return time.perf_counter() - begin
+
+
+def _compare(order: Order, models: OpenModels, say: Say) -> None:
+    """The reference keeps what it was asked; the others answer the same."""
+    patches = Path(order.patches)
+    if order.reference:
+        watched, recorders = recorded(models)
+        analyze(load_volume(Path(order.path)), watched)
+        keep_asked(recorders, models, patches)
+    elif patches.is_file():
+        compared = replay(models, patches)
+        unasked = {network.spec.name for network in unique(models)} - {n.network for n in compared}
+        networks = [asdict(one) for one in compared]
+        say({"event": "parity", "networks": networks, "unasked": sorted(unasked)})
+    if order.describe:
+        say({"event": "input", **input_facts(load_volume(Path(order.path)))})
+    if order.reference or order.precision == "auto":
+        names = possible_precisions(order.backend, models.manifest)
+        say({"event": "precisions", "names": names})
+
+
+class _Notes(logging.Handler):
+    """What the backends say while people wait for them, such as an engine being built."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say({"event": "note", "text": record.getMessage()})
+
+
+def _speaker() -> Say:
+    """Lines of JSON on what was standard output; whatever else is printed goes to the errors."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    os.dup2(2, 1)
+
+    def say(event: dict[str, Any]) -> None:
+        stream.write(json.dumps(event, allow_nan=False) + "\n")
+        stream.flush()
+
+    return say
+
+
+def _end_with_who_ordered() -> None:
+    """Wait until standard input is closed, and end at once: nobody listens any more."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """Take one order, and carry it out."""
+    say = _speaker()
+    order = Order(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_who_ordered, daemon=True).start()
+    log = logging.getLogger("vfx_edge.backends")
+    log.setLevel(logging.INFO)
+    log.addHandler(_Notes(say))
+    try:
+        work(order, say)
+    except VfxError as error:
+        say({"event": "failed", "exit_code": error.exit_code, "kind": type(error).__name__,
+             "message": str(error)})  # fmt: skip
+    else:
+        say({"event": "done"})
+    os._exit(0)  # a thread still waits on standard input
+
+
+if __name__ == "__main__":
+    main()
