@@ -7,6 +7,7 @@ from vfx_edge.bench.record import Command, Record, Row, Throughput, Unavailable
 from vfx_edge.bench.samples import Samples
 
 NEAR = NetworkParity("segmenter", 8, 0.02, 0.15, 0.9996, 0.99, True)
+CLOSE = Parity("within tolerance", "", (NEAR,))
 MACHINE = {
     "cpu": {
         "name": "A CPU",
@@ -45,7 +46,7 @@ def row(
     speed: float = 1.0,
     noise: float = 0.01,
     seed: int = 0,
-    parity: Parity = Parity("within tolerance", "", (NEAR,)),
+    parity: Parity = CLOSE,
     vram: float | None = None,
 ) -> Row:
     """A row; `speed`: how many times faster than two seconds a study."""

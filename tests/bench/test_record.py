@@ -1,7 +1,10 @@
 """A benchmark kept in a file, compared with another, drawn."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from tests.bench.records import INPUT, MACHINE, record, row
 from vfx_edge.bench.command import drop_page_cache
 from vfx_edge.bench.compare import Line, compare
+from vfx_edge.bench.machine import OtherWork
 from vfx_edge.bench.parity import Parity
 from vfx_edge.bench.plot import draw, figure_of
 from vfx_edge.bench.record import (
@@ -21,6 +25,7 @@ from vfx_edge.bench.record import (
     read_record,
     write_record,
 )
+from vfx_edge.bench.samples import Samples
 
 WRONG = Parity("DIFFERS", "L1 is not found")
 
@@ -77,6 +82,14 @@ def test_what_became_faster_is_said_of_b() -> None:
     assert "openvino bf16: resample" not in found  # did not run
     back = lines(record(speed=1.5, seed=7), record(speed=1.0))
     assert back["openvino bf16: warm study"].verdict == "slower"
+
+
+def test_a_busy_or_restless_machine_gets_no_verdict() -> None:
+    a, fast = record(), row(speed=2.0)
+    busy = lines(a, record(replace(fast, busy=0.4)))["openvino bf16: warm study"]
+    assert (busy.verdict, busy.ratio) == ("machine was busy", pytest.approx(0.5, rel=0.05))
+    restless = replace(fast, warm=Samples((0.9, 1.0, 0.8, 1.3, 0.6, 1.2)))
+    assert lines(a, record(restless))["openvino bf16: warm study"].verdict == "too noisy"
 
 
 def test_noise_and_nothing_in_common() -> None:
@@ -144,9 +157,21 @@ def test_the_bars_are_the_medians_of_the_stages() -> None:
     assert labels == ["openvino bf16\nwithin tolerance", "cpu fp32\nDIFFERS"]
 
 
-def test_the_page_cache_is_dropped_or_said_not_to_be(tmp_path: Path) -> None:
-    import os
+def test_own_work_is_not_that_of_others() -> None:
+    """One process at work on one core, seen from inside and from outside."""
+    spin = "import time; end = time.process_time() + {}\nwhile time.process_time() < end: pass"
+    for _ in range(5):  # others may really be at work just then
+        inside = OtherWork(children=True)
+        outside = OtherWork()
+        subprocess.run([sys.executable, "-c", spin.format(0.6)], check=True)
+        with_child, without = inside.share(), outside.share()
+        cores = os.cpu_count() or 1
+        if without > 0.5 / cores:
+            break
+    assert 0 <= with_child < without <= 1
 
+
+def test_the_page_cache_is_dropped_or_said_not_to_be(tmp_path: Path) -> None:
     there = tmp_path / "a"
     there.write_bytes(b"1" * 5000)
     assert drop_page_cache([there]) == hasattr(os, "posix_fadvise")

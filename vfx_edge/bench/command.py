@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vfx_edge.bench.machine import OtherWork
 from vfx_edge.bench.processes import started
 from vfx_edge.bench.record import Command
 from vfx_edge.bench.samples import Samples
@@ -44,6 +46,7 @@ class CommandRuns:
     dropped: bool = True
     last: dict[str, Any] = field(default_factory=dict)
     peak_rss_mib: float = 0.0
+    busy: float = 0.0
 
     def summary(self, backend: str) -> Command:
         use = self.last["backend"]
@@ -55,6 +58,7 @@ class CommandRuns:
             first=Samples(tuple(self.first)),
             page_cache_dropped=self.dropped,
             peak_rss_mib=self.peak_rss_mib,
+            busy=self.busy,
         )
 
 
@@ -68,6 +72,7 @@ def measure_command(
 ) -> Command:
     """Cold and first, in turn. folder: scratch, left as it is. Raises what the command raised."""
     runs = CommandRuns()
+    others = OtherWork(children=True)
     for i in range(times):
         cache = Path(tempfile.mkdtemp(prefix="cache-", dir=folder))
         say("whole command, cold", 2 * i)
@@ -75,6 +80,7 @@ def measure_command(
         runs.cold.append(_seconds(path, manifest, backend, cache, folder, runs))
         say("whole command, first", 2 * i + 1)
         runs.first.append(_seconds(path, manifest, backend, cache, folder, runs))
+    runs.busy = others.share() if sys.platform != "win32" else 0.0
     return runs.summary(backend)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vfx_edge.bench.machine import BUSY
 from vfx_edge.bench.parity import DIFFERS
 from vfx_edge.bench.record import Json, Record, Row
 from vfx_edge.bench.samples import Ratio, Samples, ratio, verdict
@@ -28,8 +29,8 @@ class Line:
     interval: tuple[float, float] | None
     """95 %, by the noise inside the two files; None for what was measured once."""
     verdict: str
-    """On B against A: "faster", "slower", "no difference seen", "too few runs"; empty for what
-    was measured once."""
+    """On B against A: "faster", "slower", "no difference seen", "too few runs", "too noisy",
+    "machine was busy"; empty for what was measured once."""
     stage: bool = False
     """Whether it is a part of another line."""
 
@@ -59,28 +60,35 @@ def _lines(a: Record, b: Record) -> Iterator[Line]:
         if row.name in theirs:
             yield from _row_lines(row, theirs[row.name])
     if a.command and b.command:
-        yield _line("whole command, cold", a.command.cold, b.command.cold)
-        yield _line("whole command, first", a.command.first, b.command.first)
+        busy = max(a.command.busy, b.command.busy)
+        yield _line("whole command, cold", a.command.cold, b.command.cold, busy)
+        yield _line("whole command, first", a.command.first, b.command.first, busy)
     if a.throughput and b.throughput:
         per_minute = (a.throughput.per_minute, b.throughput.per_minute)
         yield _single("throughput", "studies/min", *per_minute)
 
 
 def _row_lines(a: Row, b: Row) -> Iterator[Line]:
-    yield _line(f"{a.name}: warm study", a.warm, b.warm)
+    busy = max(a.busy, b.busy)
+    yield _line(f"{a.name}: warm study", a.warm, b.warm, busy)
     for name in a.stages:
         if name in b.stages and min(a.stages[name].min, b.stages[name].min) >= LEAST_S:
-            yield _line(f"{a.name}: {name}", a.stages[name], b.stages[name], stage=True)
+            yield _line(f"{a.name}: {name}", a.stages[name], b.stages[name], busy, stage=True)
     yield _single(f"{a.name}: first study", "s", a.first_s, b.first_s)
     yield _single(f"{a.name}: peak memory", "MiB", a.peak_rss_mib, b.peak_rss_mib)
     if a.peak_vram_mib and b.peak_vram_mib:
         yield _single(f"{a.name}: peak GPU memory", "MiB", a.peak_vram_mib, b.peak_vram_mib)
 
 
-def _line(what: str, a: Samples, b: Samples, *, stage: bool = False) -> Line:
+def _line(what: str, a: Samples, b: Samples, busy: float, *, stage: bool = False) -> Line:
     found: Ratio = ratio(b, a)
+    said = verdict(found)
+    if said in ("faster", "slower") and busy > BUSY:
+        said = "machine was busy"  # with others, for as long as that side was measured
+    elif said in ("faster", "slower") and (a.noisy or b.noisy):
+        said = "too noisy"  # what disturbs so much is hardly the same on both sides
     interval = (found.low, found.high)
-    return Line(what, "s", a.median, b.median, found.median, interval, verdict(found), stage)
+    return Line(what, "s", a.median, b.median, found.median, interval, said, stage)
 
 
 def _single(what: str, unit: str, a: float, b: float) -> Line:

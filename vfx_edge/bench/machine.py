@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from typing import Any
 
 import psutil
@@ -56,11 +57,34 @@ def busy_share() -> float:
 
     The load average would still tell of the benchmark before this one.
     """
-    own = psutil.Process()
-    before = sum(own.cpu_times()[:2])
-    everyone = psutil.cpu_percent(interval=LOOK_S) / 100
-    ours = (sum(own.cpu_times()[:2]) - before) / (LOOK_S * (os.cpu_count() or 1))
-    return float(round(max(everyone - ours, 0.0), 3))
+    others = OtherWork()
+    time.sleep(LOOK_S)
+    return others.share()
+
+
+class OtherWork:
+    """What other programs take of the processors, from the making of this on."""
+
+    def __init__(self, children: bool = False) -> None:
+        """children: those that have ended count as this program, too. Not known on Windows."""
+        self._children = children
+        self._before = self._seconds()
+
+    def share(self) -> float:
+        """0..1, of all processor time since."""
+        taken, passed = (
+            now - then for now, then in zip(self._seconds(), self._before, strict=True)
+        )
+        return round(min(max(taken / passed, 0.0), 1.0), 3) if passed > 0 else 0.0
+
+    def _seconds(self) -> tuple[float, float]:
+        """Processor seconds that others have taken, and all that there were."""
+        times = psutil.cpu_times()._asdict()
+        for twice in ("guest", "guest_nice"):  # in "user" already
+            times.pop(twice, None)
+        passed = sum(times.values())
+        own = sum(psutil.Process().cpu_times()[: 4 if self._children else 2])
+        return passed - times["idle"] - times.get("iowait", 0.0) - own, passed
 
 
 def model_set(manifest: ModelManifest) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class Measured:
             peak_rss_mib=self.memory["peak_rss_mib"],
             peak_vram_mib=self.memory["peak_vram_mib"],
             parity=parity,
+            busy=self.memory["busy"],
             warnings=tuple(self.memory["warnings"]),
         )
 

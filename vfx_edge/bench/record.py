@@ -51,6 +51,8 @@ class Row:
     peak_rss_mib: float
     peak_vram_mib: float | None
     parity: Parity
+    busy: float = 0.0
+    """Share of all processor time that other programs took during the warm runs, 0..1."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -67,6 +69,7 @@ class Row:
             "peak_rss_mib": round(self.peak_rss_mib, 1),
             "peak_vram_mib": None if self.peak_vram_mib is None else round(self.peak_vram_mib, 1),
             "parity": self.parity.to_json_able(),
+            "busy": self.busy,
             "warnings": list(self.warnings),
         }
 
@@ -78,7 +81,10 @@ class Row:
         return cls(
             **{
                 **value,
-                **{name: float(value[name]) for name in ("open_s", "first_s", "peak_rss_mib")},
+                **{
+                    name: float(value[name])
+                    for name in ("open_s", "first_s", "peak_rss_mib", "busy")
+                },
                 "warm": Samples.from_json_able(value["warm"]),
                 "stages": stages,
                 "parity": Parity(**{**parity, "networks": networks}),
@@ -110,6 +116,9 @@ class Command:
     """Again, with all of it cached."""
     page_cache_dropped: bool
     peak_rss_mib: float
+    busy: float = 0.0
+    """Share of all processor time that other programs took meanwhile, 0..1; 0 on Windows, where it
+    is not known."""
 
     def to_json_able(self) -> Json:
         runs = {"cold": self.cold.to_json_able(), "first": self.first.to_json_able()}

@@ -116,10 +116,14 @@ def _warnings(about: dict[str, Any], rows: list[Row], command: Command | None) -
             "close them and measure again"
         )
     for row in rows:
+        if row.busy > BUSY:
+            yield f"{row.name}: other programs took {row.busy:.0%} of the processor meanwhile"
         if row.warm.noisy:
             yield (
                 f"{row.name}: its warm runs vary much (the middle half by {row.warm.spread:.0%} of "
                 "the median): measure again with more of them, --repeat"
             )
+    if command is not None and command.busy > BUSY:
+        yield f"whole command: other programs took {command.busy:.0%} of the processor meanwhile"
     if command is not None and not command.page_cache_dropped:
         yield "cold: this system let the scan and the models stay in memory, so they were read fast"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.backends import OpenModels, open_models
+from vfx_edge.bench.machine import OtherWork
 from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
 from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.bench.recorder import recorded
@@ -63,8 +64,8 @@ def work(order: Order, say: Say) -> None:
     began = time.perf_counter()
     with open_models(manifest, order.backend, precision=order.precision, roles=roles) as models:
         say({"event": "opened", "seconds": time.perf_counter() - began, **_opened(models)})
-        _repeat(order, models, say)
-        say({"event": "memory", "peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib(),
+        busy = _repeat(order, models, say)
+        say({"event": "memory", "busy": busy, "peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib(),
              "warnings": models.warnings})  # fmt: skip
         if order.studies:
             seconds = throughput(Path(order.path), Path(order.out), models, order.studies)
@@ -78,14 +79,16 @@ def _opened(models: OpenModels) -> dict[str, Any]:
     return {"backend": use.used, "device": use.device, "precision": use.precision}
 
 
-def _repeat(order: Order, models: OpenModels, say: Say) -> None:
-    """The first study, then warm ones."""
+def _repeat(order: Order, models: OpenModels, say: Say) -> float:
+    """The first study, then warm ones; the share of the processors that others took of these."""
     one_run("first", order, models, say)
+    others = OtherWork()
     begin = time.perf_counter()
     done = 0
     while _goes_on(order, done, time.perf_counter() - begin):
         one_run("warm", order, models, say)
         done += 1
+    return others.share()
 
 
 def _goes_on(order: Order, done: int, elapsed_s: float) -> bool:

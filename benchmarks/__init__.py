@@ -1,0 +1,1 @@
+"""Scripts that make every figure of docs/benchmarks.md; PyTorch is allowed here."""

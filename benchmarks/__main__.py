@@ -1,0 +1,23 @@
+"""`python -m benchmarks`: every figure of docs/benchmarks.md, one command each."""
+
+import sys
+
+import typer
+
+from benchmarks import growth, guard, limits, peers, render, speed
+from vfx_edge.cli import answer
+
+app = typer.Typer(
+    name="benchmarks",
+    help="Measures what stands in docs/benchmarks.md, and writes it there.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (speed, peers, growth, limits, guard, render):
+    app.command(module.__name__.rpartition(".")[2])(module.command)
+
+
+if __name__ == "__main__":
+    sys.exit(answer(app, "python -m benchmarks"))

@@ -1,0 +1,154 @@
+"""The pictures of docs/benchmarks.md: the same figures, the same bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import growth, limits, peers
+
+# Okabe and Ito's colours, which colour-blind people can tell apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+REST = "#DDDDDD"
+MARKERS = "os^Dv"
+SETTINGS = {
+    "svg.hashsalt": "vfx-edge",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+Figures = dict[str, Any]
+
+
+def draw(name: str, figures: Figures, path: Path) -> None:
+    """One of PICTURES from its script's figures, as SVG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context(SETTINGS):
+        picture = PICTURES[name](figures)
+        picture.savefig(path, format="svg", bbox_inches="tight", metadata={"Date": None})
+        pyplot.close(picture)
+
+
+def _stages(found: Figures) -> Any:
+    """Stacked bars of the whole command's stages, a bar for each CT."""
+    from matplotlib import pyplot
+
+    rows = found["rows"][::-1]
+    picture, axes = pyplot.subplots(figsize=(8, 0.9 + 0.42 * len(rows)))
+    left = [0.0] * len(rows)
+    stages = [*rows[0]["command"]["stages_s"], "process start and the rest"]
+    for stage, colour in zip(stages, (*COLOURS[: len(stages) - 1], REST), strict=True):
+        width = [_stage_seconds(row["command"], stage) for row in rows]
+        if max(width) < 0.005:
+            continue
+        axes.barh([row["name"] for row in rows], width, left=left, color=colour, label=stage)
+        left = [a + b for a, b in zip(left, width, strict=True)]
+    axes.set_xlabel("seconds, medians of the whole command")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.25), ncols=4, frameon=False)
+    return picture
+
+
+def _stage_seconds(command: Figures, stage: str) -> float:
+    if stage in command["stages_s"]:
+        return median(command["stages_s"][stage])
+    known = (sum(one) for one in zip(*command["stages_s"].values(), strict=True))
+    rest = [wall - sum_s for wall, sum_s in zip(command["wall_s"], known, strict=True)]
+    return max(median(rest), 0.0)
+
+
+def _peers(found: Figures) -> Any:
+    """The networks inside the whole study, a bar for each runtime; below, on an axis of its own,
+    nnU-Net where it was run."""
+    from matplotlib import pyplot
+
+    ours = [(peer.title, found["chains"][peer.key], "networks_s") for peer in peers.PEERS]
+    theirs = [
+        (f"nnU-Net over the whole scan, {row['spacing_mm']:g} mm", row, None)
+        for row in found["nnunets"].values()
+    ]
+    groups = [ours, [ours[0], *theirs]] if theirs else [ours]
+    sizes = [len(group) for group in groups]
+    picture, axes = pyplot.subplots(
+        len(groups), figsize=(8, 1.2 + 0.42 * sum(sizes)), layout="constrained",
+        squeeze=False, height_ratios=sizes,
+    )  # fmt: skip
+    for group, (axis,) in zip(groups, axes, strict=True):
+        titles = [title for title, _, _ in group]
+        whole = [median(row["wall_s"]) for _, row, _ in group]
+        part = [median(row[key] if key else row["stages_s"]["predict"]) for _, row, key in group]
+        axis.barh(titles, whole, color=COLOURS[4], label="whole study")
+        axis.barh(titles, part, color=COLOURS[0], label="its networks")
+        axis.invert_yaxis()
+    axes[-1, 0].set_xlabel("seconds, medians")
+    handles = axes[0, 0].get_legend_handles_labels()
+    picture.legend(*handles, loc="outside upper center", ncols=2, frameon=False)
+    return picture
+
+
+def _growth(found: Figures) -> Any:
+    """Time over slices and vertebrae, memory over the volume's size."""
+    from matplotlib import pyplot
+
+    picture, (time, memory) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for name, colour in zip(growth.TITLES, COLOURS, strict=False):
+        rows = growth.series(found, name)
+        slices = [row["input"]["shape_zyx"][0] for row in rows]
+        title = growth.TITLES[name]
+        time.plot(slices, [median(r["wall_s"]) for r in rows], "o-", color=colour, label=title)
+        reading = [median(r["stages_s"]["read"]) for r in rows]
+        time.plot(slices, reading, "--", color=colour, linewidth=0.8)
+        memory.plot(
+            [row["input"]["int16_mib"] for row in rows],
+            [median(row["peak_rss_mib"]) for row in rows],
+            "o",
+            color=colour,
+        )
+    slope, offset = growth.memory_line(found["rows"])
+    largest = max(row["input"]["int16_mib"] for row in found["rows"])
+    memory.plot([0, largest], [offset, offset + slope * largest], "-", color=COLOURS[7])
+    time.set(xscale="log", yscale="log", xlabel="slices", ylabel="seconds; dashed: reading alone")
+    memory.set(xlabel="volume as int16, MiB", ylabel="peak memory, MiB")
+    handles = time.get_legend_handles_labels()
+    picture.legend(*handles, loc="outside upper center", ncols=3, frameon=False)
+    return picture
+
+
+def _roofline(found: Figures) -> Any:
+    """Memory's slope, the measured peaks, and where the networks lie."""
+    import numpy as np
+    from matplotlib import pyplot
+
+    picture, axes = pyplot.subplots(figsize=(8, 4.2), layout="constrained")
+    intensity = np.geomspace(3, 1000, 60)
+    slope = limits.bandwidth(found) * intensity
+    for precision, colour in zip(found["chains"], (COLOURS[0], COLOURS[5]), strict=False):
+        peak, gemm = (f(found, precision) for f in (limits.conv_peak, limits.gemm_peak))
+        roof = np.minimum(slope, peak)
+        axes.plot(intensity, roof, color=colour, label=f"{precision}: convolution peak")
+        axes.plot(
+            intensity, np.minimum(slope, gemm), "--", color=colour, linewidth=0.8,
+            label=f"{precision}: matrix product",
+        )  # fmt: skip
+        here = [row for row in found["networks"] if row["precision"] == precision]
+        for row, marker in zip(here, MARKERS, strict=True):
+            x = row["gflop_each"] * 1e3 / (row["mib_each"] * 2**20 / 1e6)
+            label = f"{precision}: {row['role']}"
+            axes.plot(x, limits.gflops(row), marker, color=colour, label=label)
+    axes.set(xscale="log", yscale="log", ylabel="GFLOP/s")
+    axes.set_xlabel("operations for each byte that has to be moved")
+    picture.legend(loc="outside right center", frameon=False)
+    return picture
+
+
+PICTURES: dict[str, Callable[[Figures], Any]] = {
+    "speed": _stages,
+    "peers": _peers,
+    "growth": _growth,
+    "limits": _roofline,
+}
+"""By the script whose figures they show."""

@@ -1,0 +1,138 @@
+"""Where figures are kept: point by point while they are measured, as one JSON file at the end."""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.backends.machine import usable_cores
+from vfx_edge.bench.machine import BUSY, machine, model_set
+from vfx_edge.manifest import load_model_set
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+UNFINISHED = ROOT / "build" / "benchmarks"
+SCHEMA = "vfx-edge/benchmarks/1"
+PEERS = ("torch", "nnunetv2", "dynamic_network_architectures")
+_BEGAN = time.perf_counter()
+
+
+def say(line: str) -> None:
+    """Progress, to whoever waits."""
+    sys.stderr.write(f"{time.perf_counter() - _BEGAN:5.0f} s  {line}\n")
+    sys.stderr.flush()
+
+
+def threads() -> int:
+    """What every runtime that is measured here may use."""
+    return usable_cores() or os.cpu_count() or 1
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """A finished script's figures, None where it has not been run."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+class Kept:
+    """One script's points. What a stopped run has measured already is not measured again, as long
+    as the program, its networks and what is asked are the same."""
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self._path = UNFINISHED / f"{name}.json"
+        self._about = {
+            "schema": SCHEMA,
+            "name": name,
+            "settings": dict(settings),
+            "program": _fingerprint(),
+        }
+        self._points: dict[str, Any] = {}
+        self._machine = machine()
+        self._resume()
+        if self._machine["busy"] > BUSY:
+            say(f"others use {self._machine['busy']:.0%} of the processors: figures will be off")
+
+    def point(self, key: str, measure: Callable[[], Any]) -> Any:
+        """What `measure` gives, as JSON has it; at once where it is known from before."""
+        if key not in self._points:
+            say(f"{self.name}: {key}")
+            self._points[key] = json.loads(json.dumps(measure()))
+            _write(self._path, {**self._about, "machine": self._machine, "points": self._points})
+        return self._points[key]
+
+    def missing(self, key: str) -> bool:
+        """Whether `point` would have to measure."""
+        return key not in self._points
+
+    def finish(self, figures: Mapping[str, Any]) -> Path:
+        """Write benchmarks/results/NAME.json."""
+        about = {name: value for name, value in self._about.items() if name != "program"}
+        self._machine["packages"] |= _peers()
+        done = {
+            **about,
+            "machine": self._machine,
+            "threads": threads(),
+            "models": model_set(load_model_set("default")),
+            "figures": dict(figures),
+        }
+        path = RESULTS / f"{self.name}.json"
+        _write(path, done)
+        self._path.unlink(missing_ok=True)
+        say(f"{self.name}: written to {path.relative_to(ROOT)}")
+        return path
+
+    def _resume(self) -> None:
+        if not self._path.is_file():
+            return
+        before = json.loads(self._path.read_text("utf-8"))
+        if all(before.get(name) == value for name, value in self._about.items()):
+            self._points, self._machine = before["points"], before["machine"]
+            say(f"{self.name}: {len(self._points)} points are there from an earlier run")
+
+
+def rounded(value: Any, digits: int = 5) -> Any:
+    """The same with shorter numbers: a file that people can read and compare."""
+    if isinstance(value, float):
+        return round(value, digits)
+    if isinstance(value, Mapping):
+        return {name: rounded(item, digits) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    return value
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(rounded(value), indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def _peers() -> dict[str, str]:
+    """Versions of what only the figures need."""
+    found = {}
+    for name in PEERS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _fingerprint() -> str:
+    """Of everything that decides a figure: other code, other figures."""
+    digest = hashlib.sha256()
+    for folder in ("vfx_edge", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    for spec in load_model_set("default").networks:
+        digest.update(spec.sha256.encode())
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""What a study costs: the whole command with process start, and warm in a running process."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import inputs, options
+from benchmarks.processes import gathered, help_seconds, whole_command, worker
+from benchmarks.results import Kept
+from benchmarks.worker import Order
+
+Making = AbstractContextManager[inputs.Scan]
+
+
+def command(
+    cts: options.Cts = None,
+    resample: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CT that is measured once more, resampled to the phantom's size.", exists=True
+        ),
+    ] = None,
+    slices: options.Slices = 600,
+    matrix: options.Matrix = 512,
+    repeat: options.Repeat = 7,
+) -> None:
+    """The headline figures: whole command, warm, peak memory, stages; --help."""
+    names = [path.name for path in cts or ()]
+    settings = {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names}
+    kept = Kept("speed", {**settings, "resampled": resample.name if resample else None})
+    helps = kept.point("vfx-edge --help", lambda: [help_seconds() for _ in range(repeat + 1)][1:])
+    scans = _scans(cts or [], resample, slices, matrix)
+    rows = [_cost(kept, name, making, repeat) for name, making in scans]
+    kept.finish({"help_s": helps, "rows": rows})
+
+
+def _scans(
+    cts: list[Path], resample: Path | None, slices: int, matrix: int
+) -> Iterator[tuple[str, Making]]:
+    """Name and CT, each made only when it is entered."""
+    yield inputs.PHANTOM.format(slices, matrix), inputs.scan(None, slices, matrix)
+    if resample is not None:
+        name = inputs.RESAMPLED.format(resample.name, slices, matrix)
+        yield name, inputs.resampled(resample, slices, matrix)
+    for path in cts:
+        yield path.name, inputs.scan(path, slices, matrix)
+
+
+def _cost(kept: Kept, name: str, making: Making, repeat: int) -> dict[str, Any]:
+    """Both ways, in turns: what else the machine does hits both. One point, as a CT that is made
+    would have to be made again for the rest of it."""
+    return {"name": name, **kept.point(name, lambda: _measured(making, repeat))}
+
+
+def _measured(making: Making, repeat: int) -> dict[str, Any]:
+    with making as scan:
+        what = inputs.facts(scan.path)
+        whole_command(scan.path)  # fills caches
+        commands, warm = [], []
+        with worker(Order(str(scan.path), "auto", "auto")) as running:
+            running.study()
+            for _ in range(repeat):
+                commands.append(whole_command(scan.path))
+                warm.append(running.study())
+    about = {name: commands[0][name] for name in ("tier", "vertebrae")}
+    return {
+        "input": what,
+        **about,
+        "precision": warm[0]["precision"],
+        "command": gathered(commands),
+        "warm": gathered(warm),
+    }

@@ -1,0 +1,111 @@
+"""PyTorch as one more backend of the chain: what the same networks cost where they came from."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from export.parity_crops import random_crops
+from vfx_edge.backends import open_models
+from vfx_edge.backends.machine import cpu_name, usable_cores
+from vfx_edge.backends.network import CheckedNetwork, batch_limit
+from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
+from vfx_edge.manifest import NetworkSpec, load_model_set
+
+CHANNELS_LAST = {"fp32": False, "bf16": True}
+"""Precision -> memory format: plain eager, or channels-last with bf16 autocast, its fastest."""
+TOLERANCE = {"fp32": 1e-3, "bf16": 0.15}
+"""Of a network's answer, as a share of the answer's own range, against ONNX Runtime."""
+
+Found = dict[str, float]
+
+
+class TorchNetwork(CheckedNetwork):
+    """One graph in eager mode."""
+
+    def __init__(self, spec: NetworkSpec, graph: Any, precision: str, limit: int) -> None:
+        super().__init__("torch", spec, cpu_name(), precision, limit)
+        self._graph = graph
+
+    def _infer(self, batch: Array) -> Array:
+        import torch
+
+        half = self.precision == "bf16"
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            given = torch.from_numpy(batch)
+            if CHANNELS_LAST[self.precision]:
+                given = given.contiguous(memory_format=torch.channels_last_3d)
+            answer: Array = self._graph(given).float().contiguous().numpy()
+            return answer
+
+    def close(self) -> None:
+        self._graph = None
+
+
+class TorchBackend:
+    """Eager mode on the CPU, in the precisions of CHANNELS_LAST."""
+
+    name = "torch"
+
+    def availability(self) -> Availability:
+        return Availability(self.name, True, device=cpu_name())
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> TorchNetwork:
+        import torch
+
+        from benchmarks.torch_graph import TorchGraph
+
+        torch.set_num_threads(budget.threads or usable_cores() or torch.get_num_threads())
+        graph = TorchGraph(onnx, channels_last=CHANNELS_LAST[precision])
+        network = TorchNetwork(spec, graph, precision, batch_limit(spec, budget, gpu=False))
+        network.batch_limit = _faster_limit(network)
+        return network
+
+
+def _faster_limit(network: TorchNetwork) -> int:
+    """Patch by patch or as many as the memory allows: PyTorch gets what is faster for it."""
+    most = network.batch_limit
+    batch = random_crops(network.spec, most)
+    seconds = {}
+    for limit in dict.fromkeys((most, 1)):
+        network.batch_limit = limit
+        network.run(batch)  # primitives are made at the first sight of a shape
+        begin = time.perf_counter()
+        network.run(batch)
+        seconds[limit] = time.perf_counter() - begin
+    return min(seconds, key=lambda limit: seconds[limit])
+
+
+def differences(networks: Mapping[str, Network], reference: Mapping[str, Network]) -> Found:
+    """Role -> largest difference of an answer to the same noise, as a share of its range.
+
+    Raises ValueError where TOLERANCE is exceeded: the time of a network that computes something
+    else is worth nothing.
+    """
+    found = {}
+    for role, network in networks.items():
+        batch = random_crops(network.spec, 1)
+        ours, theirs = network.run(batch), reference[role].run(batch)
+        found[role] = float(np.abs(ours - theirs).max() / max(np.ptp(theirs), 1.0))
+        if found[role] > TOLERANCE[network.precision]:
+            raise ValueError(f"PyTorch's {role} answers {found[role]:.3g} of the range otherwise")
+    return found
+
+
+def checked() -> dict[str, Found]:
+    """Precision -> `differences` of the default set's networks from ONNX Runtime's answers."""
+    manifest = load_model_set("default")
+    found = {}
+    with open_models(manifest, "cpu") as reference:
+        for precision in CHANNELS_LAST:
+            ours: dict[str, Backend] = {"torch": TorchBackend()}
+            with open_models(manifest, "torch", precision=precision, backends=ours) as models:
+                found[precision] = differences(models.networks, reference.networks)
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(checked()))

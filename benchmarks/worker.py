@@ -1,0 +1,97 @@
+"""One peer in a process of its own, asked for one study after another.
+
+`python -m benchmarks.worker` takes an order as one line of JSON, answers each further line with one
+study as a line of JSON, and ends when standard input is closed.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.backends import OpenModels, open_models
+from vfx_edge.bench.parity import facts_of, unique
+from vfx_edge.job import Job, run_job
+from vfx_edge.manifest import load_model_set
+
+
+@dataclass(frozen=True)
+class Order:
+    """The CT, and who runs the networks. backend: one of ours, or "torch"."""
+
+    path: str
+    backend: str
+    precision: str
+
+
+class Watch:
+    """Counts and times what one network is asked."""
+
+    def __init__(self, network: Any) -> None:
+        self.seconds, self.calls, self.patches = 0.0, 0, 0
+        self._run, self._lock = network.run, threading.Lock()
+        # On the network itself: its other methods call `run` by name.
+        network.run = self._timed
+
+    def _timed(self, batch: Any) -> Any:
+        begin = time.perf_counter()
+        answer = self._run(batch)
+        with self._lock:
+            self.seconds += time.perf_counter() - begin
+            self.calls += 1
+            self.patches += len(batch)
+        return answer
+
+    def taken(self) -> dict[str, float]:
+        """What was counted since the last time."""
+        told = {"seconds": self.seconds, "calls": self.calls, "patches": self.patches}
+        self.seconds, self.calls, self.patches = 0.0, 0, 0
+        return told
+
+
+def study(order: Order, models: OpenModels, watches: dict[str, Watch]) -> dict[str, Any]:
+    """One study from path to files: seconds, what the networks took of them, and what was found."""
+    with tempfile.TemporaryDirectory() as out:
+        begin = time.perf_counter()
+        result = run_job(Job(Path(order.path), Path(out)), models).result
+        wall = time.perf_counter() - begin
+    return {
+        "wall": wall,
+        "stages": {name: s for name, s in result.run.seconds.items() if name != "total"},
+        "networks": {role: watch.taken() for role, watch in watches.items()},
+        "facts": facts_of(result),
+        "precision": result.run.backend.precision,
+        "peak_rss_mib": result.run.peak_rss_mib,
+    }
+
+
+def opened(order: Order) -> OpenModels:
+    """The networks of the default set, as ordered."""
+    manifest = load_model_set("default")
+    if order.backend != "torch":
+        return open_models(manifest, order.backend, precision=order.precision)
+    from benchmarks.torch_backend import TorchBackend
+
+    ours = {"torch": TorchBackend()}
+    return open_models(manifest, "torch", precision=order.precision, backends=ours)
+
+
+def main() -> None:
+    """Take an order, then do a study for each line."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever else is printed
+    order = Order(**json.loads(sys.stdin.readline()))
+    with opened(order) as models:
+        watches = {network.spec.roles[0]: Watch(network) for network in unique(models)}
+        for _ in sys.stdin:
+            answers.write(json.dumps(study(order, models, watches)) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main()
