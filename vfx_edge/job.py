@@ -55,18 +55,17 @@ def run_alone(
     began = time.perf_counter()
     say = on_stage or (lambda _: None)
     say("read")
-    # Not waited for at the end: what it still prepares is needed only for writing.
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
         opening = pool.submit(_opened, job, backend, model)
+        pool.submit(_prepare)
         from vfx_edge.inputs import load_volume
 
-        # Only now: two threads that import parts of the same library can trip each other.
-        pool.submit(_prepare_outputs)
         volume = load_volume(job.path, job.series)
         models = opening.result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Not waited for: what it still prepares is needed only for writing.
+        pool.shutdown(wait=False)
     with models:
         analysis = _analyzed(job, volume, models, say, began)
     return _written(analysis, job, say, began)
@@ -107,7 +106,9 @@ def _opened(job: Job, backend: str, model: str) -> "OpenModels":
     return open_models(manifest, backend, roles=roles)
 
 
-def _prepare_outputs() -> None:
+def _prepare() -> None:
+    """Load what comes after reading. SciPy is loaded here alone: two threads that import parts of
+    one library from different ends can trip each other."""
     from vfx_edge.outputs.report import template
 
     template()

@@ -160,14 +160,9 @@ def test_the_bars_are_the_medians_of_the_stages() -> None:
 def test_own_work_is_not_that_of_others() -> None:
     """One process at work on one core, seen from inside and from outside."""
     spin = "import time; end = time.process_time() + {}\nwhile time.process_time() < end: pass"
-    for _ in range(5):  # others may really be at work just then
-        inside = OtherWork(children=True)
-        outside = OtherWork()
-        subprocess.run([sys.executable, "-c", spin.format(0.6)], check=True)
-        with_child, without = inside.share(), outside.share()
-        cores = os.cpu_count() or 1
-        if without > 0.5 / cores:
-            break
+    inside, outside = OtherWork(children=True), OtherWork()
+    subprocess.run([sys.executable, "-c", spin.format(0.6)], check=True)
+    with_child, without = inside.share(), outside.share()
     assert 0 <= with_child < without <= 1
 
 

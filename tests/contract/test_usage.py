@@ -19,13 +19,18 @@ COMMANDS = [
     ("models", "show"),
     ("models", "verify"),
     ("phantom",),
+    ("bench",),
+    ("bench", "compare"),
 ]
 RUN_OPTIONS = (
     *("--out", "-o", "--backend", "--model", "--series", "--levels", "--classify"),
     *("--segmentation", "--outputs", "--triage-exit-code", "--json", "--language"),
     *("--quiet", "--verbose"),
 )
-HEAVY = ("onnxruntime", "openvino", "SimpleITK", "pydicom", "scipy", "onnx", "PIL", "rich")
+HEAVY = (
+    *("onnxruntime", "openvino", "SimpleITK", "pydicom", "scipy", "onnx", "PIL", "rich"),
+    "matplotlib",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -46,6 +51,7 @@ def test_every_command_has_help(command: tuple[str, ...], vfx: Command) -> None:
                 "--slices",
                 "--spacing",
                 "--levels",
+                "--matrix",
                 "--fracture",
                 "--lesion",
                 "--scoliosis",

@@ -37,7 +37,8 @@ class Measured:
     stages: list[dict[str, float]] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
     """What each run said of the study."""
-    memory: dict[str, Any] = field(default_factory=dict)
+    warmed: dict[str, Any] = field(default_factory=dict)
+    """Peak memory and the like, when the warm runs were done."""
     throughput: Throughput | None = None
     input: dict[str, Any] | None = None
     networks: list[NetworkParity] = field(default_factory=list)
@@ -59,8 +60,8 @@ class Measured:
                 self.opened = event
             case "run":
                 self._run(event)
-            case "memory":
-                self.memory = event
+            case "warmed":
+                self.warmed = event
             case "throughput":
                 self.throughput = Throughput(self.order.backend, self.precision, **event)
             case "input":
@@ -97,11 +98,11 @@ class Measured:
             stages={
                 name: Samples(tuple(run[name] for run in self.stages)) for name in self.stages[0]
             },
-            peak_rss_mib=self.memory["peak_rss_mib"],
-            peak_vram_mib=self.memory["peak_vram_mib"],
+            peak_rss_mib=self.warmed["peak_rss_mib"],
+            peak_vram_mib=self.warmed["peak_vram_mib"],
             parity=parity,
-            busy=self.memory["busy"],
-            warnings=tuple(self.memory["warnings"]),
+            busy=self.warmed["busy"],
+            warnings=tuple(self.warmed["warnings"]),
         )
 
 
@@ -131,7 +132,7 @@ def _doing(measured: Measured) -> str:
     order, done = measured.order, len(measured.warm)
     if not measured.facts:
         return "first study"
-    if measured.memory:
+    if measured.warmed:
         wanted = order.studies if measured.throughput is None else 0
         return f"{wanted} studies in a row" if wanted else "comparing answers"
     if order.duration_s is not None:

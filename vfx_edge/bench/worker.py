@@ -65,8 +65,8 @@ def work(order: Order, say: Say) -> None:
     with open_models(manifest, order.backend, precision=order.precision, roles=roles) as models:
         say({"event": "opened", "seconds": time.perf_counter() - began, **_opened(models)})
         busy = _repeat(order, models, say)
-        say({"event": "memory", "busy": busy, "peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib(),
-             "warnings": models.warnings})  # fmt: skip
+        memory = {"peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib()}
+        say({"event": "warmed", **memory, "busy": busy, "warnings": models.warnings})
         if order.studies:
             seconds = throughput(Path(order.path), Path(order.out), models, order.studies)
             figures = {"studies": order.studies, "seconds": seconds}

@@ -73,8 +73,10 @@ def _table(title: str, *headings: str) -> "Table":
 
 def _rows(record: Record) -> "Table":
     gpu = any(row.peak_vram_mib is not None for row in record.rows)
+    counts = sorted({len(row.warm) for row in record.rows})
+    runs = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     table = _table(
-        f"One study from path to files, seconds; {len(record.rows[0].warm)} warm runs",
+        f"One study from path to files, seconds; warm runs: {runs}",
         *("", "median", "answers", "p95", "p99", "min", "max", "first", "open", "MiB"),
         *(["GPU MiB"] if gpu else []),
     )

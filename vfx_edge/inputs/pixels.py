@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID
-from scipy import ndimage
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.codestream import first_fragment
@@ -190,6 +189,8 @@ def _padded(
         return None
     if highest_hu < _TISSUE[0] or lowest_hu > _TISSUE[1]:
         return np.asarray(padded)
+    from scipy import ndimage  # few files need it, and reading begins sooner without
+
     regions, _ = ndimage.label(padded)
     edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
     return np.asarray(np.isin(regions, np.setdiff1d(edge, [0])))
