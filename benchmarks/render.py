@@ -12,6 +12,7 @@ from models.recipes.scorecard.table import table
 from vfx_edge.bench.machine import BUSY
 
 PAGE = results.ROOT / "docs" / "benchmarks.md"
+README = results.ROOT / "README.md"
 PICTURES = results.ROOT / "docs" / "benchmarks"
 Figures = dict[str, Any]
 SECTIONS: dict[str, Callable[[Figures], str]] = {
@@ -19,19 +20,24 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "peers": tables.peers,
     "growth": tables.growth,
     "limits": tables.limits,
+    "batches": tables.batches,
 }
+DRAWN = tuple(tables.PICTURES)
 
 
 def command() -> None:
-    """Write the tables of docs/benchmarks.md and its pictures from benchmarks/results."""
+    """Write the tables and pictures of docs/benchmarks.md, and the README's, from
+    benchmarks/results."""
     from benchmarks.pictures import draw
 
     figures = measured()
     PAGE.write_text(page(PAGE.read_text("utf-8"), figures), encoding="utf-8")
+    README.write_text(readme(README.read_text("utf-8"), figures), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
-    for name, found in figures.items():
-        draw(name, found, picture(name))
-    results.say(f"written: {PAGE.relative_to(results.ROOT)} and {len(figures)} pictures")
+    for name in DRAWN:
+        if name in figures:
+            draw(name, figures[name], picture(name))
+    results.say(f"written: {PAGE.relative_to(results.ROOT)} and its pictures")
 
 
 def picture(name: str) -> Path:
@@ -58,11 +64,18 @@ def page(text: str, figures: dict[str, Figures]) -> str:
     return replaced(text, "machine", _machines(figures))
 
 
+def readme(text: str, figures: dict[str, Figures]) -> str:
+    """The README with what was wanted and reached in it."""
+    return replaced(text, "benchmarks", _goals(figures))
+
+
 def _section(name: str, found: Figures | None) -> str:
     if found is None:
         return f"Not measured yet: `python -m benchmarks {name}`.\n"
-    shown = f"![{tables.PICTURES[name]}](benchmarks/{picture(name).name})"
-    return f"{SECTIONS[name](found)}\n\n{shown}\n\n{_asked(found)}\n"
+    parts = [SECTIONS[name](found), _asked(found)]
+    if name in DRAWN:
+        parts.insert(1, f"![{tables.PICTURES[name]}](benchmarks/{picture(name).name})")
+    return "\n\n".join(parts) + "\n"
 
 
 def _goals(figures: dict[str, Figures]) -> str:

@@ -232,6 +232,22 @@ def _chains(found: Figures) -> str:
     return table(head, rows)
 
 
+def batches(found: Figures) -> str:
+    """A row for each network and way to feed it."""
+    head = ("network", "patches", "ms a patch", "times as long", "first answer, ms",
+            "memory, MiB")  # fmt: skip
+    ours = {row["role"]: row["pass_s"] for row in reversed(found["rows"])}  # the first of each
+    rows = [
+        (
+            row["role"], row["title"], f"{1e3 * median(row['pass_s']) / found['patches']:.1f}",
+            _ratio(row["pass_s"], ours[row["role"]]), f"{1e3 * median(row['first_s']):.0f}",
+            f"{median(row['grown_mib']):.0f}",
+        )
+        for row in found["rows"]
+    ]  # fmt: skip
+    return table(head, rows)
+
+
 def _seconds(runs: Figures) -> str:
     return _range(runs["wall_s"])
 

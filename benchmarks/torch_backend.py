@@ -11,7 +11,7 @@ import numpy as np
 from export.parity_crops import random_crops
 from vfx_edge.backends import open_models
 from vfx_edge.backends.machine import cpu_name, usable_cores
-from vfx_edge.backends.network import CheckedNetwork, batch_limit
+from vfx_edge.backends.network import CheckedNetwork
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
@@ -60,13 +60,13 @@ class TorchBackend:
 
         torch.set_num_threads(budget.threads or usable_cores() or torch.get_num_threads())
         graph = TorchGraph(onnx, channels_last=CHANNELS_LAST[precision])
-        network = TorchNetwork(spec, graph, precision, batch_limit(spec, budget, gpu=False))
+        network = TorchNetwork(spec, graph, precision, spec.batch.opt)
         network.batch_limit = _faster_limit(network)
         return network
 
 
 def _faster_limit(network: TorchNetwork) -> int:
-    """Patch by patch or as many as the memory allows: PyTorch gets what is faster for it."""
+    """Patch by patch or the manifest's usual batch: PyTorch gets what is faster for it."""
     most = network.batch_limit
     batch = random_crops(network.spec, most)
     seconds = {}
