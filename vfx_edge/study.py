@@ -8,6 +8,7 @@ A type that holds an array has `eq=False`, and the array is read-only.
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import total_ordering
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +166,27 @@ class Volume:
         """(n, 3) LPS mm -> (n, 3) voxel indices (z, y, x)."""
         inverse = np.linalg.inv(self.affine_zyx_to_lps)
         return np.asarray(lps_mm @ inverse[:3, :3].T + inverse[:3, 3])
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSource:
+    """Headers of the files a volume was read from, without pixels, in the order of
+    `Volume.sources`: for results that carry their source's patient and study (DICOM PS3.3 C.7).
+
+    Text is decoded, whatever the source's character set was, and is to be written as UTF-8.
+    `instances[0]` holds all that its file states before the pixels, the others what tells them
+    apart; an enhanced file is one instance with its functional groups. Type 2 attributes of
+    patient and study are always there; dates, times and a sex that the standard does not allow
+    are left empty.
+    """
+
+    instances: tuple[Any, ...]
+    """Data sets of pydicom, which this module does not know."""
+
+    @property
+    def first(self) -> Any:
+        """The header to copy patient, study and frame of reference from."""
+        return self.instances[0]
 
 
 @dataclass(frozen=True)

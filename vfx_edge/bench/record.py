@@ -157,6 +157,14 @@ class Throughput:
         return cls(**{name: v for name, v in value.items() if name != "studies_per_minute"})
 
 
+_FACTS = {
+    "machine": ("cpu", "memory_gib", "gpu", "driver", "os", "python", "packages"),
+    "input": ("kind", "phantom", "shape_zyx", "spacing_zyx_mm"),
+    "models": ("networks",),
+}
+"""What a comparison looks up in the parts that are kept as they were written."""
+
+
 @dataclass(frozen=True)
 class Record:
     """One benchmark, whole."""
@@ -204,6 +212,9 @@ class Record:
     @classmethod
     def from_json_able(cls, value: Mapping[str, Any]) -> "Record":
         """KeyError, TypeError or ValueError where it is none."""
+        for part, names in _FACTS.items():
+            for name in names:
+                value[part][name]
         command, throughput = value["command"], value["throughput"]
         parts = {
             "rows": tuple(Row.from_json_able(row) for row in value["rows"]),

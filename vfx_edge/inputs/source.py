@@ -6,21 +6,21 @@ instances, so what was a plain number to the reader is wanted here as the source
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM, PersonName
 
-from vfx_edge.errors import InputError
+from vfx_edge.errors import InputError, OutputError
 from vfx_edge.inputs.files import listed
 from vfx_edge.inputs.headers import DEFLATED, inflated
 from vfx_edge.inputs.quiet import quiet
-from vfx_edge.study import Volume
+from vfx_edge.study import DicomSource, Volume
 
 UTF_8 = "ISO_IR 192"
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -34,22 +34,20 @@ _MAY_BE_EMPTY = (
     *("StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
 """Type 2: there in every result, without a value where the source states none."""
-_OF_EACH: list[Any] = [
-    Tag(keyword)
-    for keyword in """
-    SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID
-    FrameOfReferenceUID PositionReferenceIndicator Modality InstanceNumber AcquisitionNumber
-    SeriesNumber StudyDate StudyTime AcquisitionDate AcquisitionTime ContentDate ContentTime
-    Rows Columns NumberOfFrames PixelSpacing SliceThickness SpacingBetweenSlices
-    ImageOrientationPatient ImagePositionPatient SharedFunctionalGroupsSequence
-    PerFrameFunctionalGroupsSequence DimensionOrganizationSequence DimensionIndexSequence
-    BitsAllocated BitsStored HighBit PixelRepresentation SamplesPerPixel PhotometricInterpretation
-    PatientID PatientName PatientBirthDate PatientSex StudyID AccessionNumber ReferringPhysicianName
-    """.split()
-]
+_KEYWORDS = """
+SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID
+FrameOfReferenceUID PositionReferenceIndicator Modality InstanceNumber AcquisitionNumber
+SeriesNumber StudyDate StudyTime AcquisitionDate AcquisitionTime ContentDate ContentTime
+Rows Columns NumberOfFrames PixelSpacing SliceThickness SpacingBetweenSlices
+ImageOrientationPatient ImagePositionPatient SharedFunctionalGroupsSequence
+PerFrameFunctionalGroupsSequence DimensionOrganizationSequence DimensionIndexSequence
+BitsAllocated BitsStored HighBit PixelRepresentation SamplesPerPixel PhotometricInterpretation
+PatientID PatientName PatientBirthDate PatientSex StudyID AccessionNumber ReferringPhysicianName
+"""
+_OF_EACH: list[Any] = [Tag(keyword) for keyword in _KEYWORDS.split()]
 
 
-class NoDicomSource(InputError):
+class NoDicomSource(OutputError):
     """DICOM results belong to a study; this input is none."""
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +64,7 @@ class SourceChanged(InputError):
         super().__init__(f"{name} changed while it was read: run again when it is complete.")
 
 
-class SourceLacks(InputError):
+class SourceLacks(OutputError):
     """A header without what every result must repeat."""
 
     def __init__(self, name: str, what: str) -> None:
@@ -76,29 +74,10 @@ class SourceLacks(InputError):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class DicomSource:
-    """Headers without pixels, one a file, in the order of `Volume.sources`.
-
-    Text is decoded, whatever the source's character set was, and is to be written as UTF-8.
-    `instances[0]` holds all that its file states before the pixels, the others what tells them
-    apart; an enhanced file is one instance with its functional groups. Type 2 attributes of
-    patient and study are always there; dates, times and a sex that the standard does not allow
-    are left empty.
-    """
-
-    instances: tuple[Dataset, ...]
-
-    @property
-    def first(self) -> Dataset:
-        """The header to copy patient, study and frame of reference from."""
-        return self.instances[0]
-
-
 def read_source(path: Path, volume: Volume) -> DicomSource:
     """The headers behind `volume`, which was read from `path`.
 
-    Raises InputError leaves: no DICOM, changed since, or without the UIDs a result must repeat.
+    NoDicomSource, SourceLacks: no DICOM result can be written of it. SourceChanged.
     """
     if not volume.sources:
         raise NoDicomSource(path)
@@ -141,9 +120,16 @@ def _cleaned(header: Dataset) -> Dataset:
     for keyword in _MAY_BE_EMPTY:
         if header.get(keyword) is None or not _allowed(keyword, header.get(keyword)):
             setattr(header, keyword, "")
-    for keyword in ("PatientName", "ReferringPhysicianName"):
-        setattr(header, keyword, PersonName(str(header.get(keyword))))
+    for element in header.iterall():
+        if element.VR == "PN":  # without the bytes it was read from, which are in another encoding
+            element.value = _names(element.value)
     return header
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, MultiValue):
+        return [PersonName(str(name)) for name in value]
+    return PersonName(str(value or ""))
 
 
 def _drop_unreadable(header: Dataset) -> None:
