@@ -1,23 +1,29 @@
 """`from vfx_edge import …`: what is promised is there, and costs nothing until it is used."""
 
+import ast
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import vfx_edge
+from vfx_edge import outputs
 
 
-@pytest.mark.parametrize("name", vfx_edge.__all__)
-def test_every_public_name_can_be_had(name: str) -> None:
-    assert getattr(vfx_edge, name) is not None
+PROMISED = [(package, name) for package in (vfx_edge, outputs) for name in package.__all__]
 
 
-def test_all_lists_what_is_lazy_and_no_more() -> None:
-    assert set(vfx_edge.__all__) == {*vfx_edge._HOME_OF, "__version__"}
+@pytest.mark.parametrize(("package", "name"), PROMISED, ids=lambda it: getattr(it, "__name__", it))
+def test_every_public_name_can_be_had(package: ModuleType, name: str) -> None:
+    assert getattr(package, name) is not None
+
+
+def test_nothing_else_is_promised() -> None:
     assert dir(vfx_edge) == sorted(vfx_edge.__all__)
-    with pytest.raises(AttributeError, match="no_such_name"):
-        _ = vfx_edge.no_such_name
+    for package in (vfx_edge, outputs):
+        with pytest.raises(AttributeError, match=f"{package.__name__}.*no_such_name"):
+            _ = package.no_such_name
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
@@ -27,4 +33,10 @@ def test_importing_the_package_imports_nothing_else() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "numpy" not in shown.stdout
-    assert "vfx_edge." not in shown.stdout
+    assert "vfx_edge." not in shown.stdout.replace("vfx_edge.lazy", "")
+
+
+def test_looking_at_the_output_folder_loads_nothing_that_draws() -> None:
+    code = "import sys, vfx_edge.outputs.atomic; print(sorted(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"scipy", "PIL", "jinja2", "pydicom"} & set(ast.literal_eval(shown.stdout))

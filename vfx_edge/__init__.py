@@ -11,8 +11,9 @@
 The names below are loaded on first use, so that `import vfx_edge` costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from vfx_edge.lazy import lazily
 
 if TYPE_CHECKING:
     from vfx_edge.backends import open_models
@@ -26,17 +27,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "backends": ("open_models",),
-    "errors": ("BackendError", "InputError", "ModelError", "OutputError", "VfxError"),
-    "inputs": ("load_volume",),
-    "inputs.segmentation": ("load_segmentation",),
-    "manifest": ("load_model_set",),
-    "outputs": ("result_to_dict", "write_nifti", "write_report", "write_result_json"),
-    "pipeline": ("Options", "analyze"),
-    "study": ("Analysis", "Finding", "Level", "StudyResult", "Tier", "Volume"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__getattr__ = lazily(
+    __name__,
+    {
+        "backends": ("open_models",),
+        "errors": ("BackendError", "InputError", "ModelError", "OutputError", "VfxError"),
+        "inputs": ("load_volume",),
+        "inputs.segmentation": ("load_segmentation",),
+        "manifest": ("load_model_set",),
+        "outputs": ("result_to_dict", "write_nifti", "write_report", "write_result_json"),
+        "pipeline": ("Options", "analyze"),
+        "study": ("Analysis", "Finding", "Level", "StudyResult", "Tier", "Volume"),
+    },
+)
 
 __all__ = [
     "Analysis",
@@ -62,13 +65,6 @@ __all__ = [
     "write_report",
     "write_result_json",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """The public name `name`, from the module that defines it; AttributeError otherwise."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'vfx_edge' has no attribute {name!r}")
-    return getattr(import_module(f"vfx_edge.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
