@@ -101,16 +101,15 @@ def test_cutting_fills_what_lies_outside() -> None:
 
 def test_overlapping_tiles_are_a_weighted_mean() -> None:
     rng = np.random.default_rng(1)
-    truth = rng.normal(size=(2, 20, 13, 9)).astype(np.float32)
-    total, weight = np.zeros_like(truth), np.zeros(truth.shape[1:], np.float32)
+    truth = rng.normal(size=(20, 13, 9)).astype(np.float32)
+    total, weight = np.zeros_like(truth), np.zeros_like(truth)
     shape = (8, 8, 8)
     window = taper(shape)
     assert window.min() > 0
     assert window.max() == 1
     np.testing.assert_array_equal(window, window[::-1, ::-1, ::-1])
-    for start in product(*(tile_starts(n, 8, 3) for n in truth.shape[1:])):
-        part = np.stack([cut(channel, start, shape, 99.0) for channel in truth])
-        paste(total, weight, part, start, window)
+    for start in product(*(tile_starts(n, 8, 3) for n in truth.shape)):
+        paste(total, weight, cut(truth, start, shape, 99.0), start, window)
     assert weight.min() > 0
     np.testing.assert_allclose(total / weight, truth, atol=1e-4)
 
@@ -126,8 +125,8 @@ def test_tiles_of_a_scan_give_its_probabilities() -> None:
     size = our_shape(spec.input)
     assert size == (10, 8, 12)
     starts = list(product(*(tile_starts(n, s, 4) for n, s in zip(hu.shape, size, strict=True))))
-    got = run_tiles(network(spec, echo), hu, starts, hu.shape)
-    np.testing.assert_allclose(got[2], 3 * spec.input.normalise(hu), atol=1e-4)
+    got = run_tiles(network(spec, echo), hu, starts, hu.shape, 2)
+    np.testing.assert_allclose(got, 3 * spec.input.normalise(hu), atol=1e-4)
 
 
 def test_tiles_that_disagree_blend_into_each_other() -> None:
@@ -138,8 +137,8 @@ def test_tiles_that_disagree_blend_into_each_other() -> None:
         return np.ones((1, 4, 16, 8, 8), np.float32) * own
 
     hu = np.zeros((24, 8, 8), np.float32)
-    got = run_tiles(network(spec, by_number), hu, [(0, 0, 0), (8, 0, 0)], hu.shape)
-    line = got[0, :, 4, 4]
+    got = run_tiles(network(spec, by_number), hu, [(0, 0, 0), (8, 0, 0)], hu.shape, 0)
+    line = got[:, 4, 4]
     assert (line[:8] == 0).all()
     assert (line[16:] == 1).all()
     steps = np.diff(line)
@@ -147,10 +146,10 @@ def test_tiles_that_disagree_blend_into_each_other() -> None:
     assert steps.max() < 0.4
 
 
-def test_where_no_tile_lies_no_class_is_likely() -> None:
+def test_where_no_tile_lies_nothing_is_likely() -> None:
     spec = spec_of("finder", patch_zyx=(8, 8, 8))
     hu = np.zeros((30, 8, 8), np.float32)
     got = run_tiles(network(spec, lambda s, b: np.ones((len(b), 4, 8, 8, 8))), hu, [(0, 0, 0)],
-                    hu.shape)  # fmt: skip
-    assert (got[:, :8] == 1).all()
-    assert (got[:, 8:] == 0).all()
+                    hu.shape, 3)  # fmt: skip
+    assert (got[:8] == 1).all()
+    assert (got[8:] == 0).all()

@@ -95,16 +95,16 @@ def paste(
     start: Sequence[int],
     window: FloatArray,
 ) -> None:
-    """Add part (c, z, y, x) times window (z, y, x) into total (c, Z, Y, X), window into weight."""
+    """Add part times window, both (z, y, x), into total (Z, Y, X), and window into weight."""
     dst = [
         slice(max(s, 0), min(s + n, m))
-        for s, n, m in zip(start, part.shape[1:], weight.shape, strict=True)
+        for s, n, m in zip(start, part.shape, weight.shape, strict=True)
     ]
     if any(d.stop <= d.start for d in dst):
         return
     src = tuple(slice(d.start - s, d.stop - s) for d, s in zip(dst, start, strict=True))
     where = tuple(dst)
-    total[(slice(None), *where)] += part[(slice(None), *src)] * window[src]
+    total[where] += part[src] * window[src]
     weight[where] += window[src]
 
 
@@ -119,21 +119,21 @@ def taper(shape: Sequence[int]) -> FloatArray:
 
 
 def run_tiles(
-    network: Network, hu: FloatArray, starts: Sequence[Sequence[int]], shape: tuple[int, ...]
+    network: Network,
+    hu: FloatArray,
+    starts: Sequence[Sequence[int]],
+    shape: tuple[int, ...],
+    wanted: int,
 ) -> FloatArray:
-    """Probabilities (c, z, y, x) over hu (z, y, x): tiles at `starts`, overlaps tapered.
-
-    All classes are zero where no tile lies.
-    """
-    spec = network.spec
-    size = our_shape(spec.input)
-    tiles = [spec.input.normalise(cut(hu, start, size, AIR_HU))[None] for start in starts]
-    total = np.zeros((len(spec.output.classes), *shape), np.float32)
-    weight = np.zeros(shape, np.float32)
+    """Probability (z, y, x) of class number `wanted` over hu (z, y, x): tiles at `starts`,
+    overlaps tapered; zero where no tile lies."""
+    size = our_shape(network.spec.input)
+    tiles = [network.spec.input.normalise(cut(hu, start, size, AIR_HU))[None] for start in starts]
+    total, weight = (np.zeros(shape, np.float32) for _ in range(2))
     window = taper(size)
     for start, part in zip(starts, run_patches(network, tiles), strict=True):
-        paste(total, weight, part, start, window)
-    total /= np.maximum(weight, 1e-6)
+        paste(total, weight, part[wanted], start, window)
+    np.divide(total, weight, out=total, where=weight > 0)
     return total
 
 

@@ -8,7 +8,14 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.stages.feed import our_shape, run_tiles
-from vfx_edge.stages.geometry import FloatArray, Grid, grid_between, inside_scan, sample
+from vfx_edge.stages.geometry import (
+    FloatArray,
+    Grid,
+    box_about,
+    grid_between,
+    inside_scan,
+    sample,
+)
 from vfx_edge.stages.locate import SpineRegion
 from vfx_edge.study import Volume
 
@@ -52,8 +59,8 @@ def centre_heat(volume: Volume, region: SpineRegion, finder: Network) -> tuple[F
     shape = our_shape(spec.input)
     grid = _grid_along(region, shape, spec.input.spacing_mm)
     starts = _tile_starts(grid.to_zyx(region.centreline_lps_mm), shape)
-    classes = run_tiles(finder, sample(volume, grid), starts, grid.shape)
-    return classes[spec.output.classes.index("centre")], grid
+    centre = spec.output.classes.index("centre")
+    return run_tiles(finder, sample(volume, grid), starts, grid.shape, centre), grid
 
 
 def _vertex(heat: FloatArray, place: NDArray[np.int_]) -> NDArray[np.float64]:
@@ -74,8 +81,10 @@ def _vertex(heat: FloatArray, place: NDArray[np.int_]) -> NDArray[np.float64]:
 def _peaks(heat: FloatArray, spacing_mm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The highest local maxima (n, 3) z, y, x to a part of a voxel, and their heights, no two
     too close."""
-    top = (ndimage.maximum_filter(heat, 3) == heat) & (heat > MIN_HEAT)
-    places = np.argwhere(top)
+    warm = heat > MIN_HEAT
+    box = box_about(warm, 1)  # most of the grid lies beside the spine
+    highest = ndimage.maximum_filter(heat[box], 3) == heat[box]
+    places = np.argwhere(highest & warm[box]) + [side.start for side in box]
     places = places[np.argsort(-heat[tuple(places.T)])][: 10 * MAX_CANDIDATES]
     kept: list[NDArray[np.float64]] = []
     for place in places:

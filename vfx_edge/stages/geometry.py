@@ -182,3 +182,14 @@ def inside_scan(
     margin = margin_mm / volume.spacing_zyx_mm - 0.5
     top = np.array(volume.hu.shape) - 1 - margin
     return np.asarray(((index >= margin) & (index <= top)).all(-1))
+
+
+def box_about(there: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice]:
+    """The box of all that is set, and a margin; empty where nothing is."""
+    sides = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        line = np.flatnonzero(there.any(others))
+        low, high = (line[0], line[-1] + 1) if len(line) else (margin, -margin)
+        sides.append(slice(max(int(low) - margin, 0), max(int(high) + margin, 0)))
+    return sides[0], sides[1], sides[2]

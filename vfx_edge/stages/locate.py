@@ -12,6 +12,7 @@ from vfx_edge.stages.feed import our_shape, run_tiles, tile_starts
 from vfx_edge.stages.geometry import FloatArray, Grid, grid_covering, sample
 from vfx_edge.study import Volume
 
+BACKGROUND = 0  # the class
 OVERLAP = 16  # voxels that neighbouring tiles share
 MIN_SPINE_CM3 = 12.0  # less bone than one thoracic vertebra is no spine
 MIN_LENGTH_MM = 24.0
@@ -47,8 +48,7 @@ def spine_probability(volume: Volume, locator: Network) -> tuple[FloatArray, Gri
         for y in tile_starts(grid.shape[1], shape[1], OVERLAP)
         for x in tile_starts(grid.shape[2], shape[2], OVERLAP)
     ]
-    spine = 1 - run_tiles(locator, hu, starts, grid.shape)[0]  # class 0 is the background
-    return spine, grid
+    return 1 - run_tiles(locator, hu, starts, grid.shape, BACKGROUND), grid
 
 
 def _main_column(probability: FloatArray) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from vfx_edge.stages.geometry import (
     FloatArray,
     Grid,
     bounds_lps_mm,
+    box_about,
     grid_about,
     grid_covering,
     sample,
@@ -66,21 +67,10 @@ def _one_piece(soft: FloatArray) -> FloatArray:
     to 0."""
     bone = soft.sum(0) > 0.5
     # a vertebra fills a small part of its patch: the rest need not be looked through
-    box = _box_about(bone, RIM + 1)
+    box = box_about(bone, RIM + 1)
     out = np.zeros_like(soft)
     out[(slice(None), *box)] = _cleaned(soft[(slice(None), *box)], bone[box])
     return out
-
-
-def _box_about(bone: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice]:
-    """The box of all that is set, and a margin; empty where nothing is."""
-    sides = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        there = np.flatnonzero(bone.any(others))
-        low, high = (there[0], there[-1] + 1) if len(there) else (margin, -margin)
-        sides.append(slice(max(int(low) - margin, 0), max(int(high) + margin, 0)))
-    return sides[0], sides[1], sides[2]
 
 
 def _cleaned(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
@@ -117,7 +107,7 @@ def _body_centre(body: FloatArray, grid: Grid) -> Point:
 def _meets_edge(volume: Volume, body: FloatArray, grid: Grid) -> bool:
     """Whether the body reaches the end of what was scanned: it is seen in the last slice."""
     inside = body > 0.5
-    box = _box_about(inside, 0)
+    box = box_about(inside, 0)
     last = np.array(volume.hu.shape) - 1
     low = np.array([side.start for side in box], dtype=np.float64)
     # padded, so that a body at the grid's own end has somewhere to grow
@@ -144,7 +134,7 @@ def _mask(volume: Volume, vertebra: Vertebra, bone: FloatArray, grid: Grid) -> V
     cut = _meets_edge(volume, body, grid)
     named = replace(vertebra, centroid_lps_mm=_body_centre(body, grid), wholly_in_view=not cut)
     # one voxel of air all around: whoever interpolates finds an end there
-    box = _box_about((body > 0) | (arch > 0), 1)
+    box = box_about((body > 0) | (arch > 0), 1)
     x, y, z = (float(v) for v in grid.to_lps(np.array([float(side.start) for side in box])))
     half = np.float16
     return VertebraMask(
