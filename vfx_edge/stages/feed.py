@@ -56,12 +56,16 @@ def from_network(patch: FloatArray, spec: InputSpec) -> FloatArray:
     return np.flip(back, tuple(lead + a for a in flips)) if flips else back
 
 
+def as_batch(patches: Sequence[FloatArray], spec: InputSpec) -> FloatArray:
+    """Patches (c, z, y, x), ready in numbers and our axes -> the network's batch."""
+    return np.ascontiguousarray(np.stack([to_network(p, spec) for p in patches]), np.float32)
+
+
 def run_patches(network: Network, patches: Sequence[FloatArray]) -> FloatArray:
     """Patches (c, z, y, x), ready in numbers and our axes -> probabilities (n, c, z, y, x), or
     (n, c) from a network that answers once for the whole patch."""
     spec = network.spec.input
-    batch = np.ascontiguousarray(np.stack([to_network(p, spec) for p in patches]), np.float32)
-    answer = network.probabilities(batch)
+    answer = network.probabilities(as_batch(patches, spec))
     return from_network(answer, spec) if answer.ndim == 5 else answer
 
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.backends import activate
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.parallel import computing, cores
-from vfx_edge.stages.feed import our_shape, run_patches
+from vfx_edge.stages.feed import as_batch, from_network, our_shape
 from vfx_edge.stages.geometry import (
     FloatArray,
     Grid,
@@ -200,18 +201,24 @@ def _look(
     """Number -> (body, arch) probabilities (2, z, y, x) of one piece of bone and their grid, for
     those in `which`. Patches are cut and tidied up while the network is busy with others."""
     spec, size = segmenter.spec, segmenter.batch_limit
-    parts = [spec.output.classes.index(name) for name in ("body", "arch")]
     with ThreadPoolExecutor(cores(), thread_name_prefix="vfx-edge-patch") as pool:
         cut = [pool.submit(_patch, volume, vertebrae, i, spec) for i in which]
         tidied: list[Future[FloatArray]] = []
         for at in range(0, len(cut), size):
             patches = [job.result()[0] for job in cut[at : at + size]]
-            answer = run_patches(segmenter, patches)
-            tidied += [pool.submit(_one_piece, soft[parts]) for soft in answer]
+            answer = segmenter.run(as_batch(patches, spec.input))
+            tidied += [pool.submit(_tidied, raw, spec) for raw in answer]
         return {
             i: (bone.result(), patch.result()[1])
             for i, bone, patch in zip(which, tidied, cut, strict=True)
         }
+
+
+def _tidied(raw: FloatArray, spec: NetworkSpec) -> FloatArray:
+    """The network's own answer to one patch -> (body, arch) probabilities of one piece of bone."""
+    soft = activate(raw[None], spec.output.activation)[0]
+    parts = [spec.output.classes.index(name) for name in ("body", "arch")]
+    return _one_piece(from_network(soft[parts], spec.input))
 
 
 def _corrected(vertebra: Vertebra, bone: FloatArray, grid: Grid) -> Point:
