@@ -112,10 +112,14 @@ def _growth(found: Figures | None) -> Iterator[Goal]:
 
 
 def _limits(found: Figures | None) -> Iterator[Goal]:
-    figure = "networks in the chain, of the convolution peak"
+    figure = "networks in the chain, where other work goes on beside them, of that peak"
     if found is None:
         yield Goal(figure, PEAK.words(" %"), "–", UNKNOWN)
         return
     for precision, chain in found["chains"].items():
-        share = 100 * limits.achieved(chain)[0] / limits.conv_peak(found, precision)
+        peak = limits.conv_peak(found, precision) / 100
+        alone = limits.alone(found, precision) / peak
+        yield _line(f"networks by themselves, of the convolution peak, {precision}", PEAK, " %",
+                    alone, 0)  # fmt: skip
+        share = limits.achieved(chain)[0] / peak
         yield _line(f"{figure}, {precision}", PEAK, " %", share, 0)

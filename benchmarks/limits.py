@@ -175,3 +175,15 @@ def achieved(chain: dict[str, Any]) -> tuple[float, float]:
     seconds = np.sum(list(chain["networks_s"].values()), axis=0)
     work = sum(n * chain["works"][role]["gflop"] for role, n in chain["patches"].items())
     return float(work / np.median(seconds)), float(np.median(seconds / chain["wall_s"]))
+
+
+def alone(figures: dict[str, Any], precision: str) -> float:
+    """GFLOP/s of all that the chain asks of its networks, had they the machine to themselves."""
+    chain = figures["chains"][precision]
+    rows = {row["role"]: row for row in figures["networks"] if row["precision"] == "fp32"}
+    rows |= {row["role"]: row for row in figures["networks"] if row["precision"] == precision}
+    asked = {role: count for role, count in chain["patches"].items() if count}
+    work = sum(count * rows[role]["gflop_each"] for role, count in asked.items())
+    return float(
+        work / sum(n * median(rows[r]["seconds"]) / rows[r]["batch"] for r, n in asked.items())
+    )
