@@ -135,7 +135,7 @@ def _roofline(found: Figures) -> Any:
             label=f"{precision}: matrix product",
         )  # fmt: skip
         here = [row for row in found["networks"] if row["precision"] == precision]
-        for row, marker in zip(here, MARKERS, strict=True):
+        for row, marker in zip(here, MARKERS, strict=False):
             x = row["gflop_each"] * 1e3 / (row["mib_each"] * 2**20 / 1e6)
             label = f"{precision}: {row['role']}"
             axes.plot(x, limits.gflops(row), marker, color=colour, label=label)
