@@ -10,7 +10,6 @@ import pytest
 import vfx_edge
 from vfx_edge import outputs
 
-
 PROMISED = [(package, name) for package in (vfx_edge, outputs) for name in package.__all__]
 
 

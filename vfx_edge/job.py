@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.manifest import ModelManifest
     from vfx_edge.pipeline import Options
-    from vfx_edge.study import Volume
+    from vfx_edge.study import DicomSource, Volume
 
 DEFAULT_PARENT = Path("vfx-edge-out")
+DICOM_KINDS = frozenset({"sr", "seg", "sc"})
 OnStage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Job:
     """A study and what is wanted of it. `out` None: ./vfx-edge-out/<series>. `levels` None: T1 to
-    the last lumbar vertebra. `kinds`: of json, html, nifti; result.json is always written."""
+    the last lumbar vertebra. `kinds`: of json, html, sr, seg, sc, nifti; result.json is always
+    written."""
 
     path: Path
     out: Path | None = None
@@ -54,6 +56,7 @@ def run_alone(
     """
     began = time.perf_counter()
     say = on_stage or (lambda _: None)
+    _check_kinds(job)
     say("read")
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
@@ -62,24 +65,27 @@ def run_alone(
         from vfx_edge.inputs import load_volume
 
         volume = load_volume(job.path, job.series)
+        source = _source(job, volume)
         models = opening.result()
     finally:
         # Not waited for: what it still prepares is needed only for writing.
         pool.shutdown(wait=False)
     with models:
         analysis = _analyzed(job, volume, models, say, began)
-    return _written(analysis, job, say, began)
+    return _written(analysis, source, job, say, began)
 
 
 def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> Finished:
     """A study with networks that are open already. Raises VfxError leaves."""
     began = time.perf_counter()
     say = on_stage or (lambda _: None)
+    _check_kinds(job)
     say("read")
     from vfx_edge.inputs import load_volume
 
     volume = load_volume(job.path, job.series)
-    return _written(_analyzed(job, volume, models, say, began), job, say, began)
+    source = _source(job, volume)
+    return _written(_analyzed(job, volume, models, say, began), source, job, say, began)
 
 
 def default_folder(series: SeriesInfo) -> Path:
@@ -95,6 +101,24 @@ def needed_roles(manifest: "ModelManifest", segmentation_given: bool) -> tuple[s
         return ("classifier",)
     joined = manifest.network("segmenter").window is not None
     return tuple(role for role in manifest.roles if not (joined and role == "finder"))
+
+
+def _check_kinds(job: Job) -> None:
+    """What would be missing at the end is said at the start. DicomExtraMissing."""
+    if DICOM_KINDS.intersection(job.kinds):
+        from vfx_edge.outputs.dicom_write import check_extra
+
+        check_extra()
+
+
+def _source(job: Job, volume: "Volume") -> "DicomSource | None":
+    """The headers that DICOM results repeat, where such are wanted: what can't be repeated, or
+    is no DICOM, is refused before anything is computed."""
+    if not DICOM_KINDS.intersection(job.kinds):
+        return None
+    from vfx_edge.inputs.source import read_source
+
+    return read_source(job.path, volume)
 
 
 def _opened(job: Job, backend: str, model: str) -> "OpenModels":
@@ -136,7 +160,9 @@ def _options(job: Job, volume: "Volume") -> "Options":
     return options
 
 
-def _written(analysis: Analysis, job: Job, say: OnStage, began: float) -> Finished:
+def _written(
+    analysis: Analysis, source: "DicomSource | None", job: Job, say: OnStage, began: float
+) -> Finished:
     """Every file asked for; result.json comes last, so that its being there means all are."""
     from vfx_edge.outputs import write_nifti, write_report, write_result_json
 
@@ -144,6 +170,10 @@ def _written(analysis: Analysis, job: Job, say: OnStage, began: float) -> Finish
     folder = job.out or default_folder(analysis.volume.series)
     start = time.perf_counter()
     analysis = _with_run(analysis, {"total": start - began})
+    if source is not None:
+        from vfx_edge.outputs.dicom_results import write_dicom_results
+
+        write_dicom_results(analysis, source, folder, job.kinds, job.language)
     if "nifti" in job.kinds:
         write_nifti(analysis, folder)
     if "html" in job.kinds:

@@ -114,7 +114,7 @@ def test_what_simpleitk_refuses_is_an_output_error(
     def refuse(*_args: object, **_named: object) -> None:
         raise RuntimeError("Exception thrown in SimpleITK:\n  could not write the image\n")
 
-    monkeypatch.setattr(nifti.sitk, "WriteImage", refuse)
+    monkeypatch.setattr("SimpleITK.WriteImage", refuse)
     with pytest.raises(OutputError, match="could not write the image"):
         write_nifti(_analysis(), tmp_path)
     assert list(tmp_path.iterdir()) == []

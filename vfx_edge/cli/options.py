@@ -23,7 +23,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="DIR",
-        help="Where report.html and result.json go; made if absent.",
+        help="Where the results go; made if absent.",
         show_default="./vfx-edge-out/<series>",
         readable=False,
     ),
@@ -114,7 +114,7 @@ Language = Annotated[
     typer.Option(
         "--language",
         metavar="|".join(LANGUAGES),
-        help="Wording of the report; result.json stays English.",
+        help="Wording of the report and of the DICOM results; result.json stays English.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Only the verdict: no progress, no table.")]

@@ -6,7 +6,7 @@ import typer
 
 from vfx_edge.study import Level
 
-OUTPUTS = ("json", "html", "nifti")
+OUTPUTS = ("json", "html", "sr", "seg", "sc", "nifti")
 """The results this version can write."""
 BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")

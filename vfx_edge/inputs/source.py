@@ -109,21 +109,36 @@ def _header(path: Path, tags: Sequence[Any] | None) -> Dataset | None:
             return _cleaned(header)
     except OSError:
         return None
+    except Exception:  # noqa: BLE001  a broken element makes pydicom raise nearly anything
+        return None if tags is _OF_EACH else _header(path, _OF_EACH)
 
 
 def _cleaned(header: Dataset) -> Dataset:
     """Only what can be parsed, as Unicode, and nothing that the standard forbids in a result."""
-    header.remove_private_tags()
     _drop_unreadable(header)
+    header.remove_private_tags()
     header.decode()
     header.SpecificCharacterSet = UTF_8
     for keyword in _MAY_BE_EMPTY:
         if header.get(keyword) is None or not _allowed(keyword, header.get(keyword)):
             setattr(header, keyword, "")
+    _state_deidentification(header)
     for element in header.iterall():
         if element.VR == "PN":  # without the bytes it was read from, which are in another encoding
             element.value = _names(element.value)
     return header
+
+
+def _state_deidentification(header: Dataset) -> None:
+    """Type 1C (PS3.3 C.7.1.1): where a patient's identity was removed, but no one says how, that
+    is said; many anonymisers leave the element empty."""
+    if header.get("DeidentificationMethod"):
+        return
+    if "DeidentificationMethod" in header:
+        del header.DeidentificationMethod
+    said = header.get("DeidentificationMethodCodeSequence")
+    if header.get("PatientIdentityRemoved") == "YES" and not said:
+        header.DeidentificationMethod = "not stated"
 
 
 def _names(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """NIfTI files in VerSe/BIDS naming: the CT, the vertebra masks on its grid, the centroids."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,10 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
     )
 
 
-def label_map(volume: Volume, masks: tuple[VertebraMask, ...]) -> NDArray[np.uint8]:
-    """(z, y, x) VerSe labels on the CT's grid, 0 outside.
+def label_map(
+    volume: Volume, masks: tuple[VertebraMask, ...], numbers: Sequence[int] | None = None
+) -> NDArray[np.uint8]:
+    """(z, y, x) VerSe labels on the CT's grid, or each mask's own of `numbers` (1..255); 0 outside.
 
     The soft masks are interpolated linearly; a voxel goes to the likeliest vertebra of at least
     one half.
@@ -41,14 +44,15 @@ def label_map(volume: Volume, masks: tuple[VertebraMask, ...]) -> NDArray[np.uin
     labels = np.zeros(volume.hu.shape, dtype=np.uint8)
     # Bytes, not floats: a whole-body scan would take half a GiB more.
     best = np.zeros(volume.hu.shape, dtype=np.uint8)
-    for mask in masks:
+    named = [mask.vertebra.level.verse for mask in masks] if numbers is None else numbers
+    for number, mask in zip(named, masks, strict=True):
         box = _box(volume, mask)
         if box is None:
             continue
         chance = _on_grid(volume, mask, box)
         wins = (chance >= _INSIDE * _FULL) & (chance > best[box])
         best[box][wins] = chance[wins]
-        labels[box][wins] = mask.vertebra.level.verse
+        labels[box][wins] = number
     return labels
 
 

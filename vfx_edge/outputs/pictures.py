@@ -66,13 +66,13 @@ class Ruler:
     y2: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """One view. marks: the letters at the left, right, top and bottom edge; the first two at
-    `sides_mm` from the top, where no level's name is."""
+    """One view. gray: (rows, columns) the scan. marks: the letters at the left, right, top and
+    bottom edge; the first two at `sides_mm` from the top, where no level's name is."""
 
     name: str
-    data_uri: str
+    gray: NDArray[np.uint8]
     width_mm: float
     height_mm: float
     marks: tuple[str, str, str, str]
@@ -80,6 +80,11 @@ class Picture:
     strokes: tuple[Stroke, ...] = ()
     tags: tuple[Tag, ...] = ()
     rulers: tuple[Ruler, ...] = ()
+
+    @property
+    def data_uri(self) -> str:
+        """`gray` as JPEG, for the page."""
+        return _data_uri(self.gray)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +201,7 @@ def _picture(
     sheet = scene.sheet
     return Picture(
         name=name,
-        data_uri=_data_uri(views.sample(scene.analysis.volume, sheet)),
+        gray=views.sample(scene.analysis.volume, sheet),
         width_mm=round(sheet.width_mm, 1),
         height_mm=round(sheet.height_mm, 1),
         marks=MARKS[name],

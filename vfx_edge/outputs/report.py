@@ -115,18 +115,15 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
     t = Wording(language)
     result = analysis.result
     spine = spine_pictures(analysis)
-    shown = sorted(
-        (f for f in result.findings if is_card(f, result.triage)),
-        key=lambda f: (status_of(f).urgency, f.vertebra.level.rank),
-    )
-    cards = [_card(analysis, finding, t) for finding in shown]
+    shown = cards(analysis, t)
     strip = _strip(result, t)
     views_px, views_tall_px = _views_px(spine)
     words = {
         "verdict": t(f"verdict.{result.triage.tier}"),
-        "driving": _driving(result.triage.levels, t),
+        "driving": driving(result.triage.levels, t),
         "recommendation": recommendation(result, t),
-        "rest": _rest(result, t),
+        "rest": rest(result, t),
+        "calm": calm(result, t),
         "banner": banner(result.run.intended_use, t),
         "limits": limits(result, t),
         "series_facts": series_facts(result.series, t),
@@ -145,9 +142,9 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         views_tall_px=views_tall_px,
         views_print_mm=_views_print_mm(spine),
         has_masks=bool(analysis.masks),
-        cards=cards,
-        rulers_shown=any(p.rulers for c in cards for p in c.pictures),
-        unassessed=_unassessed(result, t),
+        cards=shown,
+        rulers_shown=any(p.rulers for c in shown for p in c.pictures),
+        unassessed=unassessed(result, t),
         rows=[_row(finding, result, t) for finding in result.findings],
         remarks=list(dict.fromkeys((*result.series.warnings, *result.run.warnings))),
         **words,
@@ -170,12 +167,20 @@ def recommendation(result: StudyResult, t: Wording) -> str:
     return t(f"recommendation.{result.triage.tier}", levels=levels)
 
 
-def _rest(result: StudyResult, t: Wording) -> str | None:
+def rest(result: StudyResult, t: Wording) -> str | None:
     """Beside "not assessable": the levels that could be assessed, all without suspicion."""
     if result.triage.tier is not Tier.NOT_ASSESSABLE:
         return None
     fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
     return t("page.rest", levels=_runs(fine)) if fine else None
+
+
+def calm(result: StudyResult, t: Wording) -> str | None:
+    """What stands where no vertebra is suspected; None where none could be assessed, as that
+    would calm without cause."""
+    if result.triage.tier is Tier.NOT_ASSESSABLE:
+        return rest(result, t)
+    return t("page.no_suspected")
 
 
 @functools.cache
@@ -238,6 +243,16 @@ def _cell(level: Level, finding: Finding | None, result: StudyResult, t: Wording
 
 def _legend(strip: Sequence[Cell]) -> list[Status]:
     return sorted({cell.status for cell in strip}, key=lambda status: status.urgency)
+
+
+def cards(analysis: Analysis, t: Wording) -> list[Card]:
+    """The vertebrae to look at, the most urgent first."""
+    result = analysis.result
+    shown = sorted(
+        (f for f in result.findings if is_card(f, result.triage)),
+        key=lambda f: (status_of(f).urgency, f.vertebra.level.rank),
+    )
+    return [_card(analysis, finding, t) for finding in shown]
 
 
 def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
@@ -326,7 +341,7 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
     )
 
 
-def _unassessed(result: StudyResult, t: Wording) -> list[Group]:
+def unassessed(result: StudyResult, t: Wording) -> list[Group]:
     """By reason, in the order of the spine."""
     groups: dict[str, list[Level]] = {}
     for finding in result.findings:
@@ -354,7 +369,7 @@ def _listed(words: Sequence[str], t: Wording) -> str:
     return f"{', '.join(words[:-1])} {t('page.and')} {words[-1]}"
 
 
-def _driving(levels: Sequence[Level], t: Wording) -> str:
+def driving(levels: Sequence[Level], t: Wording) -> str:
     """A few levels one by one, many as stretches."""
     if len(levels) > _MOST_NAMED:
         return _runs(levels)

@@ -1,0 +1,162 @@
+"""Every code that the DICOM results use, in one place; docs/dicom.md explains the private ones.
+
+Standard codes come from pydicom's copy of PS3.16. What has no verified code there is coded in the
+private scheme 99VFXEDGE, never by a standard code that comes near: "malignant fracture suspected"
+by a program is no diagnosis of a metastasis.
+"""
+
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from vfx_edge.outputs.status import Status
+from vfx_edge.study import Level, Tier
+
+SCHEME = "99VFXEDGE"
+SCHEME_NAME = "vfx-edge codes"
+_LONGEST_MEANING = 64
+
+VERTEBRA: Code = codes.SCT.Vertebra
+SUSPECTED: Code = codes.SCT.Suspected
+UNDETERMINED: Code = codes.SCT.Undetermined
+CT_PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion
+CENTER: Code = codes.DCM.Center
+RECOMMENDATION: Code = codes.DCM.Recommendation
+CONCLUSION: Code = codes.DCM.Conclusion
+COMMENT: Code = codes.DCM.Comment
+MM: Code = codes.UCUM.Millimeter
+PERCENT: Code = codes.UCUM.Percent
+SOURCE = Code("260753009", "SCT", "Source")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+LANGUAGES = {"en": Code("en", "RFC5646", "English"), "de": Code("de", "RFC5646", "German")}
+
+# Code value -> meaning in English and in German.
+PRIVATE: dict[str, dict[str, str]] = {
+    # what is asked
+    "TRIAGE": {"en": "Triage tier of the study", "de": "Dringlichkeitsstufe der Studie"},
+    "FRACTURE": {"en": "Vertebral fracture", "de": "Wirbelfraktur"},
+    "GENANT": {"en": "Genant grade", "de": "Genant-Grad"},
+    "ASSESSMENT": {"en": "Cause of fracture by classifier", "de": "Frakturursache (Klassifikator)"},
+    "WHY_ASSESSMENT": {"en": "Reason for no classification", "de": "Grund: nicht klassifiziert"},
+    "WHY_MEASUREMENT": {"en": "Reason for no measurement", "de": "Grund: nicht gemessen"},
+    "INTENDED_USE": {"en": "Intended use of the model", "de": "Zweckbestimmung des Modells"},
+    # what is measured
+    "HEIGHT_ANTERIOR": {"en": "Anterior height of vertebral body", "de": "Vorderkantenhöhe"},
+    "HEIGHT_MIDDLE": {"en": "Middle height of vertebral body", "de": "Mittlere Höhe"},
+    "HEIGHT_POSTERIOR": {"en": "Posterior height of vertebral body", "de": "Hinterkantenhöhe"},
+    "HEIGHT_LOSS": {"en": "Height loss of vertebral body", "de": "Höhenverlust des Wirbelkörpers"},
+    "P_LEVEL": {"en": "Probability of the level", "de": "Wahrscheinlichkeit der Benennung"},
+    "P_MALIGNANT": {"en": "Probability: malignant", "de": "Wahrscheinlichkeit: maligne"},
+    "P_OSTEOPOROTIC": {
+        "en": "Probability: osteoporotic",
+        "de": "Wahrscheinlichkeit: osteoporotisch",
+    },
+    # tiers of the study, findings at a vertebra, and what the classifier said
+    "MALIGNANT": {"en": "Malignant fracture suspected", "de": "Verdacht auf maligne Fraktur"},
+    "UNCERTAIN": {"en": "Fracture of uncertain cause", "de": "Fraktur unklarer Ursache"},
+    "OSTEOPOROTIC": {
+        "en": "Osteoporotic fracture suspected",
+        "de": "Verdacht auf osteoporotische Fraktur",
+    },
+    "NOT_ASSESSABLE": {"en": "Not assessable", "de": "Nicht beurteilbar"},
+    "NONE_SUSPECTED": {
+        "en": "No vertebral fracture suspected",
+        "de": "Kein Verdacht auf Wirbelfraktur",
+    },
+    "SUSPECTED": {
+        "en": "Fracture suspected, cause not classified",
+        "de": "Frakturverdacht, Ursache nicht klassifiziert",
+    },
+    "UNREMARKABLE": {"en": "No fracture suspected", "de": "Kein Frakturverdacht"},
+    "NOT_EXAMINED": {"en": "Not examined", "de": "Nicht untersucht"},
+    "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
+    "NOT_SUSPECTED": {"en": "Not suspected", "de": "Kein Verdacht"},
+    "GENANT_0": {"en": "Grade 0 (none)", "de": "Grad 0 (keine)"},
+    "GENANT_1": {"en": "Grade 1 (mild)", "de": "Grad 1 (leicht)"},
+    "GENANT_2": {"en": "Grade 2 (moderate)", "de": "Grad 2 (mäßig)"},
+    "GENANT_3": {"en": "Grade 3 (severe)", "de": "Grad 3 (schwer)"},
+    # levels that SNOMED CT as PS3.16 uses it has no code for
+    "T13": {"en": "T13 vertebra", "de": "T13 vertebra"},
+    "L6": {"en": "L6 vertebra", "de": "L6 vertebra"},
+    # reasons
+    "TRUNCATED": {"en": "Cut off by the edge of the scan", "de": "Vom Bildrand abgeschnitten"},
+    "METAL": {"en": "Metal in or beside the vertebra", "de": "Metall im oder am Wirbel"},
+    "LOW_CONFIDENCE": {"en": "The outline is not reliable", "de": "Kontur nicht zuverlässig"},
+    "SPACING_WRONG": {
+        "en": "The distances stored in the file cannot be right",
+        "de": "Die gespeicherten Abstände können nicht stimmen",
+    },
+    "SPACING_COARSE": {
+        "en": "Slices too far apart to measure heights",
+        "de": "Schichtabstand zu groß für eine Höhenmessung",
+    },
+    "UNLIKE_TRAINING": {
+        "en": "Unlike the fractures the model was taught",
+        "de": "Anders als die Frakturen, die das Modell gelernt hat",
+    },
+    "NO_MASK": {"en": "Could not be outlined", "de": "Konnte nicht konturiert werden"},
+    "NO_NEIGHBOURS": {
+        "en": "No neighbouring vertebra to compare with",
+        "de": "Kein Nachbarwirbel zum Vergleich",
+    },
+    "NO_NORM": {
+        "en": "No normal heights for this level",
+        "de": "Keine Normhöhen für diesen Wirbel",
+    },
+    "OUTSIDE_RANGE": {
+        "en": "Level outside the model's range",
+        "de": "Wirbel außerhalb des Modellbereichs",
+    },
+    "NOT_REQUESTED": {"en": "Not asked for", "de": "Nicht angefordert"},
+    "NO_CLASSIFIER": {
+        "en": "The model set has no classifier",
+        "de": "Modellsatz ohne Klassifikator",
+    },
+    "OTHER": {"en": "Other reason", "de": "Anderer Grund"},
+}
+REASONS = {
+    "truncated": "TRUNCATED",
+    "metal": "METAL",
+    "low_confidence": "LOW_CONFIDENCE",
+    "implausible_spacing": "SPACING_WRONG",
+    "spacing_too_coarse": "SPACING_COARSE",
+    "out_of_distribution": "UNLIKE_TRAINING",
+    "no_mask": "NO_MASK",
+    "no_neighbours": "NO_NEIGHBOURS",
+    "no_fracture_suspected": "UNREMARKABLE",
+    "no_norm_for_level": "NO_NORM",
+    "level_outside_model_range": "OUTSIDE_RANGE",
+    "not_requested": "NOT_REQUESTED",
+    "no_classifier": "NO_CLASSIFIER",
+}
+"""Reason in result.json -> code value."""
+
+
+def level_code(level: Level) -> Code:
+    """SNOMED CT's code of the vertebra; private for T13 and L6, which have none there."""
+    if level in (Level.T13, Level.L6):
+        return Code(level.value, SCHEME, PRIVATE[level.value]["en"])
+    code: Code = getattr(codes.SCT, f"{level.value}Vertebra")
+    return code
+
+
+def private(value: str, language: str = "en") -> Code:
+    """A code of ours. The value never changes with the language, the meaning does."""
+    return Code(value, SCHEME, PRIVATE[value][language])
+
+
+def tier_code(tier: Tier, language: str) -> Code:
+    """The study's verdict, or what the classifier said of a vertebra."""
+    return private(tier.value.upper(), language)
+
+
+def status_code(status: Status, language: str) -> Code:
+    """What is known of a vertebra, in one word."""
+    return private(status.value.upper(), language)
+
+
+def reason_code(reason: str, language: str) -> Code:
+    """Why something could not be told; OTHER with the reason's own words where it has no code."""
+    value = REASONS.get(reason)
+    if value is None:
+        return Code("OTHER", SCHEME, reason[:_LONGEST_MEANING] or PRIVATE["OTHER"][language])
+    return private(value, language)

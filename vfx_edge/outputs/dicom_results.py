@@ -1,0 +1,43 @@
+"""Every DICOM result of a study, in the order in which they refer to each other.
+
+What writes them is imported here only when it is wanted: highdicom belongs to an extra, and takes
+its time to load.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from vfx_edge.study import Analysis, DicomSource
+
+
+def write_dicom_results(
+    analysis: Analysis,
+    source: DicomSource,
+    folder: Path,
+    kinds: Collection[str],
+    language: str = "en",
+) -> tuple[Path, ...]:
+    """Writes those of `kinds` that are DICOM into `folder`: seg.dcm where there is a vertebra;
+    sr.dcm and, where a fracture is suspected, kos.dcm; sc/*.dcm. Returns what was written.
+
+    OutputError when one can't be; those before it are complete.
+    """
+    written: list[Path] = []
+    segmentation = None
+    if "seg" in kinds and analysis.masks:
+        from vfx_edge.outputs.dicom_seg import write_seg
+
+        segmentation = write_seg(analysis, source, folder / "seg.dcm")
+        written.append(segmentation)
+    if "sr" in kinds:
+        from vfx_edge.outputs.dicom_kos import write_kos
+        from vfx_edge.outputs.dicom_sr import write_sr
+
+        written.append(write_sr(analysis, source, folder / "sr.dcm", language, segmentation))
+        selection = write_kos(analysis, source, folder / "kos.dcm", language)
+        written += [selection] if selection else []
+    if "sc" in kinds:
+        from vfx_edge.outputs.dicom_sc import write_sc
+
+        written += write_sc(analysis, source, folder / "sc", language)
+    return tuple(written)
