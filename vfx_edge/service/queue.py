@@ -62,6 +62,8 @@ class Entry:
     received_at_s: float = 0.0
     """When the last image came."""
     attempts: int = 0
+    crashes: int = 0
+    """How often the process died while it was at it."""
     due_at_s: float = 0.0
     first_failed_at_s: float = 0.0
     changed_at_s: float = 0.0
@@ -91,6 +93,7 @@ class Queue:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / "queue.lock")
         self._changed = threading.Condition()
+        self._changes = 0
         self._takes = 0
         with self._lock:
             self._table = _Table(
@@ -130,9 +133,10 @@ class Queue:
             self._table.get(block=False, id=row, raw=True)
             return entry
 
-    def done(self, key: str, note: str = "") -> None:
-        """It needs no more work."""
-        with self._changing(key, reason=note, due_at_s=0.0) as row:
+    def done(self, key: str, note: str = "", study: str = "") -> None:
+        """It needs no more work. `study`: the pseudonym, where it is known only now."""
+        named = {"study": study} if study else {}
+        with self._changing(key, reason=note, due_at_s=0.0, **named) as row:
             self._table.ack(id=row)
 
     def retry_later(self, key: str, reason: str, wait_s: float) -> None:
@@ -158,8 +162,8 @@ class Queue:
 
     def retry(self, key: str) -> None:
         """Start over with it, attempts and all. KeyError."""
-        fresh = {"attempts": 0, "due_at_s": 0.0, "first_failed_at_s": 0.0, "reason": ""}
-        with self._changing(key, **fresh) as row:
+        counts = {"attempts": 0, "crashes": 0, "due_at_s": 0.0, "first_failed_at_s": 0.0}
+        with self._changing(key, reason="", **counts) as row:
             self._table.nack(id=row)
 
     def resume(self, backoff_s: float = 10.0) -> list[Entry]:
@@ -171,22 +175,10 @@ class Queue:
         with self._lock:
             stuck = [(row, one) for row, one in self._rows() if one.state is State.RUNNING]
             for row, entry in stuck:
-                wait = backoff_s * (entry.attempts - 1)
-                self._write(row, replace(entry, due_at_s=time.time() + wait if wait > 0 else 0.0))
+                due = time.time() + backoff_s * entry.crashes if entry.crashes else 0.0
+                self._write(row, replace(entry, crashes=entry.crashes + 1, due_at_s=due))
                 self._table.nack(id=row)
         return [entry for _, entry in stuck]
-
-    def prune(self, before_s: float) -> list[Entry]:
-        """Forget what was done before then; the dead stay until someone decides."""
-        with self._lock:
-            old = [
-                (row, one)
-                for row, one in self._rows()
-                if one.state is State.DONE and one.changed_at_s < before_s
-            ]
-            for row, _ in old:
-                self._table._delete(row)
-        return [entry for _, entry in old]
 
     def drop(self, key: str) -> None:
         """Forget it, in whatever state. KeyError."""
@@ -204,14 +196,22 @@ class Queue:
             found = self._find(key)
         return found[1] if found else None
 
-    def wait(self, seconds: float) -> None:
-        """Until something was queued in this process, at most so long."""
+    @property
+    def changes(self) -> int:
+        """How often something was queued or changed in this process: for `wait`."""
+        return self._changes
+
+    def wait(self, seconds: float, seen: int | None = None) -> None:
+        """Until something changes in this process (or has, since `changes` was `seen`), at most
+        so long: what another process changes is not told."""
         with self._changed:
-            self._changed.wait(seconds)
+            seen = self._changes if seen is None else seen
+            self._changed.wait_for(lambda: self._changes != seen, seconds)
 
     def wake(self) -> None:
         """End everybody's `wait`."""
         with self._changed:
+            self._changes += 1
             self._changed.notify_all()
 
     def close(self) -> None:

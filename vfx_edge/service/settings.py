@@ -73,6 +73,8 @@ class Settings:
     ae_title: str = "VFX-EDGE"
     callers: tuple[str, ...] = ()
     """Calling AE titles that are let in; empty: any."""
+    urgent_callers: tuple[str, ...] = ()
+    """Those among them whose studies go first: an emergency room's scanner."""
     addresses: tuple[str, ...] = ()
     """Addresses or networks (10.0.0.0/8) that are let in; empty: any that reaches `host`."""
     tls: Tls | None = None

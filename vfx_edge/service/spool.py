@@ -196,8 +196,10 @@ class Spool:
             mark.unlink(missing_ok=True)
             return received
 
-    def adopt(self, item: Path, job: str, *, move: bool, urgent: bool = False) -> Received:
-        """Take a file or folder that somebody dropped; `job`: `job_of_content`.
+    def adopt(
+        self, item: Path, job: str, *, study: str, move: bool, urgent: bool = False
+    ) -> Received:
+        """Take a file or folder that somebody dropped; `job`: `job_of_content`, `study`: pseudonym.
 
         Moved by a rename where the file system allows it; else copied, and deleted only when the
         copy is on the disk. The name it had is not kept: it may be a patient's. OSError,
@@ -209,7 +211,7 @@ class Spool:
             return known
         self.check_room(item)
         received = Received(
-            *(job, job[:10]), source="folder", urgent=urgent, received_at_s=time.time()
+            *(job, study), source="folder", urgent=urgent, received_at_s=time.time()
         )
         moved = False
 
