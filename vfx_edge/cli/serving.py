@@ -15,9 +15,20 @@ from vfx_edge.errors import VfxError
 
 if TYPE_CHECKING:
     from vfx_edge.service.daemon import Part, Service
+    from vfx_edge.service.metrics import Metrics
     from vfx_edge.service.settings import Settings
 
-NEEDED = ("pynetdicom", "persistqueue", "filelock", "pydantic", "dicomweb_client")
+NEEDED = (
+    "pynetdicom",
+    "persistqueue",
+    "filelock",
+    "pydantic",
+    "dicomweb_client",
+    "uvicorn",
+    "starlette",
+    "sse_starlette",
+    "prometheus_client",
+)
 
 
 class ServiceNotInstalled(VfxError):
@@ -127,6 +138,17 @@ def settings_from(
     parse.one_of(settings.backend, parse.BACKENDS, "backend")
     parse.one_of(settings.language, parse.LANGUAGES, "language of the report")
     return settings
+
+
+def page(service: "Service", metrics: "Metrics") -> "list[Part]":
+    """The worklist page, where the settings ask for one."""
+    if not service.settings.http:
+        return []
+    from vfx_edge.service.http import HttpServer
+    from vfx_edge.service.worklist import Worklist
+
+    worklist = Worklist(service.spool, service.jobs, service.sends)
+    return [HttpServer(service.settings.http, service.settings.language, worklist, metrics)]
 
 
 def check_installed() -> None:

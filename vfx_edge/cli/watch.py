@@ -55,10 +55,11 @@ def watch(
         language=language,
     )
     from vfx_edge.service.daemon import Threaded
+    from vfx_edge.service.metrics import Metrics
     from vfx_edge.service.watcher import Watcher
 
     def parts(service: "Service") -> "Sequence[Part]":
         watcher = Watcher(folder, service.spool, service.intake, settings.quiet_s, keep=keep)
-        return [Threaded("watcher", watcher.run)]
+        return [*serving.page(service, Metrics()), Threaded("watcher", watcher.run)]
 
     serving.run_service(settings, parts)

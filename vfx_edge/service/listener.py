@@ -229,7 +229,9 @@ class Listener:
         with self._lock:
             mine = self._came.pop(id(event.assoc), set())
             whole = mine - set().union(*self._came.values())
-        for study in whole if self._complete else ():
+        if self._complete is None:
+            return
+        for study in whole:
             try:
                 self._complete(study)
             except (OutputError, OSError, OperationalError) as error:
