@@ -380,7 +380,7 @@ def _job_of_instances(key: str, folder: Path) -> str:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _holds_something(folder: Path) -> bool:
