@@ -60,6 +60,8 @@ class Killable:
     def start(self, *, wait: bool = True) -> None:
         """A new process; `wait`: until it is ready."""
         told = {"spool": str(self.spool), **QUICK, **self.settings}
+        if self.process is not None:
+            self._close()
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.service.fake_service", self.drop, json.dumps(told)],
@@ -81,6 +83,10 @@ class Killable:
         """Send it a signal; how it ended."""
         assert self.process is not None
         self.process.send_signal(number)
+        return self._close()
+
+    def _close(self) -> int:
+        assert self.process is not None
         with self.process:
             return self.process.wait(30)
 
@@ -106,7 +112,7 @@ def killable(folder: Path, **settings: Any) -> Iterator[Killable]:
     try:
         yield service
     finally:
-        if service.process is not None and service.process.poll() is None:
+        if service.process is not None:
             service.kill()
 
 

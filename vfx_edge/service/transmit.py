@@ -112,6 +112,7 @@ def _stow(destination: Destination, files: Sequence[Path]) -> None:
         session.cert = (str(destination.tls.certificate), str(destination.tls.key))
         session.verify = str(destination.tls.ca)
     client = DICOMwebClient(destination.url, session=session, timeout=ANSWER_S)
+    client.set_http_retry_params(retry=False)  # the queue does that, and outlives this process
     try:
         for file in files:  # one by one: a request never holds more than one object
             answer = client.store_instances([dcmread(file)])
