@@ -9,7 +9,7 @@ import pytest
 
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs.atomic import OutputDiskFull
-from vfx_edge.service import spool as module
+from vfx_edge.service import disk
 from vfx_edge.service.spool import Spool, SpoolBusy, job_of_content, name_of, pseudonym
 
 
@@ -110,7 +110,7 @@ def test_what_is_dropped_is_taken_whole_and_without_its_name(
     other_file_system: bool,
 ) -> None:  # fmt: skip
     if other_file_system:
-        monkeypatch.setattr(module, "_renamed", lambda *_: False)
+        monkeypatch.setattr(disk, "renamed", lambda *_: False)
     item = tmp_path / "Mustermann Erika.ZIP"
     item.write_bytes(b"archive")
     job = job_of_content(item)
@@ -146,7 +146,7 @@ def every_kill(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     def dying(real: object) -> object:
         def step(*args: object) -> None:
             if next(left, None) is None:
-                monkeypatch.setattr(module, "_remove", lambda *_: None)
+                monkeypatch.setattr(disk, "remove", lambda *_: None)
                 monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
                 raise Killed
             real(*args)  # type: ignore[operator]
@@ -168,7 +168,7 @@ def test_killed_while_taking_a_drop_the_study_is_in_one_place(
     job = job_of_content(item)
     with pytest.MonkeyPatch.context() as patch:
         if other_file_system:
-            patch.setattr(module, "_renamed", lambda *_: False)
+            patch.setattr(disk, "renamed", lambda *_: False)
         every_kill(patch, at)
         try:
             Spool(tmp_path / "spool").adopt(item, job, study="abc", move=True)
@@ -217,3 +217,21 @@ def test_one_service_at_a_time(tmp_path: Path) -> None:
 def test_only_its_user_may_look_into_it(spool: Spool) -> None:
     if os.name != "nt":
         assert spool.root.stat().st_mode & 0o077 == 0
+
+
+def test_a_disk_that_is_full_at_the_last_rename_only_delays_the_study(
+    spool: Spool,
+) -> None:
+    store(spool, "1.2", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spool, "_publish", refusing)
+        with pytest.raises(OutputDiskFull):
+            spool.complete("1.2")
+    assert spool.jobs() == []
+    (job,) = spool.finish()
+    assert [job] == spool.jobs()
+    assert spool.finish() == []
+
+
+def refusing(_: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -3,12 +3,15 @@
 import logging
 import threading
 import time
+from collections import deque
 
+from vfx_edge.errors import OutputError
 from vfx_edge.service.queue import Entry, OperationalError, Queue, State
 from vfx_edge.service.spool import Received, Spool
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
+PAUSE_S = 5.0
 
 
 class Intake:
@@ -21,6 +24,7 @@ class Intake:
         self._quiet_s = quiet_s
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[tuple[int, float], float]] = {}
+        self._owed: deque[Received] = deque()
 
     def complete(self, key: str) -> Received | None:
         """Nothing more comes for this study (its key in `Spool.receiving`): queue it."""
@@ -32,7 +36,17 @@ class Intake:
         return received
 
     def queue(self, received: Received) -> None:
-        """Queue a study that is in the spool, once; one that was given up is tried anew."""
+        """Queue a study that is in the spool, once; one that was given up is tried anew.
+
+        Where the queue can't be written now, `run` does it as soon as it can.
+        """
+        try:
+            self._queue(received)
+        except OperationalError as error:
+            log.error("the queue can't be written, is the disk full? (%s)", error)
+            self._owed.append(received)
+
+    def _queue(self, received: Received) -> None:
         put = self._jobs.put(
             Entry(
                 *(received.job, received.job, received.study),
@@ -77,9 +91,17 @@ class Intake:
         while not stop.wait(min(POLL_S, self._quiet_s / 4)):
             try:
                 self.complete_the_quiet()
-            except (OSError, OperationalError) as error:
+                self.catch_up()
+            except (OSError, OutputError) as error:
                 log.warning("a study can't be completed yet: %s", error)
-                stop.wait(5.0)
+                stop.wait(PAUSE_S)
+
+    def catch_up(self) -> None:
+        """Studies that a full disk kept from being queued. OSError, OutputError leaves."""
+        for _ in range(len(self._owed)):
+            self.queue(self._owed.popleft())
+        for received in self._spool.finish():
+            self.queue(received)
 
     def _supersede(self, job: str) -> None:
         """More images came before this job's result went out: only the later one's shall go."""

@@ -29,10 +29,10 @@ from filelock import FileLock, Timeout
 
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs.atomic import OutputDiskFull, mapped
+from vfx_edge.service import disk
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _JOB = re.compile(r"[0-9a-f]{24}")
-_KIND = re.compile(r"(\.nii(\.gz)?|\.zip|\.dcm)$")
 MAX_UID = 64
 
 
@@ -132,10 +132,10 @@ class Spool:
                 with self._lock:  # the study may just be completed: it then begins anew
                     if not folder.is_dir():
                         folder.mkdir()
-                        _sync(folder.parent)
+                        disk.sync(folder.parent)
                     path = folder / f"{name_of(instance_uid)}.dcm"
                     os.replace(part, path)
-                _sync(folder)
+                disk.sync(folder)
         finally:
             part.unlink(missing_ok=True)
         return path
@@ -207,7 +207,7 @@ class Spool:
         """
         if (known := self.job(job)) is not None:
             if move:
-                _remove(item)
+                disk.remove(item)
             return known
         self.check_room(item)
         received = Received(
@@ -218,7 +218,7 @@ class Spool:
         def place(target: Path) -> None:
             nonlocal moved
             target.mkdir()
-            moved = move and _renamed(item, target / _plain_name(item))
+            moved = move and disk.renamed(item, target / disk.plain_name(item))
             if not moved:
                 target.rmdir()  # a copy appears whole, by a rename of its own
                 self._copy_to(item, target)
@@ -226,7 +226,7 @@ class Spool:
         with mapped(self.root):
             self._commit(received, place)
         if move and not moved:
-            _remove(item)
+            disk.remove(item)
         return received
 
     # -- jobs ----------------------------------------------------------------------------------
@@ -272,11 +272,11 @@ class Spool:
         try:
             yield part
             with mapped(self._folder(job)):
-                _sync_all(part)
+                disk.sync_all(part)
                 out = self._folder(job) / "out"
                 shutil.rmtree(out, ignore_errors=True)
                 os.replace(part, out)
-                _sync(out.parent)
+                disk.sync(out.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -301,11 +301,23 @@ class Spool:
 
     def recover(self) -> None:
         """At start-up, by who owns it: what a killed service left half-done is finished or gone."""
+        self.finish()
         for left in (self.root / "part").iterdir():
-            if _JOB.fullmatch(left.name) and _holds_something(left / "in"):
+            if left.suffix != ".urgent":
+                disk.remove(left)
+
+    def finish(self) -> list[Received]:
+        """Studies that were taken in but for the last rename, which a kill or a full disk stopped:
+        they become jobs now. OSError."""
+        with self._lock:  # nobody is between two renames
+            whole = [
+                left
+                for left in sorted((self.root / "part").iterdir())
+                if _JOB.fullmatch(left.name) and disk.holds_something(left / "in")
+            ]
+            for left in whole:
                 self._publish(left)
-            elif left.suffix != ".urgent":
-                _remove(left)
+            return [one for left in whole if (one := self.job(left.name)) is not None]
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -337,20 +349,20 @@ class Spool:
         with self._lock, mapped(made):
             made.mkdir(exist_ok=True)
             (made / "job.json").write_text(json.dumps(asdict(received)), "utf-8")
-            _sync_all(made)
+            disk.sync_all(made)
             try:
                 place(made / "in")
             except BaseException:
-                _remove(made)
+                disk.remove(made)
                 raise
-            _sync(made)
+            disk.sync(made)
             self._publish(made)
 
     def _copy_to(self, item: Path, target: Path) -> None:
         part = self._part()
         part.mkdir()
         try:
-            _copy(item, part / _plain_name(item))
+            disk.copy(item, part / disk.plain_name(item))
             os.replace(part, target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -358,10 +370,10 @@ class Spool:
     def _publish(self, made: Path) -> None:
         target = self.root / "studies" / made.name
         if target.exists():
-            _remove(made)
+            disk.remove(made)
             return
         os.replace(made, target)
-        _sync(target.parent)
+        disk.sync(target.parent)
 
 
 def job_of_content(item: Path) -> str:
@@ -381,58 +393,3 @@ def _job_of_instances(key: str, folder: Path) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _holds_something(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
-
-
-def _plain_name(item: Path) -> str:
-    """A name that tells the reader of the input what it is, and nothing else."""
-    kind = _KIND.search(item.name.lower())
-    return "study" + (kind.group() if kind and item.is_file() else "")
-
-
-def _renamed(item: Path, target: Path) -> bool:
-    try:
-        os.rename(item, target)
-    except OSError:  # another file system, or a file that is open on Windows: the copy will tell
-        return False
-    return True
-
-
-def _copy(item: Path, target: Path) -> None:
-    if item.is_dir():
-        shutil.copytree(item, target, copy_function=shutil.copyfile)
-    else:
-        shutil.copyfile(item, target)
-    _sync_all(target)
-
-
-def _remove(item: Path) -> None:
-    if item.is_dir() and not item.is_symlink():
-        shutil.rmtree(item)
-    else:
-        item.unlink(missing_ok=True)
-
-
-def _sync_all(path: Path) -> None:
-    """Everything below is on the disk when this returns."""
-    if path.is_dir():
-        for below in path.iterdir():
-            _sync_all(below)
-        _sync(path)
-    else:
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """The names in a folder are on the disk when this returns."""
-    if os.name == "nt":  # folders can't be opened there, and renames are journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vfx_edge.errors import InputError, OutputError
+from vfx_edge.service import disk
 from vfx_edge.service.intake import Intake
 from vfx_edge.service.queue import OperationalError
 from vfx_edge.service.spool import Spool, job_of_content, name_of, pseudonym
@@ -107,7 +108,7 @@ class Watcher:
         if self._keep:
             self._taken[item.name] = signature
         elif studies:
-            _remove(item)
+            disk.remove(item)
 
     def _store(self, studies: dict[str, dict[str, Path]]) -> Iterable[str]:
         for study, instances in studies.items():
@@ -164,13 +165,6 @@ def _studies(item: Path) -> dict[str, dict[str, Path]]:
         if not isinstance(slices, Unusable) and slices and slices[0].study_uid:
             studies.setdefault(slices[0].study_uid, {})[slices[0].sop_uid] = file
     return studies
-
-
-def _remove(item: Path) -> None:
-    if item.is_dir():
-        shutil.rmtree(item)
-    else:
-        item.unlink(missing_ok=True)
 
 
 def _why(error: Exception) -> str:
