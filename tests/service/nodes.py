@@ -79,7 +79,7 @@ def dcmtk(program: str, *args: object, timeout_s: float = 60) -> subprocess.Comp
 
 def echo(port: int, called: str = AE_TITLE, calling: str = "SCANNER", *more: object) -> bool:
     """Whether DCMTK's echoscu is answered."""
-    ask = ("-to", 5, "-ta", 5, "-td", 5, "-aet", calling, "-aec", called)
+    ask = ("-to", 30, "-ta", 30, "-td", 30, "-aet", calling, "-aec", called)
     return dcmtk("echoscu", *ask, *more, "localhost", port).returncode == 0
 
 

@@ -5,12 +5,19 @@ Nothing of a patient and no study's name: only counts, seconds and sizes.
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vfx_edge import __version__
-from vfx_edge.service.queue import Entry
+from vfx_edge.service.queue import Entry, State
 from vfx_edge.service.worklist import Row, Worklist
 from vfx_edge.study import Tier
 
@@ -21,6 +28,7 @@ class Metrics:
     """Counters of this process; `watch` adds what the worklist tells."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # twice the lines, for nothing that is asked
         self._registry = CollectorRegistry()
         self._events = Counter(
             "vfx_edge_dicom_events",
@@ -103,8 +111,6 @@ class _Depth(Collector):
 
 
 def _by_state(entries: list[Entry]) -> dict[str, int]:
-    from vfx_edge.service.queue import State
-
     counts = dict.fromkeys((state.value for state in State), 0)
     for entry in entries:
         counts[entry.state.value] += 1

@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
+from pynetdicom import evt
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 log = logging.getLogger(__name__)
@@ -86,8 +88,23 @@ class _Handler(RequestHandler):  # type: ignore[misc]
 
     def _create_association(self) -> Any:
         association = super()._create_association()
-        association.dul.socket.recv = BoundedReader(self.request, self.server.limits)
+        provider = association.dul
+        provider.socket.recv = BoundedReader(self.request, self.server.limits)
+        provider.run = partial(_contained, association, provider.run)
         return association
+
+
+def _contained(association: Any, run: Callable[[], None]) -> None:
+    """The thread that reads one connection: whatever it raises ends this connection alone."""
+    try:
+        run()
+    except Exception as error:  # noqa: BLE001  malformed requests make pynetdicom raise anything
+        log.warning("a connection was closed: malformed (%s)", type(error).__name__)
+        association._server.refused("malformed")
+        association.dul.socket._shutdown_socket()
+        association._kill = True  # `kill` would wait for this very thread
+        association.dul.to_user_queue.put(None)
+        evt.trigger(association, evt.EVT_CONN_CLOSE, {"address": None})
 
 
 class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
@@ -101,7 +118,7 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         self, *args: Any, limits: WireLimits, refused: Callable[[str], None], **more: Any
     ) -> None:
         self.limits = limits
-        self._refused = refused
+        self.refused = refused
         self._waiting = 0
         self._counting = threading.Lock()
         super().__init__(*args, **more, request_handler=_Handler)
@@ -116,11 +133,11 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         """Whether this connection is looked at at all."""
         if not self._allowed(client_address[0]):
             log.warning("connection from %s refused: not an allowed address", client_address[0])
-            self._refused("address")
+            self.refused("address")
             return False
         if self._waiting + len(self.active_associations) >= self.limits.connections:
             log.warning("connection from %s refused: too many are open", client_address[0])
-            self._refused("connections")
+            self.refused("connections")
             return False
         return True
 
@@ -135,7 +152,7 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
                 self._waiting -= 1
         if ready is None:
             log.info("connection from %s closed: it said nothing", client_address[0])
-            self._refused("silent")
+            self.refused("silent")
             self.shutdown_request(request)
             return
         ready.settimeout(self.limits.pdu_s)
@@ -144,7 +161,7 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
     def handle_error(self, request: Any, client_address: Any) -> None:
         """One line in place of a traceback: whatever a stranger sends is no bug of ours."""
         log.warning("connection from %s failed", client_address[0], exc_info=log.isEnabledFor(10))
-        self._refused("broken")
+        self.refused("broken")
 
     def _allowed(self, address: str) -> bool:
         if not self.limits.networks:
