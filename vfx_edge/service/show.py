@@ -15,6 +15,8 @@ from vfx_edge.service.worklist import Row, recent
 _ICONS = {"failed": "failed", "running": "running", "retry": "waiting", "waiting": "waiting",
           "receiving": "receiving"}  # fmt: skip
 
+MOST_LEVELS = 5
+
 
 @dataclass(frozen=True)
 class Line:
@@ -69,7 +71,7 @@ class Show:
             row=row,
             icon=row.tier or _ICONS[row.state],
             verdict=verdict,
-            levels=", ".join(row.levels),
+            levels=_some(row.levels),
             note=self._note(row),
             came=_clock(row.received_at_s, self._t.language),
             took=self._took(row),
@@ -110,6 +112,12 @@ class Show:
 
     def _use(self, use: str) -> str:
         return self._t.known("intended_use", use) or self._t("intended_use.other", use=use)
+
+
+def _some(levels: tuple[str, ...]) -> str:
+    """The first few: a study that is not assessable may name all of them."""
+    more = len(levels) - MOST_LEVELS
+    return ", ".join(levels[:MOST_LEVELS]) + (f" +{more}" if more > 0 else "")
 
 
 def _clock(when_s: float, language: str) -> str:
