@@ -1,9 +1,10 @@
 """The service as a process of its own, with a chain that takes no time: to be killed.
 
-    python fake_service.py WATCHED '{"spool": …}'
+    python fake_service.py WATCHED '{"spool": …, "port": …}'
 
-Everything but the analysis is the product's own. The results' UIDs are new at every run of the
-chain, so a study that was analysed and sent twice shows in the archive.
+Without a port it has no DICOM node. Everything but the analysis is the product's own. The results'
+UIDs are new at every run of the chain, so a study that was analysed and sent twice shows in the
+archive.
 """
 
 import json
@@ -23,6 +24,7 @@ from vfx_edge.errors import BackendError, InputError, VfxError
 from vfx_edge.job import Job
 from vfx_edge.outputs.atomic import write_bytes
 from vfx_edge.service.daemon import Part, Service, Threaded, serve
+from vfx_edge.service.listener import Listener
 from vfx_edge.service.settings import load_settings
 from vfx_edge.service.watcher import Watcher
 
@@ -87,11 +89,13 @@ def _object(source: Dataset, run: str, number: int, note: str) -> bytes:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    watched, settings = Path(sys.argv[1]), load_settings(None, json.loads(sys.argv[2]))
+    watched, told = Path(sys.argv[1]), json.loads(sys.argv[2])
+    settings = load_settings(None, told)
 
     def parts(service: Service) -> list[Part]:
         watcher = Watcher(watched, service.spool, service.intake, settings.quiet_s)
-        return [Threaded("watcher", watcher.run)]
+        node = [Listener(settings, service.spool)] if "port" in told else []
+        return [Threaded("watcher", watcher.run), *node]
 
     try:
         serve(settings, parts, fake_chain, lambda: print("ready", flush=True))

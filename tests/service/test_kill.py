@@ -2,11 +2,14 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,45 @@ def test_fifty_studies_and_ten_kills(tmp_path: Path) -> None:
         assert not list(service.drop.iterdir())
         assert service.end() == 0
         assert PATIENT not in service.log
+
+
+def test_fifty_studies_over_four_associations_and_ten_kills(tmp_path: Path) -> None:
+    """As scanners do: what was not taken is sent again, the whole study."""
+    if shutil.which("storescu") is None:
+        pytest.skip("needs DCMTK's storescu on the PATH: make peers installs it")
+    made = {write_study(tmp_path / f"{n}", slices=8): tmp_path / f"{n}" for n in range(STUDIES)}
+    chance = random.Random(time.time_ns())
+    port = free_port()
+
+    def send(folder: Path) -> int:
+        """How often it took."""
+        time.sleep(chance.uniform(0, 1))
+        command = ["storescu", "-aec", "VFX-EDGE", "+sd", "127.0.0.1", str(port), folder]
+        end = time.monotonic() + 120
+        for times in count(1):
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                return times
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        raise AssertionError
+
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()], port=port, quiet_s=6) as service,
+        ThreadPoolExecutor(4) as scanners,
+    ):
+        service.start()
+        sent = [scanners.submit(send, folder) for folder in made.values()]
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0, 2))
+            service.kill()
+            service.start(wait=chance.random() < 0.7)
+        assert sum(one.result() for one in sent) > STUDIES, "no kill has hit an association"
+        assert eventually(lambda: service.settled(STUDIES), 120), service.entries()
+        assert_one_set_each(archive, set(made))
+        assert len(service.entries()) == STUDIES
+        slices = [len(list(path.iterdir())) for path in service.spool.glob("studies/*/in")]
+        assert slices == [8] * STUDIES
 
 
 def test_a_destination_that_is_down_at_first_gets_everything_later(tmp_path: Path) -> None:
