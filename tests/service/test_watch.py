@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.studies import PATIENT, write_slice, write_study
+from vfx_edge.service import disk
 from vfx_edge.service.intake import Intake
 from vfx_edge.service.queue import Queue
 from vfx_edge.service.spool import Received, Spool, pseudonym
@@ -155,6 +156,22 @@ def test_kept_items_stay_and_are_taken_once_even_after_a_restart(tmp_path: Path)
     assert sorted(p.name for p in watched.folder.iterdir()) == ["0.dcm", "a.nii.gz", "ct"]
     write_slice(watched.folder / "ct" / "9.dcm", uid, f"{uid}.1", 9)  # changed: a new study
     assert len(watched.look()) == 4
+
+
+def test_what_cannot_be_moved_or_deleted_is_done_once(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a drive on which others own what they drop."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(disk, "renamed", lambda *_: False)
+    monkeypatch.setattr(disk, "remove", refused)
+    write_study(watched.folder / "ct")
+    assert len(watched.look(5 * QUIET_S)) == 1
+    assert [entry.state for entry in watched.jobs.entries()] == ["waiting"]
+    assert caplog.text.count("Permission denied") == 1
 
 
 def test_urgent_by_its_name(watched: Watched) -> None:

@@ -82,6 +82,11 @@ class _Table(SQLiteAckQueue):
         connection.execute("PRAGMA synchronous=FULL")
         return connection
 
+    def version(self) -> int:
+        """Changes with whatever is committed over another connection."""
+        connection: Any = self._getter
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
 
 class Queue:
     """One durable queue; `name` tells several in one file apart. Safe among threads and processes.
@@ -95,6 +100,8 @@ class Queue:
         self._changed = threading.Condition()
         self._changes = 0
         self._takes = 0
+        self._known: list[tuple[int, Entry]] = []
+        self._version = -1
         with self._lock:
             self._table = _Table(
                 str(folder),
@@ -228,7 +235,13 @@ class Queue:
         self.wake()
 
     def _rows(self) -> list[tuple[int, Entry]]:
-        return [(row["id"], _entry(row)) for row in self._table.queue()]
+        # SQLite's own count of what other connections (all writing goes over another one) have
+        # committed: thousands of rows need not be read every second by each who waits for work.
+        version = self._table.version()
+        if version != self._version:
+            self._known = [(row["id"], _entry(row)) for row in self._table.queue()]
+            self._version = version
+        return self._known
 
     def _find(self, key: str) -> tuple[int, Entry] | None:
         return next((found for found in self._rows() if found[1].key == key), None)

@@ -201,32 +201,25 @@ class Spool:
     ) -> Received:
         """Take a file or folder that somebody dropped; `job`: `job_of_content`, `study`: pseudonym.
 
-        Moved by a rename where the file system allows it; else copied, and deleted only when the
-        copy is on the disk. The name it had is not kept: it may be a patient's. OSError,
-        OutputError leaves.
+        Moved by a rename where that is asked for and the file system allows it, else copied: what
+        is left of it is the caller's to delete. The name it had is not kept: it may be a
+        patient's. OSError, OutputError leaves.
         """
         if (known := self.job(job)) is not None:
-            if move:
-                disk.remove(item)
             return known
         self.check_room(item)
         received = Received(
             *(job, study), source="folder", urgent=urgent, received_at_s=time.time()
         )
-        moved = False
 
         def place(target: Path) -> None:
-            nonlocal moved
             target.mkdir()
-            moved = move and disk.renamed(item, target / disk.plain_name(item))
-            if not moved:
+            if not (move and disk.renamed(item, target / disk.plain_name(item))):
                 target.rmdir()  # a copy appears whole, by a rename of its own
                 self._copy_to(item, target)
 
         with mapped(self.root):
             self._commit(received, place)
-        if move and not moved:
-            disk.remove(item)
         return received
 
     # -- jobs ----------------------------------------------------------------------------------

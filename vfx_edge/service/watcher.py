@@ -105,9 +105,9 @@ class Watcher:
                 urgent=item.name.lower().startswith(URGENT),
             )
             self._intake.queue(received)
-        if self._keep:
-            self._taken[item.name] = signature
-        elif studies:
+        self._taken[item.name] = signature
+        if not self._keep and item.exists():
+            # Only now: it is queued. Where it can't be deleted it is not taken again and again.
             disk.remove(item)
 
     def _store(self, studies: dict[str, dict[str, Path]]) -> Iterable[str]:
