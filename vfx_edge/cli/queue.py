@@ -102,7 +102,7 @@ def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
     else:
         found = _matching(queues, found[0][1].job)
     for _, entry in found:
-        if entry.state == "running":
+        if entry.state == "running" and _is_served(place):
             raise JobRuns(entry.key)
     if "@" not in job:
         place.forget(found[0][1].job)  # first: a folder without a row would be analysed anew
@@ -121,6 +121,17 @@ def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue
         raise NoSpool(settings.spool)
     place = Spool(settings.spool)
     return place, [Queue(place.queue_folder, name) for name in ("jobs", "sends")]
+
+
+def _is_served(place: "Spool") -> bool:
+    """Whether a service is at work there: what a killed one was doing may be dropped."""
+    from vfx_edge.service.spool import SpoolBusy
+
+    try:
+        with place.owned():
+            return False
+    except SpoolBusy:
+        return True
 
 
 def _entries(queues: "list[Queue]") -> "list[tuple[Queue, Entry]]":
