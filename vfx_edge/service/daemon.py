@@ -53,13 +53,20 @@ class Threaded:
     run: Callable[[threading.Event], None]
     stopped: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    on_death: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Begin."""
-        self.thread = threading.Thread(
-            target=self.run, args=(self.stopped,), name=self.name, daemon=True
-        )
+        self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.run(self.stopped)
+        except BaseException:
+            if self.on_death is not None:
+                self.on_death()
+            raise
 
     def stop(self) -> None:
         """End; a thread that is deep in an analysis is not waited for."""
@@ -83,6 +90,10 @@ def opened(settings: Settings) -> Iterator[Service]:
         yield Service(settings, spool, jobs, sends, intake)
 
 
+class PartDied(RuntimeError):
+    """A bug ended one of the service's threads; half a service is worse than one started anew."""
+
+
 def serve(
     settings: Settings,
     parts: Callable[[Service], Sequence[Part]],
@@ -98,8 +109,17 @@ def serve(
             chain = OpenChain(settings.backend, settings.model)
             chain.open()
         inner, loops = _inner(service, chain)
+        died = threading.Event()
+
+        def on_death() -> None:
+            died.set()
+            service.stop.set()
+
         with _stopping(service.stop):
-            for part in (*inner, *parts(service)):
+            # First those that may be refused, a port for one: no study has been begun then.
+            for part in (*parts(service), *inner):
+                if isinstance(part, Threaded):
+                    part.on_death = on_death
                 part.start()
                 running.callback(part.stop)
             if on_ready is not None:
@@ -115,6 +135,8 @@ def serve(
             for loop in loops:
                 with suppress(OperationalError):  # "running" on the disk: taken again
                     loop.give_back()
+        if died.is_set():
+            raise PartDied("a part of the service died, see above")
 
 
 def _inner(service: Service, chain: Chain) -> tuple[list[Threaded], list[Loop]]:
