@@ -2,7 +2,7 @@
 # For a DCMTK storescp that receives already and stays as it is: hands each finished study over to
 # the folder that `vfx-edge watch` looks after.
 #
-#   storescp --fork -aet STORE -od /data/incoming --sort-on-study-uid ct --eostudy-timeout 30 \
+#   storescp -aet STORE -od /data/incoming --sort-on-study-uid ct --eostudy-timeout 30 \
 #     --exec-on-eostudy "/opt/vfx-edge/integration/dcmtk/on-study.sh '#p' /data/drop" 11113
 #
 # A copy is made beside the drop folder and renamed into it: nothing half-written is ever there.

@@ -11,7 +11,10 @@ local STORE = 'DicomModalityStore'
 function OnStableSeries(seriesId, tags, metadata)
    if tags['Modality'] == 'CT' then
       print('vfx-edge: sending series ' .. seriesId)
-      SendToModality(seriesId, MODALITY)
+      -- As a job of its own, not by SendToModality: that one takes single instances in some
+      -- versions, and what it fails to send is forgotten.
+      local order = { Resources = { seriesId }, Synchronous = false }
+      RestApiPost('/modalities/' .. MODALITY .. '/store', DumpJson(order, true))
    end
 end
 

@@ -18,7 +18,9 @@ from pynetdicom.association import Association
 
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import AE_TITLE, connected, echo, eventually, listening, store
-from vfx_edge.service.settings import Tls
+from vfx_edge.service.listener import CannotListen, Listener
+from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
+from vfx_edge.service.spool import Spool
 
 
 def test_echo_and_store_are_answered(tmp_path: Path) -> None:
@@ -128,6 +130,21 @@ def test_what_a_caller_or_the_message_calls_urgent_is(tmp_path: Path) -> None:
         done = node.spool.complete(study.key)
     assert done is not None
     assert done.urgent
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"ae_title": "LONGER THAN SIXTEEN"}, {"addresses": ("10.0.0.300",)}]
+)
+def test_titles_and_addresses_that_are_none_are_said(wrong: dict, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid), listening(tmp_path, **wrong):
+        pass
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with listening(tmp_path) as node:
+        again = Settings(spool=tmp_path / "other", port=node.port)
+        with pytest.raises(CannotListen, match=str(node.port)):
+            Listener(again, Spool(again.spool)).start()
 
 
 def _certificate(folder: Path, name: str, signer: str | None = None) -> tuple[Path, Path]:

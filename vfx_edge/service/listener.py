@@ -31,7 +31,7 @@ from vfx_edge.inputs.facts import parsed, printable, text
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED, Unusable, read_header
 from vfx_edge.service.queue import OperationalError
-from vfx_edge.service.settings import Settings, Tls
+from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
 from vfx_edge.service.spool import Spool, name_of
 from vfx_edge.service.wire import BoundedReader, BoundedServer, WireLimits
 
@@ -133,10 +133,13 @@ class Listener:
 
     def _entity(self) -> AE:
         settings = self._settings
-        entity = AE(settings.ae_title)
+        try:
+            entity = AE(settings.ae_title)
+            entity.require_calling_aet = list(settings.callers)
+        except ValueError as error:
+            raise SettingsInvalid("the settings", f"ae_title, callers: {error}") from None
         entity.implementation_version_name = f"VFX_EDGE_{__version__}"[:16]
         entity.require_called_aet = True
-        entity.require_calling_aet = list(settings.callers)
         entity.maximum_pdu_size = settings.max_pdu_bytes
         # The library counts connections that have not yet asked for anything; we do the limiting.
         entity.maximum_associations = self._limits.connections
@@ -247,8 +250,11 @@ class Listener:
 
 
 def wire_limits(settings: Settings) -> WireLimits:
-    """The limits of one connection. SettingsInvalid is for the caller: ValueError here."""
-    networks = tuple(ip_network(address, strict=False) for address in settings.addresses)
+    """The limits of one connection. SettingsInvalid."""
+    try:
+        networks = tuple(ip_network(address, strict=False) for address in settings.addresses)
+    except ValueError as error:
+        raise SettingsInvalid("the settings", f"addresses: {error}") from None
     return WireLimits(
         networks,
         # Senders that count the header into the size are common, twice the size is none of them.
