@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +108,18 @@ def test_what_failed_is_tried_again_as_long_as_that_can_help(
     given_up = place.do(raising(error), attempts=3, first_failed_at_s=1.0)
     assert isinstance(given_up, Dead)
     assert place.spool.results_of(place.jobs.entries()[0].job) is None
+
+
+def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) -> None:
+    kinds = []
+    place.settings = replace(place.settings, outputs=("json", "sr", "seg"))
+    place.do(lambda job: kinds.append(job.kinds))
+    (tmp_path / "a.nii.gz").write_bytes(b"x")
+    place.spool.adopt(tmp_path / "a.nii.gz", "b" * 24, study="x", move=True)
+    place.jobs.drop(place.jobs.entries()[0].key)
+    place.jobs.put(Entry(key="b" * 24, job="b" * 24))
+    place.do(lambda job: kinds.append(job.kinds))
+    assert kinds == [("json", "sr", "seg"), ("json",)]
 
 
 def test_the_wait_doubles_up_to_its_limit(place: Place) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,7 +98,7 @@ Outputs = Annotated[
         "--outputs",
         metavar="LIST",
         help=f"What is written of each study, any of {','.join(parse.OUTPUTS)}.",
-        show_default="json,html",
+        show_default="json,html; with a destination all but nifti",
     ),
 ]
 Language = Annotated[
@@ -134,6 +135,8 @@ def settings_from(
         raise typer.BadParameter(str(error)) from None
     given["outputs"] = parse.output_kinds(outputs) if outputs is not None else None
     settings = load_settings(config, given)
+    if not settings.outputs:
+        settings = replace(settings, outputs=_all_kinds(bool(settings.destinations)))
     parse.output_kinds(",".join(settings.outputs))
     parse.one_of(settings.backend, parse.BACKENDS, "backend")
     parse.one_of(settings.language, parse.LANGUAGES, "language of the report")
@@ -149,6 +152,11 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
 
     worklist = Worklist(service.spool, service.jobs, service.sends)
     return [HttpServer(service.settings.http, service.settings.language, worklist, metrics)]
+
+
+def _all_kinds(for_archives: bool) -> tuple[str, ...]:
+    kinds = parse.OUTPUTS if for_archives else ("json", "html")
+    return tuple(kind for kind in kinds if kind != "nifti")
 
 
 def check_installed() -> None:

@@ -59,7 +59,8 @@ class Settings:
 
     spool: Path
     # what is done with a study
-    outputs: tuple[str, ...] = ("json", "html")
+    outputs: tuple[str, ...] = ()
+    """Empty: the report, and DICOM results where there is a destination for them."""
     language: str = "en"
     backend: str = "auto"
     model: str = "default"

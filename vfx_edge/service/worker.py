@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Chain = Callable[[Job], object]
 """From a study's path to the files in `Job.out`; raises VfxError leaves."""
+WITHOUT_DICOM = ("json", "html", "nifti")
+"""The outputs that need no DICOM source."""
 
 
 class InputGone(InputError):
@@ -118,7 +120,7 @@ class Worker:
                 Job(
                     path=path,
                     out=folder,
-                    kinds=self._settings.outputs,
+                    kinds=_kinds(self._settings.outputs, path),
                     language=self._settings.language,
                 )
             )
@@ -161,6 +163,13 @@ class Worker:
             )
         words = words.replace(str(path), "the study").replace(str(self._spool.root), "the spool")
         return words if words.isprintable() else ascii(words)
+
+
+def _kinds(wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """DICOM results can't be made of what is no DICOM."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        return tuple(kind for kind in wanted if kind in WITHOUT_DICOM)
+    return wanted
 
 
 def _study_of(results: Path) -> str:
