@@ -1,4 +1,5 @@
--- Orthanc sends every new CT series to vfx-edge, and tries again for as long as it takes.
+-- Orthanc sends every new CT series to vfx-edge, and tries again for as long as it takes (itself
+-- from 1.11.1 on; before, with send_again.py on a timer).
 -- The results come back by C-STORE as series of the same study; they are no CT, so nothing loops.
 --
 -- orthanc.json needs: "LuaScripts" with this file, "LuaHeartBeatPeriod" (seconds between tries),

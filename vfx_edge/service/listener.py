@@ -244,9 +244,10 @@ class Listener:
         """Its sender will try again: what came so far waits for the quiet time."""
         with self._lock:
             self._came.pop(id(event.assoc), None)
-        half = getattr(event.assoc.dimse.message, "_data_set_path", None)
+        half = getattr(event.assoc.dimse.message, "_data_set_file", None)
         if half is not None:
-            half.unlink(missing_ok=True)
+            half.close()
+            Path(half.name).unlink(missing_ok=True)
 
 
 def wire_limits(settings: Settings) -> WireLimits:
