@@ -64,10 +64,11 @@ wheel: $(VENV)/.installed-dev
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
 peers: $(VENV)/.installed-peers
-	@if command -v chromium && command -v dcmdump && command -v dciodvfy; then :; \
+	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
+		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl; then :; \
 	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends chromium dcmtk dicom3tools; \
+			--no-install-recommends chromium dcmtk dicom3tools orthanc openssl; \
 	else echo "peers: needs apt-get and root; the tests that use them will skip" >&2; fi >/dev/null
 
 $(VENV)/bin/python:
@@ -82,7 +83,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
-	$(PIP) -e '.[dev,export]'
+	$(PIP) -e '.[dev,export,service]'
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-dev

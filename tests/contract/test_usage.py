@@ -21,6 +21,13 @@ COMMANDS = [
     ("phantom",),
     ("bench",),
     ("bench", "compare"),
+    ("listen",),
+    ("watch",),
+    ("queue",),
+    ("queue", "list"),
+    ("queue", "show"),
+    ("queue", "retry"),
+    ("queue", "drop"),
 ]
 RUN_OPTIONS = (
     *("--out", "-o", "--backend", "--model", "--series", "--levels", "--classify"),
@@ -29,7 +36,7 @@ RUN_OPTIONS = (
 )
 HEAVY = (
     *("onnxruntime", "openvino", "SimpleITK", "pydicom", "scipy", "onnx", "PIL", "rich"),
-    "matplotlib",
+    *("matplotlib", "pynetdicom", "persistqueue", "starlette", "requests"),
 )
 
 
@@ -85,7 +92,9 @@ def test_answers_at_once(option: str, tmp_path: Path) -> None:
     assert ours < 0.5 or ours < 6 * bare
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], ["run", "--help"], ["watch", "--help"]], ids=" ".join
+)
 def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "vfx_edge", *args],
@@ -118,6 +127,12 @@ def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
         ["phantom", "out", "--lesion", "T10:odd"],
         ["phantom", "out", "--slices", "0"],
         ["models", "nonsense"],
+        ["watch"],
+        ["watch", ".", "--send", "PACS"],
+        ["watch", ".", "--outputs", "json,pdf"],
+        ["watch", ".", "--quiet-time", "0"],
+        ["queue", "nonsense"],
+        ["queue", "list", "--config", "absent.toml"],
     ],
     ids=" ".join,
 )

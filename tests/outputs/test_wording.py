@@ -40,6 +40,8 @@ def test_every_status_and_tier_has_words() -> None:
 def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
     sources = [f for f in PACKAGE.iterdir() if f.name.endswith(".py")]
     sources.append(PACKAGE.joinpath("templates", "report.html.j2"))
+    service = files("vfx_edge.service")
+    sources += [service.joinpath("show.py"), *service.joinpath("page").iterdir()]
     text = "\n".join(f.read_text(encoding="utf-8") for f in sources)
     asked = set(re.findall(r"""["']([a-z_]+\.[A-Za-z_]+)["']""", text))
     asked = {key for key in asked if key.split(".")[0] in TABLE}
@@ -49,6 +51,7 @@ def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
     by_name |= {"intended_use", "notice", "view"}
     fixed = {f"{s}.{n}" for s, n, _ in ENTRIES if s not in by_name}
     used = asked | {"card.p_malignant", "card.p_osteoporotic"}
+    used |= {f"list.{state}" for state in ("failed", "running", "retry", "waiting", "receiving")}
     assert fixed - used == set()
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vfx_edge import __version__
-from vfx_edge.cli import bench, doctor, models, phantom, run
+from vfx_edge.cli import bench, doctor, listen, models, phantom, queue, run, watch
 from vfx_edge.errors import OutputError, VfxError
 
 WRONG_USAGE = 2
@@ -62,6 +62,9 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)
 app.add_typer(bench.app, name="bench")
+app.command("listen")(listen.listen)
+app.command("watch")(watch.watch)
+app.add_typer(queue.app, name="queue")
 
 
 def main() -> None:

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Triage one study and give its place on a worklist: what --triage-exit-code is for.
+#
+#   by-priority.sh /data/incoming/ct_1.2.3 /data/results
+#
+# Prints STAT, HIGH, ROUTINE or CHECK and the folder of results; makes a link to it under
+# RESULTS/<priority>/, so that the listing of one folder is the worklist.
+set -eu
+
+if [ $# -ne 2 ] || [ ! -d "$1" ]; then
+  echo "by-priority.sh: usage: by-priority.sh STUDY_FOLDER RESULTS_FOLDER" >&2
+  exit 2
+fi
+results=$2
+out=$results/$(basename "$1")
+mkdir -p "$results"
+
+code=0
+"${VFX_EDGE:-vfx-edge}" run "$1" --out "$out" --triage-exit-code --quiet >&2 || code=$?
+case $code in
+  10) priority=STAT ;;      # malignant
+  11) priority=HIGH ;;      # uncertain: an MRI is recommended
+  12) priority=HIGH ;;      # osteoporotic
+  0) priority=ROUTINE ;;    # nothing suspected
+  13) priority=CHECK ;;     # not assessable: never "nothing suspected"
+  *) priority=CHECK ;;      # it failed, and has said why
+esac
+mkdir -p "$results/$priority"
+[ ! -d "$out" ] || ln -sfn "../$(basename "$out")" "$results/$priority/$(basename "$out")"
+echo "$priority $out"
+[ "$code" -eq 0 ] || [ "$code" -ge 10 ] || exit "$code"

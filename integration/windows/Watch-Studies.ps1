@@ -1,0 +1,53 @@
+<#
+.SYNOPSIS
+  Hands finished studies from a folder that a scanner console exports to over to vfx-edge.
+.DESCRIPTION
+  A study (a sub-folder) is finished when nothing in it has changed for -QuietSeconds. It is copied
+  beside the drop folder of `vfx-edge watch` and then renamed into it: nothing half-written is ever
+  there. The export itself is left as it is; what was handed over is remembered in a file.
+.EXAMPLE
+  .\Watch-Studies.ps1 -Export D:\Export -Drop D:\vfx\drop
+  and in another window:  vfx-edge watch D:\vfx\drop --http 127.0.0.1:8080
+#>
+[CmdletBinding()]
+param(
+    [Parameter(Mandatory)] [ValidateScript({ Test-Path $_ -PathType Container })] [string] $Export,
+    [Parameter(Mandatory)] [ValidateScript({ Test-Path $_ -PathType Container })] [string] $Drop,
+    [int] $QuietSeconds = 30,
+    [int] $EverySeconds = 5,
+    [switch] $Once
+)
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
+$Drop = (Resolve-Path $Drop).Path.TrimEnd('\', '/')
+$ledger = "$Drop.handed-over.txt"
+
+function Get-Fingerprint([IO.DirectoryInfo] $study) {
+    $files = @(Get-ChildItem $study.FullName -Recurse -File)
+    if ($files.Count -eq 0) { return $null }
+    $newest = ($files | Measure-Object LastWriteTimeUtc -Maximum).Maximum
+    if (((Get-Date).ToUniversalTime() - $newest).TotalSeconds -lt $QuietSeconds) { return $null }
+    $bytes = ($files | Measure-Object Length -Sum).Sum
+    return "$($study.Name)|$($files.Count)|$bytes|$($newest.Ticks)"
+}
+
+do {
+    $known = if (Test-Path $ledger) { @(Get-Content $ledger) } else { @() }
+    foreach ($study in Get-ChildItem $Export -Directory) {
+        $fingerprint = Get-Fingerprint $study
+        if ($null -eq $fingerprint -or $known -contains $fingerprint) { continue }
+        $name = '{0}.{1}' -f $study.Name, [guid]::NewGuid().ToString('N').Substring(0, 8)
+        $part = "$Drop.part.$name"
+        try {
+            Copy-Item $study.FullName $part -Recurse
+            Move-Item $part (Join-Path $Drop $name)
+            Add-Content $ledger $fingerprint
+            Write-Host "handed over: $name"
+        }
+        catch {
+            Remove-Item $part -Recurse -Force -ErrorAction SilentlyContinue
+            Write-Warning "tried again in $EverySeconds s: $_"
+        }
+    }
+    if (-not $Once) { Start-Sleep -Seconds $EverySeconds }
+} until ($Once)

@@ -1,0 +1,119 @@
+"""A DICOM node of ours in this process, and the programs of others that talk to it."""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vfx_edge.service.listener import Listener, wire_limits
+from vfx_edge.service.settings import Settings
+from vfx_edge.service.spool import Spool
+
+AE_TITLE = "VFX-EDGE"
+
+
+@dataclass
+class Node:
+    """A running listener and what it has done."""
+
+    spool: Spool
+    port: int = 0
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    completed: list[str] = field(default_factory=list)
+
+    def received(self) -> int:
+        """Instances that lie in the spool, of whatever study."""
+        return sum(one.instances for one in self.spool.receiving())
+
+    def half_received(self) -> list[Path]:
+        """What a broken transfer left behind."""
+        return list((self.spool.root / "part").iterdir())
+
+
+@contextmanager
+def listening(
+    folder: Path, limits: dict[str, float] | None = None, **settings: Any
+) -> Iterator[Node]:
+    """A node on a free port of this machine; `limits` in place of some of the wire's own."""
+    told = Settings(spool=folder / "spool", port=0, **{"min_free_mib": 1, **settings})
+    spool = Spool(told.spool, told.min_free_mib * 2**20)
+    node = Node(spool)
+    lock = threading.Lock()
+
+    def count(event: str, reason: str) -> None:
+        with lock:
+            node.counts[event, reason] += 1
+
+    complete = node.completed.append if told.complete_on == "association" else None
+    listener = Listener(told, spool, complete, count, replace(wire_limits(told), **(limits or {})))
+    listener.start()
+    node.port = listener.port
+    try:
+        yield node
+    finally:
+        listener.stop()
+
+
+def dcmtk(program: str, *args: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """A program of DCMTK; the test skips without it."""
+    if shutil.which(program) is None:
+        pytest.skip(f"needs DCMTK's {program} on the PATH: make peers installs it")
+    return subprocess.run(
+        [program, *map(str, args)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def echo(port: int, called: str = AE_TITLE, calling: str = "SCANNER", *more: object) -> bool:
+    """Whether DCMTK's echoscu is answered."""
+    ask = ("-to", 30, "-ta", 30, "-td", 30, "-aet", calling, "-aec", called)
+    return dcmtk("echoscu", *ask, *more, "localhost", port).returncode == 0
+
+
+def store(
+    port: int, folder: Path, *more: object, called: str = AE_TITLE
+) -> subprocess.CompletedProcess[str]:
+    """DCMTK's storescu sends a folder."""
+    ask = ("-v", "-aec", called, "-aet", "SCANNER", *more)
+    return dcmtk("storescu", *ask, "+sd", "+r", "localhost", port, folder)
+
+
+def connected(port: int, timeout_s: float = 5.0) -> socket.socket:
+    """A bare connection."""
+    return socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+
+
+def closed_within(connection: socket.socket, seconds: float) -> bool:
+    """Whether the other side ends the connection in time, whatever it says before."""
+    connection.settimeout(seconds)
+    try:
+        while connection.recv(4096):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether it holds within so long."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,175 @@
+"""Services and archives as processes of their own, and what lies in the archives."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from vfx_edge.service.queue import Entry, Queue
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = {
+    "quiet_s": 0.4,
+    "min_free_mib": 0,
+    "job_attempts": 20,
+    "retry_first_s": 0.2,
+    "retry_most_s": 1.0,
+}
+
+
+@dataclass
+class Killable:
+    """The fake service on a spool and a drop folder below `folder`; may be killed and started."""
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+
+    def __post_init__(self) -> None:
+        for place in (self.drop, self.spool):
+            place.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def drop(self) -> Path:
+        """The watched folder."""
+        return self.folder / "drop"
+
+    @property
+    def spool(self) -> Path:
+        """Where it keeps everything."""
+        return Path(self.settings.get("spool", self.folder / "spool"))
+
+    @property
+    def log(self) -> str:
+        """Everything it has said so far."""
+        return (self.folder / "log").read_text()
+
+    def start(self, *, wait: bool = True) -> None:
+        """A new process; `wait`: until it is ready."""
+        told = {"spool": str(self.spool), **QUICK, **self.settings}
+        if self.process is not None:
+            self._close()
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.service.fake_service", self.drop, json.dumps(told)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        if wait:
+            assert self.process.stdout is not None
+            assert self.process.stdout.readline() == "ready\n", self.log
+
+    def kill(self) -> None:
+        """SIGKILL: as the power goes."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal; how it ended."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self._close()
+
+    def _close(self) -> int:
+        assert self.process is not None
+        with self.process:
+            return self.process.wait(30)
+
+    def entries(self, name: str = "jobs") -> list[Entry]:
+        """What its queue holds, seen from another process."""
+        queue = Queue(self.spool / "queue", name)
+        try:
+            return queue.entries()
+        finally:
+            queue.close()
+
+    def settled(self, count: int) -> bool:
+        """Whether so many jobs are known and nothing is left to do."""
+        jobs, sends = self.entries(), self.entries("sends")
+        over = ("done", "dead")
+        return len(jobs) >= count and all(entry.state in over for entry in (*jobs, *sends))
+
+
+@contextmanager
+def killable(folder: Path, **settings: Any) -> Iterator[Killable]:
+    """A service that is not started yet, and is surely ended."""
+    service = Killable(folder, settings)
+    try:
+        yield service
+    finally:
+        if service.process is not None:
+            service.kill()
+
+
+@dataclass
+class Archive:
+    """DCMTK's storescp; keeps a file an instance, named by its UID."""
+
+    folder: Path
+    port: int
+
+    def destination(self, name: str = "ARCHIVE") -> dict[str, Any]:
+        """How the service is told of it."""
+        return {"name": name, "ae_title": name, "host": "127.0.0.1", "port": self.port}
+
+    def sets(self) -> dict[str, dict[str, int]]:
+        """StudyInstanceUID -> run of the chain (its series) -> number of objects."""
+        found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for path in self.folder.iterdir():
+            told = pydicom.dcmread(path, stop_before_pixels=True)
+            found[told.StudyInstanceUID][told.SeriesInstanceUID] += 1
+        return found
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+@contextmanager
+def storescp(folder: Path, port: int | None = None) -> Iterator[Archive]:
+    """A real archive, as long as the block runs."""
+    if shutil.which("storescp") is None:
+        pytest.skip("needs DCMTK's storescp on the PATH: make peers installs it")
+    folder.mkdir(exist_ok=True)
+    archive = Archive(folder, port or free_port())
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(["storescp", "-od", folder, str(archive.port)], **quiet)
+    try:
+        assert eventually(lambda: _listens(archive.port), 10)
+        yield archive
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+def eventually(holds: Callable[[], bool], seconds: float) -> bool:
+    """Whether it holds within so long."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,69 @@
+"""The parts together: what happens when one of them dies, or cannot start."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from vfx_edge.errors import OutputError
+from vfx_edge.service.daemon import PartDied, Service, Threaded, serve
+from vfx_edge.service.queue import Entry
+from vfx_edge.service.settings import Settings
+from vfx_edge.service.spool import Spool
+
+
+def settings(tmp_path: Path) -> Settings:
+    return Settings(spool=tmp_path / "spool", min_free_mib=0)
+
+
+def nothing(_: object) -> None:
+    """A chain."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_half_a_service_ends_so_that_it_is_started_anew(tmp_path: Path) -> None:
+    def dying(_: threading.Event) -> None:
+        raise ValueError
+
+    with pytest.raises(PartDied):
+        serve(settings(tmp_path), lambda _: [Threaded("dying", dying)], nothing)
+    with Spool(tmp_path / "spool").owned():
+        pass
+
+
+def test_a_part_that_cannot_start_ends_it_with_its_sentence(tmp_path: Path) -> None:
+    class Refused(OutputError):
+        """As a port that is taken."""
+
+    stopped = []
+
+    class First:
+        def start(self) -> None:
+            pass
+
+        def stop(self) -> None:
+            stopped.append(self)
+
+    class Second(First):
+        def start(self) -> None:
+            raise Refused("No.")
+
+    with pytest.raises(Refused):
+        serve(settings(tmp_path), lambda _: [First(), Second()], nothing)
+    assert [type(one) for one in stopped] == [First]
+
+
+def test_what_a_kill_left_unqueued_is_queued_at_the_start(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.store("1.2", "1", lambda stream: stream.write(b"x"))
+    received = spool.complete("1.2")
+    assert received is not None
+    seen: list[Entry] = []
+
+    def look(service: Service) -> list[Threaded]:
+        seen.extend(service.jobs.entries())
+        service.stop.set()
+        return []
+
+    serve(settings(tmp_path), look, nothing)
+    assert [entry.job for entry in seen] == [received.job]

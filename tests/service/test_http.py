@@ -1,0 +1,206 @@
+"""The worklist page: what it says, what it does not, and how a real browser shows it."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.service.nodes import eventually
+from tests.service.worklists import Desk, one_of_each
+from vfx_edge.service.http import CannotServe, HttpServer
+from vfx_edge.service.metrics import Metrics
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+browser = pytest.mark.skipif(BROWSER is None, reason="needs a Chromium browser on the PATH")
+
+
+@contextmanager
+def serving(desk: Desk, language: str = "en") -> Iterator[int]:
+    """The page on a free port, which is given."""
+    server = HttpServer("127.0.0.1:0", language, desk.worklist, Metrics())
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.stop()
+
+
+def get(port: int, path: str, host: str = "localhost") -> tuple[int, dict[str, str], str]:
+    """Status, headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", path, headers={"Host": host})
+    answer = connection.getresponse()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, headers, body
+
+
+@contextmanager
+def browsing(port: int, folder: Path) -> Iterator[Callable[[], str]]:
+    """A browser that stays open at the page; gives what asks it for the page's title."""
+    assert BROWSER is not None
+    profile = folder / "profile"
+    with (folder / "browser.log").open("w") as log:
+        running = subprocess.Popen(
+            [
+                *(
+                    BROWSER,
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--remote-debugging-port=0",
+                ),
+                *("--enable-logging=stderr", f"--user-data-dir={profile}"),
+                f"http://localhost:{port}/",
+            ],
+            stderr=log,
+            stdout=log,
+            env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": ""},
+        )
+        try:
+            assert eventually((profile / "DevToolsActivePort").is_file, 60)
+            tools = int((profile / "DevToolsActivePort").read_text().split()[0])
+            yield lambda: next(
+                (page["title"] for page in json.loads(get(tools, "/json/list")[2])
+                 if page["type"] == "page"), "",
+            )  # fmt: skip
+        finally:
+            running.terminate()
+            running.wait(20)
+
+
+def test_the_list_is_sorted_by_urgency_and_says_every_state(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "spool")
+    one_of_each(desk)
+    with serving(desk) as port:
+        status, _, page = get(port, "/")
+    assert status == 200
+    states = re.findall(r'data-key="[0-9a-f]+-(\w+)"', page)
+    assert states == [
+        *("malignant", "uncertain", "failed", "osteoporotic", "not_assessable"),
+        *("running", "retry", "waiting", "receiving", "none_suspected"),
+    ]
+    for said in ("T10, L2", "NOT sent to ARCHIVE", "No CT series can be read", "not for diagnosis"):
+        assert said in page
+
+
+def test_what_comes_from_a_file_is_only_ever_text(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "spool")
+    desk.add(1)
+    desk.judge(desk.take(), "malignant", ["<script>alert(1)</script>"])
+    with serving(desk) as port:
+        _, headers, page = get(port, "/")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;" in page
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_report_and_only_the_report_is_served(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "spool")
+    job = desk.add(1)
+    desk.judge(desk.take(), "osteoporotic", ["L1"], report="<h1>the report</h1>")
+    with serving(desk) as port:
+        status, headers, body = get(port, f"/study/{job}/report.html")
+        assert (status, body) == (200, "<h1>the report</h1>")
+        assert "sandbox" in headers["content-security-policy"]
+        for path in (
+            f"/study/{2:024x}/report.html",
+            "/study/..%2f..%2fjob/report.html",
+            f"/study/{job}/job.json",
+            "/static/..%2f..%2fhttp.py",
+            "/static/page.html.j2",
+            "/docs",
+        ):
+            assert get(port, path)[0] == 404, path
+        assert get(port, "/", host="evil.example")[0] == 400, "another's name for this machine"
+
+
+def test_health_and_metrics_tell_numbers_and_no_study(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "spool")
+    one_of_each(desk)
+    with serving(desk) as port:
+        assert get(port, "/healthz")[0] == 200
+        status, _, text = get(port, "/metrics")
+    assert status == 200
+    for line in (
+        'vfx_edge_studies_total{tier="malignant"} 1.0',
+        'vfx_edge_queue{queue="jobs",state="dead"} 1.0',
+        'vfx_edge_queue{queue="jobs",state="done"} 5.0',
+        'vfx_edge_queue{queue="sends",state="dead"} 1.0',
+        'vfx_edge_stage_seconds_sum{stage="segment"} 37.5',
+        "vfx_edge_receiving_studies 1.0",
+    ):
+        assert line in text.splitlines()
+    assert "0000000002" not in text
+
+
+def test_health_tells_when_the_spool_can_no_longer_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfx_edge.service.http.STALE_S", 1.0)
+    desk = Desk(tmp_path / "spool")
+    with serving(desk) as port:
+        shutil.rmtree(tmp_path / "spool")
+        assert eventually(lambda: get(port, "/healthz")[0] == 503, 10)
+
+
+def test_an_address_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "spool")
+    with serving(desk) as port:
+        for address in (f"127.0.0.1:{port}", "nonsense", "127.0.0.1:99999"):
+            with pytest.raises(CannotServe, match=re.escape(address)):
+                HttpServer(address, "en", desk.worklist, Metrics()).start()
+
+
+def test_changes_come_without_asking_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "spool")
+    with serving(desk) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/events", headers={"Host": "localhost"})
+        answer = connection.getresponse()
+        assert _next_rows(answer).count("<tr class=") == 0
+        desk.add(1)
+        assert "Waiting" in _next_rows(answer)
+        job = desk.take()
+        assert "Being analysed" in _next_rows(answer)
+        desk.judge(job, "malignant", ["T12"])
+        assert "Malignant fracture suspected" in _next_rows(answer)
+        connection.close()
+
+
+def _next_rows(answer: http.client.HTTPResponse) -> str:
+    event = ""
+    while True:
+        line = answer.readline().decode().strip()
+        if line.startswith("event:"):
+            event = line.removeprefix("event:").strip()
+        elif line.startswith("data:") and event == "rows":
+            return line
+
+
+@browser
+@pytest.mark.parametrize(("language", "title"), [("en", "Worklist"), ("de", "Arbeitsliste")])
+def test_a_browser_shows_what_changes_and_says_when_it_is_cut_off(
+    language: str, title: str, tmp_path: Path
+) -> None:
+    desk = Desk(tmp_path / "spool")
+    one_of_each(desk)
+    with serving(desk, language) as port, browsing(port, tmp_path) as shown:
+        assert eventually(lambda: shown().startswith(f"(2) {title}"), 60), shown()
+        desk.add(99, urgent=True)
+        desk.judge(desk.take(), "malignant", ["L3"])
+        assert eventually(lambda: shown().startswith(f"(3) {title}"), 20), shown()
+        assert not re.findall("CONSOLE.*", (tmp_path / "browser.log").read_text())
+        if language == "en":
+            shutil.rmtree(tmp_path / "spool")
+            assert eventually(lambda: shown().startswith("! "), 60), shown()

@@ -1,0 +1,289 @@
+"""Killed at any moment, nothing is lost and nothing is doubled: real processes, real SIGKILL."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.service.fake_service import OBJECTS
+from tests.service.running import Archive, Killable, eventually, free_port, killable, storescp
+from tests.service.studies import PATIENT, write_study
+
+STUDIES, KILLS = 50, 10
+
+
+def drop(service: Killable, folder: Path, name: str, **more: str) -> str:
+    """A study as people drop one: written elsewhere, moved in. Its UID."""
+    uid = write_study(folder / "made" / name, **more)
+    os.rename(folder / "made" / name, service.drop / name)
+    return uid
+
+
+def assert_one_set_each(archive: Archive, studies: set[str]) -> None:
+    sets = archive.sets()
+    assert set(sets) == studies, "lost, or never sent"
+    for study, runs in sets.items():
+        assert list(runs.values()) == [OBJECTS], f"{study}: not one whole set"
+
+
+def test_fifty_studies_and_ten_kills(tmp_path: Path) -> None:
+    chance = random.Random(time.time_ns())
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()]) as service,
+    ):
+        service.start()
+        studies = set()
+        for number in range(STUDIES):
+            studies.add(drop(service, tmp_path, f"{number:02d}"))
+            if number % (STUDIES // KILLS) == STUDIES // KILLS - 1:
+                time.sleep(chance.uniform(0, 1.2))
+                service.kill()
+                # Some die again while they put right what the kill before has left.
+                service.start(wait=chance.random() < 0.7)
+        assert eventually(lambda: service.settled(STUDIES), 120), service.entries()
+        assert_one_set_each(archive, studies)
+        assert {entry.state for entry in service.entries()} == {"done"}
+        assert len(service.entries()) == STUDIES
+        assert not list((service.spool / "part").iterdir())
+        assert not list(service.drop.iterdir())
+        assert service.end() == 0
+        assert PATIENT not in service.log
+
+
+def test_fifty_studies_over_four_associations_and_ten_kills(tmp_path: Path) -> None:
+    """As scanners do: what was not taken is sent again, the whole study."""
+    if shutil.which("storescu") is None:
+        pytest.skip("needs DCMTK's storescu on the PATH: make peers installs it")
+    made = {write_study(tmp_path / f"{n}", slices=8): tmp_path / f"{n}" for n in range(STUDIES)}
+    chance = random.Random(time.time_ns())
+    port = free_port()
+
+    def send(folder: Path) -> int:
+        """How often it took."""
+        time.sleep(chance.uniform(0, 1))
+        command = ["storescu", "-aec", "VFX-EDGE", "+sd", "127.0.0.1", str(port), folder]
+        end = time.monotonic() + 120
+        for times in count(1):
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                return times
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        raise AssertionError
+
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()], port=port, quiet_s=6) as service,
+        ThreadPoolExecutor(4) as scanners,
+    ):
+        service.start()
+        sent = [scanners.submit(send, folder) for folder in made.values()]
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0, 2))
+            service.kill()
+            service.start(wait=chance.random() < 0.7)
+        assert sum(one.result() for one in sent) > STUDIES, "no kill has hit an association"
+        assert eventually(lambda: service.settled(STUDIES), 120), service.entries()
+        assert_one_set_each(archive, set(made))
+        assert len(service.entries()) == STUDIES
+        slices = [len(list(path.iterdir())) for path in service.spool.glob("studies/*/in")]
+        assert slices == [8] * STUDIES
+
+
+def test_a_destination_that_is_down_at_first_gets_everything_later(tmp_path: Path) -> None:
+    port = free_port()
+    there = {"name": "THERE", "ae_title": "THERE", "host": "127.0.0.1"}
+    late = {"name": "LATE", "ae_title": "LATE", "host": "127.0.0.1", "port": port}
+    with storescp(tmp_path / "there") as archive:
+        there["port"] = archive.port
+        with killable(tmp_path, destinations=[there, late]) as service:
+            service.start()
+            studies = {drop(service, tmp_path, f"{number}") for number in range(5)}
+            assert eventually(lambda: len(archive.sets()) == 5, 30), "held up by the other one"
+            waiting = [one for one in service.entries("sends") if one.destination == "LATE"]
+            assert all("LATE at 127.0.0.1" in one.reason for one in waiting if one.reason)
+            service.kill()
+            service.start()
+            with storescp(tmp_path / "late", port) as second:
+                assert eventually(lambda: service.settled(5), 30), service.entries("sends")
+                assert_one_set_each(second, studies)
+            assert_one_set_each(archive, studies)
+
+
+def test_a_destination_is_given_up_after_the_limit_and_can_be_retried(tmp_path: Path) -> None:
+    port = free_port()
+    gone = {"name": "GONE", "ae_title": "GONE", "host": "127.0.0.1", "port": port}
+    with killable(tmp_path, destinations=[gone], give_up_s=0.5) as service:
+        service.start()
+        study = drop(service, tmp_path, "one")
+        assert eventually(lambda: service.settled(1), 30)
+        (sent,) = service.entries("sends")
+        assert sent.state == "dead"
+        assert "can't be reached" in sent.reason
+        with storescp(tmp_path / "archive", port) as archive:
+            told = queue_command(service, "retry", sent.key)
+            assert told == f"{sent.key} waits\n"
+            assert eventually(lambda: service.settled(1), 30)
+            assert_one_set_each(archive, {study})
+
+
+def queue_command(service: Killable, *words: str) -> str:
+    """`vfx-edge queue …` while the service runs; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vfx_edge", "queue", *words, "--spool", service.spool],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_poisoned_studies_among_good_ones_are_given_up_with_the_reason(tmp_path: Path) -> None:
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()], job_attempts=2) as service,
+    ):
+        service.start()
+        good = {drop(service, tmp_path, "a")}
+        (tmp_path / "made" / "bad").mkdir()
+        (tmp_path / "made" / "bad" / f"{PATIENT}.dcm").write_bytes(b"no DICOM")
+        os.rename(tmp_path / "made" / "bad", service.drop / PATIENT)
+        drop(service, tmp_path, "b", note="bug")
+        drop(service, tmp_path, "c", note="backend fails")
+        good |= {drop(service, tmp_path, "d")}
+        assert eventually(lambda: service.settled(5), 30), service.entries()
+        assert_one_set_each(archive, good)
+        listed = queue_command(service, "list")
+        assert listed.count("given up") == 3
+        assert "the study holds no CT" in listed
+        assert "A bug in vfx-edge (ValueError" in listed
+        assert "The backend failed" in listed
+        assert PATIENT not in listed + service.log + queue_command(service, "list", "--all")
+
+
+def test_a_study_that_kills_the_process_is_given_up_and_the_others_are_done(
+    tmp_path: Path,
+) -> None:
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()], job_attempts=3) as service,
+    ):
+        drop(service, tmp_path, "a", note="deadly")
+        good = {drop(service, tmp_path, name) for name in "bcd"}
+        deaths = 0
+        service.start()
+        while not service.settled(4):  # as systemd starts it again
+            assert deaths < 10, service.entries()
+            if service.process is not None and service.process.poll() is not None:
+                assert service.process.returncode == 77, service.log
+                deaths += 1
+                service.start(wait=False)
+            time.sleep(0.1)
+        assert deaths == 3
+        assert_one_set_each(archive, good)
+        (dead,) = [entry for entry in service.entries() if entry.state == "dead"]
+        assert "died 3 times" in dead.reason
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Until not a byte more fits on its disk."""
+    with suppress(OSError), ballast.open("wb", 0) as stream:
+        while stream.write(bytes(4096)):
+            pass
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, small_disk: Path) -> None:
+    """Neither what is on it already nor what is dropped meanwhile; not even the queue can be
+    written. With room again everything is done once."""
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(
+            tmp_path, spool=str(small_disk / "spool"), destinations=[archive.destination()]
+        ) as service,
+    ):
+        service.start()
+        studies = {drop(service, tmp_path, "before", note="50")}
+        assert eventually(lambda: len(archive.sets()) == 1, 30)
+        ballast = small_disk / "ballast"
+        fill(ballast)
+        studies |= {drop(service, tmp_path, f"{number}", note="50") for number in range(4)}
+        time.sleep(4)
+        assert len(archive.sets()) == 1
+        assert service.process is not None
+        assert service.process.poll() is None, "the service has died"
+        service.kill()
+        service.start(wait=False)  # it may not even come up on a full disk
+        time.sleep(2)
+        ballast.unlink()
+        if service.process.poll() is not None:
+            service.start()
+        assert eventually(lambda: service.settled(5), 60), service.log
+        assert_one_set_each(archive, studies)
+
+
+def test_room_for_input_but_not_for_results(tmp_path: Path, small_disk: Path) -> None:
+    """The analysis waits for room, and says why."""
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(
+            tmp_path, spool=str(small_disk / "spool"), destinations=[archive.destination()]
+        ) as service,
+    ):
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(bytes(2 * 2**20))
+        service.start()
+        large = drop(service, tmp_path, "large", note="1000")
+        small = drop(service, tmp_path, "small", note="1")
+        assert eventually(lambda: len(archive.sets()) == 1, 30), service.log
+        assert list(archive.sets()) == [small]
+        assert "the disk is full" in queue_command(service, "list")
+        ballast.unlink()
+        assert eventually(lambda: service.settled(2), 30), service.log
+        assert_one_set_each(archive, {small, large})
+
+
+def test_a_clean_stop_hands_back_what_runs(tmp_path: Path) -> None:
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()]) as service,
+    ):
+        service.start()
+        studies = {drop(service, tmp_path, f"{number}") for number in range(12)}
+        assert eventually(lambda: len(archive.sets()) > 0, 30)
+        assert service.end() == 0
+        assert all(entry.state != "running" for entry in service.entries())
+        assert all(entry.crashes == 0 for entry in service.entries())
+        service.start()
+        assert eventually(lambda: service.settled(12), 30)
+        assert_one_set_each(archive, studies)
+
+
+def test_a_second_service_on_the_same_spool_is_refused(tmp_path: Path) -> None:
+    with killable(tmp_path) as first, killable(tmp_path) as second:
+        first.start()
+        second.start(wait=False)
+        assert second.process is not None
+        with second.process:
+            assert second.process.wait(30) == 6
+        assert "is in use by another vfx-edge service" in second.log

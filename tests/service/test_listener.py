@@ -1,0 +1,179 @@
+"""The DICOM node among real peers: DCMTK's echoscu and storescu."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    RLELossless,
+    UltrasoundImageStorage,
+)
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from tests.contract.dicom_files import write_series
+from tests.service.nodes import AE_TITLE, connected, echo, eventually, listening, store
+from vfx_edge.service.listener import CannotListen, Listener
+from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
+from vfx_edge.service.spool import Spool
+
+
+def test_echo_and_store_are_answered(tmp_path: Path) -> None:
+    paths = write_series(tmp_path / "ct", slices=12)
+    with listening(tmp_path) as node:
+        assert echo(node.port)
+        assert store(node.port, tmp_path / "ct").returncode == 0
+        (study,) = node.spool.receiving()
+        assert study.instances == 12
+        assert node.half_received() == []
+    sent = {path.read_bytes()[-4096:] for path in paths}
+    kept = list((tmp_path / "spool" / "incoming").rglob("*.dcm"))
+    assert {path.read_bytes()[-4096:] for path in kept} == sent
+    read = pydicom.dcmread(kept[0])
+    assert (read.PatientName, read.PatientID) == ("Doe^Jane", "SECRET-4711")
+
+
+def test_the_same_instances_again_replace_the_first(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", slices=4)
+    with listening(tmp_path) as node:
+        for _ in range(2):
+            assert store(node.port, tmp_path / "ct").returncode == 0
+        assert node.received() == 4
+
+
+def test_transfer_syntaxes_are_kept_as_sent(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path / "ct", slices=1)
+    with listening(tmp_path) as node:
+        assert store(node.port, tmp_path / "ct", "-xb").returncode == 0  # DCMTK turns it around
+        assert _syntaxes(tmp_path) == {ExplicitVRBigEndian}
+        ds = pydicom.dcmread(path)
+        ds.compress(RLELossless)
+        ds.save_as(path)
+        assert store(node.port, tmp_path / "ct", "-xr").returncode == 0
+        assert RLELossless in _syntaxes(tmp_path)
+
+
+def _syntaxes(folder: Path) -> set[str]:
+    kept = (folder / "spool" / "incoming").rglob("*.dcm")
+    return {pydicom.dcmread(path).file_meta.TransferSyntaxUID for path in kept}
+
+
+def test_ct_is_taken_and_nothing_else(tmp_path: Path) -> None:
+    entity = AE("SCANNER")
+    for wanted in (EnhancedCTImageStorage, UltrasoundImageStorage):
+        entity.add_requested_context(wanted)
+    with listening(tmp_path) as node:
+        association = entity.associate("127.0.0.1", node.port, ae_title=AE_TITLE)
+        taken = [context.abstract_syntax for context in association.accepted_contexts]
+        association.release()
+    assert taken == [EnhancedCTImageStorage]
+
+
+def test_titles_and_addresses_are_let_in_by_list(tmp_path: Path) -> None:
+    with listening(tmp_path, callers=("SCANNER", "PACS")) as node:
+        assert echo(node.port)
+        assert not echo(node.port, calling="STRANGER")
+        assert not echo(node.port, called="SOMEONE")
+        assert node.counts["refused", "ae_title"] == 2
+    with listening(tmp_path, addresses=("10.0.0.0/8", "192.168.7.4")) as node:
+        assert not echo(node.port)
+        assert node.counts["refused", "address"] >= 1
+    with listening(tmp_path, addresses=("127.0.0.0/8",)) as node:
+        assert echo(node.port)
+
+
+def test_a_study_is_complete_at_the_end_of_its_last_association(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", slices=3)
+    with listening(tmp_path, complete_on="association") as node:
+        store(node.port, tmp_path / "ct")
+        (study,) = node.spool.receiving()
+        assert eventually(lambda: node.completed == [study.key])
+        store(node.port, tmp_path / "ct", "--abort")  # to be sent again: only quiet tells
+        assert not eventually(lambda: len(node.completed) > 1, 0.5)
+        first, second = (_sender(node.port) for _ in range(2))
+        for slice_ in map(pydicom.dcmread, sorted((tmp_path / "ct").iterdir())):
+            assert first.send_c_store(slice_).Status == 0
+            assert second.send_c_store(slice_).Status == 0
+        first.release()
+        assert not eventually(lambda: len(node.completed) > 1, 0.5)
+        second.release()
+        assert eventually(lambda: node.completed == [study.key] * 2)
+
+
+def _sender(port: int) -> Association:
+    entity = AE("SCANNER")
+    entity.add_requested_context(CTImageStorage)
+    return entity.associate("127.0.0.1", port, ae_title=AE_TITLE)
+
+
+def test_nearly_full_disk_is_said_and_nothing_is_kept(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", slices=2)
+    room = shutil.disk_usage(tmp_path).total // 2**20
+    with listening(tmp_path, min_free_mib=room + 1) as node:
+        sent = store(node.port, tmp_path / "ct")
+        assert "OutOfResources" in sent.stdout + sent.stderr
+        assert node.received() == 0
+        assert node.half_received() == []
+        assert echo(node.port)
+
+
+def test_what_a_caller_or_the_message_calls_urgent_is(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", slices=1)
+    with listening(tmp_path, urgent_callers=("SCANNER",)) as node:
+        store(node.port, tmp_path / "ct")
+        (study,) = node.spool.receiving()
+        done = node.spool.complete(study.key)
+    assert done is not None
+    assert done.urgent
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"ae_title": "LONGER THAN SIXTEEN"}, {"addresses": ("10.0.0.300",)}]
+)
+def test_titles_and_addresses_that_are_none_are_said(wrong: dict, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid), listening(tmp_path, **wrong):
+        pass
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with listening(tmp_path) as node:
+        again = Settings(spool=tmp_path / "other", port=node.port)
+        with pytest.raises(CannotListen, match=str(node.port)):
+            Listener(again, Spool(again.spool)).start()
+
+
+def _certificate(folder: Path, name: str, signer: str | None = None) -> tuple[Path, Path]:
+    """A key and a certificate for it, by openssl: its own CA, or signed by `signer`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl on the PATH")
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    ask = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    ask += ["-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)]
+    if signer:
+        ask += ["-CA", str(folder / f"{signer}.pem"), "-CAkey", str(folder / f"{signer}.key")]
+        ask += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        ask += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run(ask, check=True, capture_output=True)
+    return key, certificate
+
+
+def test_tls_wants_a_certificate_of_its_own_authority(tmp_path: Path) -> None:
+    _, authority = _certificate(tmp_path, "authority")
+    ours = _certificate(tmp_path, "node", "authority")
+    theirs = _certificate(tmp_path, "scanner", "authority")
+    stranger = _certificate(tmp_path, "stranger")
+    tls = Tls(certificate=ours[1], key=ours[0], ca=authority)
+    write_series(tmp_path / "ct", slices=3)
+    with listening(tmp_path, tls=tls) as node, connected(node.port):  # one who never shakes hands
+        assert echo(node.port, AE_TITLE, "SCANNER", "+tls", *theirs, "+cf", authority)
+        assert not echo(node.port, AE_TITLE, "SCANNER", "+tls", *stranger, "+cf", authority)
+        assert not echo(node.port, AE_TITLE, "SCANNER", "+tla", "+cf", authority)
+        assert not echo(node.port)
+        sent = store(node.port, tmp_path / "ct", "+tls", *theirs, "+cf", authority)
+        assert sent.returncode == 0, sent.stderr
+        assert node.received() == 3

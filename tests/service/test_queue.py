@@ -1,0 +1,153 @@
+"""The durable queue: order, once, states, and what a second process sees and corrects."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vfx_edge.service.queue import Entry, Queue, State
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    return Queue(tmp_path, "jobs")
+
+
+def entry(name: str, at_s: float = 0.0, *, urgent: bool = False) -> Entry:
+    return Entry(key=name, job=name, received_at_s=at_s, urgent=urgent)
+
+
+def taken(queue: Queue, count: int) -> list[str]:
+    found = [queue.take() for _ in range(count)]
+    return [one.key if one else "-" for one in found]
+
+
+def test_the_same_work_is_queued_once_whatever_became_of_it(queue: Queue) -> None:
+    assert queue.put(entry("a"))
+    assert not queue.put(entry("a"))
+    assert taken(queue, 2) == ["a", "-"]
+    queue.done("a")
+    assert not queue.put(entry("a"))
+    assert taken(queue, 1) == ["-"]
+
+
+def test_urgent_first_but_every_fourth_is_the_longest_waiting(queue: Queue) -> None:
+    for at in range(3):
+        queue.put(entry(f"long{at}", at))
+    for at in range(6):
+        queue.put(entry(f"urgent{at}", 100 + at, urgent=True))
+    assert taken(queue, 9) == [
+        *("urgent0", "urgent1", "urgent2", "long0"),
+        *("urgent3", "urgent4", "urgent5", "long1"),
+        "long2",
+    ]
+
+
+def test_an_attempt_is_on_the_disk_before_it_begins(queue: Queue, tmp_path: Path) -> None:
+    queue.put(entry("a"))
+    queue.take()
+    assert [(one.state, one.attempts) for one in Queue(tmp_path, "jobs").entries()] == [
+        (State.RUNNING, 1)
+    ]
+
+
+def test_what_failed_waits_until_it_is_due_and_tells_why(queue: Queue) -> None:
+    queue.put(entry("a"))
+    queue.take()
+    queue.retry_later("a", "no room.", 0.3)
+    (waiting,) = queue.entries()
+    assert (waiting.state, waiting.reason, waiting.attempts) == (State.RETRY, "no room.", 1)
+    assert waiting.first_failed_at_s == pytest.approx(time.time(), abs=1)
+    assert queue.take() is None
+    time.sleep(0.35)
+    again = queue.take()
+    assert again is not None
+    assert again.attempts == 2
+
+
+def test_the_dead_stay_until_someone_retries_or_drops_them(queue: Queue, tmp_path: Path) -> None:
+    queue.put(entry("a"))
+    queue.put(entry("b"))
+    for name in taken(queue, 2):
+        queue.dead(name, "no CT.")
+    assert queue.take() is None
+    other = Queue(tmp_path, "jobs")
+    other.retry("a")
+    other.drop("b")
+    again = queue.take()
+    assert again is not None
+    assert (again.key, again.attempts, again.reason) == ("a", 1, "")
+    assert [one.key for one in queue.entries()] == ["a"]
+    with pytest.raises(KeyError):
+        queue.retry("b")
+
+
+def test_what_died_with_the_process_is_due_again_at_once_and_later_waits(queue: Queue) -> None:
+    queue.put(entry("a"))
+    for crashes, due in ((1, True), (2, False)):
+        queue.take()
+        (stuck,) = queue.resume(backoff_s=0.2)
+        (now,) = queue.entries()
+        assert stuck.state is State.RUNNING
+        assert (now.crashes, now.due_at_s <= time.time()) == (crashes, due)
+    time.sleep(0.25)
+    assert taken(queue, 1) == ["a"]
+
+
+def test_work_that_is_handed_back_was_never_begun(queue: Queue) -> None:
+    queue.put(entry("a"))
+    queue.take()
+    queue.give_back("a")
+    (one,) = queue.entries()
+    assert (one.state, one.attempts, one.crashes) == (State.WAITING, 0, 0)
+    queue.take()
+    queue.done("a")
+    queue.give_back("a")  # too late: it is done
+    assert queue.entries()[0].state is State.DONE
+
+
+def test_transmissions_are_taken_by_their_own_destination(tmp_path: Path) -> None:
+    sends = Queue(tmp_path, "sends")
+    jobs = Queue(tmp_path, "jobs")
+    for name in ("A", "B"):
+        sends.put(Entry(key=f"j@{name}", job="j", destination=name))
+    assert jobs.entries() == []
+    assert sends.take() is None
+    found = sends.take("B")
+    assert found is not None
+    assert found.key == "j@B"
+
+
+TAKER = """
+import sys
+from pathlib import Path
+from vfx_edge.service.queue import Queue
+queue = Queue(Path(sys.argv[1]), "jobs")
+while (entry := queue.take()) is not None:
+    print(entry.key)
+    queue.done(entry.key)
+"""
+
+
+def test_processes_never_take_the_same_work_twice(queue: Queue, tmp_path: Path) -> None:
+    for number in range(60):
+        queue.put(entry(f"{number}"))
+    command = [sys.executable, "-c", TAKER, tmp_path]
+    takers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [name for taker in takers for name in taker.communicate()[0].split()]
+    assert sorted(told, key=int) == [str(number) for number in range(60)]
+
+
+def test_wait_ends_when_something_is_queued_even_just_before(queue: Queue) -> None:
+    seen = queue.changes
+    queue.put(entry("a"))
+    began = time.monotonic()
+    queue.wait(5, seen)
+    assert time.monotonic() - began < 1
+
+
+def test_each_commit_is_flushed_to_the_disk(queue: Queue) -> None:
+    for connection in (queue._table._getter, queue._table._putter):
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL

@@ -1,0 +1,79 @@
+"""`vfx-edge queue`, from outside, on a spool that a service may be working in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import Answer, call
+from vfx_edge.service.intake import Intake
+from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.spool import Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """A job that was given up, one that runs, and a transmission that waits."""
+    spool = Spool(tmp_path / "spool")
+    jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
+    intake = Intake(spool, jobs, sends, 1)
+    for study in ("1.2", "1.3"):
+        spool.store(study, "1", lambda stream: stream.write(b"x"))
+        intake.complete(study)
+    for _ in range(2):
+        jobs.take()
+    dead, running = (entry.job for entry in jobs.entries())
+    jobs.dead(dead, "no CT.")
+    sends.put(Entry(key=f"{running}@PACS", job=running, destination="PACS"))
+    return spool
+
+
+def vfx(spool: Spool, *words: str) -> Answer:
+    return call("queue", *words, "--spool", spool.root, cwd=spool.root.parent)
+
+
+def keys(spool: Spool) -> list[str]:
+    told = json.loads(vfx(spool, "list", "--all", "--json").stdout)
+    return [entry["key"] for entry in told]
+
+
+def test_list_and_show_tell_the_reason(spool: Spool) -> None:
+    dead, running, _ = keys(spool)
+    first, second, third = vfx(spool, "list").stdout.splitlines()
+    assert first.startswith(dead)
+    assert first.endswith("given up  no CT.")
+    assert second.startswith(running)
+    assert second.endswith("running")
+    assert f"{running} -> PACS" in third
+    assert "reason       no CT." in vfx(spool, "show", dead[:8]).stdout
+
+
+def test_retry_brings_back_what_was_given_up(spool: Spool) -> None:
+    dead, running, _ = keys(spool)
+    assert vfx(spool, "retry", dead).stdout == f"{dead} waits\n"
+    assert "given up" not in vfx(spool, "list").stdout
+    assert "Nothing" in vfx(spool, "retry", running).stdout
+
+
+def test_drop_forgets_a_job_with_its_images_but_none_that_runs(spool: Spool) -> None:
+    dead, running, sent = keys(spool)
+    assert vfx(spool, "drop", dead[:6]).stdout == f"{dead} dropped\n"
+    assert [one.job for one in spool.jobs()] == [running]
+    with spool.owned():
+        assert "is running" in vfx(spool, "drop", running).assert_refused(3)
+    assert vfx(spool, "drop", sent).stdout == f"{sent} dropped\n"
+    assert keys(spool) == [running]
+    assert vfx(spool, "drop", running).stdout == f"{running} dropped\n"  # its service was killed
+    assert keys(spool) == []
+
+
+@pytest.mark.parametrize("words", [("show", "ffff"), ("drop", "ff"), ("retry", ""), ("show", "@")])
+def test_what_names_no_job_is_refused(spool: Spool, words: tuple[str, str]) -> None:
+    assert "No single job" in vfx(spool, *words).assert_refused(3)
+
+
+def test_where_no_service_was_there_is_no_queue(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    told = call("queue", "list", "--spool", absent, cwd=tmp_path).assert_refused(3)
+    assert "--spool" in told
+    assert not absent.exists()

@@ -1,0 +1,149 @@
+"""Transmissions, to DCMTK's storescp and to a DICOMweb server; and why one failed."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.service.running import free_port, storescp
+from tests.service.studies import write_study
+from vfx_edge.service.loop import Dead, Done, Later
+from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.sender import Sender, bury_the_unmeant
+from vfx_edge.service.settings import Destination, Settings, parse_destination
+from vfx_edge.service.spool import Spool
+from vfx_edge.service.transmit import NotSent, transmit
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    write_study(tmp_path / "made", slices=3)
+    return sorted((tmp_path / "made").iterdir())
+
+
+def test_all_objects_arrive_and_twice_is_once(tmp_path: Path, files: list[Path]) -> None:
+    with storescp(tmp_path / "archive") as archive:
+        to = Destination(**archive.destination())
+        for _ in range(2):
+            transmit(to, files, "VFX-EDGE")
+        assert [sum(runs.values()) for runs in archive.sets().values()] == [3]
+
+
+# pynetdicom leaves a socket that found nobody to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
+def test_nobody_there_is_told_in_words(files: list[Path]) -> None:
+    to = Destination(name="A", ae_title="A", host="127.0.0.1", port=free_port())
+    with pytest.raises(NotSent, match=r"A at 127\.0\.0\.1:[0-9]+ can't be reached"):
+        transmit(to, files, "VFX-EDGE")
+
+
+@contextmanager
+def answering(status: int) -> Iterator[tuple[Destination, list[bytes]]]:
+    """A server that answers every STOW-RS request so; and the requests' bodies."""
+    bodies: list[bytes] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+            else:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+            bodies.append(bytes(str(self.headers), "ascii") + body)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/dicom-web"
+    try:
+        yield Destination(name="web", url=url), bodies
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_stow_sends_each_object_with_the_token(tmp_path: Path, files: list[Path]) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    with answering(200) as (to, bodies):
+        to = Destination(name=to.name, url=to.url, token_file=tmp_path / "token")
+        transmit(to, files, "VFX-EDGE")
+    assert len(bodies) == 3
+    assert all(b"Bearer s3cret" in body for body in bodies)
+    assert all(file.read_bytes()[200:] in body for file, body in zip(files, bodies, strict=True))
+
+
+def test_stow_that_is_refused_is_not_done(files: list[Path]) -> None:
+    with answering(403) as (to, _), pytest.raises(NotSent, match="HTTP status 403"):
+        transmit(to, files, "VFX-EDGE")
+    gone = Destination(name="web", url=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(NotSent, match="can't be reached"):
+        transmit(gone, files, "VFX-EDGE")
+
+
+def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[Path]) -> None:
+    spool = Spool(tmp_path / "spool")
+    sends = Queue(spool.queue_folder, "sends")
+    spool.adopt(files[0], "a" * 24, study="x", move=False)
+    with spool.results("a" * 24) as folder:
+        (folder / "sr.dcm").write_bytes(files[0].read_bytes())
+    to = Destination(name="A", ae_title="A", host="h")
+    outcomes = [NotSent("no"), OSError(5, "odd"), ValueError("Mustermann"), None]
+    sent: list[Path] = []
+
+    def send(_: object, files: list[Path], __: str) -> None:
+        error = outcomes.pop(0)
+        if error is not None:
+            raise error
+        sent.extend(files)
+
+    sender = Sender(Settings(spool=spool.root), to, spool, sends, send)  # type: ignore[arg-type]
+    entry = Entry(key="k", job="a" * 24, destination="A", attempts=3)
+    assert sender.do(entry) == Later("A: no.", 40)
+    assert sender.do(entry) == Later("A: odd.", 40)
+    assert sender.do(entry) == Later("A: ValueError.", 40)
+    assert sender.do(entry) == Done()
+    assert [path.name for path in sent] == ["sr.dcm"]
+    outcomes.append(NotSent("no"))
+    long = Entry(key="k", job="a" * 24, first_failed_at_s=time.time() - 86401)
+    assert sender.do(long) == Dead("A: no.")
+    spool.forget("a" * 24)
+    assert isinstance(sender.do(entry), Dead)
+
+
+def test_transmissions_to_who_is_no_longer_configured_are_given_up(tmp_path: Path) -> None:
+    sends = Queue(tmp_path, "sends")
+    for name in ("A", "B"):
+        sends.put(Entry(key=f"j@{name}", job="j", destination=name))
+    stays = Destination(name="A", ae_title="A", host="h")
+    bury_the_unmeant(Settings(spool=tmp_path, destinations=(stays,)), sends)
+    assert {entry.destination: entry.state for entry in sends.entries()} == {
+        "A": "waiting",
+        "B": "dead",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "A", "A@h", "A@h:0", "A@h:70000", "@h:1", "A@:1", "A@h:x"])
+def test_a_destination_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="AETITLE@HOST:PORT"):
+        parse_destination(text)
+
+
+def test_destinations_are_read_from_a_word() -> None:
+    node = parse_destination("PACS@10.0.0.7:104")
+    assert (node.ae_title, node.host, node.port) == ("PACS", "10.0.0.7", 104)
+    assert parse_destination("https://pacs.example/dicom-web").url.startswith("https://")

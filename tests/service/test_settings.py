@@ -1,0 +1,77 @@
+"""The configuration file: what it may say, and how a mistake in it is told."""
+
+from pathlib import Path
+
+import pytest
+
+from vfx_edge.service.settings import Settings, SettingsInvalid, load_settings
+
+WHOLE = """
+spool = "/var/lib/vfx-edge"
+outputs = ["json", "html"]
+quiet_s = 10
+callers = ["CT1", "CT2"]
+
+[tls]
+certificate = "a.pem"
+key = "b.pem"
+ca = "c.pem"
+
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "10.0.0.7"
+port = 104
+
+[[destinations]]
+name = "web"
+url = "https://pacs.example/dicom-web"
+token_file = "/etc/vfx-edge/token"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "service.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_file_and_options_that_overrule_it(tmp_path: Path) -> None:
+    config = written(tmp_path, WHOLE)
+    settings = load_settings(config, {"quiet_s": 3.0, "language": "de", "backend": None})
+    assert (settings.quiet_s, settings.language, settings.backend) == (3.0, "de", "auto")
+    assert settings.spool == Path("/var/lib/vfx-edge")
+    assert [one.name for one in settings.destinations] == ["pacs", "web"]
+    assert settings.tls is not None
+    assert settings.tls.ca == Path("c.pem")
+
+
+def test_without_a_file_the_spool_is_the_users_own() -> None:
+    assert load_settings(None, {}).spool.parts[-2:] == ("vfx-edge", "spool")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("quiet = 10", "quiet: "),
+        ('quiet_s = "long"', "quiet_s: "),
+        ("quiet_s = 0", "more than 0"),
+        ('complete_on = "never"', "complete_on: "),
+        ("quiet_s = ", "it is no TOML"),
+        ('[[destinations]]\nname = "a"', "needs either host and ae_title, or url"),
+        ('[[destinations]]\nname = "a"\nhost = "h"', "needs an ae_title"),
+        ('[[destinations]]\nname = "a"\nurl = "http://x"\n' * 2, "the same name"),
+        ('[[destinations]]\nname = "a"\nurl = "http://x"\naetitle = "A"', "aetitle"),
+        ('[tls]\ncertificate = "a"', "tls.key"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(written(tmp_path, text), {"spool": "x"})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_wait_doubles_up_to_its_limit() -> None:
+    settings = Settings(spool=Path("x"), retry_first_s=1, retry_most_s=10)
+    assert [settings.backoff_s(n) for n in (0, 1, 2, 3, 4, 5, 5000)] == [1, 1, 2, 4, 8, 10, 10]

@@ -1,0 +1,236 @@
+"""The folders: whole or not at all, nothing outside, nothing twice, whatever a kill left behind."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from vfx_edge.errors import OutputError
+from vfx_edge.outputs.atomic import OutputDiskFull
+from vfx_edge.service import disk
+from vfx_edge.service.spool import Spool, SpoolBusy, job_of_content, name_of, pseudonym
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+def store(spool: Spool, study: str, *instances: str) -> None:
+    for instance in instances:
+        spool.store(study, instance, lambda stream: stream.write(b"image"))
+
+
+@pytest.mark.parametrize(
+    "uid",
+    ["../../etc/x", "/etc/x", "1.2/../3", "", ".", "..", "1.2\0", "1." * 40 + "1", "1.2\n", "CON",
+     "1..2", "1.2.", "\ud800", "x" * 5000],
+)  # fmt: skip
+def test_no_uid_leads_out_of_the_spool(spool: Spool, uid: str) -> None:
+    path = spool.store(uid, uid, lambda stream: stream.write(b"image"))
+    assert path.resolve().parent.parent == (spool.root / "incoming").resolve()
+    (study,) = spool.receiving()
+    assert study.key == name_of(uid)
+    assert spool.complete(study.key) is not None
+
+
+def test_different_uids_stay_different() -> None:
+    names = [name_of(uid) for uid in ("1.2", "1.2.", "1.2 ", "../1.2", "1.02")]
+    assert len(set(names)) == len(names)
+
+
+def test_an_instance_that_fails_half_way_leaves_nothing(spool: Spool) -> None:
+    def half(stream: object) -> None:
+        stream.write(b"half")  # type: ignore[attr-defined]
+        raise ConnectionError
+
+    with pytest.raises(OutputError):
+        spool.store("1.2", "1.2.3", half)
+    assert spool.receiving() == []
+    assert list((spool.root / "part").iterdir()) == []
+
+
+def test_too_little_room_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", min_free_bytes=2**60)
+    with pytest.raises(OutputDiskFull):
+        store(spool, "1.2", "1.2.3")
+    assert spool.receiving() == []
+
+
+def test_the_same_study_again_is_the_same_job(spool: Spool) -> None:
+    store(spool, "1.2", "1", "2")
+    first = spool.complete("1.2")
+    assert first is not None
+    assert first.study == pseudonym("1.2")
+    store(spool, "1.2", "2", "1", "2")
+    assert spool.complete("1.2") == first
+    store(spool, "1.2", "2")  # a part of it
+    assert spool.complete("1.2") == first
+    assert [one.job for one in spool.jobs()] == [first.job]
+    assert spool.receiving() == []
+
+
+def test_more_images_make_a_job_of_all_of_them(spool: Spool) -> None:
+    store(spool, "1.2", "1", "2")
+    first = spool.complete("1.2")
+    store(spool, "1.2", "3")
+    second = spool.complete("1.2")
+    assert first is not None
+    assert second is not None
+    assert second.supersedes == first.job
+    names = sorted(path.name for path in spool.input_of(second.job).iterdir())
+    assert names == ["1.dcm", "2.dcm", "3.dcm"]
+    spool.forget(first.job)
+    assert (spool.input_of(second.job) / "1.dcm").read_bytes() == b"image"
+
+
+def test_results_appear_whole_or_not_at_all(spool: Spool) -> None:
+    store(spool, "1.2", "1")
+    received = spool.complete("1.2")
+    assert received is not None
+    with suppress(KeyboardInterrupt), spool.results(received.job) as folder:
+        (folder / "result.json").write_text("half")
+        raise KeyboardInterrupt
+    assert spool.results_of(received.job) is None
+    with spool.results(received.job) as folder:
+        (folder / "result.json").write_text("whole")
+        assert spool.results_of(received.job) is None
+    out = spool.results_of(received.job)
+    assert out is not None
+    assert (out / "result.json").read_text() == "whole"
+    assert list((spool.root / "part").iterdir()) == []
+
+
+@pytest.mark.parametrize("move", [True, False])
+@pytest.mark.parametrize("other_file_system", [True, False])
+def test_what_is_dropped_is_taken_whole_and_without_its_name(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: bool,
+    other_file_system: bool,
+) -> None:  # fmt: skip
+    if other_file_system:
+        monkeypatch.setattr(disk, "renamed", lambda *_: False)
+    item = tmp_path / "Mustermann Erika.ZIP"
+    item.write_bytes(b"archive")
+    job = job_of_content(item)
+    received = spool.adopt(item, job, study="abc", move=move)
+    assert item.exists() is (other_file_system or not move)
+    assert spool.input_of(job).name == "study.zip"
+    assert spool.input_of(job).read_bytes() == b"archive"
+    assert [received] == spool.jobs()
+    item.write_bytes(b"archive")
+    assert spool.adopt(item, job, study="abc", move=move) == received
+
+
+def test_content_decides_the_job_not_the_name(tmp_path: Path) -> None:
+    for folder, names in (("a", "12"), ("b", "34"), ("c", "12")):
+        (tmp_path / folder).mkdir()
+        for number, name in enumerate(names):
+            (tmp_path / folder / name).write_bytes(bytes([number]))
+    assert job_of_content(tmp_path / "a") == job_of_content(tmp_path / "b")
+    (tmp_path / "c" / "more").write_bytes(b"more")
+    assert job_of_content(tmp_path / "a") != job_of_content(tmp_path / "c")
+
+
+class Killed(BaseException):
+    """Stands for the process's end at this very point."""
+
+
+def every_kill(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """The process ends before its rename number `at`; nothing may be cleaned up after that."""
+    left = iter(range(at))
+    real_replace, real_rename = os.replace, os.rename
+
+    def dying(real: object) -> object:
+        def step(*args: object) -> None:
+            if next(left, None) is None:
+                monkeypatch.setattr(disk, "remove", lambda *_: None)
+                monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+                raise Killed
+            real(*args)  # type: ignore[operator]
+
+        return step
+
+    monkeypatch.setattr(os, "replace", dying(real_replace))
+    monkeypatch.setattr(os, "rename", dying(real_rename))
+
+
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("other_file_system", [True, False])
+def test_killed_while_taking_a_drop_the_study_is_in_one_place(
+    tmp_path: Path, at: int, other_file_system: bool
+) -> None:
+    item = tmp_path / "study"
+    item.mkdir()
+    (item / "1").write_bytes(b"image")
+    job = job_of_content(item)
+    with pytest.MonkeyPatch.context() as patch:
+        if other_file_system:
+            patch.setattr(disk, "renamed", lambda *_: False)
+        every_kill(patch, at)
+        try:
+            Spool(tmp_path / "spool").adopt(item, job, study="abc", move=True)
+        except Killed:
+            pass
+        else:
+            assert at == 2, "fewer renames than thought: this test sees nothing"
+    spool = Spool(tmp_path / "spool")
+    spool.recover()
+    if item.exists():  # the watcher finds it again
+        assert spool.adopt(item, job, study="abc", move=True).job == job
+    assert [one.job for one in spool.jobs()] == [job]
+    assert [p.read_bytes() for p in spool.input_of(job).rglob("1")] == [b"image"]
+    assert list((spool.root / "part").iterdir()) == []
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_killed_while_completing_the_study_is_in_one_place(tmp_path: Path, at: int) -> None:
+    spool = Spool(tmp_path / "spool")
+    store(spool, "1.2", "1", "2")
+    with pytest.MonkeyPatch.context() as patch:
+        every_kill(patch, at)
+        try:
+            spool.complete("1.2")
+        except Killed:
+            pass
+        else:
+            assert at == 2
+    spool = Spool(tmp_path / "spool")
+    spool.recover()
+    for study in spool.receiving():
+        spool.complete(study.key)
+    (job,) = spool.jobs()
+    assert len(list(spool.input_of(job.job).iterdir())) == 2
+    assert list((spool.root / "part").iterdir()) == []
+
+
+def test_one_service_at_a_time(tmp_path: Path) -> None:
+    first, second = Spool(tmp_path / "spool"), Spool(tmp_path / "spool")
+    with first.owned(), pytest.raises(SpoolBusy), second.owned():
+        pass
+    with second.owned():
+        pass
+
+
+def test_only_its_user_may_look_into_it(spool: Spool) -> None:
+    if os.name != "nt":
+        assert spool.root.stat().st_mode & 0o077 == 0
+
+
+def test_a_disk_that_is_full_at_the_last_rename_only_delays_the_study(
+    spool: Spool,
+) -> None:
+    store(spool, "1.2", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spool, "_publish", refusing)
+        with pytest.raises(OutputDiskFull):
+            spool.complete("1.2")
+    assert spool.jobs() == []
+    (job,) = spool.finish()
+    assert [job] == spool.jobs()
+    assert spool.finish() == []
+
+
+def refusing(_: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -1,0 +1,221 @@
+"""The drop folder: what is taken, when, as which study, and what stays."""
+
+import os
+import shutil
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.service.studies import PATIENT, write_slice, write_study
+from vfx_edge.service import disk
+from vfx_edge.service.intake import Intake
+from vfx_edge.service.queue import Queue
+from vfx_edge.service.spool import Received, Spool, pseudonym
+from vfx_edge.service.watcher import Watcher, WatchFolderUnusable
+
+QUIET_S = 0.2
+
+
+@dataclass
+class Watched:
+    """A drop folder and what was made of it."""
+
+    folder: Path
+    spool: Spool
+    jobs: Queue
+    intake: Intake
+    watcher: Watcher
+
+    def look(self, seconds: float = 2.5 * QUIET_S) -> list[Received]:
+        """Look for so long; the jobs there are then."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.watcher.look()
+            self.intake.complete_the_quiet()
+            time.sleep(0.02)
+        return self.spool.jobs()
+
+
+def watching(tmp_path: Path, *, keep: bool = False) -> Watched:
+    folder = tmp_path / "drop"
+    folder.mkdir(exist_ok=True)
+    spool = Spool(tmp_path / "spool")
+    jobs = Queue(spool.queue_folder, "jobs")
+    intake = Intake(spool, jobs, Queue(spool.queue_folder, "sends"), QUIET_S)
+    watcher = Watcher(folder, spool, intake, QUIET_S, keep=keep)
+    return Watched(folder, spool, jobs, intake, watcher)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return watching(tmp_path)
+
+
+def test_a_folder_is_taken_when_it_is_quiet_and_not_before(watched: Watched) -> None:
+    uid = write_study(watched.folder / PATIENT)
+    for number in range(5, 12):  # slices trickle in
+        assert watched.look(QUIET_S / 2) == []
+        write_slice(watched.folder / PATIENT / f"{number}.dcm", uid, f"{uid}.1", number)
+    (job,) = watched.look()
+    assert job.study == pseudonym(uid)
+    assert len(list(watched.spool.input_of(job.job).rglob("*.dcm"))) == 9
+    assert list(watched.folder.iterdir()) == []
+    assert [entry.job for entry in watched.jobs.entries()] == [job.job]
+
+
+def test_a_file_that_grows_is_waited_for(watched: Watched) -> None:
+    with (watched.folder / "a.nii.gz").open("wb", 0) as stream:
+        for _ in range(6):
+            stream.write(bytes(100))
+            assert watched.look(QUIET_S / 2) == []
+    (job,) = watched.look()
+    assert watched.spool.input_of(job.job).name == "study.nii.gz"
+    assert watched.spool.input_of(job.job).stat().st_size == 600
+
+
+def test_half_an_archive_is_waited_for_though_nothing_moves(
+    watched: Watched, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        archive.writestr("a", bytes(5000))
+    whole = (tmp_path / "whole.zip").read_bytes()
+    (watched.folder / "a.zip").write_bytes(whole[:2000])
+    assert watched.look(4 * QUIET_S) == []
+    (watched.folder / "a.zip").write_bytes(whole)
+    (job,) = watched.look()
+    assert watched.spool.input_of(job.job).read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", [".hidden", "~lock.zip", "a.zip.part", "a.tmp", "b.crdownload"])
+def test_what_others_still_write_is_left_alone(watched: Watched, name: str) -> None:
+    (watched.folder / name).write_bytes(b"half")
+    assert watched.look() == []
+    assert (watched.folder / name).exists()
+
+
+def test_an_empty_folder_and_a_link_are_nothing(watched: Watched, tmp_path: Path) -> None:
+    (watched.folder / "empty").mkdir()
+    (watched.folder / "link").symlink_to(tmp_path)
+    assert watched.look() == []
+
+
+def test_loose_slices_become_their_study(watched: Watched) -> None:
+    first, second = (write_study(watched.folder / name) for name in "ab")
+    for folder in ("a", "b"):
+        for file in (watched.folder / folder).iterdir():
+            os.rename(file, watched.folder / f"{folder}-{file.name}")
+        (watched.folder / folder).rmdir()
+    jobs = watched.look(5 * QUIET_S)
+    assert {job.study for job in jobs} == {pseudonym(first), pseudonym(second)}
+    assert all(len(list(watched.spool.input_of(job.job).iterdir())) == 2 for job in jobs)
+    assert list(watched.folder.iterdir()) == []
+
+
+def test_a_folder_of_several_patients_becomes_several_jobs(watched: Watched) -> None:
+    uids = {write_study(watched.folder / "disc" / name) for name in "abc"}
+    jobs = watched.look()
+    assert {job.study for job in jobs} == {pseudonym(uid) for uid in uids}
+    assert list(watched.folder.iterdir()) == []
+
+
+def test_the_same_study_dropped_twice_is_one_job(watched: Watched, tmp_path: Path) -> None:
+    write_study(tmp_path / "ct")
+    for name in ("first", "renamed"):
+        shutil.copytree(tmp_path / "ct", watched.folder / name)
+        assert len(watched.look()) == 1
+    assert list(watched.folder.iterdir()) == []
+
+
+def test_dropped_again_after_it_was_given_up_it_is_tried_again(
+    watched: Watched, tmp_path: Path
+) -> None:
+    write_study(tmp_path / "ct")
+    shutil.copytree(tmp_path / "ct", watched.folder / "ct")
+    (job,) = watched.look()
+    watched.jobs.take()
+    watched.jobs.dead(job.job, "no GPU.")
+    shutil.copytree(tmp_path / "ct", watched.folder / "ct")
+    watched.look()
+    assert [entry.state for entry in watched.jobs.entries()] == ["waiting"]
+
+
+def test_kept_items_stay_and_are_taken_once_even_after_a_restart(tmp_path: Path) -> None:
+    watched = watching(tmp_path, keep=True)
+    uid = write_study(watched.folder / "ct")
+    (watched.folder / "a.nii.gz").write_bytes(b"nifti")
+    write_study(watched.folder / "loose")
+    os.rename(watched.folder / "loose" / "0.dcm", watched.folder / "0.dcm")
+    shutil.rmtree(watched.folder / "loose")
+    first = watched.look(5 * QUIET_S)
+    assert len(first) == 3
+    assert watching(tmp_path, keep=True).look(5 * QUIET_S) == first
+    assert len(watched.jobs.entries()) == 3
+    assert sorted(p.name for p in watched.folder.iterdir()) == ["0.dcm", "a.nii.gz", "ct"]
+    write_slice(watched.folder / "ct" / "9.dcm", uid, f"{uid}.1", 9)  # changed: a new study
+    assert len(watched.look()) == 4
+
+
+def test_what_cannot_be_moved_or_deleted_is_done_once(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a drive on which others own what they drop."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(disk, "renamed", lambda *_: False)
+    monkeypatch.setattr(disk, "remove", refused)
+    write_study(watched.folder / "ct")
+    assert len(watched.look(5 * QUIET_S)) == 1
+    assert [entry.state for entry in watched.jobs.entries()] == ["waiting"]
+    assert caplog.text.count("Permission denied") == 1
+
+
+def test_urgent_by_its_name(watched: Watched) -> None:
+    write_study(watched.folder / "Urgent-7")
+    write_study(watched.folder / "other")
+    jobs = watched.look()
+    assert sorted(job.urgent for job in jobs) == [False, True]
+
+
+def test_no_name_of_what_is_dropped_is_kept_or_told(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    with zipfile.ZipFile(watched.folder / f"{PATIENT}.zip", "w") as archive:
+        archive.writestr("a", b"x")
+    (job,) = watched.look()
+    assert watched.spool.input_of(job.job).name == "study.zip"
+    assert PATIENT not in caplog.text + repr(job) + repr(watched.jobs.entries())
+
+
+def test_a_folder_that_is_away_for_a_while_is_no_end(
+    watched: Watched, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import threading
+
+    os.rename(watched.folder, tmp_path / "away")
+    stop = threading.Event()
+    thread = threading.Thread(target=watched.watcher.run, args=(stop,))
+    thread.start()
+    time.sleep(0.2)
+    os.rename(tmp_path / "away", watched.folder)
+    write_study(watched.folder / "ct")
+    time.sleep(5 * QUIET_S)
+    stop.set()
+    thread.join()
+    assert len(watched.spool.jobs()) == 1
+    assert "can't be looked at" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["spool", "spool/incoming", ".", "absent", "file"])
+def test_a_folder_that_cannot_be_watched_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    spool = Spool(tmp_path / "spool")
+    queue = Queue(spool.queue_folder, "jobs")
+    intake = Intake(spool, queue, queue, 1)
+    with pytest.raises(WatchFolderUnusable):
+        Watcher(tmp_path / place, spool, intake, 1)

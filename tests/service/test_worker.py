@@ -1,0 +1,209 @@
+"""What becomes of a job, by what went wrong; and what people are told of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.service.studies import PATIENT, write_study
+from vfx_edge.errors import BackendError, InputError
+from vfx_edge.job import Job
+from vfx_edge.outputs.atomic import OutputDiskFull, write_text
+from vfx_edge.service.intake import Intake
+from vfx_edge.service.loop import Dead, Done, Later, Outcome
+from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.settings import Destination, Settings
+from vfx_edge.service.spool import Spool, pseudonym
+from vfx_edge.service.worker import OpenChain, Worker
+
+
+class NoCt(InputError):
+    """The real ones name paths too."""
+
+
+class Lost(BackendError):
+    """A GPU that has gone."""
+
+
+@dataclass
+class Place:
+    """A spool with one study in it, and its queues."""
+
+    spool: Spool
+    jobs: Queue
+    sends: Queue
+    settings: Settings
+    study: str
+
+    def do(self, chain: Callable[[Job], object], **facts: float) -> Outcome:
+        entry = self.jobs.entries()[0]
+        worker = Worker(self.settings, self.spool, self.jobs, self.sends, chain)
+        return worker.do(Entry(**{**vars(entry), "attempts": 1, **facts}))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    spool = Spool(tmp_path / "spool")
+    jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
+    uid = write_study(tmp_path / "made")
+    for file in (tmp_path / "made").iterdir():
+        spool.store(uid, file.stem, lambda to, file=file: to.write(file.read_bytes()))
+    assert Intake(spool, jobs, sends, 1).complete(uid) is not None
+    to = [Destination(name=name, ae_title=name, host="127.0.0.1") for name in ("A", "B")]
+    settings = Settings(spool=spool.root, destinations=tuple(to), job_attempts=3)
+    return Place(spool, jobs, sends, settings, uid)
+
+
+def fine(job: Job) -> None:
+    assert job.out is not None
+    write_text(job.out / "sr.dcm", "an object")
+    write_text(job.out / "result.json", json.dumps({"series": {"study_uid": "1.2.3"}}))
+
+
+def raising(error: BaseException) -> Callable[[Job], None]:
+    def chain(job: Job) -> None:
+        assert job.out is not None
+        write_text(job.out / "sr.dcm", "half of it")
+        raise error
+
+    return chain
+
+
+def test_results_are_made_once_and_sent_to_every_destination(place: Place) -> None:
+    assert place.do(fine) == Done(study=pseudonym("1.2.3"))
+    assert [entry.destination for entry in place.sends.entries()] == ["A", "B"]
+    again = place.do(raising(AssertionError("analysed twice")))  # killed before it was settled
+    assert again == Done(study=pseudonym("1.2.3"))
+    assert len(place.sends.entries()) == 2
+
+
+def test_without_dicom_results_nothing_is_sent(place: Place) -> None:
+    def chain(job: Job) -> None:
+        assert job.out is not None
+        write_text(job.out / "report.html", "")
+
+    assert isinstance(place.do(chain), Done)
+    assert place.sends.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "last"),
+    [
+        (NoCt("there is no CT: send another."), Dead, Dead),
+        (Lost("the GPU has gone: look for it."), Later, Dead),
+        (MemoryError(), Later, Dead),
+        (ValueError("odd"), Later, Dead),
+        (OutputDiskFull(Path("x")), Later, Later),
+        (OSError(28, "No space left on device"), Later, Later),
+    ],
+    ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else "",
+)
+def test_what_failed_is_tried_again_as_long_as_that_can_help(
+    place: Place, error: Exception, first: type, last: type
+) -> None:
+    assert isinstance(place.do(raising(error), attempts=1), first)
+    assert isinstance(place.do(raising(error), attempts=3), last)
+    given_up = place.do(raising(error), attempts=3, first_failed_at_s=1.0)
+    assert isinstance(given_up, Dead)
+    assert place.spool.results_of(place.jobs.entries()[0].job) is None
+
+
+def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) -> None:
+    kinds = []
+    place.settings = replace(place.settings, outputs=("json", "sr", "seg"))
+    place.do(lambda job: kinds.append(job.kinds))
+    (tmp_path / "a.nii.gz").write_bytes(b"x")
+    place.spool.adopt(tmp_path / "a.nii.gz", "b" * 24, study="x", move=True)
+    place.jobs.drop(place.jobs.entries()[0].key)
+    place.jobs.put(Entry(key="b" * 24, job="b" * 24))
+    place.do(lambda job: kinds.append(job.kinds))
+    assert kinds == [("json", "sr", "seg"), ("json",)]
+
+
+def test_the_wait_doubles_up_to_its_limit(place: Place) -> None:
+    waits = [place.do(raising(OSError()), attempts=n) for n in (1, 2, 3, 40)]
+    assert [one.wait_s for one in waits if isinstance(one, Later)] == [10, 20, 40, 600]
+
+
+def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
+    tmp_path: Path, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "drop"
+    write_study(folder)
+    (folder / "0.dcm").rename(folder / f"{PATIENT}.dcm")
+    place.spool.adopt(folder, "a" * 24, study="abc", move=True)
+    place.jobs.drop(place.jobs.entries()[0].key)
+    place.jobs.put(Entry(key="a" * 24, job="a" * 24))
+
+    def chain(job: Job) -> None:
+        (file,) = job.path.glob("Muster*")
+        raise NoCt(f"{file} in {job.path} ({file.name}) is none: send another.")
+
+    told = place.do(chain)
+    assert isinstance(told, Dead)
+    assert told.reason == (
+        "a file of the study in the study (a file of the study) is none: send another."
+    )
+    bug = place.do(raising(ValueError(PATIENT)))
+    assert isinstance(bug, Later)
+    assert bug.reason.startswith("A bug in vfx-edge (ValueError, test_worker.py line")
+    assert "test_worker.py" in caplog.text
+    assert PATIENT not in caplog.text + bug.reason
+
+
+def test_a_study_that_died_with_the_process_too_often_is_not_touched_again(place: Place) -> None:
+    told = place.do(raising(AssertionError("touched")), crashes=3)
+    assert isinstance(told, Dead)
+    assert "died 3 times" in told.reason
+
+
+def test_images_that_are_gone_are_a_reason(place: Place) -> None:
+    place.spool.forget_input(place.jobs.entries()[0].job)
+    told = place.do(fine)
+    assert isinstance(told, Dead)
+    assert "send the study again" in told.reason
+
+
+def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:
+    def more_come(job: Job) -> None:
+        fine(job)
+        place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
+        intake = Intake(place.spool, place.jobs, place.sends, 1)
+        assert intake.complete(place.study) is not None
+
+    told = place.do(more_come)
+    assert told == Done("more images came: a later job has them all")
+    assert place.sends.entries() == []
+    assert len(place.jobs.entries()) == 2
+
+
+def test_networks_are_opened_once_and_anew_after_the_backend_failed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened, closed = [], []
+
+    class Models:
+        def __exit__(self, *_: object) -> None:
+            closed.append(self)
+
+    def opening(*_: object, **__: object) -> Models:
+        opened.append(Models())
+        return opened[-1]
+
+    outcomes = iter([None, Lost("gone"), None])
+
+    def run(_: Job, __: object) -> None:
+        if (error := next(outcomes)) is not None:
+            raise error
+
+    monkeypatch.setattr("vfx_edge.backends.open_models", opening)
+    monkeypatch.setattr("vfx_edge.service.worker.run_job", run)
+    chain = OpenChain("cpu", "default")
+    chain(Job(tmp_path))
+    with pytest.raises(Lost):
+        chain(Job(tmp_path))
+    chain(Job(tmp_path))
+    assert len(opened) == 2
+    assert closed == opened[:1]

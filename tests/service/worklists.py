@@ -1,0 +1,93 @@
+"""A spool full of studies in every state, without a single CT."""
+
+import json
+import time
+from pathlib import Path
+
+from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.spool import Received, Spool
+from vfx_edge.service.worklist import Worklist
+
+SECRET = ("Doe^Jane", "SECRET-4711")
+
+
+def result(tier: str, levels: list[str], description: str = "Thorax 1.0 Br38") -> dict:
+    """What the page reads of a result.json."""
+    return {
+        "triage": {"tier": tier, "levels": levels, "recommendation": f"Advice for {tier}."},
+        "series": {"description": description, "slices": 312},
+        "run": {
+            "model_set": {"name": "default", "intended_use": "demonstration"},
+            "seconds": {"read": 1.2, "segment": 7.5, "total": 11.0},
+        },
+    }
+
+
+class Desk:
+    """Puts studies into a spool as the service would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spool = Spool(folder)
+        self.jobs = Queue(self.spool.queue_folder, "jobs")
+        self.sends = Queue(self.spool.queue_folder, "sends")
+        self.worklist = Worklist(self.spool, self.jobs, self.sends)
+
+    def add(self, number: int, minutes_ago: float = 5, urgent: bool = False) -> str:
+        """A study that waits; its job."""
+        job = f"{number:024x}"
+        folder = self.spool.root / "studies" / job
+        folder.mkdir()
+        came = time.time() - 60 * minutes_ago
+        received = Received(job, f"{number:010x}", f"1.2.{number}", "dicom", urgent, came)
+        (folder / "job.json").write_text(json.dumps(vars(received)))
+        self.jobs.put(Entry(job, job, received.study, urgent=urgent, received_at_s=came))
+        return job
+
+    def take(self) -> str:
+        """The next one runs; its job."""
+        entry = self.jobs.take()
+        assert entry is not None
+        return entry.job
+
+    def judge(
+        self, job: str, tier: str, levels: list[str], report: str = "<h1>report</h1>"
+    ) -> None:
+        """It is analysed."""
+        with self.spool.results(job) as folder:
+            (folder / "report.html").write_text(report)
+            (folder / "result.json").write_text(json.dumps(result(tier, levels)))
+        self.jobs.done(job)
+
+    def sending(self, job: str, destination: str) -> str:
+        """A transmission that waits; its key."""
+        key = f"{job}@{destination}"
+        self.sends.put(Entry(key, job, destination=destination))
+        return key
+
+
+def one_of_each(desk: Desk) -> None:
+    """Every verdict and every state."""
+    verdicts = {
+        "none_suspected": [],
+        "malignant": ["T10", "L2"],
+        "osteoporotic": ["L1"],
+        "uncertain": ["T7"],
+        "not_assessable": ["T4", "T5"],
+    }
+    for number, (tier, levels) in enumerate(verdicts.items(), 1):
+        desk.add(number, minutes_ago=4 * number)
+        desk.judge(desk.take(), tier, levels)
+    for key in ("PACS", "ARCHIVE"):
+        desk.sending(f"{2:024x}", key)
+    desk.sends.take()
+    desk.sends.done(f"{2:024x}@PACS")
+    desk.sends.take()
+    desk.sends.dead(f"{2:024x}@ARCHIVE", "ARCHIVE can't be reached: is it running?")
+    desk.add(6, 7)
+    desk.jobs.dead(desk.take(), "No CT series can be read: send the study again.")
+    desk.add(7, 3)
+    desk.jobs.retry_later(desk.take(), "The disk is full.", 60)
+    desk.add(8, 2, urgent=True)
+    desk.take()
+    desk.add(9, 1)
+    desk.spool.store("1.2.3.4.5", "1.2.3.4.5.6", lambda stream: stream.write(b"x"))

@@ -1,0 +1,67 @@
+"""Moving, copying and deleting so that a power cut finds either the old or the new."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+_KIND = re.compile(r"(\.nii(\.gz)?|\.zip|\.dcm)$")
+
+
+def holds_something(folder: Path) -> bool:
+    """Whether it is a folder that is not empty."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def renamed(item: Path, target: Path) -> bool:
+    """Whether one rename was enough to move it; if not, it is where it was."""
+    try:
+        os.rename(item, target)
+    except OSError:  # another file system, or a file that is open on Windows: the copy will tell
+        return False
+    return True
+
+
+def copy(item: Path, target: Path) -> None:
+    """A file or folder; on the disk when this returns. OSError."""
+    if item.is_dir():
+        shutil.copytree(item, target, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(item, target)
+    sync_all(target)
+
+
+def remove(item: Path) -> None:
+    """A file, or a folder and all below. OSError."""
+    if item.is_dir() and not item.is_symlink():
+        shutil.rmtree(item)
+    else:
+        item.unlink(missing_ok=True)
+
+
+def sync_all(path: Path) -> None:
+    """Everything below is on the disk when this returns."""
+    if path.is_dir():
+        for below in path.iterdir():
+            sync_all(below)
+        sync(path)
+    else:
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def sync(folder: Path) -> None:
+    """The names in a folder are on the disk when this returns."""
+    if os.name == "nt":  # folders can't be opened there, and renames are journalled
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def plain_name(item: Path) -> str:
+    """A name that tells the reader of the input what it is, and nothing else."""
+    kind = _KIND.search(item.name.lower())
+    return "study" + (kind.group() if kind and item.is_file() else "")

@@ -1,0 +1,156 @@
+"""What the service is told: from a TOML file, then from the command's options."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from vfx_edge.errors import VfxError
+
+STRICT = {"extra": "forbid"}
+"""For pydantic: a misspelt key must not be passed over in silence."""
+
+
+class SettingsInvalid(VfxError):
+    """The configuration file can't be used."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}; see docs/integration.md for what may stand there.")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """PEM files. `ca`: who signs the other side's certificate, which is always asked for."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+
+    __pydantic_config__: ClassVar = STRICT
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where results go: a DICOM node (`ae_title`, `host`, `port`) or a DICOMweb server (`url`)."""
+
+    name: str
+    ae_title: str = ""
+    host: str = ""
+    port: int = 104
+    url: str = ""
+    tls: Tls | None = None
+    token_file: Path | None = None
+    """Holds the bearer token for `url`: a secret has no place among the settings."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    def __post_init__(self) -> None:
+        if bool(self.url) == bool(self.host):
+            raise ValueError(f"destination {self.name!r} needs either host and ae_title, or url")
+        if self.host and not 1 <= len(self.ae_title.strip()) <= 16:
+            raise ValueError(f"destination {self.name!r} needs an ae_title of 1 to 16 characters")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the service can be told; each default is the careful one."""
+
+    spool: Path
+    # what is done with a study
+    outputs: tuple[str, ...] = ()
+    """Empty: the report, and DICOM results where there is a destination for them."""
+    language: str = "en"
+    backend: str = "auto"
+    model: str = "default"
+    destinations: tuple[Destination, ...] = ()
+    # when a study has arrived
+    quiet_s: float = 30.0
+    complete_on: Literal["quiet", "association"] = "quiet"
+    # the DICOM node
+    host: str = "127.0.0.1"
+    port: int = 11112
+    ae_title: str = "VFX-EDGE"
+    callers: tuple[str, ...] = ()
+    """Calling AE titles that are let in; empty: any."""
+    urgent_callers: tuple[str, ...] = ()
+    """Those among them whose studies go first: an emergency room's scanner."""
+    addresses: tuple[str, ...] = ()
+    """Addresses or networks (10.0.0.0/8) that are let in; empty: any that reaches `host`."""
+    tls: Tls | None = None
+    max_associations: int = 16
+    max_pdu_bytes: int = 65536
+    idle_timeout_s: float = 60.0
+    max_instance_mib: int = 2048
+    min_free_mib: int = 1024
+    """Studies are refused before the disk is full: results and the queue need room."""
+    # the worklist page
+    http: str = ""
+    """HOST:PORT; empty: no page."""
+    # when something fails
+    job_attempts: int = 5
+    retry_first_s: float = 10.0
+    retry_most_s: float = 600.0
+    give_up_s: float = 86400.0
+    """How long a destination, or the room on the disk, is waited for."""
+    keep_days: float = 14.0
+    """How long a finished study stays in the spool; its images only until results are sent."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    def __post_init__(self) -> None:
+        names = [destination.name for destination in self.destinations]
+        if len(set(names)) != len(names):
+            raise ValueError("two destinations have the same name")
+        if self.quiet_s <= 0 or self.retry_first_s <= 0:
+            raise ValueError("quiet_s and retry_first_s must be more than 0")
+
+    def backoff_s(self, attempts: int) -> float:
+        """Seconds to wait after so many failed attempts: doubling, up to `retry_most_s`."""
+        return float(
+            min(self.retry_first_s * 2 ** min(max(attempts - 1, 0), 30), self.retry_most_s)
+        )
+
+
+def default_spool() -> Path:
+    """Where this user's programs keep what must outlive them."""
+    from platformdirs import user_state_path
+
+    return user_state_path("vfx-edge", appauthor=False) / "spool"
+
+
+def load_settings(config: Path | None, given: dict[str, Any]) -> Settings:
+    """The file's settings, overruled by what was `given` (None: not given). SettingsInvalid."""
+    from pydantic import TypeAdapter, ValidationError
+
+    found = _read(config) if config is not None else {}
+    found |= {name: value for name, value in given.items() if value is not None}
+    found.setdefault("spool", default_spool())
+    try:
+        return TypeAdapter(Settings).validate_python(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        why = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        raise SettingsInvalid(str(config or "the options"), why) from None
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsInvalid(str(config), error.strerror or type(error).__name__) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(str(config), f"it is no TOML ({error})") from None
+
+
+def parse_destination(text: str) -> Destination:
+    """AETITLE@HOST:PORT or an http(s) address; ValueError."""
+    if text.startswith(("http://", "https://")):
+        return Destination(name=text.split("//", 1)[1].split("/")[0], url=text)
+    title, at, address = text.partition("@")
+    host, colon, port = address.rpartition(":")
+    if not (at and colon and title and host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} is no AETITLE@HOST:PORT and no http(s) address")
+    return Destination(name=title, ae_title=title, host=host.strip("[]"), port=int(port))

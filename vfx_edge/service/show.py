@@ -1,0 +1,129 @@
+"""The worklist in HTML: words, colours and marks as in the report."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.service.queue import State
+from vfx_edge.service.worklist import Row, recent
+
+# Which of the report's marks stands for a state.
+_ICONS = {"failed": "failed", "running": "running", "retry": "waiting", "waiting": "waiting",
+          "receiving": "receiving"}  # fmt: skip
+
+MOST_LEVELS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row in words."""
+
+    row: Row
+    icon: str
+    verdict: str
+    levels: str
+    note: str
+    came: str
+    took: str
+    delivery: str
+    delivered: bool
+
+
+class Show:
+    """The page in one language."""
+
+    def __init__(self, language: str) -> None:
+        self._t = Wording(language)
+
+    def page(self, fragment: str) -> str:
+        """The whole page around the list."""
+        return self._environment.get_template("page").render(t=self._t, rows=fragment)
+
+    def rows(self, rows: list[Row]) -> str:
+        """What changes: the banner, the counts and the list."""
+        shown = recent(rows)
+        lines = [self._line(row) for row in shown]
+        uses = {row.intended_use for row in shown if row.intended_use}
+        return self._environment.get_template("rows").render(
+            t=self._t,
+            lines=lines,
+            uses=[self._use(use) for use in sorted(uses)],
+            urgent=sum(row.state in ("malignant", "uncertain") for row in shown),
+            failed=sum(row.state == "failed" for row in shown),
+            open=sum(not row.tier and row.state != "failed" for row in shown),
+        )
+
+    @cached_property
+    def _environment(self) -> Environment:
+        folder = files("vfx_edge.service").joinpath("page")
+        names = {"page": "page.html.j2", "rows": "rows.html.j2"}
+        texts = {name: folder.joinpath(file).read_text("utf-8") for name, file in names.items()}
+        return Environment(loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined)
+
+    def _line(self, row: Row) -> Line:
+        verdict = self._t(f"verdict.{row.tier}") if row.tier else self._t(f"list.{row.state}")
+        delivery, delivered = self._delivery(row)
+        return Line(
+            row=row,
+            icon=row.tier or _ICONS[row.state],
+            verdict=verdict,
+            levels=_some(row.levels),
+            note=self._note(row),
+            came=_clock(row.received_at_s, self._t.language),
+            took=self._took(row),
+            delivery=delivery,
+            delivered=delivered,
+        )
+
+    def _note(self, row: Row) -> str:
+        if row.tier:
+            return row.recommendation if self._t.language == "en" else self._advice(row)
+        if row.state == "receiving":
+            return self._t("list.images", count=row.images)
+        return row.reason
+
+    def _advice(self, row: Row) -> str:
+        levels = ", ".join(row.levels)
+        words = self._t.known("recommendation", row.tier) or row.recommendation
+        return words.format(levels=levels)
+
+    def _took(self, row: Row) -> str:
+        if row.to_verdict_s is None:
+            return ""
+        minutes, seconds = divmod(round(row.to_verdict_s), 60)
+        return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+    def _delivery(self, row: Row) -> tuple[str, bool]:
+        if not row.tier:
+            return "", True
+        if not row.sent:
+            return self._t("list.kept_here"), True
+        late = [one for one in row.sent if one.state != State.DONE]
+        if not late:
+            return self._t("list.sent", names=", ".join(one.destination for one in row.sent)), True
+        dead = [one for one in late if one.state == State.DEAD]
+        key = "list.not_sent" if dead else "list.sending"
+        names = ", ".join(one.destination for one in dead or late)
+        return self._t(key, names=names), not dead
+
+    def _use(self, use: str) -> str:
+        return self._t.known("intended_use", use) or self._t("intended_use.other", use=use)
+
+
+def _some(levels: tuple[str, ...]) -> str:
+    """The first few: a study that is not assessable may name all of them."""
+    more = len(levels) - MOST_LEVELS
+    return ", ".join(levels[:MOST_LEVELS]) + (f" +{more}" if more > 0 else "")
+
+
+def _clock(when_s: float, language: str) -> str:
+    """The time of the day, with the date where it is not today's."""
+    then, now = time.localtime(when_s), time.localtime()
+    clock = time.strftime("%H:%M", then)
+    if then[:3] == now[:3]:
+        return clock
+    return time.strftime("%d.%m. " if language == "de" else "%d %b ", then) + clock

@@ -1,0 +1,190 @@
+"""Analyses the studies, one after another, with networks that are opened once."""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
+from vfx_edge.job import Job, needed_roles, run_job
+from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome
+from vfx_edge.service.queue import Entry, OperationalError, Queue
+from vfx_edge.service.settings import Settings
+from vfx_edge.service.spool import Spool, pseudonym
+
+if TYPE_CHECKING:
+    from vfx_edge.backends import OpenModels
+
+log = logging.getLogger(__name__)
+Chain = Callable[[Job], object]
+"""From a study's path to the files in `Job.out`; raises VfxError leaves."""
+WITHOUT_DICOM = ("json", "html", "nifti")
+"""The outputs that need no DICOM source."""
+
+
+class InputGone(InputError):
+    """The study's images are no longer in the spool."""
+
+    def __init__(self) -> None:
+        super().__init__("The study's images are no longer in the spool: send the study again.")
+
+
+class OpenChain:
+    """The real chain. Networks are opened at the first study, or by `open`, and again after the
+    backend has failed: a lost GPU is not found again otherwise."""
+
+    def __init__(self, backend: str, model: str) -> None:
+        self._backend = backend
+        self._model = model
+        self._models: OpenModels | None = None
+
+    def open(self) -> "OpenModels":
+        """ModelError, BackendError."""
+        if self._models is None:
+            from vfx_edge.backends import open_models
+            from vfx_edge.manifest import load_model_set
+
+            manifest = load_model_set(self._model)
+            self._models = open_models(manifest, self._backend, roles=needed_roles(manifest, False))
+        return self._models
+
+    def close(self) -> None:
+        """Free what the networks hold."""
+        if self._models is not None:
+            models, self._models = self._models, None
+            models.__exit__(None, None, None)
+
+    def __call__(self, job: Job) -> object:
+        try:
+            return run_job(job, self.open())
+        except BackendError:
+            self.close()
+            raise
+
+
+class Worker:
+    """What is done with an entry of the jobs' queue. Results appear whole or not at all, and are
+    made once: a job that has them goes straight on to being sent."""
+
+    def __init__(
+        self, settings: Settings, spool: Spool, jobs: Queue, sends: Queue, chain: Chain
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._sends = sends
+        self._chain = chain
+        self.loop = Loop(jobs, self.do)
+
+    def do(self, entry: Entry) -> Outcome:
+        """One job, whatever happens to it."""
+        if entry.crashes >= self._settings.job_attempts:
+            return Dead(
+                f"vfx-edge died {entry.crashes} times while it analysed this study: "
+                "look into the system's log, then `vfx-edge queue retry` it."
+            )
+        try:
+            return self._done(entry)
+        except InputError as error:
+            return Dead(self._told(entry, error))
+        except (OutputError, OSError, OperationalError) as error:
+            return self._waiting(entry, self._told(entry, error))
+        except VfxError as error:
+            return self._again(entry, self._told(entry, error))
+        except Exception as error:  # noqa: BLE001  one study must not stop the others
+            # Only the lines of the program: an error's words may hold what is in the file.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a bug, %s:\n%s", type(error).__name__, where)
+            return self._again(entry, f"A bug in vfx-edge ({_place(error)}): please report it.")
+
+    def _done(self, entry: Entry) -> Outcome:
+        results = self._spool.results_of(entry.job)
+        if results is None:
+            self._analyse(entry.job)
+            results = self._spool.results_of(entry.job)
+        assert results is not None
+        if any(one.supersedes == entry.job for one in self._spool.jobs()):
+            return Done("more images came: a later job has them all")
+        self._queue_sends(entry, results)
+        return Done(study=_study_of(results))
+
+    def _analyse(self, job: str) -> None:
+        path = self._spool.input_of(job)
+        if not path.exists():
+            raise InputGone
+        with self._spool.results(job) as folder:
+            self._chain(
+                Job(
+                    path=path,
+                    out=folder,
+                    kinds=_kinds(self._settings.outputs, path),
+                    language=self._settings.language,
+                )
+            )
+
+    def _queue_sends(self, entry: Entry, results: Path) -> None:
+        if not any(results.rglob("*.dcm")):
+            return
+        for destination in self._settings.destinations:
+            self._sends.put(
+                Entry(
+                    key=f"{entry.job}@{destination.name}",
+                    job=entry.job,
+                    study=entry.study,
+                    destination=destination.name,
+                    urgent=entry.urgent,
+                    received_at_s=entry.received_at_s,
+                )
+            )
+
+    def _waiting(self, entry: Entry, reason: str) -> Outcome:
+        """For room on the disk, say: people need time for that."""
+        since = entry.first_failed_at_s or time.time()
+        if time.time() - since > self._settings.give_up_s:
+            return Dead(reason)
+        return Later(reason, self._settings.backoff_s(entry.attempts))
+
+    def _again(self, entry: Entry, reason: str) -> Outcome:
+        if entry.attempts >= self._settings.job_attempts:
+            return Dead(reason)
+        return Later(reason, self._settings.backoff_s(entry.attempts))
+
+    def _told(self, entry: Entry, error: Exception) -> str:
+        """The reason, without the names of files: who dropped them may have used a patient's."""
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        path = self._spool.input_of(entry.job)
+        below = sorted(path.rglob("*"), key=lambda p: -len(str(p))) if path.is_dir() else []
+        for place in below:
+            words = words.replace(str(place), "a file of the study").replace(
+                str(place.relative_to(path)), "a file of the study"
+            )
+        words = words.replace(str(path), "the study").replace(str(self._spool.root), "the spool")
+        return words if words.isprintable() else ascii(words)
+
+
+def _kinds(wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """DICOM results can't be made of what is no DICOM."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        return tuple(kind for kind in wanted if kind in WITHOUT_DICOM)
+    return wanted
+
+
+def _study_of(results: Path) -> str:
+    """The pseudonym, from what was read of the study; empty where the results don't tell."""
+    try:
+        told = json.loads((results / "result.json").read_text("utf-8"))
+        return pseudonym(told["series"]["study_uid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _place(error: BaseException) -> str:
+    """Where in the program an error arose, without its words."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = Path(trace.tb_frame.f_code.co_filename).name if trace else "?"
+    return f"{type(error).__name__}, {name} line {trace.tb_lineno if trace else 0}"
