@@ -1,6 +1,7 @@
 """What the documents say is there, and what is there is documented."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import typer
 
 from vfx_edge.cli import app
 from vfx_edge.manifest import load_model_set, parse_manifest
+from vfx_edge.service.settings import Destination, Settings, Tls
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -63,7 +65,11 @@ def test_make_targets_in_the_readme_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "ARCHITECTURE.md", "models/default/card.md", "models/recipes/README.md"]
+    "page",
+    [
+        *("README.md", "ARCHITECTURE.md", "docs/integration.md", "docs/conformance.md"),
+        *("models/default/card.md", "models/recipes/README.md"),
+    ],
 )
 def test_files_that_are_named_exist(page: str) -> None:
     text = re.sub(r"<!--.*?-->", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
@@ -105,3 +111,16 @@ def test_every_part_of_the_house_is_in_its_plan() -> None:
         named = path.name + "/" if any(path.glob("*.py")) else path.name
         if not path.name.startswith("_") and (path.suffix == ".py" or named.endswith("/")):
             assert f"`{named}`" in ARCHITECTURE, f"{named} is not in the plan"
+
+
+def test_every_setting_of_the_service_is_in_its_page_and_no_other() -> None:
+    page = (ROOT / "docs" / "integration.md").read_text("utf-8")
+    table = page.split("## Settings")[1].split("\n## ")[0]
+    named = {
+        word
+        for row in re.findall(r"^\| (`.*?`|\[`?\[?.*?) \|", table, re.MULTILINE)
+        for word in re.findall(r"`([a-z_]+)`", row)
+    } | set(re.findall(r"\[([a-z]+)\]", table))
+    known = {field.name for one in (Settings, Destination, Tls) for field in fields(one)}
+    assert named >= {field.name for field in fields(Settings)}
+    assert named <= known

@@ -47,13 +47,10 @@ class Orthanc:
 
     def send(self, folder: Path) -> None:
         """A scanner sends a study to it."""
+        # proposes the transfer syntaxes that the files have
         sent = dcmtk(
-            "storescu", "-aec", "ORTHANC", "+sd", "+r", "-xs", "127.0.0.1", self.dicom_port, folder
+            "dcmsend", "-aec", "ORTHANC", "+sd", "+r", "127.0.0.1", self.dicom_port, folder
         )
-        if sent.returncode:  # an uncompressed one
-            sent = dcmtk(
-                "storescu", "-aec", "ORTHANC", "+sd", "+r", "127.0.0.1", self.dicom_port, folder
-            )
         assert sent.returncode == 0, sent.stderr
 
     def instances(self) -> dict[str, list[tuple[str, str]]]:
