@@ -206,10 +206,10 @@ def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) ->
 
 
 def _wait_until_at_work(pid: int) -> None:
-    """Until the process has loaded what reads scans: Python alone may take seconds to start."""
+    """Until the process has loaded what runs networks: Python alone may take seconds to start."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if any("SimpleITK" in file.path for file in psutil.Process(pid).memory_maps()):
+        if any("_pyopenvino" in file.path for file in psutil.Process(pid).memory_maps()):
             return
         time.sleep(0.05)
-    pytest.fail("the command never began to read")
+    pytest.fail("the command never began its work")
