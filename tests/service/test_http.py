@@ -191,8 +191,10 @@ def _next_rows(answer: http.client.HTTPResponse) -> str:
 @browser
 @pytest.mark.parametrize(("language", "title"), [("en", "Worklist"), ("de", "Arbeitsliste")])
 def test_a_browser_shows_what_changes_and_says_when_it_is_cut_off(
-    language: str, title: str, tmp_path: Path
+    language: str, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vfx_edge.service.http.ALIVE_S", 1.0)
+    monkeypatch.setattr("vfx_edge.service.http.STALE_S", 3.0)
     desk = Desk(tmp_path / "spool")
     one_of_each(desk)
     with serving(desk, language) as port, browsing(port, tmp_path) as shown:

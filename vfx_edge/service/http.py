@@ -162,7 +162,7 @@ def application(board: Board, metrics: Metrics, host: str = "127.0.0.1") -> Star
     """The page as an ASGI application."""
 
     def page(request: Request) -> Response:
-        text = board.show.page(board.fragment)
+        text = board.show.page(board.fragment, 3 * ALIVE_S)
         return Response(text, media_type="text/html", headers=_policy(_OF_THE_PAGE))
 
     def report(request: Request) -> Response:

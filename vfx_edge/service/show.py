@@ -39,9 +39,10 @@ class Show:
     def __init__(self, language: str) -> None:
         self._t = Wording(language)
 
-    def page(self, fragment: str) -> str:
-        """The whole page around the list."""
-        return self._environment.get_template("page").render(t=self._t, rows=fragment)
+    def page(self, fragment: str, lost_after_s: float) -> str:
+        """The whole page around the list. lost_after_s: silence from which it says so."""
+        template = self._environment.get_template("page")
+        return template.render(t=self._t, rows=fragment, lost_ms=round(lost_after_s * 1000))
 
     def rows(self, rows: list[Row]) -> str:
         """What changes: the banner, the counts and the list."""

@@ -1,7 +1,6 @@
 // Puts the list in place whenever the server sends it anew, and says so when it stops doing that:
 // an old list that looks like a new one is the worst this page could show.
 "use strict";
-const LOST_AFTER_MS = 15000;
 const words = document.body.dataset;
 const list = document.getElementById("list");
 const live = document.getElementById("live");
@@ -18,7 +17,7 @@ function clock(time) {
 }
 
 function show() {
-  const gone = Date.now() - heard > LOST_AFTER_MS;
+  const gone = Date.now() - heard > Number(words.lostMs);
   lost.hidden = !gone;
   document.body.classList.toggle("stale", gone);
   live.textContent = gone ? "" : `${words.live} ${clock(heard)}`;
