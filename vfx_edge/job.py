@@ -165,9 +165,11 @@ def _written(
 ) -> Finished:
     """Every file asked for; result.json comes last, so that its being there means all are."""
     from vfx_edge.outputs import write_nifti, write_report, write_result_json
+    from vfx_edge.outputs.former import remove_former
 
     say("write")
     folder = job.out or default_folder(analysis.volume.series)
+    remove_former(folder)
     start = time.perf_counter()
     analysis = _with_run(analysis, {"total": start - began})
     if source is not None:

@@ -313,7 +313,11 @@ def test_the_verdict_comes_first_and_limits_and_models_last(axial, tmp_path: Pat
     document = pydicom.dcmread(write_sr(analysis, source, tmp_path / "sr.dcm"))
     texts = [i for i in document.ContentSequence if i.ValueType in ("TEXT", "CONTAINER")]
     verdict, use = texts[-5].TextValue, texts[-4].TextValue
-    assert verdict == "Malignant fracture suspected: T10"
+    assert verdict.startswith("Malignant fracture suspected: T10. A fracture is also suspected at ")
+    others = {f.vertebra.level.value for f in analysis.result.findings
+              if f.measurement.suspected_fracture} - {"T10"}  # fmt: skip
+    assert all(level in verdict for level in others)
+    assert others
     assert "not for diagnosis" in use
     overall = texts[-1]
     assert "does not replace" in named(overall.ContentSequence, "Comment")[0].TextValue

@@ -308,6 +308,15 @@ def test_no_contours_without_masks(analysis: Analysis) -> None:
     assert not [a for a in page.of("path") if "body" in (a.get("class") or "")]
 
 
+def test_what_is_suspected_outside_the_levels_asked_for_is_said(analysis: Analysis) -> None:
+    verdict = Triage(Tier.NONE_SUSPECTED, "Nothing at the levels looked at.", ())
+    page = Page(render_report(replace(analysis, result=replace(analysis.result, triage=verdict))))
+    suspected = [f for f in analysis.result.findings if f.measurement.suspected_fracture]
+    assert suspected
+    said = page.text.partition("A fracture is also suspected at ")[2].partition(".")[0]
+    assert all(finding.vertebra.level.value in said for finding in suspected)
+
+
 def test_no_vertebra_at_all(analysis: Analysis) -> None:
     result = replace(
         analysis.result,

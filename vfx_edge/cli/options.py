@@ -89,8 +89,9 @@ Outputs = Annotated[
     typer.Option(
         "--outputs",
         metavar="LIST",
-        help=f"What is written, any of {','.join(OUTPUTS)}: result.json (always), report.html, "
-        "the CT and the masks as NIfTI.",
+        help=f"What is written, any of {','.join(OUTPUTS)}: result.json (always), report.html, a "
+        "DICOM structured report with key images, a DICOM segmentation, secondary captures (these "
+        "three need vfx-edge[service]), the CT and the masks as NIfTI.",
     ),
 ]
 TriageExitCode = Annotated[

@@ -1,16 +1,15 @@
 """`sc/*.dcm`: the report's pictures as Secondary Capture images (PS3.3 A.8.1), for any viewer."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from vfx_edge.outputs.atomic import mapped, replacing_folder
 from vfx_edge.outputs.captures import Capture, captures
 from vfx_edge.outputs.dicom_write import check_extra, identity, refusing
+from vfx_edge.outputs.former import PICTURES
 from vfx_edge.study import Analysis, DicomSource, RunInfo
 
 SERIES_DESCRIPTION = "vfx-edge SC"
-_OURS = re.compile(r"\d{2,}-[A-Za-z0-9]+\.dcm")
 
 
 def write_sc(
@@ -31,7 +30,7 @@ def write_sc(
             image.save_as(temporary / name, enforce_file_format=True)
     with mapped(folder):
         for file in folder.iterdir():
-            if _OURS.fullmatch(file.name) and file.name not in names:
+            if PICTURES.fullmatch(file.name) and file.name not in names:
                 file.unlink()
     return tuple(folder / name for name in names)
 

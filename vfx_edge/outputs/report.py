@@ -168,11 +168,21 @@ def recommendation(result: StudyResult, t: Wording) -> str:
 
 
 def rest(result: StudyResult, t: Wording) -> str | None:
-    """Beside "not assessable": the levels that could be assessed, all without suspicion."""
-    if result.triage.tier is not Tier.NOT_ASSESSABLE:
-        return None
-    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
-    return t("page.rest", levels=_runs(fine)) if fine else None
+    """Beside the verdict: what else is suspected, outside the levels asked for or less urgently;
+    beside "not assessable", the levels that could be assessed, all without suspicion."""
+    lines = []
+    if result.triage.tier is Tier.NOT_ASSESSABLE:
+        fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
+        lines += [t("page.rest", levels=_runs(fine))] if fine else []
+    if also := also_suspected(result):
+        lines.append(t("page.also", levels=driving(also, t)))
+    return " ".join(lines) or None
+
+
+def also_suspected(result: StudyResult) -> list[Level]:
+    """The levels with a suspected fracture that the verdict does not name."""
+    suspected = [f.vertebra.level for f in result.findings if f.measurement.suspected_fracture]
+    return [level for level in suspected if level not in result.triage.levels]
 
 
 def calm(result: StudyResult, t: Wording) -> str | None:

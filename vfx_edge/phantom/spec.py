@@ -61,6 +61,9 @@ class LesionSpec:
         _check(self.level not in ("C1", "C2"), "lesions are modelled from C3 down only")
 
 
+MOST_SLICES = 5000
+
+
 @dataclass(frozen=True)
 class PhantomSpec:
     """One synthetic examination.
@@ -125,7 +128,10 @@ class PhantomSpec:
         _check(abs(self.scoliosis_deg) <= 60.0, "scoliosis must be within 60 degrees")
 
     def _check_scan(self) -> None:
-        _check(self.spacing_mm > 0 and self.pixel_mm > 0, "voxel sizes must be positive")
+        for size in (self.spacing_mm, self.pixel_mm):
+            _check(0.1 <= size <= 50, "voxel sizes must be within 0.1 to 50 mm")
+        _check(self.seed >= 0, "seed must not be negative")
+        _check((self.slices or 1) <= MOST_SLICES, f"slices must be at most {MOST_SLICES}")
         _check(min(self.matrix) >= 8, "matrix must be at least 8x8")
         _check(self.slices is None or self.slices >= 1, "slices must be at least 1")
         _check(self.noise_hu >= 0, "noise must not be negative")
