@@ -313,7 +313,9 @@ def test_what_is_suspected_outside_the_levels_asked_for_is_said(analysis: Analys
     page = Page(render_report(replace(analysis, result=replace(analysis.result, triage=verdict))))
     suspected = [f for f in analysis.result.findings if f.measurement.suspected_fracture]
     assert suspected
-    said = page.text.partition("A fracture is also suspected at ")[2].partition(".")[0]
+    said = page.text.partition("Beyond the levels asked for, a fracture is suspected at ")[
+        2
+    ].partition(".")[0]
     assert all(finding.vertebra.level.value in said for finding in suspected)
 
 

@@ -175,7 +175,8 @@ def rest(result: StudyResult, t: Wording) -> str | None:
         fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
         lines += [t("page.rest", levels=_runs(fine))] if fine else []
     if also := also_suspected(result):
-        lines.append(t("page.also", levels=driving(also, t)))
+        none_asked_for = result.triage.tier is Tier.NONE_SUSPECTED
+        lines.append(t("page.outside" if none_asked_for else "page.also", levels=driving(also, t)))
     return " ".join(lines) or None
 
 
