@@ -64,7 +64,7 @@ def _speed(found: Figures | None) -> Iterator[Goal]:
         name, whole = row["name"], row["command"]
         peak = max(whole["peak_rss_mib"]) / 1024
         yield _line(f"{name}: whole command", COMMAND, " s", median(whole["wall_s"]))
-        yield _line(f"{name}: warm", WARM, " s", median(row["warm"]["wall_s"]))
+        yield _line(f"{name}: warm", WARM, " s", median(row["warm"]["wall_s"]), 2)
         yield _line(f"{name}: peak memory of the command", MEMORY, " GiB", peak, 2)
     yield _line("`vfx-edge --help`", HELP, " s", median(found["help_s"]), 2)
 

@@ -81,7 +81,9 @@ def _section(name: str, found: Figures | None) -> str:
 def _goals(figures: dict[str, Figures]) -> str:
     lines = goals(figures)
     missed, unknown = (sum(g.state == state for g in lines) for state in (MISSED, UNKNOWN))
-    head = f"{missed or 'None'} of {len(lines)} missed, {unknown or 'none'} not measured."
+    head = f"{missed or 'None'} of {len(lines)} missed." + (
+        f" {unknown} not measured." * (unknown > 0)
+    )
     rows = [(line.figure, line.wanted, line.reached, line.state) for line in lines]
     return f"{head}\n\n{table(('figure', 'wanted', 'reached', ''), rows)}\n"
 

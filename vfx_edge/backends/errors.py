@@ -70,7 +70,8 @@ class PrecisionUnavailable(BackendError):
     def __init__(self, backend: str, network: str, wanted: str, possible: tuple[str, ...]) -> None:
         super().__init__(
             f"backend '{backend}' can't run '{network}' in {wanted}: "
-            f"here and by its manifest it may run in {', '.join(possible)}"
+            f"here and by its manifest it may run in {', '.join(possible) or 'nothing'}; ask for "
+            "that, or for none, and each network takes the fastest that it may"
         )
 
 

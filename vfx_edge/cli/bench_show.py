@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vfx_edge.bench.compare import Comparison, Line
 from vfx_edge.bench.parity import DIFFERS
 from vfx_edge.bench.record import Record, Row
-from vfx_edge.bench.samples import Samples
+from vfx_edge.bench.samples import Samples, ratio, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -179,6 +179,11 @@ def _advice(record: Record) -> str:
         f"Fastest with the right answers: {best.name}, {_s(best.warm.median)} s a study, "
         f"{best.peak_rss_mib:.0f} MiB."
     )
+    others = [row for row in right if row is not best]
+    if any(verdict(ratio(best.warm, row.warm)) != "faster" for row in others):
+        words += (
+            " The next is not clearly slower: measure with more runs, and nothing else going on."
+        )
     taken = record.default_row
     if taken is not None and taken.parity.verdict == DIFFERS:
         words += f" What `vfx-edge run` takes by itself, {taken.name}, does not give them here."
