@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "phantom": {"errors"},
     "stages": NOUNS | {"manifest", "backends", "parallel"},
     "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
-    "job": NOUNS | {"manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
+    "job": NOUNS | {"parallel", "manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
     "doctor": NOUNS | {"manifest", "backends"},
 }
 EVERYTHING = {*MAY_IMPORT, "bench", "service"}

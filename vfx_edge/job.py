@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vfx_edge.parallel import ctrl_c_waits
 from vfx_edge.study import Analysis, Level, SeriesInfo, StudyResult
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def run_alone(
     try:
         opening = pool.submit(_opened, job, backend, model)
         pool.submit(_prepare)
-        from vfx_edge.inputs import load_volume
+        with ctrl_c_waits():
+            from vfx_edge.inputs import load_volume
 
         volume = load_volume(job.path, job.series)
         source = _source(job, volume)

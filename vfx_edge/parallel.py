@@ -3,8 +3,11 @@ other run."""
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +46,23 @@ def _container_share() -> int | None:
         return max(1, -(-int(quota) // int(period)))
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C strikes only after the block. Within an import it can leave Python's import lock taken
+    for good, and then whoever imports in another thread never ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    struck: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: struck.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if struck:
+        raise KeyboardInterrupt
 
 
 def _in_threads(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> list[_Out]:

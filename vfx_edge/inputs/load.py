@@ -12,6 +12,7 @@ from vfx_edge.inputs.files import Listing, Source, listed
 from vfx_edge.inputs.headers import Slice, Unusable, read_headers
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.quiet import quiet
+from vfx_edge.parallel import ctrl_c_waits
 from vfx_edge.study import SeriesInfo, Volume
 
 Progress = Callable[[str], None]
@@ -48,7 +49,8 @@ def load_volume(
     say: Progress = progress or (lambda _line: None)
     with quiet(), listed(path) as listing:
         if _is_nifti(listing.files):
-            from vfx_edge.inputs.nifti import load_nifti
+            with ctrl_c_waits():
+                from vfx_edge.inputs.nifti import load_nifti
 
             return load_nifti(listing.files[0].path, series_uid)
         return _load_dicom(listing, series_uid, say)
