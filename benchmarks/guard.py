@@ -119,14 +119,16 @@ def measured(pairs: int = PAIRS, times: int = 1) -> Pairs:
 
 
 def _in_turn(chain: Callable[[], None], fixed: Callable[[], None], pairs: int) -> Pairs:
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(pairs + 1):
-        for kept, function in zip(seconds, (chain, fixed), strict=True):
+    chain_s: list[float] = []
+    fixed_s: list[float] = []
+    chain(), fixed()  # caches and clocks
+    for _ in range(pairs):
+        # the fixed one on either side: it is short, and what disturbs it would weigh double
+        for kept, function in ((fixed_s, fixed), (chain_s, chain), (fixed_s, fixed)):
             begin = time.perf_counter()
             function()
             kept.append(time.perf_counter() - begin)
-    chain_s, fixed_s = (Samples(tuple(kept[1:])) for kept in seconds)  # the first warms up
-    return Pairs(chain_s, fixed_s)
+    return Pairs(Samples(tuple(chain_s)), Samples(tuple(fixed_s)))
 
 
 def on_record() -> Pairs:

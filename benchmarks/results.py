@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.backends.machine import usable_cores
 from vfx_edge.bench.machine import BUSY, machine, model_set
 from vfx_edge.manifest import load_model_set
+from vfx_edge.parallel import cores
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -31,7 +30,7 @@ def say(line: str) -> None:
 
 def threads() -> int:
     """What every runtime that is measured here may use."""
-    return usable_cores() or os.cpu_count() or 1
+    return cores()
 
 
 def read(name: str) -> dict[str, Any] | None:

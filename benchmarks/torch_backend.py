@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.results import threads
 from export.parity_crops import random_crops
 from vfx_edge.backends import open_models
-from vfx_edge.backends.machine import cpu_name, usable_cores
+from vfx_edge.backends.machine import cpu_name
 from vfx_edge.backends.network import CheckedNetwork
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
 from vfx_edge.manifest import NetworkSpec, load_model_set
@@ -58,7 +59,7 @@ class TorchBackend:
 
         from benchmarks.torch_graph import TorchGraph
 
-        torch.set_num_threads(budget.threads or usable_cores() or torch.get_num_threads())
+        torch.set_num_threads(budget.threads or threads())
         graph = TorchGraph(onnx, channels_last=CHANNELS_LAST[precision])
         network = TorchNetwork(spec, graph, precision, spec.batch.opt)
         network.batch_limit = _faster_limit(network)

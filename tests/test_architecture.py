@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "stages": NOUNS | {"manifest", "backends", "parallel"},
     "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
     "job": NOUNS | {"parallel", "manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
-    "doctor": NOUNS | {"manifest", "backends"},
+    "doctor": NOUNS | {"manifest", "backends", "parallel"},
 }
 EVERYTHING = {*MAY_IMPORT, "bench", "service"}
 MAY_IMPORT |= {

@@ -12,7 +12,7 @@ import psutil
 
 from vfx_edge.backends import Availability, probe_backends
 from vfx_edge.backends.half import half_of
-from vfx_edge.backends.machine import cpu_flags, cpu_name, usable_cores
+from vfx_edge.backends.machine import cpu_flags, cpu_name
 from vfx_edge.backends.nvidia import Gpu, driver_version, find_gpu
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.openvino_backend import native_precision
@@ -25,6 +25,7 @@ from vfx_edge.manifest import (
     installed_sets,
     load_model_set,
 )
+from vfx_edge.parallel import cores
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
@@ -154,7 +155,7 @@ def _cpu(openvino: bool) -> CpuState:
         name=cpu_name(),
         physical_cores=psutil.cpu_count(logical=False) or logical,
         logical_cores=logical,
-        usable_cores=usable_cores() or logical,
+        usable_cores=cores(),
         native_precision=native_precision() if openvino else None,
         features=tuple(name for name in FAST_ARITHMETIC if name in cpu_flags()),
         memory_gib=memory.total / 2**30,

@@ -39,3 +39,9 @@ class OutputError(VfxError):
     """An output can't be written."""
 
     exit_code = 6
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of others says first, for our sentence; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -118,7 +118,8 @@ def _source(job: Job, volume: "Volume") -> "DicomSource | None":
     is no DICOM, is refused before anything is computed."""
     if not DICOM_KINDS.intersection(job.kinds):
         return None
-    from vfx_edge.inputs.source import read_source
+    with ctrl_c_waits():
+        from vfx_edge.inputs.source import read_source
 
     return read_source(job.path, volume)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vfx_edge.errors import InputError
+from vfx_edge.errors import InputError, first_line
 
 MAX_FILES = 100_000
 MAX_UNPACKED_BYTES = 8 * 2**30
@@ -197,15 +197,15 @@ def _unpack(archive: Path, folder: Path) -> Iterator[Source]:
                     left -= _copy(packed, unpacked, left, archive)  # type: ignore[arg-type]
                 yield Source(target, f"{archive}/{member.filename}")
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise ArchiveBroken(archive, _first_line(error)) from None
+        raise ArchiveBroken(archive, first_line(error)) from None
     except RuntimeError:
         raise ArchiveBroken(archive, "it is encrypted") from None
     except OSError as error:
-        raise ArchiveBroken(archive, error.strerror or _first_line(error)) from None
+        raise ArchiveBroken(archive, error.strerror or first_line(error)) from None
     except Exception as error:  # zlib.error, lzma.LZMAError: no common base
         if isinstance(error, InputError) or type(error).__module__ not in {"zlib", "_lzma", "lzma"}:
             raise
-        raise ArchiveBroken(archive, _first_line(error)) from None
+        raise ArchiveBroken(archive, first_line(error)) from None
 
 
 def _check_sizes(archive: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -228,8 +228,3 @@ def _copy(packed: BinaryIO, unpacked: BinaryIO, limit: int, archive: Path) -> in
             raise ArchiveTooLarge(archive, f"unpacks to over {MAX_UNPACKED_BYTES >> 30} GiB")
         unpacked.write(chunk)
     return copied
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:120] if text else type(error).__name__

@@ -26,7 +26,6 @@ from vfx_edge.outputs.raster import (
 )
 from vfx_edge.outputs.report import (
     Card,
-    also_suspected,
     calm,
     cards,
     driving,
@@ -34,7 +33,7 @@ from vfx_edge.outputs.report import (
     rest,
     unassessed,
 )
-from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.status import Status, verdict_status
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, RunInfo, StudyResult, Tier
 
@@ -44,7 +43,6 @@ _SPINE_TALL, _LEAST_SCALE, _LARGEST_SCALE = 1000, 1.2, 3.0
 _HUGE, _LARGE, _PLAIN, _SMALL = 34, 25, 20, 16
 _SOFT: Colour = (0xAE, 0xB7, 0xC1)
 _FINE: Colour = (0x5F, 0xD0, 0x8A)
-_SIGNS = {Tier.NONE_SUSPECTED: Status.SUSPECTED}
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +150,8 @@ def _captions(views: Sequence[Picture], t: Wording) -> Iterator[str]:
 
 def _verdict(page: _Page, result: StudyResult, t: Wording) -> None:
     tier = result.triage.tier
-    fine = tier is Tier.NONE_SUSPECTED and not also_suspected(result)
-    # nothing suspected at the levels asked for, but elsewhere: no green tick
-    sign = Status.UNREMARKABLE if fine else _SIGNS.get(tier) or Status(tier.value)
-    colour = _FINE if fine else STATUS_COLOURS[sign]
+    sign = verdict_status(result)
+    colour = _FINE if sign is Status.UNREMARKABLE else STATUS_COLOURS[sign]
     page.sign(sign, _HUGE, _GAP)
     levels = driving(result.triage.levels, t)
     title = t(f"verdict.{tier}") + (f": {levels}" if levels else "")

@@ -14,7 +14,7 @@ from vfx_edge.outputs.dicom_slices import SourceSlice, slices_at, source_slices
 from vfx_edge.outputs.dicom_sr import conclusion, device_observer, image_item
 from vfx_edge.outputs.dicom_write import identity, refusing, save
 from vfx_edge.outputs.report import banner
-from vfx_edge.outputs.status import is_card, status_of
+from vfx_edge.outputs.status import status_of, to_look_at
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, DicomSource, Finding
 
@@ -32,7 +32,7 @@ def write_kos(
 
     OutputError when the place can't be written or a header can't be repeated.
     """
-    suspected = _suspected(analysis)
+    suspected = to_look_at(analysis.result)
     if not suspected:
         with mapped(path):
             path.unlink(missing_ok=True)
@@ -46,13 +46,6 @@ def write_kos(
         }
         document = _document(analysis, source, list(chosen.values()), _words(analysis, language))
     return save(document, path)
-
-
-def _suspected(analysis: Analysis) -> list[Finding]:
-    """The most urgent first, as on the report."""
-    result = analysis.result
-    shown = [f for f in result.findings if is_card(f, result.triage)]
-    return sorted(shown, key=lambda f: (status_of(f).urgency, f.vertebra.level.rank))
 
 
 def _document(
@@ -82,7 +75,7 @@ def _words(analysis: Analysis, language: str) -> str:
     """The verdict, each suspected vertebra, and what the model is not for."""
     t, result = Wording(language), analysis.result
     lines = [conclusion(result, t)]
-    lines += [_line(finding, t) for finding in _suspected(analysis)]
+    lines += [_line(finding, t) for finding in to_look_at(result)]
     lines += [use for use in [banner(result.run.intended_use, t)] if use]
     return "\r\n".join(lines)
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.errors import OutputError
+from vfx_edge.errors import OutputError, first_line
 from vfx_edge.outputs.atomic import replacing
 from vfx_edge.study import DicomSource, RunInfo
 
@@ -108,7 +108,7 @@ def refusing(path: Path) -> Iterator[None]:
         try:
             yield
         except _REFUSALS as error:
-            raise DicomRefused(path, _one_line(error)) from error
+            raise DicomRefused(path, first_line(error)) from error
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
@@ -119,8 +119,3 @@ def save(dataset: Any, path: Path) -> Path:
     with replacing(path) as temporary, refusing(path):
         dataset.save_as(temporary, enforce_file_format=True)
     return path
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__

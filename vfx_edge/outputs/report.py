@@ -12,7 +12,14 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from vfx_edge.outputs.atomic import write_text
 from vfx_edge.outputs.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.pictures import Picture, crop_pictures, spine_pictures
-from vfx_edge.outputs.status import Status, is_card, status_of, status_reason
+from vfx_edge.outputs.status import (
+    Status,
+    also_suspected,
+    is_card,
+    status_of,
+    status_reason,
+    to_look_at,
+)
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
@@ -180,12 +187,6 @@ def rest(result: StudyResult, t: Wording) -> str | None:
     return " ".join(lines) or None
 
 
-def also_suspected(result: StudyResult) -> list[Level]:
-    """The levels with a suspected fracture that the verdict does not name."""
-    suspected = [f.vertebra.level for f in result.findings if f.measurement.suspected_fracture]
-    return [level for level in suspected if level not in result.triage.levels]
-
-
 def calm(result: StudyResult, t: Wording) -> str | None:
     """What stands where no vertebra is suspected; None where none could be assessed, as that
     would calm without cause."""
@@ -258,12 +259,7 @@ def _legend(strip: Sequence[Cell]) -> list[Status]:
 
 def cards(analysis: Analysis, t: Wording) -> list[Card]:
     """The vertebrae to look at, the most urgent first."""
-    result = analysis.result
-    shown = sorted(
-        (f for f in result.findings if is_card(f, result.triage)),
-        key=lambda f: (status_of(f).urgency, f.vertebra.level.rank),
-    )
-    return [_card(analysis, finding, t) for finding in shown]
+    return [_card(analysis, finding, t) for finding in to_look_at(analysis.result)]
 
 
 def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:

@@ -2,7 +2,16 @@
 
 from enum import StrEnum
 
-from vfx_edge.study import Classified, Finding, NotAssessable, NotClassified, Triage
+from vfx_edge.study import (
+    Classified,
+    Finding,
+    Level,
+    NotAssessable,
+    NotClassified,
+    StudyResult,
+    Tier,
+    Triage,
+)
 
 
 class Status(StrEnum):
@@ -49,6 +58,26 @@ def is_card(finding: Finding, triage: Triage) -> bool:
         return True
     drives = finding.vertebra.level in triage.levels
     return drives and isinstance(finding.assessment, Classified)
+
+
+def to_look_at(result: StudyResult) -> list[Finding]:
+    """The vertebrae that get a card, a picture and key images: the most urgent first."""
+    shown = [finding for finding in result.findings if is_card(finding, result.triage)]
+    return sorted(shown, key=lambda f: (status_of(f).urgency, f.vertebra.level.rank))
+
+
+def also_suspected(result: StudyResult) -> list[Level]:
+    """The levels with a suspected fracture that the verdict does not name."""
+    suspected = [f.vertebra.level for f in result.findings if f.measurement.suspected_fracture]
+    return [level for level in suspected if level not in result.triage.levels]
+
+
+def verdict_status(result: StudyResult) -> Status:
+    """The verdict's sign; no tick where nothing is suspected at the levels asked for, but
+    elsewhere."""
+    if result.triage.tier is not Tier.NONE_SUSPECTED:
+        return Status(result.triage.tier.value)
+    return Status.SUSPECTED if also_suspected(result) else Status.UNREMARKABLE
 
 
 def status_reason(finding: Finding) -> str | None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
-from vfx_edge.job import Job, needed_roles, run_job
+from vfx_edge.job import DICOM_KINDS, Job, needed_roles, run_job
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome
 from vfx_edge.service.queue import Entry, OperationalError, Queue
 from vfx_edge.service.settings import Settings
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Chain = Callable[[Job], object]
 """From a study's path to the files in `Job.out`; raises VfxError leaves."""
-WITHOUT_DICOM = ("json", "html", "nifti")
-"""The outputs that need no DICOM source."""
 
 
 class InputGone(InputError):
@@ -168,7 +166,7 @@ class Worker:
 def _kinds(wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:
     """DICOM results can't be made of what is no DICOM."""
     if path.name.endswith((".nii", ".nii.gz")):
-        return tuple(kind for kind in wanted if kind in WITHOUT_DICOM)
+        return tuple(kind for kind in wanted if kind not in DICOM_KINDS)
     return wanted
 
 

@@ -78,16 +78,10 @@ def _corners(grid: Grid) -> NDArray[np.float64]:
 
 
 def _source_box(
-    volume: Volume,
-    matrix: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    grid: Grid,
-    factors: NDArray[np.int_],
-    reach: int,
+    volume: Volume, corners: NDArray[np.float64], factors: NDArray[np.int_], reach: int
 ) -> tuple[slice, ...] | None:
-    """The part of the scan that the grid can touch, whole blocks of `factors` voxels with
-    `reach` more on each side; None when they do not meet."""
-    corners = _corners(grid) @ matrix.T + offset
+    """The part of the scan that a grid with these corners can touch, whole blocks of `factors`
+    voxels with `reach` more on each side; None when they do not meet."""
     # blocks are counted from the scan's own corner: a place reads the same from every grid
     first = np.floor(corners.min(0) / factors).astype(int) - reach
     stop = np.ceil((corners.max(0) + 1) / factors).astype(int) + reach
@@ -108,7 +102,8 @@ def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> F
     ratio = grid.spacing_mm / volume.spacing_zyx_mm
     factors = np.maximum(1, ratio * smooth + 0.2).astype(int)
     reach = 1 if order == 1 else SPLINE_REACH
-    box = _source_box(volume, matrix, offset, grid, factors, reach)
+    corners = _corners(grid) @ matrix.T + offset
+    box = _source_box(volume, corners, factors, reach)
     if box is None:
         return np.full(grid.shape, AIR_HU, np.float32)
     source = block_means(volume.hu[box], (int(factors[0]), int(factors[1]), int(factors[2])))
@@ -121,8 +116,7 @@ def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> F
     else:
         mode = "nearest" if order == 1 else "mirror"  # no step that a spline would echo
         out = ndimage.affine_transform(source, to_block, shift, grid.shape, np.float32, order, mode)
-    ends = _corners(grid) @ matrix.T + offset
-    if (ends < -0.5).any() or (ends > np.array(volume.hu.shape) - 0.5).any():
+    if (corners < -0.5).any() or (corners > np.array(volume.hu.shape) - 0.5).any():
         out[_outside(matrix, offset, grid.shape, volume.hu.shape)] = AIR_HU
     return np.asarray(out, dtype=np.float32)
 
