@@ -201,6 +201,18 @@ def test_another_patient_in_the_folder_is_said(tmp_path: Path) -> None:
     assert "SECRET" not in repr(volume.series)
 
 
+def test_a_series_that_holds_two_patients_is_refused(tmp_path: Path) -> None:
+    """A result would be filed under one of them, and may speak of the other."""
+    uid = "1.2.3.4"
+    write_scan(tmp_path / "a", THIN, put(SeriesInstanceUID=uid))
+    write_scan(tmp_path / "b", THICK, put(SeriesInstanceUID=uid, PatientID="SECRET-2"))
+    with pytest.raises(InputError, match="different patients under one series UID") as refused:
+        load_volume(tmp_path)
+    assert "SECRET" not in str(refused.value)
+    alone = write_scan(tmp_path / "c", THICK)[0].SeriesInstanceUID
+    assert load_volume(tmp_path).series.series_uid == alone
+
+
 def test_a_uid_that_is_a_path_never_gets_out(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(), put(SeriesInstanceUID="9.8.7.6.5.4"))
     for path in tmp_path.iterdir():

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs import atomic
@@ -40,6 +41,18 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         _fail_half_way(tmp_path / "a.txt", KeyboardInterrupt())
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_named_whatever_library_was_writing(tmp_path: Path) -> None:
+    """pydicom raises the system's refusal anew, without its number."""
+    image = Dataset()
+    image.add_new("PixelData", "OW", bytes(1_000_000))
+    with (
+        pytest.raises(OutputError, match="disk is full"),
+        atomic.mapped(tmp_path),
+        Path("/dev/full").open("wb", buffering=0) as disk,
+    ):
+        image.save_as(disk, implicit_vr=False, little_endian=True)
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:

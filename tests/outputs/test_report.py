@@ -126,7 +126,25 @@ def test_every_verdict(analysis: Analysis, tier: Tier, language: str) -> None:
     changed = replace(analysis, result=replace(analysis.result, triage=triage))
     page = Page(render_report(changed, language))
     assert ("Do this." in page.text) == (language == "en")
-    assert f"verdict s-{tier}" in [section.get("class") for section in page.of("section")]
+    # Fractures are suspected, if not at the levels asked for: no green tick then.
+    sign = "suspected" if tier is Tier.NONE_SUSPECTED else tier
+    assert f"verdict s-{sign}" in [section.get("class") for section in page.of("section")]
+
+
+def test_a_green_tick_only_where_nothing_is_suspected_anywhere(analysis: Analysis) -> None:
+    fine = [f for f in analysis.result.findings if f.measurement.suspected_fracture is False]
+    triage = Triage(Tier.NONE_SUSPECTED, "Do this.", ())
+    result = replace(analysis.result, triage=triage, findings=tuple(fine))
+    page = Page(render_report(replace(analysis, result=result)))
+    assert fine
+    assert "verdict s-none_suspected" in [section.get("class") for section in page.of("section")]
+
+
+def test_levels_that_cannot_be_told_are_named_in_german_too(analysis: Analysis) -> None:
+    for levels, words in (((Level.T9,), "Ob an T9 eine"), ((), "Aus dieser Aufnahme ist nicht zu")):
+        triage = Triage(Tier.NOT_ASSESSABLE, "", levels)
+        changed = replace(analysis, result=replace(analysis.result, triage=triage))
+        assert words in Page(render_report(changed, "de")).text
 
 
 def test_a_card_for_every_suspected_vertebra_the_most_urgent_first(page: Page) -> None:

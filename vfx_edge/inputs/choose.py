@@ -18,6 +18,7 @@ from vfx_edge.inputs.stack import FEWEST_SLICES, STEEPEST_TILT, Stack, stacked
 from vfx_edge.study import SkippedSeries
 
 SMALLEST_EXTENT_MM = 30.0
+MIXED = "images of different patients under one series UID"
 
 _SHARP_KERNEL = re.compile(
     r"lung|pulm|edge|ultra|\b[bhuq][rvfp]?[6-9]\d|\bbl\d|\bfc(5|8)\d|\bl\b|\bya?\b|\byc\b",
@@ -143,13 +144,20 @@ def _sifted(slices: tuple[Slice, ...]) -> tuple[list[Slice], list[Refusal]]:
     """Slices without a fault, and the others counted by series and fault."""
     good: list[Slice] = []
     bad: Counter[tuple[str, str, bool]] = Counter()
+    mixed = _of_several_patients(slices)
     for slice_ in slices:
-        name = fault(slice_)
+        name = MIXED if slice_.series_uid in mixed else fault(slice_)
         if name is None:
             good.append(slice_)
         else:
             bad[slice_.series_uid, name, damage(slice_) == name] += 1
     return good, [Refusal(uid, name, n, broken) for (uid, name, broken), n in bad.items()]
+
+
+def _of_several_patients(slices: tuple[Slice, ...]) -> set[str]:
+    """Series whose images name different patients: of whom a result would speak, nobody knows."""
+    pairs = {(s.series_uid, s.patient) for s in slices}
+    return {uid for uid, count in Counter(uid for uid, _ in pairs).items() if count > 1}
 
 
 def _fit_stacks(slices: list[Slice], refused: list[Refusal]) -> list[Stack]:

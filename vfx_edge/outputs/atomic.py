@@ -92,10 +92,17 @@ _LEAVES: dict[int, type[OutputError]] = {
 
 def output_error(error: OSError, path: Path) -> OutputError:
     """The leaf that says in our words what the operating system refused about `path`."""
-    leaf = _LEAVES.get(error.errno or 0)
+    refused = _first_cause(error)
+    leaf = _LEAVES.get(refused.errno or 0)
     if leaf is not None:
         return leaf(path)
-    return OutputFailed(path, error.strerror or type(error).__name__)
+    return OutputFailed(path, refused.strerror or type(refused).__name__)
+
+
+def _first_cause(error: OSError) -> OSError:
+    """What the operating system said; pydicom raises anew, with words of its own and no number."""
+    cause = error.__cause__
+    return _first_cause(cause) if error.errno is None and isinstance(cause, OSError) else error
 
 
 @contextmanager

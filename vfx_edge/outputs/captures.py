@@ -212,7 +212,7 @@ def _vertebra(card: Card, run: RunInfo, t: Wording) -> Image.Image:
         page.paste(image, left, page.y)
         left += _CROP + _GAP
     page.y += _CROP + _GAP // 2
-    page.text(t("card.lines"), _SMALL, _SOFT)
+    page.text(f"{t('card.lines')} {t('card.against')}", _SMALL, _SOFT)
     return page.finished(run, t)
 
 
