@@ -65,10 +65,11 @@ wheel: $(VENV)/.installed-dev
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
 peers: $(VENV)/.installed-peers
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
-		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl; then :; \
+		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl \
+		&& test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then :; \
 	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends chromium dcmtk dicom3tools orthanc openssl; \
+			--no-install-recommends chromium dcmtk dicom3tools orthanc orthanc-dicomweb openssl; \
 	else echo "peers: needs apt-get and root; the tests that use them will skip" >&2; fi >/dev/null
 
 $(VENV)/bin/python:

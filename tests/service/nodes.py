@@ -117,3 +117,18 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def certificate(folder: Path, name: str, signer: str | None = None) -> tuple[Path, Path]:
+    """A key and a certificate for it, by openssl: its own CA, or signed by `signer`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl on the PATH")
+    key, signed = folder / f"{name}.key", folder / f"{name}.pem"
+    ask = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    ask += ["-subj", f"/CN={name}", "-keyout", str(key), "-out", str(signed)]
+    if signer:
+        ask += ["-CA", str(folder / f"{signer}.pem"), "-CAkey", str(folder / f"{signer}.key")]
+        ask += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        ask += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run(ask, check=True, capture_output=True)
+    return key, signed

@@ -144,14 +144,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def storescp(folder: Path, port: int | None = None) -> Iterator[Archive]:
-    """A real archive, as long as the block runs."""
+def storescp(folder: Path, port: int | None = None, *options: object) -> Iterator[Archive]:
+    """A real archive, as long as the block runs. `options`: more of storescp's own."""
     if shutil.which("storescp") is None:
         pytest.skip("needs DCMTK's storescp on the PATH: make peers installs it")
     folder.mkdir(exist_ok=True)
     archive = Archive(folder, port or free_port())
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(["storescp", "-od", folder, str(archive.port)], **quiet)
+    command = ["storescp", *map(str, options), "-od", str(folder), str(archive.port)]
+    process = subprocess.Popen(command, **quiet)
     try:
         assert eventually(lambda: _listens(archive.port), 10)
         yield archive

@@ -1,7 +1,6 @@
 """The DICOM node among real peers: DCMTK's echoscu and storescu."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pydicom
@@ -17,7 +16,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import AE_TITLE, connected, echo, eventually, listening, store
+from tests.service.nodes import AE_TITLE, certificate, connected, echo, eventually, listening, store
 from vfx_edge.service.listener import CannotListen, Listener
 from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
 from vfx_edge.service.spool import Spool
@@ -147,26 +146,11 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
             Listener(again, Spool(again.spool)).start()
 
 
-def _certificate(folder: Path, name: str, signer: str | None = None) -> tuple[Path, Path]:
-    """A key and a certificate for it, by openssl: its own CA, or signed by `signer`."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl on the PATH")
-    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    ask = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    ask += ["-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)]
-    if signer:
-        ask += ["-CA", str(folder / f"{signer}.pem"), "-CAkey", str(folder / f"{signer}.key")]
-        ask += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        ask += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    subprocess.run(ask, check=True, capture_output=True)
-    return key, certificate
-
-
 def test_tls_wants_a_certificate_of_its_own_authority(tmp_path: Path) -> None:
-    _, authority = _certificate(tmp_path, "authority")
-    ours = _certificate(tmp_path, "node", "authority")
-    theirs = _certificate(tmp_path, "scanner", "authority")
-    stranger = _certificate(tmp_path, "stranger")
+    _, authority = certificate(tmp_path, "authority")
+    ours = certificate(tmp_path, "node", "authority")
+    theirs = certificate(tmp_path, "scanner", "authority")
+    stranger = certificate(tmp_path, "stranger")
     tls = Tls(certificate=ours[1], key=ours[0], ca=authority)
     write_series(tmp_path / "ct", slices=3)
     with listening(tmp_path, tls=tls) as node, connected(node.port):  # one who never shakes hands

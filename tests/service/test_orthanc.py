@@ -18,10 +18,12 @@ from tests.contract.dicom_files import write_series
 from tests.service.nodes import dcmtk, eventually
 from tests.service.running import ROOT, free_port, killable
 from vfx_edge.cli.parse import OUTPUTS
+from vfx_edge.service.queue import Queue, State
 
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
 SHIPPED = ROOT / "integration" / "orthanc"
 pytestmark = pytest.mark.skipif(ORTHANC is None, reason="needs Orthanc: make peers installs it")
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 WANTED = ("sr", "seg", "sc")
 
 
@@ -82,6 +84,8 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
         "LuaScripts": [str(SHIPPED / "vfx-edge.lua")],
         "DicomModalities": {"vfx-edge": ["VFX-EDGE", "127.0.0.1", node_port]},
     }
+    if DICOMWEB.exists():
+        told["Plugins"] = [str(DICOMWEB)]
     folder.mkdir()
     (folder / "orthanc.json").write_text(json.dumps(told))
     with (folder / "log").open("w") as log:
@@ -146,19 +150,33 @@ def test_real_ct_comes_back_with_its_results(name: str, tmp_path: Path, shared_d
         command = [sys.executable, "-m", "vfx_edge", "listen", "--port", str(port)]
         command += ["--spool", str(tmp_path / "spool"), "--quiet-time", "2"]
         command += ["--send", f"ORTHANC@127.0.0.1:{archive.dicom_port}"]
+        if DICOMWEB.exists():  # the same results once more, by STOW-RS
+            command += ["--send", f"http://127.0.0.1:{archive.http_port}/dicom-web"]
         command += ["--outputs", ",".join(("json", "html", *WANTED))]
         with subprocess.Popen(command, cwd=ROOT) as service:
             try:
                 archive.send(shared_data / name)
-                assert eventually(lambda: {"SR", "SEG", "OT"} <= {*archive.instances()}, 240)
+                assert eventually(lambda: _all_sent(tmp_path / "spool"), 240)
                 found = archive.instances()
             finally:
                 service.terminate()
-        sent = {instance for _, instance in found["CT"]}
         assert len({study for pairs in found.values() for study, _ in pairs}) == 1
-        for kind in ("SR", "SEG"):
+        there = {instance for pairs in found.values() for _, instance in pairs}
+        for kind in ("SR", "SEG", "OT"):
             assert len(found[kind]) == 1
-            assert _references(archive, found[kind][0][1]) & sent
+            references = _references(archive, found[kind][0][1])
+            assert {instance for _, instance in found["CT"]} <= references <= there
+
+
+def _all_sent(spool: Path) -> bool:
+    """Whether the study's results are with every destination; seen from another process."""
+    queue = Queue(spool / "queue", "sends")
+    try:
+        entries = queue.entries()
+    finally:
+        queue.close()
+    assert not any(entry.reason for entry in entries), entries
+    return bool(entries) and all(entry.state is State.DONE for entry in entries)
 
 
 def _references(archive: Orthanc, instance: str) -> set[str]:

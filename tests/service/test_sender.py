@@ -3,20 +3,28 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pydicom
 import pytest
+from pydicom.uid import CTImageStorage, SegmentationStorage
+from pynetdicom import AE, evt
 
+from tests.service.nodes import certificate
 from tests.service.running import free_port, storescp
 from tests.service.studies import write_study
 from vfx_edge.service.loop import Dead, Done, Later
 from vfx_edge.service.queue import Entry, Queue
 from vfx_edge.service.sender import Sender, bury_the_unmeant
-from vfx_edge.service.settings import Destination, Settings, parse_destination
+from vfx_edge.service.settings import Destination, Settings, Tls, parse_destination
 from vfx_edge.service.spool import Spool
-from vfx_edge.service.transmit import NotSent, transmit
+from vfx_edge.service.transmit import NeverTaken, NotSent, transmit
+
+# pynetdicom leaves a socket that found nobody to the garbage collector, which comes in any test.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <s(ocket|sl)")
 
 
 @pytest.fixture
@@ -33,12 +41,73 @@ def test_all_objects_arrive_and_twice_is_once(tmp_path: Path, files: list[Path])
         assert [sum(runs.values()) for runs in archive.sets().values()] == [3]
 
 
-# pynetdicom leaves a socket that found nobody to the garbage collector.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
 def test_nobody_there_is_told_in_words(files: list[Path]) -> None:
     to = Destination(name="A", ae_title="A", host="127.0.0.1", port=free_port())
     with pytest.raises(NotSent, match=r"A at 127\.0\.0\.1:[0-9]+ can't be reached"):
         transmit(to, files, "VFX-EDGE")
+
+
+def test_tls_both_sides_know_each_other(tmp_path: Path, files: list[Path]) -> None:
+    _, authority = certificate(tmp_path, "authority")
+    archives_key, archives = certificate(tmp_path, "archive", "authority")
+    key, ours = certificate(tmp_path, "node", "authority")
+    strangers_key, strangers = certificate(tmp_path, "stranger")
+    options = ("+tls", archives_key, archives, "+cf", authority)
+    with storescp(tmp_path / "archive-files", None, *options) as archive:
+        plain = Destination(**archive.destination())
+        known = replace(plain, tls=Tls(certificate=ours, key=key, ca=authority))
+        transmit(known, files, "VFX-EDGE")
+        for wrong in (
+            plain,
+            replace(plain, tls=Tls(certificate=strangers, key=strangers_key, ca=authority)),
+            replace(plain, tls=Tls(certificate=ours, key=key, ca=strangers)),
+        ):
+            with pytest.raises(NotSent, match="can't be reached, or broke off"):
+                transmit(wrong, files, "VFX-EDGE")
+        assert [sum(runs.values()) for runs in archive.sets().values()] == [3]
+
+
+@contextmanager
+def choosy_archive(refuses: str = "") -> Iterator[tuple[Destination, list[str]]]:
+    """A node that takes CT and nothing else, and fails at the instance `refuses`; what it got."""
+    taken: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid == refuses:
+            return 0xA700
+        taken.append(uid)
+        return 0
+
+    node = AE("ARCHIVE")
+    node.add_supported_context(CTImageStorage)
+    server = node.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
+    )
+    port = server.socket.getsockname()[1]  # type: ignore[union-attr]
+    try:
+        yield Destination(name="A", ae_title="ARCHIVE", host="127.0.0.1", port=port), taken
+    finally:
+        server.shutdown()  # type: ignore[union-attr]
+
+
+def test_what_an_archive_never_takes_keeps_back_nothing_else(files: list[Path]) -> None:
+    """Many take no segmentations: the report must not wait behind one."""
+    first = pydicom.dcmread(files[0])
+    first.SOPClassUID = first.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+    first.save_as(files[0])
+    with choosy_archive() as (to, taken):
+        with pytest.raises(NeverTaken, match=f"like {files[0].name}; all others were sent"):
+            transmit(to, files, "VFX-EDGE")
+        assert taken == [pydicom.dcmread(file).SOPInstanceUID for file in files[1:]]
+
+
+def test_one_refused_object_keeps_back_no_other(files: list[Path]) -> None:
+    uids = [str(pydicom.dcmread(file).SOPInstanceUID) for file in files]
+    with choosy_archive(refuses=uids[1]) as (to, taken):
+        with pytest.raises(NotSent, match=f"refused {files[1].name} with status 0xa700"):
+            transmit(to, files, "VFX-EDGE")
+        assert taken == [uids[0], uids[2]]
 
 
 @contextmanager
@@ -102,7 +171,13 @@ def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[
     with spool.results("a" * 24) as folder:
         (folder / "sr.dcm").write_bytes(files[0].read_bytes())
     to = Destination(name="A", ae_title="A", host="h")
-    outcomes = [NotSent("no"), OSError(5, "odd"), ValueError("Mustermann"), None]
+    outcomes = [
+        NeverTaken(["seg.dcm"]),
+        NotSent("no"),
+        OSError(5, "odd"),
+        ValueError("Mustermann"),
+        None,
+    ]
     sent: list[Path] = []
 
     def send(_: object, files: list[Path], __: str) -> None:
@@ -113,6 +188,7 @@ def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[
 
     sender = Sender(Settings(spool=spool.root), to, spool, sends, send)  # type: ignore[arg-type]
     entry = Entry(key="k", job="a" * 24, destination="A", attempts=3)
+    assert isinstance(sender.do(entry), Dead)  # at once, and said: asking again changes nothing
     assert sender.do(entry) == Later("A: no.", 40)
     assert sender.do(entry) == Later("A: odd.", 40)
     assert sender.do(entry) == Later("A: ValueError.", 40)
@@ -123,6 +199,28 @@ def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[
     assert sender.do(long) == Dead("A: no.")
     spool.forget("a" * 24)
     assert isinstance(sender.do(entry), Dead)
+
+
+def test_a_destination_gets_the_kinds_it_is_to_have(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    (tmp_path / "ct").mkdir()
+    spool.adopt(tmp_path / "ct", "a" * 24, study="x", move=False)
+    with spool.results("a" * 24) as folder:
+        (folder / "sc").mkdir()
+        for name in ("sr.dcm", "kos.dcm", "seg.dcm", "sc/01-overview.dcm", "result.json"):
+            (folder / name).touch()
+    sent: list[str] = []
+    for kinds in (("sr", "sc"), ("seg",), ()):
+        to = Destination(name="A", ae_title="A", host="h", outputs=kinds)
+        Sender(
+            Settings(spool=spool.root), to, spool, Queue(spool.queue_folder, "sends"),
+            lambda _, files, __: sent.append(" ".join(file.name for file in files)),
+        ).do(Entry(key="k", job="a" * 24))  # fmt: skip
+    assert sent == [
+        "kos.dcm 01-overview.dcm sr.dcm",
+        "seg.dcm",
+        "kos.dcm 01-overview.dcm seg.dcm sr.dcm",
+    ]
 
 
 def test_transmissions_to_who_is_no_longer_configured_are_given_up(tmp_path: Path) -> None:

@@ -9,6 +9,14 @@ from pathlib import Path
 
 from vfx_edge.study import Analysis, DicomSource
 
+_FILES = {"sr": ("sr.dcm", "kos.dcm"), "seg": ("seg.dcm",), "sc": ("sc/*.dcm",)}
+
+
+def dicom_results(folder: Path, kinds: Collection[str] = ()) -> list[Path]:
+    """Those of `kinds` (none named: all) that lie in a folder of results, in a lasting order."""
+    patterns = [name for kind in kinds or _FILES for name in _FILES.get(kind, ())]
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+
 
 def write_dicom_results(
     analysis: Analysis,

@@ -19,7 +19,7 @@ from vfx_edge.outputs.status import (
     status_of,
     status_reason,
     to_look_at,
-    verdict_status,
+    verdict_sign,
 )
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
@@ -127,7 +127,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
     strip = _strip(result, t)
     views_px, views_tall_px = _views_px(spine)
     words = {
-        "sign": sign(result),
+        "sign": verdict_sign(result),
         "verdict": t(f"verdict.{result.triage.tier}"),
         "driving": driving(result.triage.levels, t),
         "recommendation": recommendation(result, t),
@@ -168,20 +168,12 @@ def banner(intended_use: str, t: Wording) -> str | None:
     return known or t("intended_use.other", use=intended_use)
 
 
-def sign(result: StudyResult) -> str:
-    """The verdict's icon and colour; green only where nothing is suspected anywhere."""
-    status = verdict_status(result)
-    return Tier.NONE_SUSPECTED if status is Status.UNREMARKABLE else status
-
-
 def recommendation(result: StudyResult, t: Wording) -> str:
     """The result's own sentence in English, ours in other languages."""
     if t.language == "en":
         return result.triage.recommendation
     triage = result.triage
-    levels = ", ".join(level.value for level in triage.levels)
-    nowhere = triage.tier is Tier.NOT_ASSESSABLE and not levels
-    return t("recommendation.nowhere" if nowhere else f"recommendation.{triage.tier}", levels=levels)
+    return t.recommendation(triage.tier, [level.value for level in triage.levels])
 
 
 def rest(result: StudyResult, t: Wording) -> str | None:

@@ -80,6 +80,12 @@ def verdict_status(result: StudyResult) -> Status:
     return Status.SUSPECTED if also_suspected(result) else Status.UNREMARKABLE
 
 
+def verdict_sign(result: StudyResult) -> str:
+    """The verdict's icon and colour in a page: a full green tick where nothing is suspected."""
+    status = verdict_status(result)
+    return Tier.NONE_SUSPECTED.value if status is Status.UNREMARKABLE else status.value
+
+
 def status_reason(finding: Finding) -> str | None:
     """The reason code that goes with the status; None where there is nothing to explain."""
     explained = status_of(finding) in (Status.SUSPECTED, Status.NOT_ASSESSABLE)

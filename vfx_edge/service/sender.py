@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vfx_edge.outputs.dicom_results import dicom_results
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome
 from vfx_edge.service.queue import Entry, Queue, State
 from vfx_edge.service.settings import Destination, Settings
 from vfx_edge.service.spool import Spool
-from vfx_edge.service.transmit import NotSent, transmit
+from vfx_edge.service.transmit import NeverTaken, NotSent, transmit
 
 Transmit = Callable[[Destination, Sequence[Path], str], None]
 
@@ -34,11 +35,13 @@ class Sender:
     def do(self, entry: Entry) -> Outcome:
         """One transmission; a failed one is begun again from the first object."""
         results = self._spool.results_of(entry.job)
-        files = sorted(results.rglob("*.dcm")) if results is not None else []
-        if not files:
+        if results is None:
             return Dead("The results are no longer in the spool: send the study again.")
+        files = dicom_results(results, self._destination.outputs)
         try:
             self._send(self._destination, files, self._settings.ae_title)
+        except NeverTaken as error:
+            return Dead(f"{self._destination.name}: {error}.")
         except NotSent as error:
             return self._later(entry, f"{self._destination.name}: {error}.")
         except OSError as error:

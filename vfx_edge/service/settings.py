@@ -40,6 +40,8 @@ class Destination:
     host: str = ""
     port: int = 104
     url: str = ""
+    outputs: tuple[Literal["sr", "seg", "sc"], ...] = ()
+    """Which of the DICOM results it gets; empty: all that are made."""
     tls: Tls | None = None
     token_file: Path | None = None
     """Holds the bearer token for `url`: a secret has no place among the settings."""

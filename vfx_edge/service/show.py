@@ -82,15 +82,12 @@ class Show:
 
     def _note(self, row: Row) -> str:
         if row.tier:
-            return row.recommendation if self._t.language == "en" else self._advice(row)
+            if self._t.language == "en":
+                return row.recommendation
+            return self._t.recommendation(row.tier, row.levels)
         if row.state == "receiving":
             return self._t("list.images", count=row.images)
         return row.reason
-
-    def _advice(self, row: Row) -> str:
-        levels = ", ".join(row.levels)
-        words = self._t.known("recommendation", row.tier) or row.recommendation
-        return words.format(levels=levels)
 
     def _took(self, row: Row) -> str:
         if row.to_verdict_s is None:

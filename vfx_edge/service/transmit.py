@@ -20,8 +20,22 @@ class NotSent(Exception):
     """The destination has not taken everything; the words say why, without patient data."""
 
 
+class NeverTaken(NotSent):
+    """It has what it takes, but some objects are of a kind that it does not: asking again would
+    change nothing."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"it does not take objects like {', '.join(names)}; all others were sent. "
+            "Let it take them, or name the `outputs` it is to get in its settings"
+        )
+
+
 def transmit(destination: Destination, files: Sequence[Path], ae_title: str) -> None:
-    """Send all, again if need be: an instance has its UID, so an archive keeps one. NotSent."""
+    """Send all, again if need be: an instance has its UID, so an archive keeps one. What one
+    object meets with keeps none of the others back. NotSent, NeverTaken."""
+    if not files:
+        return
     if destination.url:
         _stow(destination, files)
     else:
@@ -49,29 +63,42 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
     if not association.is_established:
         raise NotSent(_why_not(association, destination))
     try:
-        for file in files:
-            _store_one(association, file)
+        _all_told([(file.name, _store_one(association, file)) for file in files])
     finally:
         if association.is_established:
             association.release()
+
+
+_UNWANTED = "unwanted"
+
+
+def _all_told(answers: Sequence[tuple[str, str | None]]) -> None:
+    """The answers, by object (None: it was taken), as one: what may change comes first."""
+    refused = [f"it refused {name} {why}" for name, why in answers if why not in (None, _UNWANTED)]
+    if refused:
+        raise NotSent("; ".join(refused))
+    if unwanted := [name for name, why in answers if why == _UNWANTED]:
+        raise NeverTaken(unwanted)
 
 
 def _kind(meta: Any) -> tuple[str, str]:
     return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
 
 
-def _store_one(association: Any, file: Path) -> None:
+def _store_one(association: Any, file: Path) -> str | None:
+    """Why it was not taken, None where it was. NotSent where nothing more can be sent."""
     try:
         answer = association.send_c_store(file)
     except ValueError:  # no context was accepted for it
-        raise NotSent(f"it does not take objects like {file.name}") from None
+        return _UNWANTED
     except RuntimeError:
         raise NotSent("the connection was lost") from None
     status = getattr(answer, "Status", None)
     if status is None:
         raise NotSent("it gave no answer in time, or broke off")
-    if status not in (0, DUPLICATE) and status >> 12 != 0xB:  # Bxxx: stored, with a warning
-        raise NotSent(f"it refused {file.name} with status {status:#06x}")
+    if status in (0, DUPLICATE) or status >> 12 == 0xB:  # Bxxx: stored, with a warning
+        return None
+    return f"with status {status:#06x}"
 
 
 def _why_not(association: Any, destination: Destination) -> str:
@@ -114,14 +141,21 @@ def _stow(destination: Destination, files: Sequence[Path]) -> None:
     client = DICOMwebClient(destination.url, session=session, timeout=ANSWER_S)
     client.set_http_retry_params(retry=False)  # the queue does that, and outlives this process
     try:
-        for file in files:  # one by one: a request never holds more than one object
-            answer = client.store_instances([dcmread(file)])
-            if answer.get("FailedSOPSequence"):
-                raise NotSent(f"{destination.url} refused {file.name}")
-    except requests.HTTPError as error:
-        code = error.response.status_code if error.response is not None else "?"
-        raise NotSent(f"{destination.url} answered with HTTP status {code}") from None
+        # one by one: a request never holds more than one object
+        _all_told([(file.name, _post_one(client, dcmread(file))) for file in files])
     except requests.RequestException as error:
         raise NotSent(f"{destination.url} can't be reached ({type(error).__name__})") from None
     finally:
         session.close()
+
+
+def _post_one(client: Any, instance: Any) -> str | None:
+    """Why it was not taken, None where it was. requests' errors leave, but for HTTP's own."""
+    from requests import HTTPError
+
+    try:
+        answer = client.store_instances([instance])
+    except HTTPError as error:
+        code = error.response.status_code if error.response is not None else "?"
+        return f"with HTTP status {code}"
+    return "in its answer" if answer.get("FailedSOPSequence") else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
 from vfx_edge.job import DICOM_KINDS, Job, needed_roles, run_job
+from vfx_edge.outputs.dicom_results import dicom_results
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome
 from vfx_edge.service.queue import Entry, OperationalError, Queue
 from vfx_edge.service.settings import Settings
@@ -124,9 +125,9 @@ class Worker:
             )
 
     def _queue_sends(self, entry: Entry, results: Path) -> None:
-        if not any(results.rglob("*.dcm")):
-            return
         for destination in self._settings.destinations:
+            if not dicom_results(results, destination.outputs):
+                continue
             self._sends.put(
                 Entry(
                     key=f"{entry.job}@{destination.name}",
