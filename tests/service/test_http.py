@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from tests.service.nodes import eventually
+from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each
 from vfx_edge.service.http import CannotServe, HttpServer
 from vfx_edge.service.metrics import Metrics
@@ -90,6 +92,26 @@ def test_the_list_is_sorted_by_urgency_and_says_every_state(tmp_path: Path) -> N
     ]
     for said in ("T10, L2", "NOT sent to ARCHIVE", "No CT series can be read", "not for diagnosis"):
         assert said in page
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_accession_numbers_only_where_they_are_asked_for(tmp_path: Path, asked_for: bool) -> None:
+    """Also of a study that could not be analysed, which somebody has to find."""
+    desk = Desk(tmp_path, show_accession=asked_for)
+    for number, place in ((1, "out/sc"), (2, "in")):
+        job = desk.add(number)
+        folder = tmp_path / "studies" / job / place
+        folder.mkdir(parents=True)
+        write_slice(folder / "a.dcm", "1.2", "1.2.3", 1)
+        header = pydicom.dcmread(folder / "a.dcm")
+        header.AccessionNumber = f"<A-{number}>"
+        header.save_as(folder / "a.dcm")
+    desk.add(3)
+    with serving(desk) as port:
+        _, _, page = get(port, "/")
+    assert [f"&lt;A-{number}&gt;" in page for number in (1, 2)] == [asked_for] * 2
+    assert f"{3:010x}" in page
+    assert ("no patient's data is shown here" in page.replace("&#39;", "'")) != asked_for
 
 
 def test_what_comes_from_a_file_is_only_ever_text(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ def result(tier: str, levels: list[str], description: str = "Thorax 1.0 Br38") -
 class Desk:
     """Puts studies into a spool as the service would."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, show_accession: bool = False) -> None:
         self.spool = Spool(folder)
         self.jobs = Queue(self.spool.queue_folder, "jobs")
         self.sends = Queue(self.spool.queue_folder, "sends")
-        self.worklist = Worklist(self.spool, self.jobs, self.sends)
+        self.worklist = Worklist(self.spool, self.jobs, self.sends, show_accession)
 
     def add(self, number: int, minutes_ago: float = 5, urgent: bool = False) -> str:
         """A study that waits; its job."""

@@ -150,8 +150,9 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
     from vfx_edge.service.http import HttpServer
     from vfx_edge.service.worklist import Worklist
 
-    worklist = Worklist(service.spool, service.jobs, service.sends)
-    return [HttpServer(service.settings.http, service.settings.language, worklist, metrics)]
+    settings = service.settings
+    worklist = Worklist(service.spool, service.jobs, service.sends, settings.show_accession)
+    return [HttpServer(settings.http, settings.language, worklist, metrics)]
 
 
 def _all_kinds(for_archives: bool) -> tuple[str, ...]:

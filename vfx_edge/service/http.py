@@ -70,7 +70,7 @@ class HttpServer:
     def __init__(self, address: str, language: str, worklist: Worklist, metrics: Metrics) -> None:
         self._address = address
         self._host, self._port = _parsed(address)
-        self._board = Board(worklist, metrics, Show(language))
+        self._board = Board(worklist, metrics, Show(language, worklist.show_accession))
         self._metrics = metrics
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None

@@ -90,6 +90,8 @@ class Settings:
     # the worklist page
     http: str = ""
     """HOST:PORT; empty: no page."""
+    show_accession: bool = False
+    """Studies go by their accession number on the page, not by a pseudonym."""
     # when something fails
     job_attempts: int = 5
     retry_first_s: float = 10.0

@@ -36,13 +36,15 @@ class Line:
 class Show:
     """The page in one language."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, show_accession: bool = False) -> None:
         self._t = Wording(language)
+        self._footer = self._t("list.footer_named" if show_accession else "list.footer")
 
     def page(self, fragment: str, lost_after_s: float) -> str:
         """The whole page around the list. lost_after_s: silence from which it says so."""
         template = self._environment.get_template("page")
-        return template.render(t=self._t, rows=fragment, lost_ms=round(lost_after_s * 1000))
+        lost_ms = round(lost_after_s * 1000)
+        return template.render(t=self._t, rows=fragment, lost_ms=lost_ms, footer=self._footer)
 
     def rows(self, rows: list[Row]) -> str:
         """What changes: the banner, the counts and the list."""

@@ -1,6 +1,7 @@
 """The rows of the worklist: what the queues and the results say of each study, most urgent first.
 
-Pseudonymous: a short hash of the study's UID, the series description less personal words.
+Pseudonymous: a short hash of the study's UID, the series description less personal words. Only
+where the settings ask for it, the accession number, by which a reader finds the study.
 """
 
 import json
@@ -44,6 +45,7 @@ class Row:
     job: str
     study: str
     state: str
+    accession: str = ""
     urgent: bool = False
     received_at_s: float = 0.0
     images: int = 0
@@ -80,10 +82,14 @@ class Row:
 class Worklist:
     """Reads; changes nothing. Results are read once, when they are there."""
 
-    def __init__(self, spool: Spool, jobs: Queue, sends: Queue) -> None:
+    def __init__(
+        self, spool: Spool, jobs: Queue, sends: Queue, show_accession: bool = False
+    ) -> None:
+        self.show_accession = show_accession
         self._spool = spool
         self._queues = {"jobs": jobs, "sends": sends}
         self._results: dict[str, dict[str, Any]] = {}
+        self._accessions: dict[str, str] = {}
 
     def entries(self) -> dict[str, list[Entry]]:
         """What is queued, by the queue's name."""
@@ -127,6 +133,7 @@ class Worklist:
 
     def _row(self, entry: Entry, sent: tuple[Sent, ...]) -> Row:
         facts: dict[str, Any] = {
+            "accession": self._accession(entry.job),
             "urgent": entry.urgent,
             "received_at_s": entry.received_at_s,
             "reason": entry.reason,
@@ -140,6 +147,20 @@ class Worklist:
             state, facts["reason"] = "failed", facts["reason"] or "The result can't be read."
         return Row(entry.job, entry.study, state, **facts)
 
+    def _accession(self, job: str) -> str:
+        if not self.show_accession:
+            return ""
+        if job not in self._accessions:
+            self._accessions[job] = _accession(self._an_instance(job))
+        return self._accessions[job]
+
+    def _an_instance(self, job: str) -> Path | None:
+        """One of its results, or of its images where there are none."""
+        results = self._spool.results_of(job)
+        made = next(results.rglob("*.dcm"), None) if results else None
+        given = self._spool.input_of(job)
+        return made or next((path for path in (given, *given.rglob("*")) if path.is_file()), None)
+
     def _result(self, job: str) -> dict[str, Any]:
         if job not in self._results:
             folder = self._spool.results_of(job)
@@ -152,6 +173,19 @@ class Worklist:
                 log.warning("the result of job %s can't be read: %s", job, type(error).__name__)
                 return {}
         return self._results[job]
+
+
+def _accession(instance: Path | None) -> str:
+    """The accession number that a DICOM file states; empty where it states none."""
+    if instance is None:
+        return ""
+    from pydicom import dcmread
+
+    try:
+        header = dcmread(instance, stop_before_pixels=True, specific_tags=["AccessionNumber"])
+        return str(header.get("AccessionNumber") or "").strip()
+    except Exception:  # noqa: BLE001  a broken element makes pydicom raise nearly anything
+        return ""
 
 
 def _facts(result: dict[str, Any], path: Path) -> dict[str, Any]:
