@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import growth, limits
+from benchmarks.tables import added_s
 from models.recipes.scorecard.goals import MET, MISSED, UNKNOWN, Goal
 from vfx_edge.bench.samples import Samples, ratio
 
@@ -39,6 +40,7 @@ class Bound:
 
 COMMAND, WARM, MEMORY = Bound(12, 6), Bound(6, 3), Bound(2.5, 1.5)
 NNUNET, TORCH, ONNXRUNTIME = (Bound(times, upper=False) for times in (20, 4, 2))
+SERVICE = Bound(1.5)
 FACTOR, PEAK, HELP = Bound(2.5), Bound(60, upper=False), Bound(0.5)
 
 
@@ -49,6 +51,7 @@ def goals(figures: Figures) -> list[Goal]:
         *_peers(figures.get("peers")),
         *_growth(figures.get("growth")),
         *_limits(figures.get("limits")),
+        *_service(figures.get("service")),
     ]
 
 
@@ -123,3 +126,12 @@ def _limits(found: Figures | None) -> Iterator[Goal]:
                     alone, 0)  # fmt: skip
         share = limits.achieved(chain)[0] / peak
         yield _line(f"{figure}, {precision}", PEAK, " %", share, 0)
+
+
+def _service(found: Figures | None) -> Iterator[Goal]:
+    figure = "association's end to results stored, beyond the command alone"
+    if found is None:
+        yield Goal(figure, SERVICE.words(" s"), "–", UNKNOWN)
+        return
+    worst = max(added_s(row) for row in found["rows"])
+    yield Goal(figure, SERVICE.words(" s"), f"{worst:+.1f} s", SERVICE.judge(worst))

@@ -39,11 +39,17 @@ def _started(
     return started(words, CACHE, stdin=stdin, stderr=stderr)
 
 
-def whole_command(path: Path) -> Run:
+def program(words: Sequence[str]) -> AbstractContextManager[Any]:
+    """A program of ours that runs until the block ends; nobody reads what it says."""
+    return _started(words, subprocess.DEVNULL, subprocess.DEVNULL)
+
+
+def whole_command(path: Path, outputs: str = "json,html") -> Run:
     """`vfx-edge run PATH --json` once: seconds from start to end of the process, its stages and
     its own account of its peak memory."""
     with tempfile.TemporaryDirectory() as out:
         words = ["vfx_edge", "run", str(path), "--json", "--quiet", "--out", out]
+        words += ["--outputs", outputs]
         wall, told = _timed(words)
     result = json.loads(told)
     return {

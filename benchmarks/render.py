@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "growth": tables.growth,
     "limits": tables.limits,
     "batches": tables.batches,
+    "service": tables.service,
 }
 DRAWN = tuple(tables.PICTURES)
 
