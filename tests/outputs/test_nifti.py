@@ -20,7 +20,8 @@ from tests.outputs.fakes import (
     tilted,
 )
 from vfx_edge.errors import OutputError
-from vfx_edge.outputs import nifti, write_nifti
+from vfx_edge.outputs import write_nifti
+from vfx_edge.outputs.labels import label_map
 from vfx_edge.study import Analysis, Level, Volume
 
 SPACING_ZYX_MM = (2.5, 1.5, 1.25)
@@ -66,7 +67,7 @@ def test_masks_keep_their_volume() -> None:
     level = Level.L2
     mask = mask_of(level, (0.3, 0.2, 60.0))
     volume = ellipsoid_volume({level: (0.3, 0.2, 60.0)}, (1.0, 1.0, 1.0))
-    labels = nifti.label_map(volume, (mask,))
+    labels = label_map(volume, (mask,))
     inside = labels == level.verse
     front = volume.to_lps(np.argwhere(inside).astype(float))[:, 1] < half_axes(level)[1]
     # |x|^4 + |y|^4 + |z|^4 < 1 has volume 6.48
@@ -76,7 +77,7 @@ def test_masks_keep_their_volume() -> None:
 def test_the_likelier_vertebra_wins() -> None:
     low, high = mask_of(Level.L2, (0.0, 0.0, 60.0)), mask_of(Level.L1, (0.0, 0.0, 70.0))
     volume = ellipsoid_volume({Level.L2: (0.0, 0.0, 60.0)})
-    labels = nifti.label_map(volume, (high, low))
+    labels = label_map(volume, (high, low))
     index = tuple(np.round(volume.to_zyx(np.array([[0.0, 0.0, 52.0]]))[0]).astype(int))
     assert labels[index] == Level.L2.verse
     assert set(np.unique(labels)) == {0, Level.L1.verse, Level.L2.verse}
@@ -84,7 +85,7 @@ def test_the_likelier_vertebra_wins() -> None:
 
 def test_a_mask_outside_the_scan_is_left_out() -> None:
     volume = Volume(np.zeros((9, 9, 9), np.int16), axis_aligned((0, 0, 0), (1, 1, 1)), SERIES)
-    assert not nifti.label_map(volume, (mask_of(Level.L1, (500.0, 0.0, 0.0)),)).any()
+    assert not label_map(volume, (mask_of(Level.L1, (500.0, 0.0, 0.0)),)).any()
 
 
 def test_centroids_in_verse_format(tmp_path: Path) -> None:

@@ -39,10 +39,20 @@ def _images(pages: list[Capture], run: RunInfo, source: DicomSource) -> list[Any
     from highdicom import UID
 
     series = UID()
-    return [_image(page, at, series, run, source) for at, page in enumerate(pages, start=1)]
+    made_from = [_reference(header) for header in source.instances]
+    return [
+        _image(page, at, series, made_from, run, source) for at, page in enumerate(pages, start=1)
+    ]
 
 
-def _image(page: Capture, number: int, series: str, run: RunInfo, source: DicomSource) -> Any:
+def _image(
+    page: Capture,
+    number: int,
+    series: str,
+    made_from: list[Any],
+    run: RunInfo,
+    source: DicomSource,
+) -> Any:
     from highdicom.sc import SCImage
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -63,7 +73,7 @@ def _image(page: Capture, number: int, series: str, run: RunInfo, source: DicomS
     image.BodyPartExamined = "SPINE"
     image.BurnedInAnnotation = "YES"
     image.ImageComments = page.name
-    image.SourceImageSequence = [_reference(header) for header in source.instances]
+    image.SourceImageSequence = made_from
     return image
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.outputs.dicom_write import PRODUCT, check_extra, identity, refusing, save
-from vfx_edge.outputs.nifti import label_map
+from vfx_edge.outputs.labels import numbered
 from vfx_edge.study import Analysis, DicomSource, RunInfo, VertebraMask, Volume
 
 Floats = NDArray[np.float64]
@@ -78,11 +78,8 @@ def _numbered(
     volume: Volume, masks: tuple[VertebraMask, ...]
 ) -> tuple[NDArray[np.uint8], tuple[VertebraMask, ...]]:
     """(z, y, x) segment numbers on the volume's grid, and the masks they stand for."""
-    numbers = label_map(volume, masks, range(1, len(masks) + 1))
-    there = np.zeros(len(masks) + 1, dtype=bool)
-    for plane in numbers:  # a count over the whole array would take eight times its memory
-        there |= np.bincount(plane.ravel(), minlength=len(there)) > 0
-    seen = tuple(mask for mask, shown in zip(masks, there[1:], strict=True) if shown)
+    numbers, there = numbered(volume, masks, range(1, len(masks) + 1))
+    seen = tuple(mask for mask, shown in zip(masks, there, strict=True) if shown)
     if not seen:
         raise ValueError("no vertebra lies on its slices")
     return (numbers, masks) if seen == masks else _numbered(volume, seen)

@@ -1,19 +1,16 @@
 """NIfTI files in VerSe/BIDS naming: the CT, the vertebra masks on its grid, the centroids."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vfx_edge.outputs.atomic import OutputFailed, replacing, write_text
+from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.names import series_stem
-from vfx_edge.study import Analysis, Finding, VertebraMask, Volume
+from vfx_edge.study import Analysis, Finding, Volume
 
-_INSIDE = 0.5
-_FULL = 255
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
 
 
@@ -31,29 +28,6 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
         _write_image(labels, volume, directory / f"{stem}_seg-vert_msk.nii.gz"),
         write_text(directory / f"{stem}_seg-vert_ctd.json", json.dumps(centroids) + "\n"),
     )
-
-
-def label_map(
-    volume: Volume, masks: tuple[VertebraMask, ...], numbers: Sequence[int] | None = None
-) -> NDArray[np.uint8]:
-    """(z, y, x) VerSe labels on the CT's grid, or each mask's own of `numbers` (1..255); 0 outside.
-
-    The soft masks are interpolated linearly; a voxel goes to the likeliest vertebra of at least
-    one half.
-    """
-    labels = np.zeros(volume.hu.shape, dtype=np.uint8)
-    # Bytes, not floats: a whole-body scan would take half a GiB more.
-    best = np.zeros(volume.hu.shape, dtype=np.uint8)
-    named = [mask.vertebra.level.verse for mask in masks] if numbers is None else numbers
-    for number, mask in zip(named, masks, strict=True):
-        box = _box(volume, mask)
-        if box is None:
-            continue
-        chance = _on_grid(volume, mask, box)
-        wins = (chance >= _INSIDE * _FULL) & (chance > best[box])
-        best[box][wins] = chance[wins]
-        labels[box][wins] = number
-    return labels
 
 
 def verse_centroids(volume: Volume, findings: tuple[Finding, ...]) -> list[dict[str, object]]:
@@ -83,36 +57,6 @@ def _centroid(volume: Volume, finding: Finding) -> dict[str, object]:
 
 def _tenths(value: float) -> float:
     return round(float(value), 1)
-
-
-def _box(volume: Volume, mask: VertebraMask) -> tuple[slice, slice, slice] | None:
-    """The part of the CT that the mask's grid covers; None when it lies outside."""
-    last = (np.array(mask.body.shape[::-1]) - 1) * mask.spacing_mm
-    corners = np.array(mask.origin_lps_mm) + np.array(list(np.ndindex(2, 2, 2))) * last
-    zyx = volume.to_zyx(corners)
-    low = np.maximum(np.ceil(zyx.min(0)).astype(int), 0)
-    high = np.minimum(np.floor(zyx.max(0)).astype(int) + 1, volume.hu.shape)
-    if (high <= low).any():
-        return None
-    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return z, y, x
-
-
-def _on_grid(
-    volume: Volume, mask: VertebraMask, box: tuple[slice, slice, slice]
-) -> NDArray[np.uint8]:
-    """The vertebra's probability, body and arch together, in 255ths on the CT's voxels."""
-    reverse = np.eye(3)[::-1]
-    matrix = reverse @ volume.affine_zyx_to_lps[:3, :3] / mask.spacing_mm
-    start = volume.affine_zyx_to_lps[:3, 3] - np.array(mask.origin_lps_mm)
-    corner = np.array([part.start for part in box], dtype=np.float64)
-    offset = reverse @ start / mask.spacing_mm + matrix @ corner
-    whole = np.minimum(mask.body.astype(np.float32) + mask.arch.astype(np.float32), 1.0)
-    shape = tuple(part.stop - part.start for part in box)
-    chance = ndimage.affine_transform(
-        whole, matrix, offset, output_shape=shape, output=np.float32, order=1
-    )
-    return np.asarray(np.round(chance * _FULL), dtype=np.uint8)
 
 
 def _write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path:

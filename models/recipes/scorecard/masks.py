@@ -14,7 +14,7 @@ from models.recipes.scorecard.surfaces import likeness
 from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
 from vfx_edge.inputs.segmentation import load_segmentation
-from vfx_edge.outputs.nifti import label_map
+from vfx_edge.outputs.labels import label_map
 from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.study import Level, Vertebra, VertebraMask, Volume
 

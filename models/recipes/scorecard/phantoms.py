@@ -13,7 +13,7 @@ from models.recipes.scorecard.specs import CONDITIONS, specs
 from models.recipes.scorecard.surfaces import label_dice
 from models.recipes.scorecard.synthetic import Synthetic, from_phantom
 from vfx_edge.backends import OpenModels
-from vfx_edge.outputs.nifti import label_map
+from vfx_edge.outputs.labels import label_map
 from vfx_edge.phantom import LevelTruth, make_phantom
 from vfx_edge.study import Analysis, Level
 
