@@ -1,10 +1,11 @@
 """One transmission of a job's objects to one destination: C-STORE or STOW-RS."""
 
-import logging
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 from vfx_edge.service.settings import Destination, Tls
 
@@ -14,6 +15,12 @@ MAX_CONTEXTS = 128
 """Of one association: DICOM PS3.8, 7.1.1.13."""
 DUPLICATE = 0x0111
 """The archive has this instance already: DICOM PS3.7, C.5.6. Then it is where it should be."""
+DUPLICATES = (DUPLICATE, 0xB00E)
+"""The same over STOW-RS, for which PS3.18 names no value; the second is Microsoft's."""
+CLASS_NOT_TAKEN = 0x0122
+"""PS3.18, table I.2-2."""
+NAMED = 3
+"""So many objects are named in a reason; a study may have twenty."""
 
 
 class NotSent(Exception):
@@ -22,11 +29,12 @@ class NotSent(Exception):
 
 class NeverTaken(NotSent):
     """It has what it takes, but some objects are of a kind that it does not: asking again would
-    change nothing."""
+    change nothing. `others`: whether there were any that it took."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], others: bool = True) -> None:
         super().__init__(
-            f"it does not take objects like {', '.join(names)}; all others were sent. "
+            f"it does not take objects like {_some(names)}; "
+            f"{'all others were' if others else 'nothing was'} sent. "
             "Let it take them, or name the `outputs` it is to get in its settings"
         )
 
@@ -46,13 +54,13 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
     from pydicom.filereader import read_file_meta_info
     from pynetdicom import AE
 
-    kinds = {_kind(read_file_meta_info(file)) for file in files}
+    kinds = _offered({_kind(read_file_meta_info(file)) for file in files})
     if len(kinds) > MAX_CONTEXTS:
         raise NotSent(f"{len(kinds)} kinds of objects are more than one association takes")
     node = AE(ae_title=ae_title)
     node.connection_timeout = node.acse_timeout = CONNECT_S
     node.dimse_timeout = node.network_timeout = ANSWER_S
-    for sop_class, syntax in sorted(kinds):
+    for sop_class, syntax in kinds:
         node.add_requested_context(sop_class, syntax)
     association = node.associate(
         destination.host,
@@ -61,6 +69,8 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
         tls_args=_tls(destination.tls, destination.host),
     )
     if not association.is_established:
+        if association.rejected_contexts and not association.accepted_contexts:
+            raise NeverTaken([file.name for file in files], others=False)
         raise NotSent(_why_not(association, destination))
     try:
         _all_told([(file.name, _store_one(association, file)) for file in files])
@@ -69,16 +79,33 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
             association.release()
 
 
+def _offered(kinds: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The files' own encodings, and for each SOP class the one that every node knows (DICOM PS3.5,
+    10.1): pynetdicom encodes an object anew where only that was accepted."""
+    from pydicom.uid import ImplicitVRLittleEndian
+
+    return sorted(kinds | {(sop_class, str(ImplicitVRLittleEndian)) for sop_class, _ in kinds})
+
+
 _UNWANTED = "unwanted"
 
 
 def _all_told(answers: Sequence[tuple[str, str | None]]) -> None:
     """The answers, by object (None: it was taken), as one: what may change comes first."""
-    refused = [f"it refused {name} {why}" for name, why in answers if why not in (None, _UNWANTED)]
+    refused: dict[str, list[str]] = {}
+    for name, why in answers:
+        if why not in (None, _UNWANTED):
+            refused.setdefault(str(why), []).append(name)
     if refused:
-        raise NotSent("; ".join(refused))
+        parts = [f"it refused {_some(names)} {why}" for why, names in refused.items()]
+        raise NotSent("; ".join(parts))
     if unwanted := [name for name, why in answers if why == _UNWANTED]:
-        raise NeverTaken(unwanted)
+        raise NeverTaken(unwanted, others=len(unwanted) < len(answers))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _kind(meta: Any) -> tuple[str, str]:
@@ -89,7 +116,9 @@ def _store_one(association: Any, file: Path) -> str | None:
     """Why it was not taken, None where it was. NotSent where nothing more can be sent."""
     try:
         answer = association.send_c_store(file)
-    except ValueError:  # no context was accepted for it
+    except ValueError:
+        if _is_taken(association, file):
+            return "as it can't be written in an encoding that it takes"
         return _UNWANTED
     except RuntimeError:
         raise NotSent("the connection was lost") from None
@@ -101,14 +130,19 @@ def _store_one(association: Any, file: Path) -> str | None:
     return f"with status {status:#06x}"
 
 
+def _is_taken(association: Any, file: Path) -> bool:
+    from pydicom.filereader import read_file_meta_info
+
+    sop_class = read_file_meta_info(file).MediaStorageSOPClassUID
+    return any(one.abstract_syntax == sop_class for one in association.accepted_contexts)
+
+
 def _why_not(association: Any, destination: Destination) -> str:
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
     if association.is_rejected:
         answer = association.acceptor.primitive
         return f"{where} rejected the association ({answer.reason_str})"
-    if association.is_aborted:
-        return f"{where} can't be reached, or broke off"
-    return f"{where} accepted none of the objects' kinds"
+    return f"{where} can't be reached, or broke off"
 
 
 def _tls(tls: Tls | None, host: str) -> tuple[ssl.SSLContext, str] | None:
@@ -124,38 +158,81 @@ def _tls(tls: Tls | None, host: str) -> tuple[ssl.SSLContext, str] | None:
 
 def _stow(destination: Destination, files: Sequence[Path]) -> None:
     import requests
-    from dicomweb_client import DICOMwebClient
-    from pydicom import dcmread
 
-    logging.getLogger("dicomweb_client").setLevel(logging.WARNING)  # it logs UIDs
-    session = requests.Session()
+    with requests.Session() as session:
+        try:
+            if destination.token_file is not None:
+                token = destination.token_file.read_text("utf-8").strip()
+                session.headers["Authorization"] = f"Bearer {token}"
+        except OSError as error:
+            raise NotSent(f"its token file can't be read ({error.strerror})") from None
+        if destination.tls is not None:
+            session.cert = (str(destination.tls.certificate), str(destination.tls.key))
+            session.verify = str(destination.tls.ca)
+        studies = f"{destination.url.rstrip('/')}/studies"
+        try:
+            # one by one: a request never holds more than one object, an answer speaks of one
+            _all_told([(file.name, _post_one(session, studies, file)) for file in files])
+        except requests.RequestException as error:
+            where = urlsplit(destination.url).netloc.rpartition("@")[2]
+            raise NotSent(f"{where} can't be reached ({type(error).__name__})") from None
+
+
+_BOUNDARY = "vfx-edge-5cd2e9cb1f6b4f0b8a4fd3ec"
+
+
+def _post_one(session: Any, studies: str, file: Path) -> str | None:
+    """Why it was not taken, None where it was. requests' errors leave."""
+    head = f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
+    tail = f"\r\n--{_BOUNDARY}--\r\n".encode("ascii")
+    told = f'multipart/related; type="application/dicom"; boundary="{_BOUNDARY}"'
+    answer = session.post(
+        studies,
+        data=head + file.read_bytes() + tail,
+        headers={"Content-Type": told},  # in whatever form it answers, it is understood
+        timeout=(CONNECT_S, ANSWER_S),
+        allow_redirects=False,  # a POST that is redirected becomes a GET, which stores nothing
+    )
+    return _why_refused(answer)
+
+
+def _why_refused(answer: Any) -> str | None:
+    reasons = _failure_reasons(answer)
+    failures = [reason for reason in reasons if reason not in DUPLICATES]
+    if CLASS_NOT_TAKEN in failures:
+        return _UNWANTED
+    if failures:
+        return f"with failure reason {failures[0]:#06x}"
+    if reasons:
+        return None
+    if not 200 <= answer.status_code < 300:
+        return f"with HTTP status {answer.status_code}"
+    if answer.content and _media_type(answer) == "text/html":
+        return "with a web page, as a proxy does that wants a password"
+    return None
+
+
+def _failure_reasons(answer: Any) -> list[int]:
+    """Of each item of the answer's Failed SOP Sequence, 0 where it gives none."""
     try:
-        if destination.token_file is not None:
-            token = destination.token_file.read_text("utf-8").strip()
-            session.headers["Authorization"] = f"Bearer {token}"
-    except OSError as error:
-        raise NotSent(f"its token file can't be read ({error.strerror})") from None
-    if destination.tls is not None:
-        session.cert = (str(destination.tls.certificate), str(destination.tls.key))
-        session.verify = str(destination.tls.ca)
-    client = DICOMwebClient(destination.url, session=session, timeout=ANSWER_S)
-    client.set_http_retry_params(retry=False)  # the queue does that, and outlives this process
-    try:
-        # one by one: a request never holds more than one object
-        _all_told([(file.name, _post_one(client, dcmread(file))) for file in files])
-    except requests.RequestException as error:
-        raise NotSent(f"{destination.url} can't be reached ({type(error).__name__})") from None
-    finally:
-        session.close()
+        if _media_type(answer).endswith("xml"):
+            return _reasons_in_xml(answer.content)
+        told = answer.json()
+        items = [told] if isinstance(told, dict) else told
+        failed = [one for item in items for one in item.get("00081198", {}).get("Value", [])]
+        return [int((one.get("00081197", {}).get("Value") or [0])[0]) for one in failed]
+    except (ValueError, TypeError, AttributeError, ElementTree.ParseError):
+        return []  # no answer of this kind: its status tells
 
 
-def _post_one(client: Any, instance: Any) -> str | None:
-    """Why it was not taken, None where it was. requests' errors leave, but for HTTP's own."""
-    from requests import HTTPError
+def _reasons_in_xml(text: bytes) -> list[int]:
+    items = [
+        item
+        for sequence in ElementTree.fromstring(text).iterfind(".//*[@tag='00081198']")
+        for item in sequence
+    ]
+    return [int(item.findtext(".//*[@tag='00081197']/*") or 0) for item in items]
 
-    try:
-        answer = client.store_instances([instance])
-    except HTTPError as error:
-        code = error.response.status_code if error.response is not None else "?"
-        return f"with HTTP status {code}"
-    return "in its answer" if answer.get("FailedSOPSequence") else None
+
+def _media_type(answer: Any) -> str:
+    return str(answer.headers.get("Content-Type", "")).split(";")[0].strip().lower()
