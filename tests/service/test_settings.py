@@ -1,10 +1,13 @@
 """The configuration file: what it may say, and how a mistake in it is told."""
 
+import math
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vfx_edge.service.settings import Settings, SettingsInvalid, load_settings
+from vfx_edge.service.settings import BOUNDS, Settings, SettingsInvalid, load_settings
 
 WHOLE = """
 spool = "/var/lib/vfx-edge"
@@ -55,7 +58,7 @@ def test_without_a_file_the_spool_is_the_users_own() -> None:
     [
         ("quiet = 10", "quiet: "),
         ('quiet_s = "long"', "quiet_s: "),
-        ("quiet_s = 0", "more than 0"),
+        ("quiet_s = 0", "quiet_s must be from 0.1 to 86400"),
         ('complete_on = "never"', "complete_on: "),
         ("quiet_s = ", "it is no TOML"),
         ('[[destinations]]\nname = "a"', "needs either host and ae_title, or url"),
@@ -70,6 +73,45 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, text: str, told: str)
         load_settings(written(tmp_path, text), {"spool": "x"})
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+DESTINATION = {"name": "pacs", "host": "10.0.0.7", "ae_title": "PACS"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"keep_days": -1}, "keep_days must be from 0 to 36500"),
+        ({"keep_days": math.nan}, "keep_days must be from 0 to 36500"),
+        ({"job_attempts": 0}, "job_attempts must be from 1 to 1000"),
+        ({"max_associations": 0}, "max_associations must be from 1 to 1000"),
+        ({"quiet_s": math.inf}, "quiet_s must be from 0.1 to 86400"),
+        ({"quiet_s": math.nan}, "quiet_s must be from 0.1 to 86400"),
+        ({"retry_first_s": 0}, "retry_first_s must be from 0.1 to 86400"),
+        ({"retry_most_s": 0}, "retry_most_s must be from 0.1 to 86400"),
+        ({"give_up_s": -5}, "give_up_s must be from 0 to 31536000"),
+        ({"max_pdu_bytes": 1}, "max_pdu_bytes must be from 4096 to 16777216"),
+        ({"max_instance_mib": 0}, "max_instance_mib must be from 1 to 1048576"),
+        ({"idle_timeout_s": 0}, "idle_timeout_s must be from 1 to 86400"),
+        ({"min_free_mib": -1}, "min_free_mib must be from 0 to "),
+        ({"port": 70000}, "port must be from 0 to 65535"),
+        ({"host": ""}, "host must be named"),
+        ({"ae_title": "  "}, "ae_title must have 1 to 16 characters"),
+        ({"destinations": [{**DESTINATION, "port": 0}]}, "'pacs' must be from 1 to 65535"),
+        ({"destinations": [{**DESTINATION, "name": " "}]}, "a destination needs a name"),
+        ({"destinations": [{"name": "web", "url": "ftp://x"}]}, "'web' must begin with http"),
+    ],
+)
+def test_what_would_silently_ruin_the_service_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(None, {"spool": "x", **given})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_number_among_the_settings_has_bounds() -> None:
+    numbers = {one.name for one in fields(Settings) if type(one.default) in (int, float)}
+    assert numbers == BOUNDS.keys()
 
 
 def test_the_wait_doubles_up_to_its_limit() -> None:

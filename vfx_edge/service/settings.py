@@ -9,6 +9,23 @@ from vfx_edge.errors import VfxError
 
 STRICT = {"extra": "forbid"}
 """For pydantic: a misspelt key must not be passed over in silence."""
+DAY_S = 86400.0
+BOUNDS: dict[str, tuple[float, float]] = {
+    "quiet_s": (0.1, DAY_S),
+    "cut_off_quiet_s": (0.1, DAY_S),
+    "port": (0, 65535),
+    "max_associations": (1, 1000),
+    "max_pdu_bytes": (4096, 2**24),
+    "idle_timeout_s": (1, DAY_S),
+    "max_instance_mib": (1, 2**20),
+    "min_free_mib": (0, 2**40),
+    "job_attempts": (1, 1000),
+    "retry_first_s": (0.1, DAY_S),
+    "retry_most_s": (0.1, DAY_S),
+    "give_up_s": (0, 365 * DAY_S),
+    "keep_days": (0, 36500),
+}
+"""Beyond them the service would run and lose, refuse or repeat everything in silence."""
 
 
 class SettingsInvalid(VfxError):
@@ -49,10 +66,16 @@ class Destination:
     __pydantic_config__: ClassVar = STRICT
 
     def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a destination needs a name")
         if bool(self.url) == bool(self.host):
             raise ValueError(f"destination {self.name!r} needs either host and ae_title, or url")
         if self.host and not 1 <= len(self.ae_title.strip()) <= 16:
             raise ValueError(f"destination {self.name!r} needs an ae_title of 1 to 16 characters")
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"the port of destination {self.name!r} must be from 1 to 65535")
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"the url of destination {self.name!r} must begin with http(s)://")
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,8 @@ class Settings:
     destinations: tuple[Destination, ...] = ()
     # when a study has arrived
     quiet_s: float = 30.0
+    cut_off_quiet_s: float = 600.0
+    """The same for a study whose last sender was cut off or refused: it will try again."""
     complete_on: Literal["quiet", "association"] = "quiet"
     # the DICOM node
     host: str = "127.0.0.1"
@@ -107,8 +132,13 @@ class Settings:
         names = [destination.name for destination in self.destinations]
         if len(set(names)) != len(names):
             raise ValueError("two destinations have the same name")
-        if self.quiet_s <= 0 or self.retry_first_s <= 0:
-            raise ValueError("quiet_s and retry_first_s must be more than 0")
+        if not self.host:
+            raise ValueError("host must be named: 0.0.0.0 is every address of this machine")
+        if not 1 <= len(self.ae_title.strip()) <= 16:
+            raise ValueError("ae_title must have 1 to 16 characters")
+        for key, (least, most) in BOUNDS.items():
+            if not least <= getattr(self, key) <= most:  # no number (nan) is within neither
+                raise ValueError(f"{key} must be from {least:.16g} to {most:.16g}")
 
     def backoff_s(self, attempts: int) -> float:
         """Seconds to wait after so many failed attempts: doubling, up to `retry_most_s`."""
@@ -135,8 +165,9 @@ def load_settings(config: Path | None, given: dict[str, Any]) -> Settings:
         return TypeAdapter(Settings).validate_python(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        why = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        place = ".".join(map(str, first["loc"]))
+        why = first["msg"].removeprefix("Value error, ")
+        why = f"{place}: {why}" if place else why
         raise SettingsInvalid(str(config or "the options"), why) from None
 
 
