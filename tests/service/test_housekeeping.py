@@ -1,11 +1,13 @@
 """What the spool forgets, and what it must not."""
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from vfx_edge.service import housekeeping
 from vfx_edge.service.housekeeping import DAY_S, Housekeeping
 from vfx_edge.service.intake import Intake
 from vfx_edge.service.queue import Entry, Queue
@@ -20,8 +22,8 @@ class Place:
     sends: Queue
     job: str
 
-    def tidy(self, days: float, **settings: float) -> None:
-        told = Settings(spool=self.spool.root, min_free_mib=0, **settings)  # type: ignore[arg-type]
+    def tidy(self, days: float, **settings: int) -> None:
+        told = Settings(spool=self.spool.root, **{"min_free_mib": 0, **settings})
         Housekeeping(told, self.spool, self.jobs, self.sends).tidy(time.time() + days * DAY_S)
 
     def has(self) -> tuple[bool, bool]:
@@ -50,10 +52,53 @@ def test_nothing_goes_that_is_not_done_and_sent(place: Place) -> None:
     assert place.has() == (True, True)
     place.jobs.done(place.job)
     place.tidy(days=100)
-    assert place.has() == (True, True)
+    assert place.has() == (False, True)  # sending needs no images
+
+
+def test_what_was_given_up_stays_listed_but_does_not_fill_the_disk(place: Place) -> None:
+    place.jobs.done(place.job)
     place.sends.take("A")
-    place.sends.dead(f"{place.job}@A", "gone.")  # somebody may retry it
-    place.tidy(days=100)
+    place.sends.dead(f"{place.job}@A", "It takes no segmentations.")
+    place.tidy(days=10)
+    assert place.has() == (False, True)  # somebody may retry it
+    place.tidy(days=20)
+    assert place.has() == (False, False)
+    assert [entry.reason for entry in place.sends.entries()] == ["It takes no segmentations."]
+    for number in "12":
+        place.spool.store("1.2", number, lambda stream: stream.write(b"x"))
+    intake = Intake(place.spool, place.jobs, place.sends, 1)
+    assert intake.complete("1.2") is not None  # sent anew: from the beginning
+    assert [entry.state for entry in place.jobs.entries()] == ["waiting"]
+    assert place.sends.entries() == []
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_images_of_what_could_not_be_analysed_go_in_the_end(place: Place, short: bool) -> None:
+    place.jobs.dead(place.job, "There is no CT.")
+    for days, left in ((0.5, True), (2, not short), (20, False)):
+        place.tidy(days=days, **({"min_free_mib": 2**40} if short else {}))
+        assert place.has()[0] is left
+    assert [entry.reason for entry in place.jobs.entries()] == ["There is no CT."]
+
+
+def test_a_clock_that_jumps_ahead_forgets_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.jobs.done(place.job)
+    place.sends.take("A")
+    place.sends.done(f"{place.job}@A")
+    told = Settings(spool=place.spool.root, min_free_mib=0)
+    house = Housekeeping(told, place.spool, place.jobs, place.sends)
+    monkeypatch.setattr(housekeeping, "EVERY_S", 0.01)
+    stop = threading.Event()
+    running = threading.Thread(target=house.run, args=(stop,))
+    running.start()
+    real = time.time
+    time.sleep(0.1)
+    monkeypatch.setattr(time, "time", lambda: real() + 15 * DAY_S)
+    time.sleep(0.3)
+    stop.set()
+    running.join()
     assert place.has() == (True, True)
 
 

@@ -115,10 +115,61 @@ def test_nearly_full_disk_is_said_and_nothing_is_kept(tmp_path: Path) -> None:
     room = shutil.disk_usage(tmp_path).total // 2**20
     with listening(tmp_path, min_free_mib=room + 1) as node:
         sent = store(node.port, tmp_path / "ct")
-        assert "OutOfResources" in sent.stdout + sent.stderr
+        assert "Rejected Transient" in sent.stdout + sent.stderr
         assert node.received() == 0
         assert node.half_received() == []
         assert echo(node.port)
+
+
+def test_a_large_instance_stops_before_it_takes_the_room_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room is looked at while an instance comes, not when it is there."""
+    write_series(tmp_path / "ct", slices=1)
+    large = next((tmp_path / "ct").iterdir())
+    image = pydicom.dcmread(large)
+    image.add_new(0x00091002, "OB", bytes(64 * 2**20))
+    image.save_as(large)
+    with listening(tmp_path) as node:
+        looks = iter([2**40, 2**40])  # at the association, and after the first 8 MiB
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=next(looks, 0)))
+        assert store(node.port, tmp_path / "ct").returncode != 0
+        assert eventually(lambda: node.half_received() == [], 10)
+        assert node.received() == 0
+
+
+@pytest.mark.parametrize("ending", ["abort", "refused", "release"])
+def test_who_is_cut_off_is_waited_for(tmp_path: Path, ending: str) -> None:
+    """Until the sender has tried again and came to the end."""
+    paths = write_series(tmp_path / "ct", slices=3)
+    with listening(tmp_path) as node:
+        sender = _sender(node.port)
+        assert sender.send_c_store(paths[0]).Status == 0
+        if ending == "refused":
+            free, node.spool.min_free_bytes = node.spool.min_free_bytes, 2**60
+            assert sender.send_c_store(paths[1]).Status == 0xA700
+            node.spool.min_free_bytes = free
+        sender.abort() if ending == "abort" else sender.release()
+        (study,) = node.spool.receiving()
+        assert eventually(lambda: node.spool.receiving()[0].cut_off is (ending != "release"), 5)
+        assert store(node.port, tmp_path / "ct").returncode == 0
+        assert eventually(lambda: not node.spool.receiving()[0].cut_off, 5)
+        assert study.instances == 1
+
+
+@pytest.mark.parametrize(("priority", "urgent"), [(1, True), (0, False), (2, False)])
+def test_a_high_priority_makes_a_study_urgent(tmp_path: Path, priority: int, urgent: bool) -> None:
+    """0 is medium, 1 high, 2 low: PS3.7, 9.3.1.1."""
+    (path,) = write_series(tmp_path / "ct", slices=1)
+    with listening(tmp_path) as node:
+        sender = _sender(node.port)
+        assert sender.send_c_store(path, priority=priority).Status == 0
+        sender.release()
+        (study,) = node.spool.receiving()
+        done = node.spool.complete(study.key)
+    assert done is not None
+    assert done.urgent is urgent
 
 
 def test_what_a_caller_or_the_message_calls_urgent_is(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vfx_edge.errors import OutputError
 from vfx_edge.service.queue import Entry, Queue, State
 
 
@@ -151,3 +152,31 @@ def test_wait_ends_when_something_is_queued_even_just_before(queue: Queue) -> No
 def test_each_commit_is_flushed_to_the_disk(queue: Queue) -> None:
     for connection in (queue._table._getter, queue._table._putter):
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.put(entry("a"))
+    queue.take()
+    queue.retry_later("a", "no room.", 10)
+    real = time.time
+    assert taken(queue, 1) == ["-"]
+    monkeypatch.setattr(time, "time", lambda: real() - 5 * 3600)
+    assert taken(queue, 1) == ["a"]
+
+
+def test_the_long_waiting_have_their_turn_at_each_destination(queue: Queue) -> None:
+    """Two that are served in step must not take each other's turns."""
+    for to in "AB":
+        queue.put(Entry(f"long@{to}", "long", destination=to))
+        for at in range(6):
+            queue.put(Entry(f"{at}@{to}", str(at), destination=to, urgent=True, received_at_s=9))
+    served = [queue.take(to) for _ in range(4) for to in "AB"]
+    assert {"long@A", "long@B"} <= {one.key for one in served if one}
+
+
+def test_a_damaged_file_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "queue.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(OutputError, match=r"queue\.sqlite is damaged: .* move the file away"):
+        Queue(tmp_path, "jobs")

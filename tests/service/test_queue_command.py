@@ -55,6 +55,14 @@ def test_retry_brings_back_what_was_given_up(spool: Spool) -> None:
     assert "Nothing" in vfx(spool, "retry", running).stdout
 
 
+def test_what_was_sent_is_sent_again_when_an_archive_has_lost_it(spool: Spool) -> None:
+    _, _, sent = keys(spool)
+    assert "Nothing of it has been sent." in vfx(spool, "send", sent).stdout
+    Queue(spool.queue_folder, "sends").done(sent)
+    assert vfx(spool, "send", sent).stdout == f"{sent} waits\n"
+    assert "waiting" in vfx(spool, "list").stdout
+
+
 def test_drop_forgets_a_job_with_its_images_but_none_that_runs(spool: Spool) -> None:
     dead, running, sent = keys(spool)
     assert vfx(spool, "drop", dead[:6]).stdout == f"{dead} dropped\n"

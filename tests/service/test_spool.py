@@ -5,8 +5,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+import pydicom
 import pytest
 
+from tests.service.studies import write_slice
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs.atomic import OutputDiskFull
 from vfx_edge.service import disk
@@ -84,6 +86,113 @@ def test_more_images_make_a_job_of_all_of_them(spool: Spool) -> None:
     assert names == ["1.dcm", "2.dcm", "3.dcm"]
     spool.forget(first.job)
     assert (spool.input_of(second.job) / "1.dcm").read_bytes() == b"image"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_part_that_comes_again_is_no_study_of_its_own(spool: Spool, gone: bool) -> None:
+    """Late or repeated, and whether the images are still here or not."""
+    store(spool, "1.2", "1", "2", "3")
+    first = spool.complete("1.2")
+    assert first is not None
+    if gone:
+        spool.forget_input(first.job)
+    store(spool, "1.2", "2")
+    assert spool.complete("1.2") == first
+    assert [one.job for one in spool.jobs()] == [first.job]
+
+
+def test_new_images_of_a_study_that_is_gone_lack_the_others(spool: Spool) -> None:
+    store(spool, "1.2", "1", "2")
+    first = spool.complete("1.2")
+    assert first is not None
+    spool.forget_input(first.job)
+    store(spool, "1.2", "3")
+    late = spool.complete("1.2")
+    assert late is not None
+    assert late.lacking
+    assert late.supersedes == ""  # the verdict on two images is better than one on a third alone
+    store(spool, "1.2", "1", "2", "3")
+    whole = spool.complete("1.2")
+    assert whole is not None
+    assert not whole.lacking
+    assert whole.supersedes == first.job
+    assert len(list(spool.input_of(whole.job).iterdir())) == 3
+
+
+def test_the_same_names_with_other_content_are_another_study(spool: Spool) -> None:
+    """Somebody has corrected the patient at the scanner, and sent it again."""
+    store(spool, "1.2", "1", "2")
+    first = spool.complete("1.2")
+    spool.store("1.2", "1", lambda stream: stream.write(b"corrected"))
+    second = spool.complete("1.2")
+    assert first is not None
+    assert second is not None
+    assert second.supersedes == first.job
+    contents = {path.name: path.read_bytes() for path in spool.input_of(second.job).iterdir()}
+    assert contents == {"1.dcm": b"corrected", "2.dcm": b"image"}
+
+
+def test_who_sent_it_makes_no_other_study(tmp_path: Path) -> None:
+    """The file meta group names the sender; the data set behind it is the image."""
+    spool = Spool(tmp_path / "spool")
+    jobs = []
+    for title in ("SCANNER", "ORTHANC"):
+        write_slice(tmp_path / "a.dcm", "1.2", "1.2.3", 1)
+        image = pydicom.dcmread(tmp_path / "a.dcm")
+        image.file_meta.SourceApplicationEntityTitle = title
+        image.save_as(tmp_path / "a.dcm")
+        spool.store("1.2", "1", lambda to: to.write((tmp_path / "a.dcm").read_bytes()))
+        jobs.append(spool.complete("1.2"))
+    assert jobs[0] == jobs[1] is not None
+
+
+def test_what_cannot_be_read_is_set_aside_and_holds_up_nothing(spool: Spool) -> None:
+    for study in ("1.2", "1.3"):
+        store(spool, study, "1")
+    broken, good = spool.complete("1.2"), spool.complete("1.3")
+    assert broken is not None
+    (spool.root / "studies" / broken.job / "job.json").write_text("")
+    again = Spool(spool.root)
+    again.recover()
+    assert again.jobs() == [good]
+    (aside,) = (spool.root / "damaged").iterdir()
+    assert (aside / "in" / "1.dcm").read_bytes() == b"image"
+
+
+def test_an_instance_is_on_the_disk_before_it_has_its_name(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut leaves an empty file of that name, for which success was answered."""
+    steps: list[tuple[str, str]] = []
+    real_sync, real_replace = os.fsync, os.replace
+
+    def sync(handle: int) -> None:
+        steps.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))))
+        real_sync(handle)
+
+    def replace(source: Path, target: Path) -> None:
+        steps.append(("replace", target.name))
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    store(spool, "1.2", "7")
+    place = steps.index(("replace", "7.dcm"))
+    assert any(kind == "sync" for kind, _ in steps[:place])
+    assert ("sync", "incoming") in steps[:place]  # the study's own folder
+    assert steps[-1] == ("sync", "1.2")
+    steps.clear()
+    job = spool.complete("1.2")
+    assert job is not None
+    moved, published = steps.index(("replace", "in")), steps.index(("replace", job.job))
+    assert {("sync", "job.json"), ("sync", "instances.json")} <= set(steps[:moved])
+    assert ("sync", job.job) in steps[moved:published]
+    assert steps[-1] == ("sync", "studies")
+    steps.clear()
+    with spool.results(job.job) as folder:
+        (folder / "result.json").write_text("{}")
+    assert ("sync", "result.json") in steps[: steps.index(("replace", "out"))]
+    assert steps[-1] == ("sync", job.job)
 
 
 def test_results_appear_whole_or_not_at_all(spool: Spool) -> None:
@@ -202,6 +311,25 @@ def test_killed_while_completing_the_study_is_in_one_place(tmp_path: Path, at: i
         spool.complete(study.key)
     (job,) = spool.jobs()
     assert len(list(spool.input_of(job.job).iterdir())) == 2
+    assert list((spool.root / "part").iterdir()) == []
+
+
+@pytest.mark.parametrize("at", range(2))
+def test_killed_while_a_study_that_came_again_is_put_away(tmp_path: Path, at: int) -> None:
+    spool = Spool(tmp_path / "spool")
+    store(spool, "1.2", "1", "2", "3")
+    first = spool.complete("1.2")
+    store(spool, "1.2", "1", "2", "3")
+    with pytest.MonkeyPatch.context() as patch:
+        every_kill(patch, at)
+        with suppress(Killed):
+            spool.complete("1.2")
+    spool = Spool(tmp_path / "spool")
+    spool.recover()
+    for study in spool.receiving():
+        assert study.instances == 3
+        spool.complete(study.key)
+    assert spool.jobs() == [first]
     assert list((spool.root / "part").iterdir()) == []
 
 

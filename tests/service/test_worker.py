@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,11 @@ from tests.service.studies import PATIENT, write_study
 from vfx_edge.errors import BackendError, InputError
 from vfx_edge.job import Job
 from vfx_edge.outputs.atomic import OutputDiskFull, write_text
+from vfx_edge.outputs.dicom_write import DicomRefused
 from vfx_edge.service.intake import Intake
 from vfx_edge.service.loop import Dead, Done, Later, Outcome
-from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.queue import SUPERSEDED, Entry, Queue
+from vfx_edge.service.results import left_out
 from vfx_edge.service.settings import Destination, Settings
 from vfx_edge.service.spool import Spool, pseudonym
 from vfx_edge.service.worker import OpenChain, Worker
@@ -37,7 +40,7 @@ class Place:
     settings: Settings
     study: str
 
-    def do(self, chain: Callable[[Job], object], **facts: float) -> Outcome:
+    def do(self, chain: Callable[[Job], object], **facts: Any) -> Outcome:
         entry = self.jobs.entries()[0]
         worker = Worker(self.settings, self.spool, self.jobs, self.sends, chain)
         return worker.do(Entry(**{**vars(entry), "attempts": 1, **facts}))
@@ -105,7 +108,7 @@ def test_what_failed_is_tried_again_as_long_as_that_can_help(
 ) -> None:
     assert isinstance(place.do(raising(error), attempts=1), first)
     assert isinstance(place.do(raising(error), attempts=3), last)
-    given_up = place.do(raising(error), attempts=3, first_failed_at_s=1.0)
+    given_up = place.do(raising(error), attempts=9, first_failed_at_s=1.0)
     assert isinstance(given_up, Dead)
     assert place.spool.results_of(place.jobs.entries()[0].job) is None
 
@@ -164,6 +167,64 @@ def test_images_that_are_gone_are_a_reason(place: Place) -> None:
     told = place.do(fine)
     assert isinstance(told, Dead)
     assert "send the study again" in told.reason
+
+
+def test_images_that_lack_the_others_are_not_analysed(place: Place) -> None:
+    job = place.jobs.entries()[0].job
+    place.spool.forget_input(job)
+    place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
+    late = Intake(place.spool, place.jobs, place.sends, 1).complete(place.study)
+    assert late is not None
+    told = place.do(raising(AssertionError("analysed")), key=late.job, job=late.job)
+    assert isinstance(told, Dead)
+    assert "send the whole study again" in told.reason
+
+
+def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Place) -> None:
+    """A verdict must not wait for a segmentation that can't be made."""
+    place.settings = replace(place.settings, outputs=("json", "sr", "seg", "sc"))
+    asked: list[tuple[str, ...]] = []
+
+    def chain(job: Job) -> None:
+        asked.append(job.kinds)
+        assert job.out is not None
+        for kind in ("seg", "sc"):
+            if kind in job.kinds:
+                raise DicomRefused(job.out / f"{kind}.dcm", "odd")
+        fine(job)
+
+    assert isinstance(place.do(chain), Done)
+    assert asked == [("json", "sr", "seg", "sc"), ("json", "sr", "sc"), ("json", "sr")]
+    results = place.spool.results_of(place.jobs.entries()[0].job)
+    assert results is not None
+    words = left_out(results)
+    assert words.startswith("seg.dcm can't be made from this series")
+    assert "sc.dcm can't be made" in words
+    assert str(place.spool.root) not in words
+    assert len(place.sends.entries()) == 2
+
+
+def test_a_received_file_is_not_named_in_a_reason(place: Place) -> None:
+    """Its name is a UID, and that leads to the patient."""
+    file = next(place.spool.input_of(place.jobs.entries()[0].job).iterdir())
+    told = place.do(raising(NoCt(f"in holds no CT, {file.name} is none: send another.")))
+    assert told == Dead("The study holds no CT, a file of the study is none: send another.")
+
+
+def test_more_images_between_the_last_look_and_the_queueing(place: Place) -> None:
+    """A window of milliseconds, in which both sets would go out."""
+    entry = place.jobs.entries()[0]
+    real = place.sends.put
+
+    def put(send: Entry) -> bool:
+        if not place.spool.receiving() and len(place.spool.jobs()) == 1:
+            place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
+            Intake(place.spool, place.jobs, place.sends, 1).complete(place.study)
+        return real(send)
+
+    place.sends.put = put  # type: ignore[method-assign]
+    assert place.do(fine) == Done(SUPERSEDED)
+    assert {send.state for send in place.sends.entries() if send.job == entry.job} == {"done"}
 
 
 def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:

@@ -92,6 +92,20 @@ def retry(job: Job, config: serving.Config = None, spool: serving.Spool = None) 
         print("Nothing of it was given up or waits for another attempt.")
 
 
+@app.command("send")
+def send(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
+    """Send results again that were sent already: an archive may have lost them. They keep their
+    UIDs, so that one that has them keeps one set."""
+    count = 0
+    for queue, entry in _matching(_opened(config, spool)[1], job):
+        if entry.destination and entry.state == "done":
+            queue.retry(entry.key)
+            count += 1
+            print(f"{entry.key} waits")
+    if not count:
+        print("Nothing of it has been sent.")
+
+
 @app.command("drop")
 def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Forget a job: its images, its results and its transmissions."""
@@ -114,13 +128,15 @@ def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
 def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue]]":
     """The service's folders and its two queues, without disturbing it. NoSpool."""
     settings = serving.settings_from(config, None, None, spool=spool)
+    from vfx_edge.outputs.atomic import mapped
     from vfx_edge.service.queue import Queue
     from vfx_edge.service.spool import Spool
 
-    if not (settings.spool / "queue" / "queue.sqlite").is_file():
-        raise NoSpool(settings.spool)
-    place = Spool(settings.spool)
-    return place, [Queue(place.queue_folder, name) for name in ("jobs", "sends")]
+    with mapped(settings.spool, "--spool"):
+        if not (settings.spool / "queue" / "queue.sqlite").is_file():
+            raise NoSpool(settings.spool)
+        place = Spool(settings.spool)
+        return place, [Queue(place.queue_folder, name) for name in ("jobs", "sends")]
 
 
 def _is_served(place: "Spool") -> bool:

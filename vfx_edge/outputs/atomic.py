@@ -9,7 +9,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,64 +19,64 @@ from vfx_edge.errors import OutputError
 class OutputNotWritable(OutputError):
     """The place may not be written to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         super().__init__(
             f"{path} can't be written: permission denied, read-only, or open in another program; "
-            "choose another folder with --out or change its permissions."
+            f"choose another folder with {option} or change its permissions."
         )
 
 
 class OutputDiskFull(OutputError):
     """No space left, or a quota is used up."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         super().__init__(
             f"{path} can't be written: the disk is full; free some space "
-            "or choose another folder with --out."
+            f"or choose another folder with {option}."
         )
 
 
 class OutputFolderIsFile(OutputError):
     """A file stands where a folder is needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         super().__init__(
             f"{path} can't be used as an output folder: a file is in the way; "
-            "remove it or choose another folder with --out."
+            f"remove it or choose another folder with {option}."
         )
 
 
 class OutputFileIsFolder(OutputError):
     """A folder stands where a file is to be written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         super().__init__(
             f"{path} can't be written: there is a folder of that name; "
-            "remove it or choose another folder with --out."
+            f"remove it or choose another folder with {option}."
         )
 
 
 class OutputNameInvalid(OutputError):
     """The file system does not take the name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         super().__init__(
             f"{path} can't be written: the file system refuses the name (too long, or it holds "
-            "forbidden characters); choose a shorter folder with --out."
+            f"forbidden characters); choose a shorter folder with {option}."
         )
 
 
 class OutputFailed(OutputError):
     """Any other refusal, in the operating system's words."""
 
-    def __init__(self, path: Path, words: str) -> None:
+    def __init__(self, path: Path, words: str, option: str = "--out") -> None:
         super().__init__(
             f"{path} can't be written ({words}); check the disk or choose another folder "
-            "with --out."
+            f"with {option}."
         )
 
 
-_LEAVES: dict[int, type[OutputError]] = {
+_LEAVES: dict[int, Callable[[Path, str], OutputError]] = {
     errno.EACCES: OutputNotWritable,
     errno.EPERM: OutputNotWritable,
     errno.EROFS: OutputNotWritable,
@@ -90,13 +90,14 @@ _LEAVES: dict[int, type[OutputError]] = {
 }
 
 
-def output_error(error: OSError, path: Path) -> OutputError:
-    """The leaf that says in our words what the operating system refused about `path`."""
+def output_error(error: OSError, path: Path, option: str = "--out") -> OutputError:
+    """The leaf that says in our words what the operating system refused about `path`, and by which
+    option another place is named."""
     refused = _first_cause(error)
     leaf = _LEAVES.get(refused.errno or 0)
     if leaf is not None:
-        return leaf(path)
-    return OutputFailed(path, refused.strerror or type(refused).__name__)
+        return leaf(path, option)
+    return OutputFailed(path, refused.strerror or type(refused).__name__, option)
 
 
 def _first_cause(error: OSError) -> OSError:
@@ -106,12 +107,12 @@ def _first_cause(error: OSError) -> OSError:
 
 
 @contextmanager
-def mapped(path: Path) -> Iterator[None]:
+def mapped(path: Path, option: str = "--out") -> Iterator[None]:
     """Turns any OSError raised inside into an `OutputError` about `path`."""
     try:
         yield
     except OSError as error:
-        raise output_error(error, path) from error
+        raise output_error(error, path, option) from error
 
 
 def make_folder(folder: Path) -> Path:

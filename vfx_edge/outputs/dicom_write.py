@@ -40,10 +40,10 @@ class DicomRefused(OutputError):
     """The source's header holds what can't be put into a valid object."""
 
     def __init__(self, path: Path, why: str) -> None:
-        kind = {"kos": "sr"}.get(path.stem, path.stem)
+        self.kind = {"kos": "sr"}.get(path.stem, path.stem)
         super().__init__(
             f"{path} can't be made from this series, its headers hold something that DICOM does "
-            f"not allow ({why}): leave {kind} out of --outputs."
+            f"not allow ({why}): leave {self.kind} out of --outputs."
         )
 
 
@@ -55,8 +55,11 @@ def check_extra() -> None:
 
 def series_number(source: DicomSource, kind: str) -> int:
     """Of the series of results of a kind (sr, seg, sc, kos): last in the viewer's list."""
-    number = source.first.get("SeriesNumber")
-    stated = int(number) if number is not None and 0 < number < 2**30 else 0
+    try:
+        number = int(source.first.get("SeriesNumber") or 0)
+    except ValueError:  # a text, which is kept as it was written
+        number = 0
+    stated = number if 0 < number < 2**30 else 0
     return max(_FIRST_SERIES, stated + _CLEAR_OF_SOURCE) + _SERIES[kind]
 
 

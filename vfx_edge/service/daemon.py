@@ -82,7 +82,7 @@ def opened(settings: Settings) -> Iterator[Service]:
     with spool.owned():
         spool.recover()
         jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-        intake = Intake(spool, jobs, sends, settings.quiet_s)
+        intake = Intake(spool, jobs, sends, settings.quiet_s, settings.cut_off_quiet_s)
         for queue in (jobs, sends):
             queue.resume(settings.retry_first_s)
         intake.recover()

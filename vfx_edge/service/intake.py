@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from vfx_edge.errors import OutputError
-from vfx_edge.service.queue import Entry, OperationalError, Queue, State
+from vfx_edge.service.queue import SUPERSEDED, Entry, OperationalError, Queue, State
 from vfx_edge.service.spool import Received, Spool
 
 log = logging.getLogger(__name__)
@@ -15,13 +15,20 @@ PAUSE_S = 5.0
 
 
 class Intake:
-    """Completes studies and queues them. Methods may be called from any thread."""
+    """Completes studies and queues them. Methods may be called from any thread.
 
-    def __init__(self, spool: Spool, jobs: Queue, sends: Queue, quiet_s: float) -> None:
+    quiet_s: how long nothing has come for a study that is complete; cut_off_s: for one whose last
+    sender was cut off and will try again.
+    """
+
+    def __init__(
+        self, spool: Spool, jobs: Queue, sends: Queue, quiet_s: float, cut_off_s: float = 0.0
+    ) -> None:
         self._spool = spool
         self._jobs = jobs
         self._sends = sends
         self._quiet_s = quiet_s
+        self._cut_off_s = max(quiet_s, cut_off_s)
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[tuple[int, float], float]] = {}
         self._owed: deque[Received] = deque()
@@ -57,11 +64,25 @@ class Intake:
         if put:
             log.info("study %s is complete: job %s", received.study, received.job)
         else:
-            known = self._jobs.find(received.job)
-            if known is not None and known.state is State.DEAD:
-                self._jobs.retry(received.job)
+            self._again(received)
         if received.supersedes:
             self._supersede(received.supersedes)
+
+    def _again(self, received: Received) -> None:
+        known = self._jobs.find(received.job)
+        if known is None:
+            return
+        if known.state is State.DEAD:
+            self._jobs.retry(received.job)
+        elif known.state is State.DONE and self._spool.results_of(received.job) is None:
+            for send in self._sends.entries():  # long forgotten: from the beginning
+                if send.job == received.job:
+                    self._sends.drop(send.key)
+            self._jobs.retry(received.job)
+        elif known.state is State.DONE:
+            log.info("study %s came again as it was: job %s", received.study, received.job)
+        if received.urgent and not known.urgent:
+            self._jobs.promote(received.job)
 
     def recover(self) -> None:
         """At start-up: what a kill left in the spool but not in the queue."""
@@ -71,29 +92,39 @@ class Intake:
                 self.queue(received)
 
     def complete_the_quiet(self) -> None:
-        """Complete the studies that nothing has come for in `quiet_s`.
+        """Complete the studies that nothing has come for in long enough. OSError, OutputError
+        leaves, of one study when all others have had their turn.
 
         The time counts from when this process saw the last change: after a restart senders have
         their chance to send again what was cut off, and a clock that jumps harms nobody.
         """
         now = time.monotonic()
-        states = {one.key: (one.instances, one.last_at_s) for one in self._spool.receiving()}
-        for key, state in states.items():
+        coming = {one.key: one for one in self._spool.receiving()}
+        failed: OSError | OutputError | None = None
+        for key, one in coming.items():
+            state = (one.instances, one.last_at_s)
             before = self._seen.get(key)
             if before is None or before[0] != state:
                 self._seen[key] = (state, now)
-            elif now - before[1] >= self._quiet_s:
-                self.complete(key)
-        self._seen = {key: seen for key, seen in self._seen.items() if key in states}
+            elif now - before[1] >= (self._cut_off_s if one.cut_off else self._quiet_s):
+                try:
+                    self.complete(key)
+                except (OSError, OutputError) as error:
+                    failed = error
+        self._seen = {key: seen for key, seen in self._seen.items() if key in coming}
+        if failed is not None:
+            raise failed
 
     def run(self, stop: threading.Event) -> None:
         """The thread of the above."""
         while not stop.wait(min(POLL_S, self._quiet_s / 4)):
             try:
-                self.complete_the_quiet()
                 self.catch_up()
+                self.complete_the_quiet()
             except (OSError, OutputError) as error:
-                log.warning("a study can't be completed yet: %s", error)
+                # the system's own words may name a file, which goes by a UID
+                why = error.strerror if isinstance(error, OSError) else error
+                log.warning("a study can't be completed yet: %s", why)
                 stop.wait(PAUSE_S)
 
     def catch_up(self) -> None:
@@ -109,4 +140,4 @@ class Intake:
         for queue in (self._jobs, self._sends):
             for entry in queue.entries():
                 if entry.job == job and entry.state in waiting:
-                    queue.done(entry.key, "more images came: a later job has them all")
+                    queue.done(entry.key, SUPERSEDED)

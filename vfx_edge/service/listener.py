@@ -96,8 +96,9 @@ class Listener:
         self._count = count
         self._server: Any = None
         self._lock = threading.Lock()
-        self._came: dict[int, set[str]] = {}
-        """Association -> studies that came with it, as long as it is open."""
+        self._came: dict[int, dict[str, bool]] = {}
+        """Association -> studies that came with it, as long as it is open -> whether all of what it
+        brought of them was taken."""
 
     @property
     def port(self) -> int:
@@ -110,7 +111,12 @@ class Listener:
         _configure_pynetdicom(self._spool.root / "part")
         context = tls_context(settings.tls) if settings.tls else None
         where = f"{settings.host}:{settings.port}"
-        make = partial(BoundedServer, limits=self._limits, refused=partial(self._count, "refused"))
+        make = partial(
+            BoundedServer,
+            limits=self._limits,
+            refused=partial(self._count, "refused"),
+            has_room=self._spool.has_room,
+        )
         try:
             self._server = self._entity().make_server(
                 (settings.host, settings.port),
@@ -163,14 +169,24 @@ class Listener:
         ]
 
     def _on_requested(self, event: Any) -> None:
+        asked = event.assoc.requestor.primitive.presentation_context_definition_list
+        only_echo = all(context.abstract_syntax == Verification for context in asked)
+        if not only_echo and not self._spool.has_room():
+            log.warning("association refused: no room on the disk; see min_free_mib")
+            self._turn_away(event, "disk")
+            return
         server = event.assoc._server
         established = sum(one.is_established for one in server.active_associations)
         if established >= self._settings.max_associations:
             log.warning("association refused: %d are open", established)
-            self._count("refused", "associations")
-            event.assoc.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
-            event.assoc.is_rejected = True
-            event.assoc.kill()
+            self._turn_away(event, "associations")
+
+    def _turn_away(self, event: Any, reason: str) -> None:
+        """For now: the sender is told to come again."""
+        self._count("refused", reason)
+        event.assoc.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
+        event.assoc.is_rejected = True
+        event.assoc.kill()
 
     def _on_rejected(self, event: Any) -> None:
         asked = event.assoc.requestor.primitive
@@ -210,13 +226,18 @@ class Listener:
             with file.open("rb") as received:
                 self._spool.store(study, instance, partial(shutil.copyfileobj, received))
         except (OutputError, OSError) as error:
+            self._note(event, study, taken=False)
             return self._refuse("disk", OUT_OF_RESOURCES, str(error))
         if self._is_urgent(event):
             self._spool.mark_urgent(study)
-        with self._lock:
-            self._came.setdefault(id(event.assoc), set()).add(name_of(study))
+        self._note(event, study, taken=True)
         self._count("instance", "")
         return SUCCESS
+
+    def _note(self, event: Any, study: str, *, taken: bool) -> None:
+        with self._lock:
+            mine = self._came.setdefault(id(event.assoc), {})
+            mine[name_of(study)] = taken and mine.get(name_of(study), True)
 
     def _is_urgent(self, event: Any) -> bool:
         caller = event.assoc.requestor.ae_title.strip()
@@ -230,20 +251,24 @@ class Listener:
     def _on_released(self, event: Any) -> None:
         """A study is whole when none of the associations that bring it is open."""
         with self._lock:
-            mine = self._came.pop(id(event.assoc), set())
-            whole = mine - set().union(*self._came.values())
-        if self._complete is None:
-            return
-        for study in whole:
+            mine = self._came.pop(id(event.assoc), {})
+            whole = {study for study, taken in mine.items() if taken}
+            whole -= set().union(*self._came.values())
+        for study, taken in mine.items():
+            self._spool.mark_cut_off(study, cut_off=not taken)
+        for study in whole if self._complete is not None else ():
+            assert self._complete is not None
             try:
                 self._complete(study)
             except (OutputError, OSError, OperationalError) as error:
                 log.warning("a study waits for the quiet time, its completion failed: %s", error)
 
     def _on_cut_off(self, event: Any) -> None:
-        """Its sender will try again: what came so far waits for the quiet time."""
+        """Its sender will try again: what came so far waits for that."""
         with self._lock:
-            self._came.pop(id(event.assoc), None)
+            mine = self._came.pop(id(event.assoc), {})
+        for study in mine:
+            self._spool.mark_cut_off(study, cut_off=True)
         half = getattr(event.assoc.dimse.message, "_data_set_file", None)
         if half is not None:
             half.close()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,16 @@ class Dead:
 
 
 Outcome = Done | Later | Dead
+
+
+LEAST_ATTEMPTS = 6
+
+
+def is_hopeless(entry: Entry, give_up_s: float) -> bool:
+    """Whether it has failed for so long, and often enough: a clock that is set forward by a day
+    makes the first failure look old."""
+    since = entry.first_failed_at_s or time.time()
+    return time.time() - since >= give_up_s and entry.attempts >= LEAST_ATTEMPTS
 
 
 class Loop:

@@ -8,14 +8,16 @@ A change of state is two writes, the row's facts and then its state, in an order
 between them leaves work that is done again, never work that is lost.
 """
 
-import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from sqlite3 import DatabaseError
+from sqlite3 import OperationalError as OperationalError
 from typing import Any
 
 import persistqueue.serializers.json
@@ -23,6 +25,12 @@ from filelock import FileLock
 from persistqueue import SQLiteAckQueue
 from persistqueue.sqlackqueue import AckStatus
 
+from vfx_edge.errors import OutputError
+from vfx_edge.outputs.atomic import mapped
+from vfx_edge.service.incoming import OPTION
+
+FILE = "queue.sqlite"
+SUPERSEDED = "more images came: a later job has them all"
 FAIR_EVERY = 4
 """Every so many takes the one that waits longest goes first, urgent or not."""
 
@@ -88,29 +96,33 @@ class _Table(SQLiteAckQueue):
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
+class QueueDamaged(OutputError):
+    """The queue's file is no database, or a broken one."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file} is damaged: stop the service, move the file away and start again; every study "
+            "that is still in the spool is then queued anew, and what was sent is sent again."
+        )
+
+
 class Queue:
     """One durable queue; `name` tells several in one file apart. Safe among threads and processes.
 
-    Every method may raise sqlite3.OperationalError where the disk is full or gone.
+    Every method may raise OperationalError where the disk is full or gone; making one QueueDamaged.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        with mapped(folder, OPTION):
+            folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / "queue.lock")
         self._changed = threading.Condition()
         self._changes = 0
-        self._takes = 0
+        self._takes: Counter[str] = Counter()
         self._known: list[tuple[int, Entry]] = []
         self._version = -1
-        with self._lock:
-            self._table = _Table(
-                str(folder),
-                name=name,
-                auto_resume=False,  # who only looks must not take work from who does it
-                multithreading=True,
-                serializer=persistqueue.serializers.json,
-                db_file_name="queue.sqlite",
-            )
+        with mapped(folder, OPTION), self._lock:
+            self._table = _opened(folder, name)
 
     def put(self, entry: Entry) -> bool:
         """Queue it durably; False if work of that name is there already, in whatever state."""
@@ -132,8 +144,8 @@ class Queue:
             ]
             if not due:
                 return None
-            self._takes += 1
-            fair = self._takes % FAIR_EVERY == 0
+            self._takes[destination] += 1
+            fair = self._takes[destination] % FAIR_EVERY == 0
             row, entry = min(due, key=lambda it: (not fair and not it[1].urgent, _order(it)))
             entry = replace(entry, attempts=entry.attempts + 1, state=State.RUNNING)
             self._write(row, entry)
@@ -154,6 +166,11 @@ class Queue:
         facts = {"reason": reason, "due_at_s": now + wait_s, "first_failed_at_s": first}
         with self._changing(key, **facts) as row:
             self._table.nack(id=row)
+
+    def promote(self, key: str) -> None:
+        """It goes first from now on. KeyError."""
+        with self._changing(key, urgent=True):
+            pass
 
     def dead(self, key: str, reason: str) -> None:
         """It is given up."""
@@ -256,6 +273,22 @@ class Queue:
         self._table.update(_facts(replace(entry, changed_at_s=time.time())), id=row)
 
 
+def _opened(folder: Path, name: str) -> _Table:
+    try:
+        return _Table(
+            str(folder),
+            name=name,
+            auto_resume=False,  # who only looks must not take work from who does it
+            multithreading=True,
+            serializer=persistqueue.serializers.json,
+            db_file_name=FILE,
+        )
+    except OperationalError:
+        raise
+    except DatabaseError:
+        raise QueueDamaged(folder / FILE) from None
+
+
 def _facts(entry: Entry) -> dict[str, Any]:
     facts = asdict(entry)
     del facts["state"]  # the library's own column
@@ -270,13 +303,12 @@ def _entry(row: dict[str, Any]) -> Entry:
 
 
 def _is_due(entry: Entry, now: float) -> bool:
-    return entry.state in (State.WAITING, State.RETRY) and entry.due_at_s <= now
+    if entry.state not in (State.WAITING, State.RETRY):
+        return False
+    set_back = now < entry.changed_at_s - 1.0  # the clock: nobody knows how long it still is
+    return set_back or entry.due_at_s <= now
 
 
 def _order(found: tuple[int, Entry]) -> tuple[float, int]:
     row, entry = found
     return entry.received_at_s, row
-
-
-OperationalError = sqlite3.OperationalError
-"""The disk is full, or gone: what `Queue` may raise."""

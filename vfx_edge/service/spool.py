@@ -2,38 +2,47 @@
 
     incoming/<study>/<instance>.dcm   being received; every file in it is whole and on the disk
     studies/<job>/job.json            what is known of it before it is analysed
-    studies/<job>/in/                 its images, until its results are sent
+    studies/<job>/instances.json      which instances it has, with a digest of each
+    studies/<job>/in/                 its images, until they are needed no more
     studies/<job>/out/                its results: there whole, or not at all
     queue/                            what is to be done (queue.py)
-    part/                             whatever is half-written; emptied at start-up
+    part/                             whatever is half-written, emptied at start-up; and marks of
+                                      the studies that are being received
+    damaged/                          jobs that could not be read at start-up
 
 UIDs come from strangers: only digits and dots become a name, anything else becomes its hash.
 """
 
-import hashlib
 import json
+import logging
 import os
 import re
 import secrets
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from vfx_edge.errors import OutputError
-from vfx_edge.outputs.atomic import OutputDiskFull, mapped
+from vfx_edge.outputs.atomic import mapped
 from vfx_edge.service import disk
+from vfx_edge.service.arrivals import (
+    contents,
+    job_of_content,
+    job_of_instances,
+    name_of,
+    pseudonym,
+)
+from vfx_edge.service.incoming import CUT, OPTION, URGENT, Incoming, Receiving
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+__all__ = ["Received", "Receiving", "Spool", "SpoolBusy", "job_of_content", "name_of", "pseudonym"]
+log = logging.getLogger(__name__)
 _JOB = re.compile(r"[0-9a-f]{24}")
-MAX_UID = 64
 
 
 class SpoolBusy(OutputError):
@@ -59,42 +68,21 @@ class Received:
     urgent: bool = False
     received_at_s: float = 0.0
     supersedes: str = ""
-    """The job of the same study with fewer instances, if there was one."""
+    """The job of the same study with fewer or other instances, if there was one."""
+    lacking: bool = False
+    """Only new images came of a study whose earlier ones are no longer here."""
 
 
-@dataclass(frozen=True)
-class Receiving:
-    """A study that instances are coming in for. Times are seconds since 1970."""
-
-    key: str
-    instances: int
-    last_at_s: float
-
-
-def name_of(uid: str) -> str:
-    """A UID as the name of a file or folder, whatever is really in it."""
-    if len(uid) <= MAX_UID and _UID.fullmatch(uid):
-        return uid
-    return "x" + _hash(uid)[:32]
-
-
-def pseudonym(uid: str) -> str:
-    """What a study is called where people look on: nothing leads back without the UID itself."""
-    return _hash(uid)[:10]
-
-
-class Spool:
+class Spool(Incoming):
     """The folders below `root`; one process at a time may `own` them, any may look."""
 
     def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
-        self.root = root
-        self.min_free_bytes = min_free_bytes
-        self._lock = threading.RLock()
+        super().__init__(root, min_free_bytes)
+        self._read: dict[str, Received] = {}
+        """What job.json says, which never changes: thousands need not be read again and again."""
         self._owner = FileLock(root / "service.lock", timeout=0)
-        with mapped(root):
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in ("incoming", "studies", "part"):
-                (root / name).mkdir(exist_ok=True)
+        with mapped(root, OPTION):
+            (root / "studies").mkdir(exist_ok=True)
 
     @property
     def queue_folder(self) -> Path:
@@ -104,97 +92,70 @@ class Spool:
     @contextmanager
     def owned(self) -> Iterator[None]:
         """For as long as the service runs. SpoolBusy."""
-        try:
-            self._owner.acquire()
-        except Timeout:
-            raise SpoolBusy(self.root) from None
+        with mapped(self.root, OPTION):
+            try:
+                self._owner.acquire()
+            except Timeout:
+                raise SpoolBusy(self.root) from None
         try:
             yield
         finally:
             self._owner.release()
 
-    # -- receiving -----------------------------------------------------------------------------
-
-    def store(self, study_uid: str, instance_uid: str, write: Callable[[BinaryIO], object]) -> Path:
-        """Keep an instance: when this returns it is whole and on the disk. `write` gets a stream.
-
-        The same instance again replaces the first. OutputError leaves: full, not writable.
-        """
-        folder = self.root / "incoming" / name_of(study_uid)
-        part = self._part()
-        self.check_room(part)
-        try:
-            with mapped(folder):
-                with part.open("xb") as stream:
-                    write(stream)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                with self._lock:  # the study may just be completed: it then begins anew
-                    if not folder.is_dir():
-                        folder.mkdir()
-                        disk.sync(folder.parent)
-                    path = folder / f"{name_of(instance_uid)}.dcm"
-                    os.replace(part, path)
-                disk.sync(folder)
-        finally:
-            part.unlink(missing_ok=True)
-        return path
-
-    def check_room(self, path: Path) -> None:
-        """OutputDiskFull while less than `min_free_bytes` is free."""
-        if shutil.disk_usage(self.root).free < self.min_free_bytes:
-            raise OutputDiskFull(path)
-
-    def mark_urgent(self, study_uid: str) -> None:
-        """Let a study that is being received go first."""
-        with self._lock:
-            folder = self.root / "incoming" / name_of(study_uid)
-            if folder.is_dir():
-                (self.root / "part" / f"{folder.name}.urgent").touch()
-
-    def receiving(self) -> list[Receiving]:
-        """The studies that are not complete yet."""
-        with self._lock:
-            return [
-                Receiving(folder.name, count, folder.stat().st_mtime)
-                for folder in sorted((self.root / "incoming").iterdir())
-                if (count := len(os.listdir(folder)))
-            ]
+    # -- from received to a job ------------------------------------------------------------------
 
     def complete(self, key: str) -> Received | None:
         """Nothing more is to come for this study (`Receiving.key`, or `name_of` its UID).
 
-        With what came for it before, as long as that is still there: a second association with
-        more images makes a new job of all of them, one with nothing new makes none (the job that
-        there is already is given back). None where nothing was received.
+        With what came for it before: a second association with more images, or with other content
+        of some, makes a new job of all of them; one with nothing new makes none (the job that there
+        is already is given back). Where the earlier images are no longer here the new job lacks
+        them, and says so. None where nothing was received.
         """
+        folder = self.root / "incoming" / key
+        found = contents(folder)  # before the lock: reading hundreds of images takes its time
         with self._lock:
-            folder = self.root / "incoming" / key
             if not folder.is_dir():
                 return None
-            last = folder.stat().st_mtime
-            mark = self.root / "part" / f"{key}.urgent"
-            before = max(
-                (one for one in self.jobs() if one.key == key),
-                key=lambda one: one.received_at_s,
-                default=None,
-            )
-            if before is not None:
-                self._add_from(before, folder)
-            job = _job_of_instances(key, folder)
-            if before is not None and before.job == job:
-                shutil.rmtree(folder)
-                return before
-            if (known := self.job(job)) is not None:
-                shutil.rmtree(folder)
-                return known
-            received = Received(
-                *(job, pseudonym(key), key, "dicom", mark.exists(), last),
-                supersedes=before.job if before else "",
-            )
-            self._commit(received, partial(os.replace, folder))
-            mark.unlink(missing_ok=True)
+            urgent = (self.root / "part" / f"{key}{URGENT}").exists()
+            came = {name: one.digest for name, one in contents(folder, found).items()}
+            received = self._completed(key, folder, came, urgent=urgent)
+            for kind in (URGENT, CUT):
+                self._mark(key, kind, wanted=False)
             return received
+
+    def _completed(self, key: str, folder: Path, came: dict[str, str], *, urgent: bool) -> Received:
+        before, last = self._latest(key), folder.stat().st_mtime
+        had = self.instances_of(before.job) if before else {}
+        if before and came.items() <= had.items():
+            self._discard(folder)
+            return replace(before, urgent=before.urgent or urgent)
+        whole = before is None or self._add_from(before.job, folder, had.keys() - came.keys())
+        instances = {**had, **came} if whole else came
+        job = job_of_instances(key, instances)
+        if (known := self.job(job)) is not None:
+            self._discard(folder)
+            return replace(known, urgent=known.urgent or urgent)
+        received = Received(
+            *(job, pseudonym(key), key, "dicom", urgent, last),
+            supersedes=before.job if before and whole else "",
+            lacking=not whole,
+        )
+        self._commit(received, partial(os.replace, folder), instances)
+        return received
+
+    def _latest(self, key: str) -> Received | None:
+        """The job that a further coming of this study continues."""
+        mine = [one for one in self.jobs() if one.key == key and not one.lacking]
+        old = {one.supersedes for one in mine}
+        left = [one for one in mine if one.job not in old]
+        return max(left, key=lambda one: one.received_at_s, default=None)
+
+    def _discard(self, folder: Path) -> None:
+        """By a rename first: a kill must not leave a part of it, which would be a study."""
+        part = self._part()
+        os.replace(folder, part)
+        shutil.rmtree(part, ignore_errors=True)
 
     def adopt(
         self, item: Path, job: str, *, study: str, move: bool, urgent: bool = False
@@ -207,18 +168,20 @@ class Spool:
         """
         if (known := self.job(job)) is not None:
             return known
-        self.check_room(item)
+        self.check_room()
         received = Received(
             *(job, study), source="folder", urgent=urgent, received_at_s=time.time()
         )
 
         def place(target: Path) -> None:
             target.mkdir()
-            if not (move and disk.renamed(item, target / disk.plain_name(item))):
+            if move and disk.renamed(item, target / disk.plain_name(item)):
+                disk.sync_all(target)
+            else:
                 target.rmdir()  # a copy appears whole, by a rename of its own
                 self._copy_to(item, target)
 
-        with mapped(self.root):
+        with mapped(self.root, OPTION):
             self._commit(received, place)
         return received
 
@@ -226,21 +189,31 @@ class Spool:
 
     def jobs(self) -> list[Received]:
         """Every complete study that is still in the spool."""
-        found = []
-        for folder in sorted((self.root / "studies").iterdir()):
-            if (one := self.job(folder.name)) is not None:
-                found.append(one)
-        return found
+        names = sorted(os.listdir(self.root / "studies"))
+        known = [self._read.get(name) or self.job(name) for name in names]
+        return [one for one in known if one is not None]
 
     def job(self, job: str) -> Received | None:
         """What is known of it; None where there is no such job."""
         if not _JOB.fullmatch(job):
             return None
         path = self.root / "studies" / job / "job.json"
+        if job not in self._read or not path.exists():
+            self._read.pop(job, None)
+            try:
+                self._read[job] = Received(**json.loads(path.read_text("utf-8")))
+            except (FileNotFoundError, ValueError, TypeError):
+                return None
+        return self._read[job]
+
+    def instances_of(self, job: str) -> dict[str, str]:
+        """Which instances it had when it was completed, whether they are still here or not: name
+        of the file -> digest. {} for what was dropped."""
+        path = self._folder(job) / "instances.json"
         try:
-            return Received(**json.loads(path.read_text("utf-8")))
-        except FileNotFoundError:
-            return None
+            return dict(json.loads(path.read_text("utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return {}
 
     def input_of(self, job: str) -> Path:
         """What is to be analysed: for `vfx_edge.job.Job`."""
@@ -260,11 +233,11 @@ class Spool:
         Results that are there are replaced: only who was told to analyse anew asks for that.
         """
         part = self._part()
-        with mapped(self._folder(job)):
+        with mapped(self.root, OPTION):
             part.mkdir()
         try:
             yield part
-            with mapped(self._folder(job)):
+            with mapped(self.root, OPTION):
                 disk.sync_all(part)
                 out = self._folder(job) / "out"
                 shutil.rmtree(out, ignore_errors=True)
@@ -278,10 +251,6 @@ class Spool:
         with self._lock:
             shutil.rmtree(self._folder(job) / "in", ignore_errors=True)
 
-    def forget_results(self, job: str) -> None:
-        """The results are to be made anew."""
-        shutil.rmtree(self._folder(job) / "out", ignore_errors=True)
-
     def forget(self, job: str) -> None:
         """Everything of the job; by a rename first, so that no half of it is ever seen."""
         part = self._part()
@@ -293,11 +262,22 @@ class Spool:
         shutil.rmtree(part, ignore_errors=True)
 
     def recover(self) -> None:
-        """At start-up, by who owns it: what a killed service left half-done is finished or gone."""
-        self.finish()
-        for left in (self.root / "part").iterdir():
-            if left.suffix != ".urgent":
-                disk.remove(left)
+        """At start-up, by who owns it: what a killed service left half-done is finished or gone,
+        what can't be read is set aside."""
+        with mapped(self.root, OPTION):
+            self.finish()
+            for left in (self.root / "part").iterdir():
+                if left.suffix not in (URGENT, CUT):
+                    disk.remove(left)
+            for job in sorted(os.listdir(self.root / "studies")):
+                if self.job(job) is None:
+                    self._set_aside(job)
+
+    def _set_aside(self, job: str) -> None:
+        (self.root / "damaged").mkdir(exist_ok=True)
+        aside = self.root / "damaged" / f"{job}-{secrets.token_hex(4)}"
+        os.replace(self.root / "studies" / job, aside)
+        log.error("a job can't be read (its job.json is damaged): it lies in %s now", aside)
 
     def finish(self) -> list[Received]:
         """Studies that were taken in but for the last rename, which a kill or a full disk stopped:
@@ -319,29 +299,33 @@ class Spool:
             raise KeyError(job)
         return self.root / "studies" / job
 
-    def _part(self) -> Path:
-        return self.root / "part" / secrets.token_hex(8)
+    def _add_from(self, job: str, folder: Path, names: Collection[str]) -> bool:
+        """Links to the images of an earlier job that did not come again; whether all are here."""
+        images = self._folder(job) / "in"
+        if not all((images / name).is_file() for name in names):
+            return False
+        for name in names:
+            try:
+                os.link(images / name, folder / name)
+            except OSError:  # a file system without links
+                disk.copy(images / name, folder / name)
+        disk.sync(folder)
+        return True
 
-    def _add_from(self, before: Received, folder: Path) -> None:
-        """Links to the images of the earlier job that did not come again."""
-        for file in self._instances(before.job):
-            if not (folder / file.name).exists():
-                try:
-                    os.link(file, folder / file.name)
-                except OSError:  # a file system without links
-                    shutil.copyfile(file, folder / file.name)
-
-    def _instances(self, job: str) -> list[Path]:
-        folder = self._folder(job) / "in"
-        return sorted(folder.iterdir()) if folder.is_dir() else []
-
-    def _commit(self, received: Received, place: Callable[[Path], None]) -> None:
+    def _commit(
+        self,
+        received: Received,
+        place: Callable[[Path], None],
+        instances: Mapping[str, str] | None = None,
+    ) -> None:
         """A new job, there by one rename; `place` brings its images, also by one rename: killed
         before it, the images are where they were, killed after it, `recover` finishes."""
         made = self.root / "part" / received.job
-        with self._lock, mapped(made):
+        with self._lock, mapped(self.root, OPTION):
             made.mkdir(exist_ok=True)
             (made / "job.json").write_text(json.dumps(asdict(received)), "utf-8")
+            if instances is not None:
+                (made / "instances.json").write_text(json.dumps(instances), "utf-8")
             disk.sync_all(made)
             try:
                 place(made / "in")
@@ -367,22 +351,3 @@ class Spool:
             return
         os.replace(made, target)
         disk.sync(target.parent)
-
-
-def job_of_content(item: Path) -> str:
-    """A job's id from the bytes of a file or folder, whatever the files are called. OSError."""
-    files = [item] if item.is_file() else sorted(p for p in item.rglob("*") if p.is_file())
-    digests = []
-    for file in files:
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return _hash(" ".join(sorted(set(digests))))[:24]
-
-
-def _job_of_instances(key: str, folder: Path) -> str:
-    names = sorted(file.name for file in folder.iterdir())
-    return _hash("\n".join([key, *names]))[:24]
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

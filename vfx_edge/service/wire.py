@@ -20,6 +20,8 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 log = logging.getLogger(__name__)
 
+LOOK_EACH_BYTES = 8 * 2**20
+"""How often the room on the disk is looked at while an instance comes."""
 Network = IPv4Network | IPv6Network
 
 
@@ -44,10 +46,14 @@ class TooMuch(OSError):
 class BoundedReader:
     """Takes the place of AssociationSocket.recv for one connection."""
 
-    def __init__(self, connection: socket.socket, limits: WireLimits) -> None:
+    def __init__(
+        self, connection: socket.socket, limits: WireLimits, has_room: Callable[[], bool]
+    ) -> None:
         self._connection = connection
         self._limits = limits
+        self._has_room = has_room
         self._of_message = 0
+        self._since_look = 0
 
     def message_ended(self) -> None:
         """A DIMSE message was received whole: its bytes no longer count."""
@@ -60,6 +66,13 @@ class BoundedReader:
         if count > limits.pdu_bytes or self._of_message > limits.instance_bytes:
             self._close()
             raise TooMuch(f"{count} bytes announced, {self._of_message} in this message")
+        self._since_look += count
+        if self._since_look > LOOK_EACH_BYTES:
+            self._since_look = 0
+            if not self._has_room():
+                log.warning("a connection was closed: no room on the disk; see min_free_mib")
+                self._close()
+                raise TooMuch("no room on the disk")
         data = bytearray(count)
         view = memoryview(data)
         deadline = time.monotonic() + limits.pdu_s
@@ -89,7 +102,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
     def _create_association(self) -> Any:
         association = super()._create_association()
         provider = association.dul
-        provider.socket.recv = BoundedReader(self.request, self.server.limits)
+        server = self.server
+        provider.socket.recv = BoundedReader(self.request, server.limits, server.has_room)
         provider.run = partial(_contained, association, provider.run)
         return association
 
@@ -115,9 +129,15 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
     request_queue_size = 128
 
     def __init__(
-        self, *args: Any, limits: WireLimits, refused: Callable[[str], None], **more: Any
+        self,
+        *args: Any,
+        limits: WireLimits,
+        refused: Callable[[str], None],
+        has_room: Callable[[], bool],
+        **more: Any,
     ) -> None:
         self.limits = limits
+        self.has_room = has_room
         self.refused = refused
         self._waiting = 0
         self._counting = threading.Lock()

@@ -1,8 +1,7 @@
 """Analyses the studies, one after another, with networks that are opened once."""
 
-import json
 import logging
-import time
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
+from vfx_edge.inputs.source import NoDicomSource, SourceLacks
 from vfx_edge.job import DICOM_KINDS, Job, needed_roles, run_job
 from vfx_edge.outputs.dicom_results import dicom_results
-from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome
-from vfx_edge.service.queue import Entry, OperationalError, Queue
+from vfx_edge.outputs.dicom_write import DicomRefused
+from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
+from vfx_edge.service.queue import SUPERSEDED, Entry, OperationalError, Queue, State
+from vfx_edge.service.results import left_out, note_left_out, study_of
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.spool import Spool, pseudonym
+from vfx_edge.service.spool import Spool
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
 
+_RESULT = re.compile(r"\S+/part/[0-9a-f]+/(\S+)")
 log = logging.getLogger(__name__)
 Chain = Callable[[Job], object]
 """From a study's path to the files in `Job.out`; raises VfxError leaves."""
@@ -30,6 +33,16 @@ class InputGone(InputError):
 
     def __init__(self) -> None:
         super().__init__("The study's images are no longer in the spool: send the study again.")
+
+
+class ImagesLacking(InputError):
+    """Only a part of the study is here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only new images of this study came, and its earlier ones are no longer in the spool: "
+            "send the whole study again."
+        )
 
 
 class OpenChain:
@@ -88,11 +101,11 @@ class Worker:
         try:
             return self._done(entry)
         except InputError as error:
-            return Dead(self._told(entry, error))
+            return Dead(self._told(self._spool.input_of(entry.job), error))
         except (OutputError, OSError, OperationalError) as error:
-            return self._waiting(entry, self._told(entry, error))
+            return self._waiting(entry, self._told(self._spool.input_of(entry.job), error))
         except VfxError as error:
-            return self._again(entry, self._told(entry, error))
+            return self._again(entry, self._told(self._spool.input_of(entry.job), error))
         except Exception as error:  # noqa: BLE001  one study must not stop the others
             # Only the lines of the program: an error's words may hold what is in the file.
             where = "".join(traceback.format_tb(error.__traceback__))
@@ -105,28 +118,46 @@ class Worker:
             self._analyse(entry.job)
             results = self._spool.results_of(entry.job)
         assert results is not None
-        if any(one.supersedes == entry.job for one in self._spool.jobs()):
-            return Done("more images came: a later job has them all")
-        self._queue_sends(entry, results)
-        return Done(study=_study_of(results))
+        if not self._is_superseded(entry.job):
+            self._queue_sends(entry, results)
+        if self._is_superseded(entry.job):  # looked at again: it may have come in between
+            for send in self._sends.entries():
+                if send.job == entry.job and send.state in (State.WAITING, State.RETRY):
+                    self._sends.done(send.key, SUPERSEDED)
+            return Done(SUPERSEDED)
+        return Done(study=study_of(results))
+
+    def _is_superseded(self, job: str) -> bool:
+        return any(one.supersedes == job for one in self._spool.jobs())
 
     def _analyse(self, job: str) -> None:
+        received = self._spool.job(job)
+        if received is not None and received.lacking:
+            raise ImagesLacking
         path = self._spool.input_of(job)
         if not path.exists():
             raise InputGone
-        with self._spool.results(job) as folder:
-            self._chain(
-                Job(
-                    path=path,
-                    out=folder,
-                    kinds=_kinds(self._settings.outputs, path),
-                    language=self._settings.language,
-                )
-            )
+        self._analysed(job, path, _kinds(self._settings.outputs, path))
+
+    def _analysed(self, job: str, path: Path, kinds: tuple[str, ...], missing: str = "") -> None:
+        """`missing`: why results of other kinds, which were wanted, can't be made."""
+        try:
+            with self._spool.results(job) as folder:
+                language = self._settings.language
+                self._chain(Job(path=path, out=folder, kinds=kinds, language=language))
+                if missing:
+                    note_left_out(folder, missing)
+        except (DicomRefused, NoDicomSource, SourceLacks) as error:
+            refused = {error.kind} if isinstance(error, DicomRefused) else DICOM_KINDS
+            rest = tuple(kind for kind in kinds if kind not in refused)
+            if rest == kinds:
+                raise
+            # the verdict must not wait for what this study's headers don't allow
+            self._analysed(job, path, rest, f"{missing} {self._told(path, error)}".strip())
 
     def _queue_sends(self, entry: Entry, results: Path) -> None:
         for destination in self._settings.destinations:
-            if not dicom_results(results, destination.outputs):
+            if not (dicom_results(results, destination.outputs) or left_out(results)):
                 continue
             self._sends.put(
                 Entry(
@@ -141,8 +172,7 @@ class Worker:
 
     def _waiting(self, entry: Entry, reason: str) -> Outcome:
         """For room on the disk, say: people need time for that."""
-        since = entry.first_failed_at_s or time.time()
-        if time.time() - since > self._settings.give_up_s:
+        if is_hopeless(entry, self._settings.give_up_s):
             return Dead(reason)
         return Later(reason, self._settings.backoff_s(entry.attempts))
 
@@ -151,16 +181,19 @@ class Worker:
             return Dead(reason)
         return Later(reason, self._settings.backoff_s(entry.attempts))
 
-    def _told(self, entry: Entry, error: Exception) -> str:
-        """The reason, without the names of files: who dropped them may have used a patient's."""
+    def _told(self, path: Path, error: Exception) -> str:
+        """The reason, without the names of files: who dropped them may have used a patient's, and
+        those that were received have UIDs for names."""
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        path = self._spool.input_of(entry.job)
         below = sorted(path.rglob("*"), key=lambda p: -len(str(p))) if path.is_dir() else []
         for place in below:
-            words = words.replace(str(place), "a file of the study").replace(
-                str(place.relative_to(path)), "a file of the study"
-            )
-        words = words.replace(str(path), "the study").replace(str(self._spool.root), "the spool")
+            for name in (str(place), str(place.relative_to(path)), place.name):
+                alone = rf"(?<![\w.]){re.escape(name)}(?!\w)"
+                words = re.sub(alone, "a file of the study", words)
+        words = words.replace(str(path), "the study")
+        if words.startswith(f"{path.name} "):  # a message that names the input by its last part
+            words = f"The study {words[len(path.name) + 1 :]}"
+        words = _RESULT.sub(r"\1", words).replace(str(self._spool.root), "the spool")
         return words if words.isprintable() else ascii(words)
 
 
@@ -169,15 +202,6 @@ def _kinds(wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:
     if path.name.endswith((".nii", ".nii.gz")):
         return tuple(kind for kind in wanted if kind not in DICOM_KINDS)
     return wanted
-
-
-def _study_of(results: Path) -> str:
-    """The pseudonym, from what was read of the study; empty where the results don't tell."""
-    try:
-        told = json.loads((results / "result.json").read_text("utf-8"))
-        return pseudonym(told["series"]["study_uid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _place(error: BaseException) -> str:

@@ -1,0 +1,84 @@
+"""When a study is complete, and what becomes of one that comes again."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from vfx_edge.errors import OutputError
+from vfx_edge.outputs.atomic import OutputDiskFull
+from vfx_edge.service.intake import Intake
+from vfx_edge.service.queue import Queue
+from vfx_edge.service.spool import Received, Spool
+
+QUIET_S, CUT_OFF_S = 0.1, 0.6
+
+
+@dataclass
+class Place:
+    spool: Spool
+    jobs: Queue
+    intake: Intake
+
+    def receive(self, study: str, *instances: str) -> None:
+        for instance in instances:
+            self.spool.store(study, instance, lambda to: to.write(b"image"))
+
+    def done_within(self, seconds: float) -> set[str]:
+        """Keys of the studies that are complete after so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.intake.complete_the_quiet()
+            time.sleep(0.02)
+        return {one.key for one in self.spool.jobs()}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    spool = Spool(tmp_path / "spool")
+    jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
+    return Place(spool, jobs, Intake(spool, jobs, sends, QUIET_S, CUT_OFF_S))
+
+
+def test_a_study_whose_sender_was_cut_off_is_waited_for_longer(place: Place) -> None:
+    place.receive("1.2", "1")
+    place.receive("1.3", "1")
+    place.spool.mark_cut_off("1.3", cut_off=True)
+    assert place.done_within(0.35) == {"1.2"}
+    assert place.done_within(0.6) == {"1.2", "1.3"}
+
+
+def test_one_study_that_cannot_be_completed_holds_up_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for study in ("1.1", "1.2", "1.3"):
+        place.receive(study, "1")
+    real = place.spool.complete
+
+    def complete(key: str) -> Received | None:
+        if key == "1.1":
+            raise OutputDiskFull(Path("x"))
+        return real(key)
+
+    monkeypatch.setattr(place.spool, "complete", complete)
+    place.intake.complete_the_quiet()
+    time.sleep(2 * QUIET_S)
+    with pytest.raises(OutputError):
+        place.intake.complete_the_quiet()
+    assert {one.key for one in place.spool.jobs()} == {"1.2", "1.3"}
+
+
+def test_sent_again_as_urgent_it_goes_first(place: Place) -> None:
+    for at, study in enumerate(("1.2", "1.3"), start=1):
+        place.receive(study, "1")
+        assert place.intake.complete(study) is not None
+        time.sleep(0.01 * at)
+    place.receive("1.3", "1")
+    place.spool.mark_urgent("1.3")
+    again = place.intake.complete("1.3")
+    first = place.jobs.take()
+    assert again is not None
+    assert first is not None
+    assert first.job == again.job
+    assert list((place.spool.root / "part").iterdir()) == []
