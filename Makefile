@@ -63,7 +63,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --quiet --no-isolation
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
-peers: $(VENV)/.installed-peers
+peers: $(VENV)/.installed-peers build/peers/.installed
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
 		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl \
 		&& test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then :; \
@@ -88,9 +88,16 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-dev
-	@echo "Installing nnU-Net, which tests compare with, into $(VENV) (some 450 MB the first time)"
+	@echo "Installing nnU-Net, dcmqi and Node.js, for the tests, into $(VENV) (some 700 MB the first time)"
 	@$(PIP) -e '.[peers]' && touch $@ || \
-		echo "peers: nnunetv2 could not be installed; the tests that use it will skip" >&2
+		echo "peers: not all could be installed; the tests that use them will skip" >&2
+
+# What OHIF, a viewer, reads segmentations and reports with.
+OHIF = dcmjs@0.52.0 @cornerstonejs/adapters@5.14.0 @babel/runtime@7
+build/peers/.installed: $(VENV)/.installed-peers
+	@mkdir -p $(@D)
+	@PATH="$(abspath $(BIN)):$$PATH" npm install --prefix $(@D) --no-audit --no-fund --silent $(OHIF) \
+		&& touch $@ || echo "peers: no libraries of OHIF; the tests that use them will skip" >&2
 
 clean:
 	rm -rf build dist vfx-edge-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

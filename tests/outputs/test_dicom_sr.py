@@ -105,10 +105,19 @@ def groups(document: Dataset) -> list[Dataset]:
     return named(measurements.ContentSequence, "Measurement Group")
 
 
+def place(group: Dataset) -> Dataset:
+    """The centre in space: every measurement says it."""
+    measured = [item for item in group.ContentSequence if item.ValueType == "NUM"]
+    points = [item for one in measured for item in named(one.ContentSequence, "Image Region")]
+    assert len(points) == len(measured) > 0
+    assert all((p.ValueType, p.GraphicType) == ("SCOORD3D", "POINT") for p in points)
+    assert len({tuple(p.GraphicData) for p in points}) == 1
+    return points[0]
+
+
 def as_result(group: Dataset) -> dict:
     """A measurement group in the words of result.json, from nothing but the document."""
-    (point,) = named(group.ContentSequence, "Image Region")
-    assert (point.ValueType, point.GraphicType) == ("SCOORD3D", "POINT")
+    point = place(group)
     level = named(group.ContentSequence, "Tracking Identifier")[0].TextValue
     heights = {
         name: number(group, f"HEIGHT_{name.upper()}", "mm")
@@ -204,8 +213,7 @@ def test_it_is_valid_and_belongs_to_its_study(written) -> None:
     assert document.SeriesInstanceUID != first.SeriesInstanceUID
     assert document.SeriesNumber > 103
     assert document.SeriesDescription == "vfx-edge SR"
-    (point,) = named(groups(document)[0].ContentSequence, "Image Region")
-    assert point.ReferencedFrameOfReferenceUID == first.FrameOfReferenceUID
+    assert place(groups(document)[0]).ReferencedFrameOfReferenceUID == first.FrameOfReferenceUID
     assert (document.VerificationFlag, document.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
 
 
@@ -350,7 +358,8 @@ def test_it_refers_to_the_segments_that_were_measured(axial, tmp_path: Path) -> 
         (tracking,) = named(group.ContentSequence, "Tracking Unique Identifier")
         assert segment is None or segment.TrackingUID == tracking.UID
         for height in named(group.ContentSequence, "HEIGHT_ANTERIOR") if segment else []:
-            (reference,) = height.ContentSequence[0].ReferencedSOPSequence
+            (image,) = (item for item in height.ContentSequence if item.ValueType == "IMAGE")
+            (reference,) = image.ReferencedSOPSequence
             assert reference.ReferencedSOPInstanceUID == seg.SOPInstanceUID
             assert reference.ReferencedSegmentNumber == segment.SegmentNumber
             referred += 1

@@ -2,9 +2,10 @@
 
 Viewers that lay segments over the slices of a stack want them on those very planes, pixel for
 pixel; viewers that build a volume want even planes. Where the volume is the stack itself both get
-what they want: the frames lie on the source's planes and name the source's instances. Where it had
-to be resampled (gantry tilt, uneven gaps) the planes are those of the even volume, parallel to the
-source's.
+what they want: the frames lie on the source's planes and name the source's instances; planes that
+fill a gap between slices are left out, as there is no slice to lay them on. Where the volume had to
+be resampled for another reason (gantry tilt, slices off the even grid) the planes are those of the
+even volume, parallel to the source's.
 """
 
 from collections.abc import Sequence
@@ -70,6 +71,9 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
         coding_schemes=[coding_scheme(run)],  # T13 and L6 have no code in a public one
         **identity(source, run, "seg", SERIES_DESCRIPTION),
     )
+    # highdicom takes them from the first plane's header, and source.first is the only whole one
+    segmentation.copy_patient_and_study_information(source.first)
+    segmentation.ContentCreatorName = ""  # required, may be empty (PS3.3 Table 10-12)
     segmentation.BodyPartExamined = "SPINE"
     return segmentation
 
@@ -91,6 +95,9 @@ def _planes(volume: Volume, numbers: NDArray[np.uint8], source: DicomSource) -> 
     own = None
     if stored.shape[1:] == (first.Rows, first.Columns):
         own = _own_planes(_positions(source), affine, len(stored))
+    if own is not None and -1 in own:
+        there = [at for at, index in enumerate(own) if index >= 0]
+        stored, own = stored[there], tuple(own[at] for at in there)
     return _Planes(stored, affine, own)
 
 
@@ -119,14 +126,16 @@ def _as_stored(
 
 
 def _own_planes(positions: Floats, affine: Floats, count: int) -> tuple[int, ...] | None:
-    """The source's slice for each of `count` planes; None unless every plane is one of them."""
+    """The source's slice for each of `count` planes, -1 where there is none; None unless every
+    slice is one of them."""
     places = np.linalg.solve(affine, np.column_stack([positions, np.ones(len(positions))]).T).T
     nearest = np.rint(places[:, 0]).astype(int)
     in_place = (np.abs(places[:, 1:3]) <= _SAME_PLACE_PIXELS).all(axis=1)
     in_place &= np.abs(places[:, 0] - nearest) <= _SAME_PLANE_STEPS
+    if not in_place.all():
+        return None
     found = {int(nearest[at]): int(at) for at in np.flatnonzero(in_place)[::-1]}
-    own = tuple(found.get(plane, -1) for plane in range(count))
-    return None if -1 in own else own
+    return tuple(found.get(plane, -1) for plane in range(count))
 
 
 def _placed(planes: _Planes, source: DicomSource, volume: Volume) -> dict[str, Any]:

@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 class SourceSlice:
     """A slice as a result refers to it. frame: from 1, of an enhanced file; None: the whole file.
 
-    position_mm: its first pixel; normal: unit vector across it; both in LPS.
+    position_mm: the centre of its first pixel; normal: unit vector across it; both in LPS.
+    steps_mm: (2, 3) from a pixel to the next column's, and to the next row's.
     """
 
     sop_class: str
@@ -24,6 +25,16 @@ class SourceSlice:
     frame: int | None
     position_mm: Floats
     normal: Floats
+    steps_mm: Floats
+    size: tuple[int, int]
+    """Columns, rows."""
+
+    def pixel(self, place_mm: Point) -> Floats:
+        """(column, row) of the place, moved along the normal into the slice: the first pixel
+        reaches from 0 to 1 (PS3.3 C.18.6.1.1), and what lies beside the picture is at its edge."""
+        along = np.array(place_mm) - self.position_mm
+        at = (self.steps_mm @ along) / (self.steps_mm**2).sum(axis=1) + 0.5
+        return np.asarray(np.clip(at, 0, self.size))
 
 
 def source_slices(source: DicomSource) -> tuple[SourceSlice, ...]:
@@ -51,22 +62,35 @@ def slices_at(
 def _slices(header: Any) -> Iterator[SourceSlice]:
     groups = header.get("PerFrameFunctionalGroupsSequence") or ()
     if not groups:
-        yield _slice(header, None, header.ImageOrientationPatient, header.ImagePositionPatient)
+        yield _slice(
+            header,
+            None,
+            header.ImageOrientationPatient,
+            header.ImagePositionPatient,
+            header.PixelSpacing,
+        )
         return
     for number, group in enumerate(groups, start=1):
-        where = group
-        if "PlaneOrientationSequence" not in group:
-            where = header.SharedFunctionalGroupsSequence[0]
         yield _slice(
             header,
             number,
-            where.PlaneOrientationSequence[0].ImageOrientationPatient,
+            _of(header, group, "PlaneOrientationSequence").ImageOrientationPatient,
             group.PlanePositionSequence[0].ImagePositionPatient,
+            _of(header, group, "PixelMeasuresSequence").PixelSpacing,
         )
 
 
-def _slice(header: Any, frame: int | None, orientation: Any, position: Any) -> SourceSlice:
-    row, column = np.array(orientation, float).reshape(2, 3)
+def _of(header: Any, group: Any, name: str) -> Any:
+    """The frame's own functional group, or the one that all frames share."""
+    where = group if name in group else header.SharedFunctionalGroupsSequence[0]
+    return where[name].value[0]
+
+
+def _slice(
+    header: Any, frame: int | None, orientation: Any, position: Any, spacing: Any
+) -> SourceSlice:
+    row, column = directions = np.array(orientation, float).reshape(2, 3)
+    between_rows, between_columns = (float(v) for v in spacing)
     across = np.cross(row, column)
     return SourceSlice(
         sop_class=str(header.SOPClassUID),
@@ -74,4 +98,6 @@ def _slice(header: Any, frame: int | None, orientation: Any, position: Any) -> S
         frame=frame,
         position_mm=np.array(position, float),
         normal=np.asarray(across / np.linalg.norm(across)),
+        steps_mm=directions * [[between_columns], [between_rows]],
+        size=(int(header.Columns), int(header.Rows)),
     )

@@ -35,7 +35,7 @@ from vfx_edge.study import (
 )
 
 DESCRIPTION = "vfx-edge SR"
-_MM_DIGITS, _PERCENT_DIGITS = 2, 2
+_MM_DIGITS, _PERCENT_DIGITS, _PIXEL_DIGITS = 2, 2, 2
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _CONTEXT = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 
@@ -47,6 +47,7 @@ class _Report:
     result: StudyResult
     t: Wording
     frame_of_reference: str
+    slices: tuple[SourceSlice, ...]
     segmentation: Any
     segments: dict[str, Any]
 
@@ -74,6 +75,7 @@ def write_sr(
             result=result,
             t=Wording(language),
             frame_of_reference=str(source.first.FrameOfReferenceUID),
+            slices=source_slices(source),
             segmentation=segments,
             segments={s.SegmentLabel: s for s in segments.SegmentSequence} if segments else {},
         )
@@ -160,7 +162,7 @@ def _image_library(report: _Report, source: DicomSource) -> Any:
 
     The whole series stands in the evidence; hundreds of entries here would only bury the findings.
     """
-    slices = source_slices(source)
+    slices = report.slices
     shown = {
         (s.sop_instance, s.frame): s
         for finding in report.result.findings
@@ -198,11 +200,7 @@ def _group(report: _Report, finding: Finding) -> Any:
         tracking_identifier=sr.TrackingIdentifier(
             uid=segment.TrackingUID if segment else generate_uid(), identifier=level.value
         ),
-        referenced_region=sr.ImageRegion3D(
-            sr.GraphicTypeValues3D.POINT,
-            np.round([finding.vertebra.centroid_lps_mm], _MM_DIGITS),
-            report.frame_of_reference,
-        ),
+        referenced_region=_region(report, finding),
         geometric_purpose=code.CENTER,
         finding_type=code.status_code(status_of(finding), report.language),
         finding_sites=[sr.FindingSite(code.level_code(level))],
@@ -213,7 +211,39 @@ def _group(report: _Report, finding: Finding) -> Any:
         qualitative_evaluations=list(_answers(finding, report.language)),
     )
     group[0].ContinuityOfContent = "SEPARATE"  # else viewers run its lines together
+    for item in group[0].ContentSequence:
+        if item.ValueType == "NUM":
+            item.ContentSequence = [_centre(report, finding), *item.get("ContentSequence", [])]
     return group[0]
+
+
+def _region(report: _Report, finding: Finding) -> Any:
+    """The pixel at the body's centre: viewers jump to an image and mark it there; at a place in
+    space few do. The place itself stands below every measurement."""
+    centre = finding.vertebra.centroid_lps_mm
+    (slice_,) = slices_at(report.slices, centre)
+    return sr.ImageRegion(
+        sr.GraphicTypeValues.POINT,
+        np.round([slice_.pixel(centre)], _PIXEL_DIGITS),
+        sr.SourceImageForRegion(
+            slice_.sop_class,
+            slice_.sop_instance,
+            None if slice_.frame is None else [slice_.frame],
+        ),
+    )
+
+
+def _centre(report: _Report, finding: Finding) -> Any:
+    """TID 320: where in the source's frame of reference it was measured. An extension that TID
+    1419 allows; OHIF takes over no measurement that does not say it itself."""
+    place = sr.CoordinatesForMeasurement3D(
+        sr.GraphicTypeValues3D.POINT,
+        np.round([finding.vertebra.centroid_lps_mm], _MM_DIGITS),
+        report.frame_of_reference,
+        purpose=codes.DCM.ImageRegion,
+    )
+    place.RelationshipType = sr.RelationshipTypeValues.INFERRED_FROM.value
+    return place
 
 
 def _measurements(report: _Report, finding: Finding, segment: Any) -> Iterator[Any]:
