@@ -28,7 +28,7 @@ OnStage = Callable[[str], None]
 class Job:
     """A study and what is wanted of it. `out` None: ./vfx-edge-out/<series>. `levels` None: T1 to
     the last lumbar vertebra. `kinds`: of json, html, sr, seg, sc, nifti; result.json is always
-    written."""
+    written. `previous_report`: the sr.dcm of this study that the new one takes the place of."""
 
     path: Path
     out: Path | None = None
@@ -38,6 +38,7 @@ class Job:
     segmentation: Path | None = None
     kinds: tuple[str, ...] = ("json", "html")
     language: str = "en"
+    previous_report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _written(
     if source is not None:
         from vfx_edge.outputs.dicom_results import write_dicom_results
 
-        write_dicom_results(analysis, source, folder, job.kinds, job.language)
+        write_dicom_results(analysis, source, folder, job.kinds, job.language, job.previous_report)
     if "nifti" in job.kinds:
         write_nifti(analysis, folder)
     if "html" in job.kinds:

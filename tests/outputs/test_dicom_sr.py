@@ -366,6 +366,20 @@ def test_it_refers_to_the_segments_that_were_measured(axial, tmp_path: Path) -> 
     assert referred > 3
 
 
+def test_it_names_the_report_that_it_takes_the_place_of(axial, tmp_path: Path) -> None:
+    analysis, source = axial
+    old = write_sr(analysis, source, tmp_path / "old.dcm")
+    path = write_sr(analysis, source, tmp_path / "sr.dcm", previous=old)
+    assert validated(path) == []
+    (study,) = pydicom.dcmread(path).PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (before,) = series.ReferencedSOPSequence
+    first = pydicom.dcmread(old)
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+    assert before.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in first
+
+
 def test_every_private_code_is_in_the_documents() -> None:
     page = (Path(__file__).parents[2] / "docs" / "dicom.md").read_text("utf-8")
     rows = set(page.splitlines())

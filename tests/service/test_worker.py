@@ -227,6 +227,28 @@ def test_more_images_between_the_last_look_and_the_queueing(place: Place) -> Non
     assert {send.state for send in place.sends.entries() if send.job == entry.job} == {"done"}
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_second_report_names_the_first_that_an_archive_has(place: Place, sent: bool) -> None:
+    place.do(fine)
+    first = place.jobs.entries()[0]
+    place.jobs.done(first.key)
+    if sent:
+        place.sends.done(f"{first.key}@A")
+    place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
+    second = Intake(place.spool, place.jobs, place.sends, 1).complete(place.study)
+    assert second is not None
+    named: list[Path | None] = []
+
+    def chain(job: Job) -> None:
+        named.append(job.previous_report)
+        fine(job)
+
+    place.do(chain, key=second.job, job=second.job)
+    results = place.spool.results_of(first.job)
+    assert results is not None
+    assert named == [results / "sr.dcm" if sent else None]
+
+
 def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:
     def more_come(job: Job) -> None:
         fine(job)

@@ -24,10 +24,12 @@ def write_dicom_results(
     folder: Path,
     kinds: Collection[str],
     language: str = "en",
+    previous_report: Path | None = None,
 ) -> tuple[Path, ...]:
     """Writes those of `kinds` that are DICOM into `folder`: seg.dcm where there is a vertebra;
     sr.dcm and, where a fracture is suspected, kos.dcm; sc/*.dcm. Returns what was written.
 
+    previous_report: the sr.dcm that the new one takes the place of.
     OutputError when one can't be; those before it are complete.
     """
     written: list[Path] = []
@@ -41,7 +43,8 @@ def write_dicom_results(
         from vfx_edge.outputs.dicom_kos import write_kos
         from vfx_edge.outputs.dicom_sr import write_sr
 
-        written.append(write_sr(analysis, source, folder / "sr.dcm", language, segmentation))
+        report = folder / "sr.dcm"
+        written.append(write_sr(analysis, source, report, language, segmentation, previous_report))
         selection = write_kos(analysis, source, folder / "kos.dcm", language)
         written += [selection] if selection else []
     if "sc" in kinds:

@@ -62,8 +62,10 @@ def write_sr(
     path: Path,
     language: str = "en",
     segmentation: Path | None = None,
+    previous: Path | None = None,
 ) -> Path:
-    """Writes the report; `segmentation`: the seg.dcm of the same analysis, to be referred to.
+    """Writes the report; `segmentation`: the seg.dcm of the same analysis, to be referred to;
+    `previous`: the sr.dcm that this one takes the place of (Predecessor Documents Sequence).
 
     Findings and their order are those of `result.json`, lengths in mm and shares in percent with
     its digits. OutputError when the place can't be written or a header can't be repeated.
@@ -83,6 +85,7 @@ def write_sr(
             evidence=[*source.instances, *([segments] if segments else [])],
             content=_root(report, source),
             is_complete=True,
+            previous_versions=None if previous is None else [_header(previous)],
             coding_schemes=[coding_scheme(result.run)],
             **identity(source, result.run, "sr", DESCRIPTION),
         )
@@ -113,10 +116,8 @@ def device_observer() -> Any:
     )
 
 
-def _header(segmentation: Path | None) -> Any:
-    if segmentation is None:
-        return None
-    return pydicom.dcmread(segmentation, stop_before_pixels=True)
+def _header(path: Path | None) -> Any:
+    return None if path is None else pydicom.dcmread(path, stop_before_pixels=True)
 
 
 def _root(report: _Report, source: DicomSource) -> Any:

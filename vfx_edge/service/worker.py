@@ -144,7 +144,10 @@ class Worker:
         try:
             with self._spool.results(job) as folder:
                 language = self._settings.language
-                self._chain(Job(path=path, out=folder, kinds=kinds, language=language))
+                before = self._sent_before(job)
+                self._chain(
+                    Job(path, folder, kinds=kinds, language=language, previous_report=before)
+                )
                 if missing:
                     note_left_out(folder, missing)
         except (DicomRefused, NoDicomSource, SourceLacks) as error:
@@ -154,6 +157,19 @@ class Worker:
                 raise
             # the verdict must not wait for what this study's headers don't allow
             self._analysed(job, path, rest, f"{missing} {self._told(path, error)}".strip())
+
+    def _sent_before(self, job: str) -> Path | None:
+        """The structured report of the same study with fewer or other images, where an archive
+        has it."""
+        received = self._spool.job(job)
+        old = received.supersedes if received else ""
+        results = self._spool.results_of(old) if old else None
+        has_it = any(
+            send.job == old and send.state is State.DONE and send.reason != SUPERSEDED
+            for send in self._sends.entries()
+        )
+        report = results / "sr.dcm" if results and has_it else None
+        return report if report and report.is_file() else None
 
     def _queue_sends(self, entry: Entry, results: Path) -> None:
         for destination in self._settings.destinations:
