@@ -2,56 +2,30 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.service.running import ROOT
 from tests.service.studies import PATIENT, write_slice, write_study
+from tests.service.watched import QUIET_S, Watched, watching
 from vfx_edge.service import disk
 from vfx_edge.service.intake import Intake
 from vfx_edge.service.queue import Queue
-from vfx_edge.service.spool import Received, Spool, pseudonym
+from vfx_edge.service.spool import Spool, pseudonym
 from vfx_edge.service.watcher import Watcher, WatchFolderUnusable
-
-QUIET_S = 0.2
-
-
-@dataclass
-class Watched:
-    """A drop folder and what was made of it."""
-
-    folder: Path
-    spool: Spool
-    jobs: Queue
-    intake: Intake
-    watcher: Watcher
-
-    def look(self, seconds: float = 2.5 * QUIET_S) -> list[Received]:
-        """Look for so long; the jobs there are then."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.watcher.look()
-            self.intake.complete_the_quiet()
-            time.sleep(0.02)
-        return self.spool.jobs()
-
-
-def watching(tmp_path: Path, *, keep: bool = False) -> Watched:
-    folder = tmp_path / "drop"
-    folder.mkdir(exist_ok=True)
-    spool = Spool(tmp_path / "spool")
-    jobs = Queue(spool.queue_folder, "jobs")
-    intake = Intake(spool, jobs, Queue(spool.queue_folder, "sends"), QUIET_S)
-    watcher = Watcher(folder, spool, intake, QUIET_S, keep=keep)
-    return Watched(folder, spool, jobs, intake, watcher)
 
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Watched:
-    return watching(tmp_path)
+    """That has been running for a while."""
+    watched = watching(tmp_path)
+    watched.watcher.look()
+    return watched
 
 
 def test_a_folder_is_taken_when_it_is_quiet_and_not_before(watched: Watched) -> None:
@@ -158,6 +132,86 @@ def test_kept_items_stay_and_are_taken_once_even_after_a_restart(tmp_path: Path)
     assert len(watched.look()) == 4
 
 
+def test_kept_items_are_not_done_again_when_the_spool_has_forgotten_them(tmp_path: Path) -> None:
+    watched = watching(tmp_path, keep=True)
+    uid = write_study(watched.folder / "ct")
+    write_study(watched.folder / PATIENT)
+    jobs = watched.look()
+    assert len(jobs) == 2
+    for job in jobs:
+        watched.spool.forget(job.job)
+        watched.jobs.drop(job.job)
+    again = watching(tmp_path, keep=True)
+    assert again.look() == []
+    record = b"".join(p.read_bytes() for p in (tmp_path / "spool" / "watched").iterdir())
+    assert len(record) < 1000
+    assert PATIENT.encode() not in record
+    write_slice(watched.folder / "ct" / "9.dcm", uid, f"{uid}.1", 9)  # changed
+    assert [job.study for job in again.look()] == [pseudonym(uid)]
+
+
+def test_kept_items_that_are_taken_away_and_come_again_are_new(tmp_path: Path) -> None:
+    watched = watching(tmp_path, keep=True)
+    write_study(watched.folder / "stays")
+    write_study(watched.folder / "ct")
+    first = watched.look()
+    os.rename(watched.folder / "ct", tmp_path / "away")
+    watched.look(QUIET_S / 2)
+    for job in first:
+        watched.spool.forget(job.job)
+        watched.jobs.drop(job.job)
+    os.rename(tmp_path / "away", watched.folder / "ct")
+    assert len(watching(tmp_path, keep=True).look()) == 1
+
+
+def test_a_drive_that_was_away_brings_nothing_new(tmp_path: Path) -> None:
+    watched = watching(tmp_path, keep=True)
+    write_study(watched.folder / "ct")
+    (job,) = watched.look()
+    watched.spool.forget(job.job)
+    watched.jobs.drop(job.job)
+    os.rename(watched.folder / "ct", tmp_path / "away")  # not mounted: the folder is empty
+    again = watching(tmp_path, keep=True)
+    again.look()
+    os.rename(tmp_path / "away", watched.folder / "ct")
+    assert again.look() == []
+
+
+def test_a_record_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
+    watched = watching(tmp_path, keep=True)
+    write_study(watched.folder / "ct")
+    watched.look()
+    (record,) = (tmp_path / "spool" / "watched").iterdir()
+    record.write_bytes(b"[1, 2")
+    assert len(watching(tmp_path, keep=True).look()) == 1
+
+
+def test_half_of_a_study_that_a_kill_left_in_the_spool_is_no_study(tmp_path: Path) -> None:
+    killed = watching(tmp_path)
+    uid = write_study(killed.folder / "ct", slices=5)
+    with (killed.folder / "ct" / "0.dcm").open("rb") as stream:
+        killed.spool.store(uid, f"{uid}.1.1", lambda to: shutil.copyfileobj(stream, to))
+    watched = watching(tmp_path)
+    (job,) = watched.look(5 * QUIET_S)
+    assert len(watched.images(job.job)) == 5
+
+
+def test_dropped_again_when_it_is_done_is_said(
+    watched: Watched, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    write_study(tmp_path / "ct")
+    shutil.copytree(tmp_path / "ct", watched.folder / "ct")
+    (job,) = watched.look()
+    watched.jobs.take()
+    watched.jobs.done(job.job)
+    with watched.spool.results(job.job):
+        pass
+    shutil.copytree(tmp_path / "ct", watched.folder / "ct")
+    watched.look()
+    assert caplog.text.count(f"came again as it was: job {job.job}") == 1
+
+
 def test_what_cannot_be_moved_or_deleted_is_done_once(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +263,46 @@ def test_a_folder_that_is_away_for_a_while_is_no_end(
     thread.join()
     assert len(watched.spool.jobs()) == 1
     assert "can't be looked at" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_what_may_not_be_read_is_said_once_and_taken_when_it_may(tmp_path: Path) -> None:
+    powers = ["--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if powers and shutil.which("setpriv") is None:
+        pytest.skip("root may read everything, and setpriv is not there to change that")
+    powers = ["setpriv", *powers, powers[0].replace("bounding-set", "inh-caps")] if powers else []
+    for name in ("shut", "partly"):
+        write_study(tmp_path / "drop" / PATIENT / name)
+    shut = tmp_path / "drop" / PATIENT / "shut"
+    slice_ = tmp_path / "drop" / PATIENT / "partly" / "0.dcm"
+
+    def told() -> str:
+        command = [*powers, sys.executable, "-m", "tests.service.watched", tmp_path, "3"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        return done.stdout
+
+    for closed in (shut, slice_):
+        mode = closed.stat().st_mode
+        closed.chmod(0)
+        said = told()
+        assert said.count("1 of its files and folders can't be read") == 1
+        assert said.endswith("jobs: 0\n")
+        assert PATIENT not in said
+        closed.chmod(mode)
+    assert told().endswith("jobs: 2\n")
+
+
+def test_what_cannot_be_taken_is_tried_again_later_and_later_and_told_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.spool.min_free_bytes = 2**80
+    write_study(watched.folder / PATIENT)
+    assert watched.look(2.0) == []
+    assert caplog.text.count("can't be taken yet") == 1
+    assert "the disk is full" in caplog.text
+    assert PATIENT not in caplog.text
+    watched.spool.min_free_bytes = 0
+    assert len(watched.look(4.5)) == 1
 
 
 @pytest.mark.parametrize("place", ["spool", "spool/incoming", ".", "absent", "file"])

@@ -1,0 +1,66 @@
+"""A drop folder, and what is made of it: for tests, and as a process of its own.
+
+    python -m tests.service.watched FOLDER SECONDS
+
+looks at FOLDER/drop for so long and prints how many jobs there are then.
+"""
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vfx_edge.service.intake import Intake
+from vfx_edge.service.queue import Queue
+from vfx_edge.service.spool import Received, Spool
+from vfx_edge.service.watcher import Watcher
+
+QUIET_S = 0.2
+
+
+@dataclass
+class Watched:
+    """A drop folder and what was made of it."""
+
+    folder: Path
+    spool: Spool
+    jobs: Queue
+    intake: Intake
+    watcher: Watcher
+
+    def look(self, seconds: float = 2.5 * QUIET_S) -> list[Received]:
+        """Look for so long; the jobs there are then."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.watcher.look()
+            self.intake.complete_the_quiet()
+            time.sleep(0.02)
+        return self.spool.jobs()
+
+    def files(self) -> list[str]:
+        """What lies in the drop folder, without the folders themselves."""
+        below = self.folder.rglob("*")
+        return sorted(str(p.relative_to(self.folder)) for p in below if not p.is_dir())
+
+    def images(self, job: str) -> list[Path]:
+        """The files of a job."""
+        path = self.spool.input_of(job)
+        return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def watching(folder: Path, *, keep: bool = False) -> Watched:
+    """Started, as a service that is started again finds what was there before."""
+    drop = folder / "drop"
+    drop.mkdir(exist_ok=True)
+    spool = Spool(folder / "spool")
+    jobs = Queue(spool.queue_folder, "jobs")
+    intake = Intake(spool, jobs, Queue(spool.queue_folder, "sends"), QUIET_S, 100 * QUIET_S)
+    watcher = Watcher(drop, spool, intake, QUIET_S, keep=keep)
+    return Watched(drop, spool, jobs, intake, watcher)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    print("jobs:", len(watching(Path(sys.argv[1])).look(float(sys.argv[2]))))

@@ -1,0 +1,130 @@
+"""What lies in something that was dropped: its files, whether they change, what each of them is.
+
+Nothing here changes anything. Links are not followed: what they lead to was not dropped.
+"""
+
+import filecmp
+import os
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from vfx_edge.inputs.files import Source
+from vfx_edge.inputs.headers import Unusable, read_headers
+
+PARTIAL = (".part", ".partial", ".tmp", ".crdownload", ".filepart", ".download")
+"""Suffixes under which other programs write until they are done."""
+LITTER = ("thumbs.db", "desktop.ini", "autorun.inf", "dicomdir", ".ds_store")
+"""What systems and the writers of discs put beside the images."""
+DICOM, NIFTI, ZIP = (".dcm", ".ima"), (".nii", ".nii.gz"), ".zip"
+
+Signature = tuple[tuple[str, int, int], ...]
+"""Name below the item ("." for the item itself), size and time of each file."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A dropped item at one moment. `signature`: empty where there is nothing to take, or somebody
+    still writes. `closed`: so many folders in it can't be listed."""
+
+    signature: Signature
+    closed: int = 0
+
+
+@dataclass
+class Found:
+    """The files of a dropped item, by what becomes of them.
+
+    studies: StudyInstanceUID -> SOPInstanceUID -> the file, and copies of it.
+    together: files that are one job only together, by StudyInstanceUID: those of a study whose
+    instances can't be told apart, and, under "", DICOM that can't be read or states no study.
+    """
+
+    studies: dict[str, dict[str, list[Source]]] = field(default_factory=dict)
+    together: dict[str, list[Source]] = field(default_factory=dict)
+    niftis: list[Source] = field(default_factory=list)
+    archives: list[Source] = field(default_factory=list)
+    others: list[Source] = field(default_factory=list)
+
+    @property
+    def images(self) -> bool:
+        """Whether there is anything to analyse, or to say why it can't be."""
+        return bool(self.studies or self.together or self.niftis or self.archives)
+
+
+def seen_in(item: Path) -> Seen:
+    """The item as it is now. OSError."""
+    refused: list[OSError] = []
+    found = []
+    for path in _paths(item, refused):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return Seen(())
+        if stat.S_ISREG(status.st_mode):
+            found.append((str(path.relative_to(item)), status.st_size, status.st_mtime_ns))
+    closed = sum(not isinstance(error, FileNotFoundError) for error in refused)
+    if any((item / name).name.lower().endswith(PARTIAL) for name, *_ in found):
+        return Seen((), closed)
+    return Seen(tuple(sorted(found)), closed)
+
+
+def _paths(item: Path, refused: list[OSError]) -> Iterator[Path]:
+    if not item.is_dir():
+        yield item
+        return
+    for folder, _, names in os.walk(item, onerror=refused.append):
+        yield from (Path(folder, name) for name in names)
+
+
+def is_litter(name: str) -> bool:
+    """Whether nothing is lost with a file of this name: `LITTER`, and a Mac's notes on a file."""
+    last = PurePath(name).name.lower()
+    return last in LITTER or last.startswith("._")
+
+
+def sorted_out(sources: Sequence[Source]) -> Found:
+    """What each file is, by its header, and by its name where that tells nothing."""
+    found = Found()
+    for source, slices in zip(sources, read_headers(sources), strict=True):
+        if isinstance(slices, Unusable):
+            _kind_of(found, source, damaged=slices.damaged).append(source)
+        elif slices and slices[0].study_uid:
+            study = found.studies.setdefault(slices[0].study_uid, {})
+            study.setdefault(slices[0].sop_uid, []).append(source)
+        else:
+            found.together.setdefault("", []).append(source)
+    for uid in [uid for uid, study in found.studies.items() if not _is_told_apart(study)]:
+        files = [file for copies in found.studies.pop(uid).values() for file in copies]
+        found.together[uid] = files
+    return found
+
+
+def _kind_of(found: Found, source: Source, *, damaged: bool) -> list[Source]:
+    name = PurePath(source.name).name.lower()
+    if is_litter(name):
+        return found.others
+    if damaged or name.endswith(DICOM):
+        return found.together.setdefault("", [])
+    if name.endswith(NIFTI):
+        return found.niftis
+    return found.archives if name.endswith(ZIP) or _is_zip(source.path) else found.others
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except OSError:
+        return False
+
+
+def _is_told_apart(study: dict[str, list[Source]]) -> bool:
+    """False where a UID is missing, or stands in files that differ: one would hide the other."""
+    return "" not in study and all(map(_are_copies, study.values()))
+
+
+def _are_copies(files: Iterable[Source]) -> bool:
+    first, *rest = files
+    return all(filecmp.cmp(first.path, file.path, shallow=False) for file in rest)
