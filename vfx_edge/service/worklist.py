@@ -6,17 +6,21 @@ where the settings ask for it, the accession number, by which a reader finds the
 
 import json
 import logging
+import os
 import shutil
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vfx_edge.service.queue import Entry, Queue, State
-from vfx_edge.service.spool import Received, Spool, pseudonym
+from vfx_edge.service.spool import Receiving, Spool, pseudonym
 from vfx_edge.study import Tier
 
 log = logging.getLogger(__name__)
+CHECK_S = 60.0
+"""How soon is seen that somebody took results away by hand, of which no queue tells."""
 
 # A study that failed has no verdict: it must stand above those that need nothing.
 _ORDER = (
@@ -79,8 +83,35 @@ class Row:
         return _ORDER.index(self.state), -self.received_at_s
 
 
+@dataclass(frozen=True)
+class _Result:
+    """What a result.json says; `stamp` tells it from another one in its place."""
+
+    stamp: tuple[int, int] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A row and what it was made of: as long as that stays the same, so does the row."""
+
+    entry: Entry
+    sends: list[Entry]
+    row: Row
+    result: _Result
+    accession: str
+    supersedes: str
+
+
+_State = tuple[dict[str, list[Entry]], list[Receiving]]
+
+
 class Worklist:
-    """Reads; changes nothing. Results are read once, when they are there."""
+    """Reads; changes nothing. For one thread.
+
+    It is looked at all the time, and there may be ten thousand studies: only of those whose entries
+    in the queues have changed anything is read or made anew.
+    """
 
     def __init__(
         self, spool: Spool, jobs: Queue, sends: Queue, show_accession: bool = False
@@ -88,8 +119,11 @@ class Worklist:
         self.show_accession = show_accession
         self._spool = spool
         self._queues = {"jobs": jobs, "sends": sends}
-        self._results: dict[str, dict[str, Any]] = {}
-        self._accessions: dict[str, str] = {}
+        self._state: _State | None = None
+        self._studies: dict[str, _Study] = {}
+        self._rows: list[Row] = []
+        self._checked_s = 0.0
+        self._running: dict[tuple[str, float], float] = {}
 
     def entries(self) -> dict[str, list[Entry]]:
         """What is queued, by the queue's name."""
@@ -104,16 +138,29 @@ class Worklist:
         return shutil.disk_usage(self._spool.root).free
 
     def rows(self) -> list[Row]:
-        """Every study in the spool."""
-        entries = self.entries()
-        known = {one.job: one for one in self._spool.jobs()}
-        sent = [(one.job, Sent(one.destination, one.state, one.reason)) for one in entries["sends"]]
-        rows = [
-            self._row(entry, tuple(one for job, one in sent if job == entry.job))
-            for entry in entries["jobs"]
-        ]
-        rows = _without_superseded(rows, known) + self._coming()
-        return sorted(rows, key=lambda row: row.order)
+        """Every study in the spool; the very same list as long as nothing has changed."""
+        state = self.entries(), self._spool.receiving()
+        now = time.monotonic()
+        check = now - self._checked_s >= CHECK_S
+        if state == self._state and not check:
+            return self._rows
+        entries, receiving = state
+        self._running = {
+            begun: self._running.get(begun, now)
+            for one in (*entries["jobs"], *entries["sends"])
+            if one.state is State.RUNNING
+            for begun in [(one.key, one.changed_at_s)]
+        }
+        self._studies = self._looked_at(entries, check)  # with that, those that are gone are gone
+        rows = _without_superseded(list(self._studies.values())) + _coming(receiving)
+        self._rows = sorted(rows, key=lambda row: row.order)
+        self._state = state
+        self._checked_s = now if check else self._checked_s
+        return self._rows
+
+    def running_for_s(self) -> float:
+        """For how long the oldest work that runs has been seen to; by no clock that can be set."""
+        return time.monotonic() - min(self._running.values(), default=time.monotonic())
 
     def report(self, job: str) -> Path | None:
         """A study's report; None where there is none."""
@@ -124,55 +171,80 @@ class Worklist:
         path = folder / "report.html" if folder else None
         return path if path and path.is_file() else None
 
-    def _coming(self) -> list[Row]:
-        return [
-            Row("", pseudonym(one.key), "receiving", received_at_s=one.last_at_s,
-                images=one.instances)
-            for one in self._spool.receiving()
-        ]  # fmt: skip
+    def _looked_at(self, entries: dict[str, list[Entry]], check: bool) -> dict[str, _Study]:
+        sends = defaultdict(list)
+        for one in entries["sends"]:
+            sends[one.job].append(one)
+        studies = {}
+        for entry in entries["jobs"]:
+            old, mine = self._studies.get(entry.job), sends.get(entry.job, [])
+            if old is None or check or (old.entry, old.sends) != (entry, mine):
+                old = self._study(entry, mine, old)
+            studies[entry.job] = old
+        return studies
 
-    def _row(self, entry: Entry, sent: tuple[Sent, ...]) -> Row:
-        facts: dict[str, Any] = {
-            "accession": self._accession(entry.job),
-            "urgent": entry.urgent,
-            "received_at_s": entry.received_at_s,
-            "reason": entry.reason,
-            "sent": sent,
-        }
-        if entry.state in (State.DONE, State.WAITING, State.RETRY):
-            facts |= self._result(entry.job)  # a job that is sent anew has them, too
-        states = {State.DEAD: "failed", State.RUNNING: "running", State.RETRY: "retry"}
-        state = facts.get("tier") or states.get(entry.state, "waiting")
-        if entry.state is State.DONE and "tier" not in facts:
-            state, facts["reason"] = "failed", facts["reason"] or "The result can't be read."
-        return Row(entry.job, entry.study, state, **facts)
+    def _study(self, entry: Entry, sends: list[Entry], old: _Study | None) -> _Study:
+        if old is not None and old.entry.received_at_s != entry.received_at_s:
+            old = None  # it was dropped, and came again
+        result = self._result(entry.job, old.result if old else _Result())
+        if old is not None and old.entry == entry:
+            accession, supersedes = old.accession, old.supersedes
+        else:
+            accession = self._accession(entry.job) or (old.accession if old else "")
+            received = self._spool.job(entry.job)
+            supersedes = received.supersedes if received else ""
+        row = _row(entry, sends, result.facts, accession)
+        return _Study(entry, sends, row, result, accession, supersedes)
 
     def _accession(self, job: str) -> str:
         if not self.show_accession:
             return ""
-        if job not in self._accessions:
-            self._accessions[job] = _accession(self._an_instance(job))
-        return self._accessions[job]
-
-    def _an_instance(self, job: str) -> Path | None:
-        """One of its results, or of its images where there are none."""
-        results = self._spool.results_of(job)
+        results = self._spool.results_of(job)  # its images where there are none
         made = next(results.rglob("*.dcm"), None) if results else None
         given = self._spool.input_of(job)
-        return made or next((path for path in (given, *given.rglob("*")) if path.is_file()), None)
+        images = (path for path in (given, *given.rglob("*")) if path.is_file())
+        return _accession(made or next(images, None))
 
-    def _result(self, job: str) -> dict[str, Any]:
-        if job not in self._results:
-            folder = self._spool.results_of(job)
-            path = folder / "result.json" if folder else None
-            if path is None or not path.is_file():
-                return {}
-            try:
-                self._results[job] = _facts(json.loads(path.read_text("utf-8")), path)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                log.warning("the result of job %s can't be read: %s", job, type(error).__name__)
-                return {}
-        return self._results[job]
+    def _result(self, job: str, known: _Result) -> _Result:
+        folder = self._spool.results_of(job)
+        if folder is None:
+            return _Result()
+        path, stamp = folder / "result.json", None
+        try:
+            status = os.stat(path)
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp == known.stamp:
+                return known
+            return _Result(stamp, _facts(json.loads(path.read_text("utf-8")), path))
+        except FileNotFoundError:
+            return _Result()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("the result of job %s can't be read: %s", job, type(error).__name__)
+            return _Result(None if isinstance(error, OSError) else stamp)
+
+
+def _row(entry: Entry, sends: list[Entry], result: dict[str, Any], accession: str) -> Row:
+    facts: dict[str, Any] = {
+        "accession": accession,
+        "urgent": entry.urgent,
+        "received_at_s": entry.received_at_s,
+        "reason": entry.reason,
+        "sent": tuple(Sent(one.destination, one.state, one.reason) for one in sends),
+    }
+    if entry.state in (State.DONE, State.WAITING, State.RETRY):
+        facts |= result  # a job that is sent anew has them, too
+    states = {State.DEAD: "failed", State.RUNNING: "running", State.RETRY: "retry"}
+    state = facts.get("tier") or states.get(entry.state, "waiting")
+    if entry.state is State.DONE and "tier" not in facts:
+        state, facts["reason"] = "failed", facts["reason"] or "The result can't be read."
+    return Row(entry.job, entry.study, state, **facts)
+
+
+def _coming(receiving: list[Receiving]) -> list[Row]:
+    return [
+        Row("", pseudonym(one.key), "receiving", received_at_s=one.last_at_s, images=one.instances)
+        for one in receiving
+    ]
 
 
 def _accession(instance: Path | None) -> str:
@@ -203,11 +275,10 @@ def _facts(result: dict[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _without_superseded(rows: list[Row], known: dict[str, Received]) -> list[Row]:
+def _without_superseded(studies: list[_Study]) -> list[Row]:
     """Less those of which a later job with more images has a verdict."""
-    judged = {row.job for row in rows if row.tier}
-    old = {one.supersedes for one in known.values() if one.job in judged}
-    return [row for row in rows if row.job not in old]
+    old = {one.supersedes for one in studies if one.row.tier}
+    return [one.row for one in studies if one.row.job not in old]
 
 
 def recent(rows: list[Row], hours: float = 24.0) -> list[Row]:

@@ -1,0 +1,113 @@
+"""The worklist's rows: right after every change, and cheap while there is none."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.service.studies import write_slice
+from tests.service.worklists import Desk, one_of_each, result
+
+
+def states(desk: Desk) -> list[str]:
+    return [row.state for row in desk.worklist.rows()]
+
+
+def count_reads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs that the spool is asked for from now on."""
+    asked: list[str] = []
+    results_of = desk.spool.results_of
+
+    def spied(job: str) -> Path | None:
+        asked.append(job)
+        return results_of(job)
+
+    monkeypatch.setattr(desk.spool, "results_of", spied)
+    return asked
+
+
+def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand finished studies are looked at twice a second."""
+    desk = Desk(tmp_path)
+    one_of_each(desk)
+    before = desk.worklist.rows()
+    asked = count_reads(desk, monkeypatch)
+    assert desk.worklist.rows() is before
+    assert asked == []
+    desk.jobs.done(f"{8:024x}")
+    after = desk.worklist.rows()
+    assert asked == [f"{8:024x}"]
+    desk.sending(f"{4:024x}", "LATE")
+    assert [one.destination for row in desk.worklist.rows() for one in row.sent][-1] == "LATE"
+    assert asked[1:] == [f"{4:024x}"]
+    assert {row.job for row in after} == {row.job for row in before}
+    desk.spool.store("1.2.9", "1.2.9.1", lambda stream: stream.write(b"x"))
+    assert states(desk).count("receiving") == 2
+
+
+def test_what_is_dropped_and_comes_again_has_its_new_verdict(tmp_path: Path) -> None:
+    """The same images make the same job."""
+    desk = Desk(tmp_path, show_accession=True)
+    for tier, number in (("malignant", "A-1"), ("none_suspected", "A-2")):
+        job = desk.add(1)
+        images = tmp_path / "studies" / job / "in"
+        images.mkdir()
+        write_slice(images / "a.dcm", "1.2", "1.2.3", 1)
+        header = pydicom.dcmread(images / "a.dcm")
+        header.AccessionNumber = number
+        header.save_as(images / "a.dcm")
+        assert states(desk) == ["waiting"]
+        desk.judge(desk.take(), tier, ["L1"])
+        (row,) = desk.worklist.rows()
+        assert (row.state, row.accession) == (tier, number)
+        desk.spool.forget(job)
+        desk.jobs.drop(job)
+    assert states(desk) == []
+
+
+def test_it_is_seen_even_if_it_happens_between_two_looks(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    job = desk.add(1)
+    desk.judge(desk.take(), "malignant", [])
+    assert states(desk) == ["malignant"]
+    desk.spool.forget(job)
+    desk.jobs.drop(job)
+    desk.add(1)
+    desk.judge(desk.take(), "uncertain", [])
+    assert states(desk) == ["uncertain"]
+    desk.jobs.retry(job)
+    desk.judge(desk.take(), "none_suspected", [])
+    assert states(desk) == ["none_suspected"]
+
+
+def test_results_that_somebody_took_away_or_changed_are_seen_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfx_edge.service.worklist.CHECK_S", 0.0)
+    desk = Desk(tmp_path)
+    job = desk.add(1)
+    desk.judge(desk.take(), "malignant", [])
+    assert states(desk) == ["malignant"]
+    results = tmp_path / "studies" / job / "out"
+    (results / "new").write_text(json.dumps(result("uncertain", [])))
+    os.replace(results / "new", results / "result.json")
+    assert states(desk) == ["uncertain"]
+    shutil.rmtree(results)
+    assert states(desk) == ["failed"]
+
+
+def test_a_broken_result_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("vfx_edge.service.worklist.CHECK_S", 0.0)
+    desk = Desk(tmp_path)
+    job = desk.add(1)
+    desk.judge(desk.take(), "malignant", [])
+    (tmp_path / "studies" / job / "out" / "result.json").write_text("{")
+    for _ in range(3):
+        (row,) = desk.worklist.rows()
+        assert (row.state, row.reason) == ("failed", "The result can't be read.")
+    assert caplog.text.count("can't be read") == 1
