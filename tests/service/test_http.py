@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,20 +15,21 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from tests.service.nodes import eventually
+from tests.service.nodes import closed_within, connected, eventually
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each
-from vfx_edge.service.http import CannotServe, HttpServer
+from vfx_edge.service.http import MAX_CONNECTIONS, Board, CannotServe, HttpServer
 from vfx_edge.service.metrics import Metrics
+from vfx_edge.service.show import Show
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(BROWSER is None, reason="needs a Chromium browser on the PATH")
 
 
 @contextmanager
-def serving(desk: Desk, language: str = "en") -> Iterator[int]:
+def serving(desk: Desk, language: str = "en", at: str = "127.0.0.1") -> Iterator[int]:
     """The page on a free port, which is given."""
-    server = HttpServer("127.0.0.1:0", language, desk.worklist, Metrics())
+    server = HttpServer(f"{at}:0", language, desk.worklist, Metrics())
     server.start()
     try:
         yield server.port
@@ -34,9 +37,11 @@ def serving(desk: Desk, language: str = "en") -> Iterator[int]:
         server.stop()
 
 
-def get(port: int, path: str, host: str = "localhost") -> tuple[int, dict[str, str], str]:
+def get(
+    port: int, path: str, host: str = "localhost", at: str = "127.0.0.1"
+) -> tuple[int, dict[str, str], str]:
     """Status, headers and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection(at, port, timeout=20)
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     headers = {name.lower(): value for name, value in answer.getheaders()}
@@ -149,9 +154,11 @@ def test_report_and_only_the_report_is_served(tmp_path: Path) -> None:
 
 def test_health_and_metrics_tell_numbers_and_no_study(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "spool")
-    one_of_each(desk)
     with serving(desk) as port:
+        one_of_each(desk)
         assert get(port, "/healthz")[0] == 200
+        counted = 'vfx_edge_studies_total{tier="not_assessable"} 1.0'
+        assert eventually(lambda: counted in get(port, "/metrics")[2])
         status, _, text = get(port, "/metrics")
     assert status == 200
     for line in (
@@ -164,6 +171,157 @@ def test_health_and_metrics_tell_numbers_and_no_study(tmp_path: Path) -> None:
     ):
         assert line in text.splitlines()
     assert "0000000002" not in text
+
+
+def test_what_an_earlier_process_has_judged_is_not_counted_again(tmp_path: Path) -> None:
+    """Prometheus takes a counter that does not begin at 0 for so many studies at once."""
+    desk = Desk(tmp_path / "spool")
+    one_of_each(desk)
+    metrics = Metrics()
+    board = Board(desk.worklist, metrics, Show("en"))
+
+    def judged() -> str:
+        board.look()
+        (line,) = (s for s in metrics.text().decode().splitlines() if 'r="malignant"}' in s)
+        return line.split()[-1]
+
+    assert judged() == "0.0"
+    again = f"{2:024x}"
+    desk.jobs.retry(again)
+    assert judged() == "0.0"
+    desk.take()
+    assert judged() == "0.0"
+    desk.judge(again, "malignant", ["T10"])
+    assert judged() == "1.0"
+    desk.sending(again, "LATE")
+    assert judged() == "1.0"
+
+
+def test_health_tells_of_work_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfx_edge.service.http.STUCK_S", 1.0)
+    desk = Desk(tmp_path / "spool")
+    with serving(desk) as port:
+        desk.add(1)
+        time.sleep(2)
+        assert get(port, "/healthz")[::2] == (200, '{"status":"ok"}'), "what waits is not stuck"
+        job = desk.take()
+        assert eventually(lambda: get(port, "/healthz")[::2] == (503, '{"status":"stuck"}'), 10)
+        desk.judge(job, "malignant", [])
+        assert eventually(lambda: get(port, "/healthz")[0] == 200, 10)
+
+
+def test_health_is_told_however_many_connections_say_nothing(tmp_path: Path) -> None:
+    """The health check restarts what does not answer it."""
+    desk = Desk(tmp_path / "spool")
+    with serving(desk) as port:
+        viewer = connected(port)
+        viewer.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in viewer.recv(4096)
+        silent = [connected(port) for _ in range(MAX_CONNECTIONS + 50)]
+        for _ in range(3):
+            assert get(port, "/healthz")[0] == 200
+        assert not closed_within(viewer, 0.5), "somebody who looks was put out"
+        for one in (viewer, *silent):
+            one.close()
+
+
+@pytest.mark.parametrize("says", ["nothing", "half a request", "half a second request"])
+def test_a_connection_without_a_request_is_ended(
+    says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfx_edge.service.http.SILENT_S", 1.0)
+    with serving(Desk(tmp_path / "spool")) as port, connected(port) as one, connected(port) as two:
+        two.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if says == "half a second request":
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while b'"ok"' not in one.recv(4096):
+                pass
+        if says != "nothing":
+            one.sendall(b"GET / HTTP/1.1\r\n")
+        assert closed_within(one, 4)
+        assert not closed_within(two, 1), "an answer that goes on is no silence"
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfx_edge.service.http.SILENT_S", 0.2)
+    desk = Desk(tmp_path / "spool")
+    job = desk.add(1)
+    report = "x" * 20_000_000  # more than the buffers of both sides hold
+    desk.judge(desk.take(), "malignant", [], report)
+    asked = f"GET /study/{job}/report.html HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with serving(desk) as port, socket.socket() as slow, socket.socket() as none:
+        for one in (slow, none):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            one.settimeout(10)
+            one.connect(("127.0.0.1", port))
+            one.sendall(asked)
+        got, until = 0, time.monotonic() + 4
+        while time.monotonic() < until:  # for longer than nothing may be taken
+            time.sleep(0.02)
+            got += len(slow.recv(65536))
+        assert got + _rest(slow) > len(report)
+        assert _rest(none) < len(report), "it got all, although it took nothing for seconds"
+
+
+def _rest(connection: socket.socket) -> int:
+    """How many bytes come until none come, or the connection ends."""
+    connection.settimeout(2)
+    got = 0
+    try:
+        while part := connection.recv(1 << 20):
+            got += len(part)
+    except (TimeoutError, ConnectionError):
+        pass
+    return got
+
+
+@pytest.mark.parametrize("at", ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"])
+def test_the_page_answers_to_its_own_names_only(at: str, tmp_path: Path) -> None:
+    """Whatever it is bound to: a name of others that leads here is DNS rebinding."""
+    there = "::1" if ":" in at else "127.0.0.1"
+    own = ["127.0.0.1:80", "localhost", "LOCALHOST.:8080", "[::1]", "[::1]:8080", "10.1.2.3:8080"]
+    if at in ("0.0.0.0", "[::]"):
+        own += [socket.gethostname(), f"{socket.gethostname().upper()}:8080"]
+    others = ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "[evil.example]", ""]
+    try:
+        socket.create_server((there, 0), family=socket.AF_INET6 if ":" in at else 2).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with serving(Desk(tmp_path / "spool"), at=at) as port:
+        assert [get(port, "/", name, there)[0] for name in own] == [200] * len(own)
+        assert [get(port, "/", name, there)[0] for name in others] == [400] * len(others)
+
+
+def test_the_address_is_logged_so_that_it_can_be_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "vfx_edge")
+    try:
+        with serving(Desk(tmp_path / "spool"), at="[::1]") as port:
+            assert f"http://[::1]:{port}/" in caplog.text
+    except CannotServe:
+        pytest.skip("this machine has no IPv6")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_page_says_why_results_were_not_sent(language: str, tmp_path: Path) -> None:
+    """In English, whatever the page's language, and it says so."""
+    desk = Desk(tmp_path / "spool")
+    one_of_each(desk)
+    desk.sending(f"{4:024x}", "LATE")
+    desk.sends.take("LATE")
+    desk.sends.retry_later(f"{4:024x}@LATE", "LATE: it is <down>.", 60)
+    with serving(desk, language) as port:
+        _, _, page = get(port, "/")
+    mark = ' lang="en"' if language == "de" else ""
+    for why in ("ARCHIVE can&#39;t be reached: is it running?", "LATE: it is &lt;down&gt;."):
+        assert f'<p class="why"{mark}>{why}</p>' in page
+    assert f'<p class="note"{mark}>No CT series can be read: send the study again.</p>' in page
+    assert page.count('<p class="note">') >= 5, "what is in the page's language needs no mark"
 
 
 def test_health_tells_when_the_spool_can_no_longer_be_read(

@@ -5,12 +5,13 @@ The page is made here and sent anew over server-sent events whenever it changes.
 
 import asyncio
 import hashlib
+import ipaddress
 import json
 import logging
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from importlib.resources import files
 from typing import Any
 
@@ -18,16 +19,16 @@ import uvicorn
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vfx_edge.errors import VfxError
 from vfx_edge.service.metrics import Metrics
 from vfx_edge.service.queue import OperationalError
 from vfx_edge.service.show import Show
-from vfx_edge.service.worklist import Worklist
+from vfx_edge.service.worklist import Row, Worklist
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,16 @@ LOOK_S = 0.5
 ALIVE_S = 5.0
 """A page that has not heard from us for three times as long says so."""
 MAX_VIEWERS = 64
+MAX_CONNECTIONS = 4 * MAX_VIEWERS
+SILENT_S = 10.0
+"""A connection on which no request comes for so long is ended."""
+MOST_STALLS = 6
+"""The same for one that takes nothing of its answer at so many looks, `SILENT_S` apart."""
 STALE_S = 30.0
+STUCK_S = 3600.0
+"""No study takes so long: what does hangs."""
+RENDER_S = 10.0
+"""How soon the passing of time shows: a study that is no longer of today."""
 
 _OF_THE_PAGE = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -90,19 +100,20 @@ class HttpServer:
             raise CannotServe(self._address, error.strerror or str(error)) from None
         config = uvicorn.Config(
             application(self._board, self._metrics, self._host),
+            http=_Connection,
             log_config=None,
             access_log=False,
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
-            limit_concurrency=4 * MAX_VIEWERS,
         )
         self._server = uvicorn.Server(config)
         self._board.start()
         threading.Thread(
             target=self._server.run, args=([self._socket],), name="page", daemon=True
         ).start()
-        log.info("worklist at http://%s:%d/", self._host, self.port)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        log.info("worklist at http://%s:%d/", host, self.port)
 
     def stop(self) -> None:
         """End it."""
@@ -122,7 +133,9 @@ class Board:
         self.viewers = 0
         self.looked_at_s = 0.0
         self._metrics = metrics
-        self._counted: set[str] = set()
+        self._rows: list[Row] | None = None
+        self._rendered_at_s = 0.0
+        self._counted: dict[str, float | None] = {}
         self._stopped = threading.Event()
         metrics.watch(worklist)
 
@@ -138,17 +151,34 @@ class Board:
     def look(self) -> None:
         """See what has changed."""
         rows = self.worklist.rows()
-        for row in rows:
-            if row.tier and row.job not in self._counted:
-                self._counted.add(row.job)
-                self._metrics.analysed(row)
-        self.fragment = self.show.rows(rows)
-        self.version = hashlib.sha256(self.fragment.encode()).hexdigest()[:16]
-        self.looked_at_s = time.monotonic()
+        now = time.monotonic()
+        if rows is not self._rows or now - self._rendered_at_s >= RENDER_S:
+            self._count(rows)
+            self.fragment = self.show.rows(rows)
+            self.version = hashlib.sha256(self.fragment.encode()).hexdigest()[:16]
+            self._rows, self._rendered_at_s = rows, now
+        self.looked_at_s = now
 
     def is_fresh(self) -> bool:
         """Whether the list is what the spool says."""
         return time.monotonic() - self.looked_at_s < STALE_S
+
+    def health(self) -> str:
+        """ok, or what is wrong: stale, the list is not what the spool says; stuck, an analysis or a
+        transmission does not end."""
+        if not self.is_fresh():
+            return "stale"
+        return "stuck" if self.worklist.running_for_s() >= STUCK_S else "ok"
+
+    def _count(self, rows: list[Row]) -> None:
+        """Verdicts that were not there at the last look; none at the first, for a counter must not
+        begin with what an earlier process has counted."""
+        judged = {row.job: row.verdict_at_s for row in rows if row.tier}
+        for row in rows if self._rows is not None else ():
+            if row.tier and self._counted.get(row.job, -1.0) != row.verdict_at_s:
+                self._metrics.analysed(row)
+        here = {row.job for row in rows}  # one that is analysed anew has no verdict for a while
+        self._counted = {job: at for job, at in self._counted.items() if job in here} | judged
 
     def _run(self) -> None:
         while not self._stopped.wait(LOOK_S):
@@ -177,8 +207,8 @@ def application(board: Board, metrics: Metrics, host: str = "127.0.0.1") -> Star
         return EventSourceResponse(_changes(board), ping=3600, headers=_HEADERS)
 
     def health(request: Request) -> Response:
-        fresh = board.is_fresh()
-        return JSONResponse({"status": "ok" if fresh else "stale"}, 200 if fresh else 503)
+        status = board.health()
+        return JSONResponse({"status": status}, 200 if status == "ok" else 503)
 
     def metrics_text(request: Request) -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -201,8 +231,8 @@ def application(board: Board, metrics: Metrics, host: str = "127.0.0.1") -> Star
     return Starlette(
         routes=[Route(path, endpoint) for path, endpoint in routes],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=_own_names(host)),
             Middleware(_Careful),
+            Middleware(_OwnNames, names=_own_names(host)),
         ],
     )
 
@@ -242,16 +272,93 @@ class _Careful:
         await self._app(scope, receive, with_headers)
 
 
+class _OwnNames:
+    """Refuses who asks for this machine by a name that is not its own: a page in the same browser
+    whose name leads here (DNS rebinding) could read this one. An address is nobody's name."""
+
+    def __init__(self, app: Any, names: Iterable[str]) -> None:
+        self._app = app
+        self._names = frozenset(name.lower().rstrip(".") for name in names)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        app = self._app
+        if scope["type"] == "http" and not self._is_ours(dict(scope["headers"]).get(b"host", b"")):
+            app = PlainTextResponse(
+                "This page answers to its machine's address or name: ask for it by one of them.\n",
+                400,
+            )
+        await app(scope, receive, send)
+
+    def _is_ours(self, header: bytes) -> bool:
+        text = header.decode("latin-1").lower()
+        host = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+        return _is_address(host) or host.rstrip(".") in self._names
+
+
+class _Connection(H11Protocol):
+    """Ends connections that say nothing, or take nothing: uvicorn lets them be, and they would keep
+    out all others, and with them who asks whether the service is well."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _since_s = 0.0
+    _left = 0
+    """Bytes of an answer that the other side has not taken."""
+    _stalls = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > MAX_CONNECTIONS:
+            ours = [one for one in self.connections if isinstance(one, _Connection)]
+            silent = [one for one in ours if not one._answers()]
+            min(silent or [self], key=lambda one: one._since_s).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._wait()
+        super().on_response_complete()  # may take up the next request
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._since_s = self.loop.time()
+        self._timer = self.loop.call_later(SILENT_S, self._check)
+
+    def _answers(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _check(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._stalls = self._stalls + 1 if left and left == self._left else 0
+        self._left = left
+        if self._answers() and self._stalls < MOST_STALLS:
+            self._timer = self.loop.call_later(SILENT_S, self._check)
+        else:
+            self.transport.abort()
+
+
 def _policy(policy: str) -> dict[str, str]:
     return {"Content-Security-Policy": policy}
 
 
-def _own_names(host: str) -> list[str]:
-    """What the page may be called: a stranger's name that leads to this machine is refused, so
-    that a page in the same browser can't read this one (DNS rebinding)."""
-    if host in ("0.0.0.0", "::"):
-        return ["*"]
-    return [host, "localhost", "127.0.0.1"]
+def _own_names(host: str) -> set[str]:
+    """What the page may be called, besides any address."""
+    names = {host, "localhost"}
+    if _is_address(host) and ipaddress.ip_address(host).is_loopback:
+        return names  # nobody comes from outside, and looking up names may take its time
+    return names | {socket.gethostname(), socket.getfqdn()}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(address: str) -> tuple[str, int]:

@@ -70,7 +70,7 @@ class Metrics:
             self._events.labels(event).inc()
 
     def analysed(self, row: Row) -> None:
-        """A study has its verdict; called once for each."""
+        """A study got its verdict in this process' time; called once for each."""
         self._studies.labels(row.tier).inc()
         for stage, seconds in row.seconds.items():
             self._stages.labels(stage).observe(seconds)

@@ -9,7 +9,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.service.queue import State
-from vfx_edge.service.worklist import Row, recent
+from vfx_edge.service.worklist import Row, Sent, recent
 
 # Which of the report's marks stands for a state.
 _ICONS = {"failed": "failed", "running": "running", "retry": "waiting", "waiting": "waiting",
@@ -20,17 +20,21 @@ MOST_LEVELS = 5
 
 @dataclass(frozen=True)
 class Line:
-    """A row in words."""
+    """A row in words. `note_lang`, `why_lang`: where they are not in the page's language; `why`:
+    of each destination that has not got the results."""
 
     row: Row
     icon: str
     verdict: str
     levels: str
     note: str
+    note_lang: str
     came: str
     took: str
     delivery: str
     delivered: bool
+    why: tuple[str, ...]
+    why_lang: str
 
 
 class Show:
@@ -70,16 +74,20 @@ class Show:
     def _line(self, row: Row) -> Line:
         verdict = self._t(f"verdict.{row.tier}") if row.tier else self._t(f"list.{row.state}")
         delivery, delivered = self._delivery(row)
+        english = "en" if self._t.language != "en" else ""  # the language of every reason
         return Line(
             row=row,
             icon=row.tier or _ICONS[row.state],
             verdict=verdict,
             levels=_some(row.levels),
             note=self._note(row),
+            note_lang=english if row.reason and not row.tier else "",
             came=_clock(row.received_at_s, self._t.language),
             took=self._took(row),
             delivery=delivery,
             delivered=delivered,
+            why=tuple(dict.fromkeys(one.reason for one in _late(row) if one.reason)),
+            why_lang=english,
         )
 
     def _note(self, row: Row) -> str:
@@ -102,16 +110,21 @@ class Show:
             return "", True
         if not row.sent:
             return self._t("list.kept_here"), True
-        late = [one for one in row.sent if one.state != State.DONE]
-        if not late:
+        if not (late := _late(row)):
             return self._t("list.sent", names=", ".join(one.destination for one in row.sent)), True
         dead = [one for one in late if one.state == State.DEAD]
         key = "list.not_sent" if dead else "list.sending"
-        names = ", ".join(one.destination for one in dead or late)
+        names = ", ".join(one.destination for one in late)
         return self._t(key, names=names), not dead
 
     def _use(self, use: str) -> str:
         return self._t.known("intended_use", use) or self._t("intended_use.other", use=use)
+
+
+def _late(row: Row) -> list[Sent]:
+    """Where the results are not yet; only those that were given up, where there are some."""
+    late = [one for one in row.sent if row.tier and one.state != State.DONE]
+    return [one for one in late if one.state == State.DEAD] or late
 
 
 def _some(levels: tuple[str, ...]) -> str:
