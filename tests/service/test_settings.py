@@ -96,7 +96,6 @@ DESTINATION = {"name": "pacs", "host": "10.0.0.7", "ae_title": "PACS"}
         ({"min_free_mib": -1}, "min_free_mib must be from 0 to "),
         ({"port": 70000}, "port must be from 0 to 65535"),
         ({"host": ""}, "host must be named"),
-        ({"ae_title": "  "}, "ae_title must have 1 to 16 characters"),
         ({"destinations": [{**DESTINATION, "port": 0}]}, "'pacs' must be from 1 to 65535"),
         ({"destinations": [{**DESTINATION, "name": " "}]}, "a destination needs a name"),
         ({"destinations": [{"name": "web", "url": "ftp://x"}]}, "'web' must begin with http"),

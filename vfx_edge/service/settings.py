@@ -134,8 +134,6 @@ class Settings:
             raise ValueError("two destinations have the same name")
         if not self.host:
             raise ValueError("host must be named: 0.0.0.0 is every address of this machine")
-        if not 1 <= len(self.ae_title.strip()) <= 16:
-            raise ValueError("ae_title must have 1 to 16 characters")
         for key, (least, most) in BOUNDS.items():
             if not least <= getattr(self, key) <= most:  # no number (nan) is within neither
                 raise ValueError(f"{key} must be from {least:.16g} to {most:.16g}")
