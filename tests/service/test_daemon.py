@@ -1,15 +1,18 @@
 """The parts together: what happens when one of them dies, or cannot start."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vfx_edge.errors import OutputError
 from vfx_edge.service.daemon import PartDied, Service, Threaded, serve
+from vfx_edge.service.listener import Listener
 from vfx_edge.service.queue import Entry
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.spool import Spool
+from vfx_edge.service.wire import BoundedServer
 
 
 def settings(tmp_path: Path) -> Settings:
@@ -29,6 +32,26 @@ def test_half_a_service_ends_so_that_it_is_started_anew(tmp_path: Path) -> None:
         serve(settings(tmp_path), lambda _: [Threaded("dying", dying)], nothing)
     with Spool(tmp_path / "spool").owned():
         pass
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_node_that_no_longer_accepts_ends_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = settings(tmp_path)
+    node: list[Listener] = []
+
+    def parts(service: Service) -> list[Listener]:
+        node.append(Listener(replace(told, port=0), service.spool))
+        return node
+
+    monkeypatch.setattr(BoundedServer, "service_actions", nothing_works)
+    with pytest.raises(PartDied):
+        serve(told, parts, nothing)
+
+
+def nothing_works(_: BoundedServer) -> None:
+    raise ValueError
 
 
 def test_a_part_that_cannot_start_ends_it_with_its_sentence(tmp_path: Path) -> None:

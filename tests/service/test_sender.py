@@ -25,6 +25,7 @@ from tests.service.running import free_port, storescp
 from tests.service.studies import write_study
 from vfx_edge.service.loop import Dead, Done, Later
 from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.results import note_left_out
 from vfx_edge.service.sender import Sender, bury_the_unmeant
 from vfx_edge.service.settings import Destination, Settings, Tls, parse_destination
 from vfx_edge.service.spool import Spool
@@ -296,7 +297,7 @@ def test_stow_says_where_without_the_password(files: list[Path]) -> None:
 def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[Path]) -> None:
     spool = Spool(tmp_path / "spool")
     sends = Queue(spool.queue_folder, "sends")
-    spool.adopt(files[0], "a" * 24, study="x", move=False)
+    spool.adopt(files[0], "a" * 24, study="x")
     with spool.results("a" * 24) as folder:
         (folder / "sr.dcm").write_bytes(files[0].read_bytes())
     to = Destination(name="A", ae_title="A", host="h")
@@ -324,16 +325,37 @@ def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[
     assert sender.do(entry) == Done()
     assert [path.name for path in sent] == ["sr.dcm"]
     outcomes.append(NotSent("no"))
-    long = Entry(key="k", job="a" * 24, first_failed_at_s=time.time() - 86401)
+    long_ago = time.time() - 86401
+    early = Entry(key="k", job="a" * 24, first_failed_at_s=long_ago, attempts=2)
+    assert isinstance(sender.do(early), Later)  # the clock was set: it was not tried for a day
+    outcomes.append(NotSent("no"))
+    long = Entry(key="k", job="a" * 24, first_failed_at_s=long_ago, attempts=9)
     assert sender.do(long) == Dead("A: no.")
     spool.forget("a" * 24)
     assert isinstance(sender.do(entry), Dead)
 
 
+def test_what_could_not_be_made_is_told_when_the_rest_is_sent(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    (tmp_path / "ct").mkdir()
+    spool.adopt(tmp_path / "ct", "a" * 24, study="x")
+    with spool.results("a" * 24) as folder:
+        (folder / "sr.dcm").touch()
+        note_left_out(folder, "seg.dcm can't be made: odd headers.")
+    sent: list[Path] = []
+    to = Destination(name="A", ae_title="A", host="h")
+    sends = Queue(spool.queue_folder, "sends")
+    sender = Sender(
+        Settings(spool=spool.root), to, spool, sends, lambda _, files, __: sent.extend(files)
+    )
+    assert sender.do(Entry(key="k", job="a" * 24)) == Dead("seg.dcm can't be made: odd headers.")
+    assert [file.name for file in sent] == ["sr.dcm"]
+
+
 def test_a_destination_gets_the_kinds_it_is_to_have(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     (tmp_path / "ct").mkdir()
-    spool.adopt(tmp_path / "ct", "a" * 24, study="x", move=False)
+    spool.adopt(tmp_path / "ct", "a" * 24, study="x")
     with spool.results("a" * 24) as folder:
         (folder / "sc").mkdir()
         for name in ("sr.dcm", "kos.dcm", "seg.dcm", "sc/01-overview.dcm", "result.json"):

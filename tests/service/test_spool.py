@@ -212,24 +212,15 @@ def test_results_appear_whole_or_not_at_all(spool: Spool) -> None:
     assert list((spool.root / "part").iterdir()) == []
 
 
-@pytest.mark.parametrize("move", [True, False])
-@pytest.mark.parametrize("other_file_system", [True, False])
-def test_what_is_dropped_is_taken_whole_and_without_its_name(
-    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: bool,
-    other_file_system: bool,
-) -> None:  # fmt: skip
-    if other_file_system:
-        monkeypatch.setattr(disk, "renamed", lambda *_: False)
+def test_what_is_dropped_is_taken_whole_and_without_its_name(spool: Spool, tmp_path: Path) -> None:
     item = tmp_path / "Mustermann Erika.ZIP"
     item.write_bytes(b"archive")
     job = job_of_content(item)
-    received = spool.adopt(item, job, study="abc", move=move)
-    assert item.exists() is (other_file_system or not move)
+    received = spool.adopt(item, job, study="abc")
     assert spool.input_of(job).name == "study.zip"
-    assert spool.input_of(job).read_bytes() == b"archive"
+    assert spool.input_of(job).read_bytes() == item.read_bytes() == b"archive"
     assert [received] == spool.jobs()
-    item.write_bytes(b"archive")
-    assert spool.adopt(item, job, study="abc", move=move) == received
+    assert spool.adopt(item, job, study="abc") == received
 
 
 def test_content_decides_the_job_not_the_name(tmp_path: Path) -> None:
@@ -266,20 +257,15 @@ def every_kill(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
 
 @pytest.mark.parametrize("at", range(3))
-@pytest.mark.parametrize("other_file_system", [True, False])
-def test_killed_while_taking_a_drop_the_study_is_in_one_place(
-    tmp_path: Path, at: int, other_file_system: bool
-) -> None:
+def test_killed_while_taking_a_drop_the_study_is_in_one_place(tmp_path: Path, at: int) -> None:
     item = tmp_path / "study"
     item.mkdir()
     (item / "1").write_bytes(b"image")
     job = job_of_content(item)
     with pytest.MonkeyPatch.context() as patch:
-        if other_file_system:
-            patch.setattr(disk, "renamed", lambda *_: False)
         every_kill(patch, at)
         try:
-            Spool(tmp_path / "spool").adopt(item, job, study="abc", move=True)
+            Spool(tmp_path / "spool").adopt(item, job, study="abc")
         except Killed:
             pass
         else:
@@ -287,7 +273,7 @@ def test_killed_while_taking_a_drop_the_study_is_in_one_place(
     spool = Spool(tmp_path / "spool")
     spool.recover()
     if item.exists():  # the watcher finds it again
-        assert spool.adopt(item, job, study="abc", move=True).job == job
+        assert spool.adopt(item, job, study="abc").job == job
     assert [one.job for one in spool.jobs()] == [job]
     assert [p.read_bytes() for p in spool.input_of(job).rglob("1")] == [b"image"]
     assert list((spool.root / "part").iterdir()) == []

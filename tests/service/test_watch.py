@@ -220,7 +220,6 @@ def test_what_cannot_be_moved_or_deleted_is_done_once(
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(disk, "renamed", lambda *_: False)
     monkeypatch.setattr(disk, "remove", refused)
     write_study(watched.folder / "ct")
     assert len(watched.look(5 * QUIET_S)) == 1

@@ -118,7 +118,7 @@ def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) ->
     place.settings = replace(place.settings, outputs=("json", "sr", "seg"))
     place.do(lambda job: kinds.append(job.kinds))
     (tmp_path / "a.nii.gz").write_bytes(b"x")
-    place.spool.adopt(tmp_path / "a.nii.gz", "b" * 24, study="x", move=True)
+    place.spool.adopt(tmp_path / "a.nii.gz", "b" * 24, study="x")
     place.jobs.drop(place.jobs.entries()[0].key)
     place.jobs.put(Entry(key="b" * 24, job="b" * 24))
     place.do(lambda job: kinds.append(job.kinds))
@@ -136,7 +136,7 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
     folder = tmp_path / "drop"
     write_study(folder)
     (folder / "0.dcm").rename(folder / f"{PATIENT}.dcm")
-    place.spool.adopt(folder, "a" * 24, study="abc", move=True)
+    place.spool.adopt(folder, "a" * 24, study="abc")
     place.jobs.drop(place.jobs.entries()[0].key)
     place.jobs.put(Entry(key="a" * 24, job="a" * 24))
 

@@ -24,7 +24,7 @@ NEEDED = (
     "persistqueue",
     "filelock",
     "pydantic",
-    "dicomweb_client",
+    "requests",
     "uvicorn",
     "starlette",
     "sse_starlette",
@@ -174,7 +174,7 @@ def run_service(settings: "Settings", parts: "Callable[[Service], Sequence[Part]
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    for name in ("pynetdicom", "pydicom", "persistqueue", "dicomweb_client", "urllib3"):
+    for name in ("pynetdicom", "pydicom", "persistqueue", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell what is in the objects
     logging.getLogger("filelock").setLevel(logging.WARNING)
     ready = f"vfx-edge: ready, spool {settings.spool}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vfx_edge.service.housekeeping import Housekeeping
 from vfx_edge.service.intake import Intake
@@ -43,6 +43,13 @@ class Part(Protocol):
 
     def stop(self) -> None:
         """End."""
+
+
+@runtime_checkable
+class Mortal(Protocol):
+    """A part that tells when a bug has ended it."""
+
+    on_death: Callable[[], None] | None
 
 
 @dataclass
@@ -118,7 +125,7 @@ def serve(
         with _stopping(service.stop):
             # First those that may be refused, a port for one: no study has been begun then.
             for part in (*parts(service), *inner):
-                if isinstance(part, Threaded):
+                if isinstance(part, Mortal):
                     part.on_death = on_death
                 part.start()
                 running.callback(part.stop)

@@ -13,15 +13,6 @@ def holds_something(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def renamed(item: Path, target: Path) -> bool:
-    """Whether one rename was enough to move it; if not, it is where it was."""
-    try:
-        os.rename(item, target)
-    except OSError:  # another file system, or a file that is open on Windows: the copy will tell
-        return False
-    return True
-
-
 def copy(item: Path, target: Path) -> None:
     """A file or folder; on the disk when this returns. OSError."""
     if item.is_dir():

@@ -95,6 +95,8 @@ class Listener:
         self._complete = complete
         self._count = count
         self._server: Any = None
+        self.on_death: Callable[[], None] | None = None
+        """Called where connections are no longer accepted though nobody stopped that."""
         self._lock = threading.Lock()
         self._came: dict[int, dict[str, bool]] = {}
         """Association -> studies that came with it, as long as it is open -> whether all of what it
@@ -126,8 +128,16 @@ class Listener:
             )
         except (OSError, OverflowError) as error:
             raise CannotListen(where, getattr(error, "strerror", None) or str(error)) from None
-        threading.Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
+        threading.Thread(target=self._serve, name="listener", daemon=True).start()
         log.info("DICOM node %s listens at %s:%d", settings.ae_title, settings.host, self.port)
+
+    def _serve(self) -> None:
+        try:
+            self._server.serve_forever()
+        except BaseException:
+            if self.on_death is not None:
+                self.on_death()
+            raise
 
     def stop(self) -> None:
         """No new connections; open associations are aborted, so that their senders try again."""

@@ -1,13 +1,13 @@
 """Sends results, a thread for each destination: one that is down holds up neither the others nor
 the analysis."""
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vfx_edge.outputs.dicom_results import dicom_results
-from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome
+from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
 from vfx_edge.service.queue import Entry, Queue, State
+from vfx_edge.service.results import left_out
 from vfx_edge.service.settings import Destination, Settings
 from vfx_edge.service.spool import Spool
 from vfx_edge.service.transmit import NeverTaken, NotSent, transmit
@@ -49,11 +49,12 @@ class Sender:
             return self._later(entry, f"{self._destination.name}: {words}.")
         except Exception as error:  # noqa: BLE001  its words may hold what is in the object
             return self._later(entry, f"{self._destination.name}: {type(error).__name__}.")
+        if missing := left_out(results):  # all there is was sent, and that is to be seen
+            return Dead(missing)
         return Done()
 
     def _later(self, entry: Entry, reason: str) -> Outcome:
-        since = entry.first_failed_at_s or time.time()
-        if time.time() - since >= self._settings.give_up_s:
+        if is_hopeless(entry, self._settings.give_up_s):
             return Dead(reason)
         return Later(reason, self._settings.backoff_s(entry.attempts))
 

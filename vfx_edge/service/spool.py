@@ -8,6 +8,7 @@
     queue/                            what is to be done (queue.py)
     part/                             whatever is half-written, emptied at start-up; and marks of
                                       the studies that are being received
+    watched/                          what was taken of a drop folder that is kept (kept.py)
     damaged/                          jobs that could not be read at start-up
 
 UIDs come from strangers: only digits and dots become a name, anything else becomes its hash.
@@ -157,13 +158,10 @@ class Spool(Incoming):
         os.replace(folder, part)
         shutil.rmtree(part, ignore_errors=True)
 
-    def adopt(
-        self, item: Path, job: str, *, study: str, move: bool, urgent: bool = False
-    ) -> Received:
+    def adopt(self, item: Path, job: str, *, study: str, urgent: bool = False) -> Received:
         """Take a file or folder that somebody dropped; `job`: `job_of_content`, `study`: pseudonym.
 
-        Moved by a rename where that is asked for and the file system allows it, else copied: what
-        is left of it is the caller's to delete. The name it had is not kept: it may be a
+        It is copied, and the caller's to delete. The name it had is not kept: it may be a
         patient's. OSError, OutputError leaves.
         """
         if (known := self.job(job)) is not None:
@@ -172,17 +170,8 @@ class Spool(Incoming):
         received = Received(
             *(job, study), source="folder", urgent=urgent, received_at_s=time.time()
         )
-
-        def place(target: Path) -> None:
-            target.mkdir()
-            if move and disk.renamed(item, target / disk.plain_name(item)):
-                disk.sync_all(target)
-            else:
-                target.rmdir()  # a copy appears whole, by a rename of its own
-                self._copy_to(item, target)
-
         with mapped(self.root, OPTION):
-            self._commit(received, place)
+            self._commit(received, partial(self._copy_to, item))
         return received
 
     # -- jobs ----------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class Taking:
             return False
         # Copied, not moved: moved, a failure after the rename would leave it nowhere.
         study = study or job[:10]
-        received = self._spool.adopt(path, job, study=study, move=False, urgent=self._urgent)
+        received = self._spool.adopt(path, job, study=study, urgent=self._urgent)
         self._intake.queue(received)
         return True
 
