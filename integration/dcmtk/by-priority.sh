@@ -12,10 +12,12 @@ if [ $# -ne 2 ] || [ ! -d "$1" ]; then
   exit 2
 fi
 results=$2
-out=$results/$(basename "$1")
-mkdir -p "$results"
+name=$(basename "$(cd "$1" && pwd)")
+out=$results/$name
+mkdir -p "$out"
 
 code=0
+failed=0
 "${VFX_EDGE:-vfx-edge}" run "$1" --out "$out" --triage-exit-code --quiet >&2 || code=$?
 case $code in
   10) priority=STAT ;;      # malignant
@@ -23,9 +25,13 @@ case $code in
   12) priority=HIGH ;;      # osteoporotic
   0) priority=ROUTINE ;;    # nothing suspected
   13) priority=CHECK ;;     # not assessable: never "nothing suspected"
-  *) priority=CHECK ;;      # it failed, and has said why
+  *) priority=CHECK         # it failed, and has said why
+     failed=$code ;;
 esac
+for one in STAT HIGH ROUTINE CHECK; do  # an earlier run's link
+  rm -f "$results/$one/$name"
+done
 mkdir -p "$results/$priority"
-[ ! -d "$out" ] || ln -sfn "../$(basename "$out")" "$results/$priority/$(basename "$out")"
+ln -s "../$name" "$results/$priority/$name"  # of what failed, too: nobody may overlook it
 echo "$priority $out"
-[ "$code" -eq 0 ] || [ "$code" -ge 10 ] || exit "$code"
+exit "$failed"

@@ -23,7 +23,7 @@ $Drop = (Resolve-Path $Drop).Path.TrimEnd('\', '/')
 $ledger = "$Drop.handed-over.txt"
 
 function Get-Fingerprint([IO.DirectoryInfo] $study) {
-    $files = @(Get-ChildItem $study.FullName -Recurse -File)
+    $files = @(Get-ChildItem -LiteralPath $study.FullName -Recurse -File)
     if ($files.Count -eq 0) { return $null }
     $newest = ($files | Measure-Object LastWriteTimeUtc -Maximum).Maximum
     if (((Get-Date).ToUniversalTime() - $newest).TotalSeconds -lt $QuietSeconds) { return $null }
@@ -32,20 +32,20 @@ function Get-Fingerprint([IO.DirectoryInfo] $study) {
 }
 
 do {
-    $known = if (Test-Path $ledger) { @(Get-Content $ledger) } else { @() }
-    foreach ($study in Get-ChildItem $Export -Directory) {
-        $fingerprint = Get-Fingerprint $study
-        if ($null -eq $fingerprint -or $known -contains $fingerprint) { continue }
+    $known = if (Test-Path -LiteralPath $ledger) { @(Get-Content -LiteralPath $ledger) } else { @() }
+    foreach ($study in Get-ChildItem -LiteralPath $Export -Directory) {
         $name = '{0}.{1}' -f $study.Name, [guid]::NewGuid().ToString('N').Substring(0, 8)
         $part = "$Drop.part.$name"
         try {
-            Copy-Item $study.FullName $part -Recurse
-            Move-Item $part (Join-Path $Drop $name)
-            Add-Content $ledger $fingerprint
+            $fingerprint = Get-Fingerprint $study
+            if ($null -eq $fingerprint -or $known -contains $fingerprint) { continue }
+            Copy-Item -LiteralPath $study.FullName -Destination $part -Recurse
+            Move-Item -LiteralPath $part -Destination (Join-Path $Drop $name)
+            Add-Content -LiteralPath $ledger $fingerprint
             Write-Host "handed over: $name"
         }
         catch {
-            Remove-Item $part -Recurse -Force -ErrorAction SilentlyContinue
+            Remove-Item -LiteralPath $part -Recurse -Force -ErrorAction SilentlyContinue
             Write-Warning "tried again in $EverySeconds s: $_"
         }
     }
