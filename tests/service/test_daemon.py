@@ -34,7 +34,6 @@ def test_half_a_service_ends_so_that_it_is_started_anew(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_node_that_no_longer_accepts_ends_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

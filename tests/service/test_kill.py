@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -278,6 +279,17 @@ def test_a_clean_stop_hands_back_what_runs(tmp_path: Path) -> None:
         service.start()
         assert eventually(lambda: service.settled(12), 30)
         assert_one_set_each(archive, studies)
+
+
+def test_a_signal_while_it_is_suspended_is_not_lost(tmp_path: Path) -> None:
+    """As `systemctl restart` of a process that something had stopped."""
+    with killable(tmp_path) as service:
+        service.start()
+        assert service.process is not None
+        service.process.send_signal(signal.SIGSTOP)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.send_signal(signal.SIGCONT)
+        assert service.process.wait(10) == 0
 
 
 def test_a_second_service_on_the_same_spool_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The configuration file: what it may say, and how a mistake in it is told."""
 
 import math
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vfx_edge.backends.cache import NoCache, cache_root
+from vfx_edge.manifest.files import installed_sets
 from vfx_edge.service.settings import BOUNDS, Settings, SettingsInvalid, load_settings
 
 WHOLE = """
@@ -116,3 +119,23 @@ def test_every_number_among_the_settings_has_bounds() -> None:
 def test_the_wait_doubles_up_to_its_limit() -> None:
     settings = Settings(spool=Path("x"), retry_first_s=1, retry_most_s=10)
     assert [settings.backoff_s(n) for n in (0, 1, 2, 3, 4, 5, 5000)] == [1, 1, 2, 4, 8, 10, 10]
+
+
+def test_a_user_without_a_home_needs_a_spool_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a service's user often is."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "VFX_EDGE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert load_settings(None, {"spool": tmp_path}).spool == tmp_path
+    assert "default" in [path.name for path in installed_sets()]
+    with pytest.raises(SettingsInvalid, match="no home folder, so name one"):
+        load_settings(None, {})
+    with pytest.raises(NoCache, match="VFX_EDGE_CACHE"):
+        cache_root()

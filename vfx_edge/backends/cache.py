@@ -3,14 +3,29 @@
 import os
 from pathlib import Path
 
+from vfx_edge.errors import BackendError
+
 CACHE_VARIABLE = "VFX_EDGE_CACHE"
+
+
+class NoCache(BackendError):
+    """There is no place for engines."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This user has no home folder to keep built engines in: "
+            f"name a folder in {CACHE_VARIABLE}."
+        )
 
 
 def cache_root() -> Path:
     """The folder that VFX_EDGE_CACHE names (a service may have no home), else the user's cache
-    folder. Nothing is made."""
+    folder. Nothing is made. NoCache."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False))
+    except RuntimeError:  # never among the temporary files, where others may put an engine
+        raise NoCache from None

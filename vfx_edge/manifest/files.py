@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from vfx_edge.errors import ModelError
@@ -57,7 +58,8 @@ def search_places() -> tuple[Path, ...]:
     package = Path(__file__).resolve().parents[1]
     listed = os.environ.get("VFX_EDGE_MODELS", "").split(os.pathsep)
     places = [Path(place) for place in listed if place.strip()]
-    places.append(Path(platformdirs.user_data_dir("vfx-edge", appauthor=False)) / "models")
+    with suppress(RuntimeError):  # a service's user may have no home
+        places.append(Path(platformdirs.user_data_dir("vfx-edge", appauthor=False)) / "models")
     places.append(package / "_models")
     places.append(package.parent / "models")
     return tuple(places)

@@ -19,6 +19,8 @@ from vfx_edge.service.spool import Spool
 from vfx_edge.service.worker import Chain, OpenChain, Worker
 
 log = logging.getLogger(__name__)
+LOOK_S = 0.5
+"""How soon a request to stop is seen."""
 GRACE_S = 2.0
 """How long a thread is waited for at the end; what it does then is done again."""
 
@@ -122,7 +124,7 @@ def serve(
             died.set()
             service.stop.set()
 
-        with _stopping(service.stop):
+        with _signals() as asked:
             # First those that may be refused, a port for one: no study has been begun then.
             for part in (*parts(service), *inner):
                 if isinstance(part, Mortal):
@@ -131,8 +133,9 @@ def serve(
                 running.callback(part.stop)
             if on_ready is not None:
                 on_ready()
-            while not service.stop.wait(3600):
+            while not asked and not service.stop.wait(LOOK_S):
                 pass
+            service.stop.set()
             log.info("stopping")
             for one in inner:
                 one.stopped.set()
@@ -162,15 +165,20 @@ def _inner(service: Service, chain: Chain) -> tuple[list[Threaded], list[Loop]]:
 
 
 @contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop` while the block runs."""
+def _signals() -> Iterator[list[int]]:
+    """The SIGTERMs and SIGINTs that came while the block runs.
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    Only noted: a handler may strike while the very lock is held that setting an event would take,
+    and one that strikes in another thread wakes nobody who waits.
+    """
+    came: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

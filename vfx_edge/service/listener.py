@@ -7,6 +7,7 @@ import logging
 import shutil
 import ssl
 import threading
+import traceback
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_network
@@ -134,10 +135,11 @@ class Listener:
     def _serve(self) -> None:
         try:
             self._server.serve_forever()
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001  half a service must end, whatever it is
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a bug ended the DICOM node, %s:\n%s", type(error).__name__, where)
             if self.on_death is not None:
                 self.on_death()
-            raise
 
     def stop(self) -> None:
         """No new connections; open associations are aborted, so that their senders try again."""

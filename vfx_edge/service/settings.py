@@ -146,10 +146,13 @@ class Settings:
 
 
 def default_spool() -> Path:
-    """Where this user's programs keep what must outlive them."""
+    """Where this user's programs keep what must outlive them. SettingsInvalid."""
     from platformdirs import user_state_path
 
-    return user_state_path("vfx-edge", appauthor=False) / "spool"
+    try:
+        return user_state_path("vfx-edge", appauthor=False) / "spool"
+    except RuntimeError:
+        raise SettingsInvalid("--spool", "this user has no home folder, so name one") from None
 
 
 def load_settings(config: Path | None, given: dict[str, Any]) -> Settings:
@@ -158,7 +161,8 @@ def load_settings(config: Path | None, given: dict[str, Any]) -> Settings:
 
     found = _read(config) if config is not None else {}
     found |= {name: value for name, value in given.items() if value is not None}
-    found.setdefault("spool", default_spool())
+    if "spool" not in found:  # only then: a service's user may have no home at all
+        found["spool"] = default_spool()
     try:
         return TypeAdapter(Settings).validate_python(found)
     except ValidationError as error:
