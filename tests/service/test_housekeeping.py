@@ -64,6 +64,7 @@ def test_what_was_given_up_stays_listed_but_does_not_fill_the_disk(place: Place)
     place.tidy(days=20)
     assert place.has() == (False, False)
     assert [entry.reason for entry in place.sends.entries()] == ["It takes no segmentations."]
+    assert [entry.reason for entry in place.jobs.entries()] == [housekeeping.UNSENT]
     for number in "12":
         place.spool.store("1.2", number, lambda stream: stream.write(b"x"))
     intake = Intake(place.spool, place.jobs, place.sends, 1)

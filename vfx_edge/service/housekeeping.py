@@ -13,6 +13,7 @@ from vfx_edge.service.spool import Spool
 log = logging.getLogger(__name__)
 EVERY_S = 60.0
 DAY_S = 86400.0
+UNSENT = "Its results could not be sent and were deleted in the end: send the study again."
 JUMP_S = 3600.0
 """A clock that is set by more than this may have been wrong before, or may be wrong now."""
 
@@ -69,6 +70,7 @@ class Housekeeping:
             self._forget(entry.job)
         elif age_s > self._keep_s and states <= {State.DONE, State.DEAD}:
             self._spool.forget(entry.job)
+            self._jobs.done(entry.key, UNSENT)  # what the list says of it from now on
         elif short or now_s - entry.changed_at_s > min(DAY_S, self._keep_s):
             self._spool.forget_input(entry.job)
 
