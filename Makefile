@@ -28,8 +28,10 @@ else
 	$(BIN)/vfx-edge run build/phantom --out "$(OUT)"
 endif
 
+# Two processes: most tests wait for others, or use one core. One: PROCESSES=0.
+PROCESSES ?= 2
 test: $(VENV)/.installed-dev peers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

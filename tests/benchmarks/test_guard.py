@@ -1,6 +1,10 @@
 """The guard against a chain that becomes slower: it passes now, and it would not pass later."""
 
+import pytest
+
 from benchmarks.guard import Pairs, measured, on_record, regressed
+
+pytestmark = pytest.mark.alone
 
 
 def test_the_chain_is_as_fast_as_on_record() -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("pynetdicom")
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_results_are_in_the_archive_as_soon_as_a_command_would_have_had_them() -> None:
     with inputs.scan(None, slices=100, matrix=256) as scan:
         found = both_ways(scan.path, repeat=2)

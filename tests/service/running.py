@@ -1,5 +1,6 @@
 """Services and archives as processes of their own, and what lies in the archives."""
 
+import itertools
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import pydicom
 import pytest
 
+from tests.turns import port_block
 from vfx_edge.service.queue import Entry, Queue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,11 +138,16 @@ class Archive:
         return found
 
 
+_PORTS = itertools.cycle(port_block())
+
+
 def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
+    """A port of this machine that nobody listens at, and no other test is given for a while."""
+    for port in _PORTS:
+        with socket.socket() as bound, suppress(OSError):
+            bound.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 @contextmanager
