@@ -1,7 +1,6 @@
 """Tests run in several processes, but for those that measure time: they get the machine alone."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-_SAID_BY_XDIST = "PYTEST_XDIST_TESTRUNUID", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"
+_SAID_BY_XDIST = "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"
+_LOCKS = Path(__file__).resolve().parents[1] / "build" / "turns"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -22,18 +22,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def _turn(*, alone: bool) -> Iterator[None]:
     """Each process holds a lock of its own while a test runs; who wants to be alone takes all of
     them, and keeps the gate that the others have to pass before they begin the next."""
-    run, mine, count = (os.environ.get(name) for name in _SAID_BY_XDIST)
-    if run is None:  # one process: everybody is alone
+    mine, count = (os.environ.get(name) for name in _SAID_BY_XDIST)
+    if mine is None:  # one process: everybody is alone
         yield
         return
-    folder = Path(tempfile.gettempdir()) / f"vfx-edge-tests-{run}"
-    folder.mkdir(exist_ok=True)
-    names = [f"gw{number}" for number in range(int(count or 1))] if alone else [str(mine)]
+    _LOCKS.mkdir(parents=True, exist_ok=True)
+    names = [f"gw{number}" for number in range(int(count or 1))] if alone else [mine]
     with ExitStack() as held:
         with ExitStack() as gate:
-            gate.enter_context(FileLock(folder / "gate"))
+            gate.enter_context(FileLock(_LOCKS / "gate"))
             for name in names:
-                held.enter_context(FileLock(folder / name))
+                held.enter_context(FileLock(_LOCKS / name))
             if alone:
                 held.push(gate.pop_all())
         yield
