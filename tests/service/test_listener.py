@@ -158,6 +158,20 @@ def test_who_is_cut_off_is_waited_for(tmp_path: Path, ending: str) -> None:
         assert study.instances == 1
 
 
+def test_a_study_is_unfinished_from_its_first_image_until_all_have_released(tmp_path: Path) -> None:
+    """Killed in between, the service must not take what is there for the whole study."""
+    paths = write_series(tmp_path / "ct", slices=3)
+    with listening(tmp_path) as node:
+        first, second = _sender(node.port), _sender(node.port)
+        for sender, path in ((first, paths[0]), (second, paths[1])):
+            assert sender.send_c_store(path).Status == 0
+            assert Spool(node.spool.root).receiving()[0].cut_off  # as a new process would see it
+        first.release()
+        assert not eventually(lambda: not node.spool.receiving()[0].cut_off, 0.5)
+        second.release()
+        assert eventually(lambda: not node.spool.receiving()[0].cut_off, 5)
+
+
 @pytest.mark.parametrize(("priority", "urgent"), [(1, True), (0, False), (2, False)])
 def test_a_high_priority_makes_a_study_urgent(tmp_path: Path, priority: int, urgent: bool) -> None:
     """0 is medium, 1 high, 2 low: PS3.7, 9.3.1.1."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vfx_edge.service.queue import Entry, Queue
     from vfx_edge.service.spool import Spool
 
-app = typer.Typer(help="List, show, retry or drop what the service has to do.")
+app = typer.Typer(help="List, show, retry, send again or drop what the service has to do.")
 
 Job = Annotated[
     str, typer.Argument(metavar="JOB", help="As `queue list` shows it, or its first characters.")

@@ -83,15 +83,16 @@ class Incoming:
         self._mark(name_of(study_uid), URGENT, wanted=True)
 
     def mark_cut_off(self, key: str, *, cut_off: bool) -> None:
-        """Whether the last who brought images of this study was cut off before the end."""
+        """Whether the last who brought images of this study was cut off before the end; said before
+        the first of them, it holds even where this process is killed."""
         self._mark(key, CUT, wanted=cut_off)
 
     def _mark(self, key: str, kind: str, *, wanted: bool) -> None:
         with self._lock:
             mark = self.root / "part" / f"{key}{kind}"
-            if wanted and (self.root / "incoming" / key).is_dir():
+            if wanted:
                 mark.touch()
-            elif not wanted:
+            else:
                 mark.unlink(missing_ok=True)
 
     def receiving(self) -> list[Receiving]:

@@ -234,6 +234,7 @@ class Listener:
         asked = event.request
         if (instance, sop_class) != (asked.AffectedSOPInstanceUID, asked.AffectedSOPClassUID):
             return self._refuse("mismatch", DATA_SET_DOES_NOT_MATCH, "it is not what was announced")
+        self._begin(event, study)
         try:
             with file.open("rb") as received:
                 self._spool.store(study, instance, partial(shutil.copyfileobj, received))
@@ -245,6 +246,13 @@ class Listener:
         self._note(event, study, taken=True)
         self._count("instance", "")
         return SUCCESS
+
+    def _begin(self, event: Any, study: str) -> None:
+        """Before the first image: were we killed now, there would be more to come after it."""
+        with self._lock:
+            begun = name_of(study) in self._came.get(id(event.assoc), {})
+        if not begun:
+            self._spool.mark_cut_off(name_of(study), cut_off=True)
 
     def _note(self, event: Any, study: str, *, taken: bool) -> None:
         with self._lock:
@@ -266,8 +274,8 @@ class Listener:
             mine = self._came.pop(id(event.assoc), {})
             whole = {study for study, taken in mine.items() if taken}
             whole -= set().union(*self._came.values())
-        for study, taken in mine.items():
-            self._spool.mark_cut_off(study, cut_off=not taken)
+        for study in mine:
+            self._spool.mark_cut_off(study, cut_off=study not in whole)
         for study in whole if self._complete is not None else ():
             assert self._complete is not None
             try:
@@ -279,8 +287,9 @@ class Listener:
         """Its sender will try again: what came so far waits for that."""
         with self._lock:
             mine = self._came.pop(id(event.assoc), {})
-        for study in mine:
-            self._spool.mark_cut_off(study, cut_off=True)
+        if mine:  # their marks stay
+            log.warning("an association was cut off, what it brought is waited for: %d studies",
+                        len(mine))  # fmt: skip
         half = getattr(event.assoc.dimse.message, "_data_set_file", None)
         if half is not None:
             half.close()

@@ -18,7 +18,7 @@ DUPLICATE = 0x0111
 DUPLICATES = (DUPLICATE, 0xB00E)
 """The same over STOW-RS, for which PS3.18 names no value; the second is Microsoft's."""
 CLASS_NOT_TAKEN = 0x0122
-"""PS3.18, table I.2-2."""
+"""The SOP class is not supported: PS3.7, C.5.7, and PS3.18, table I.2-2."""
 NAMED = 3
 """So many objects are named in a reason; a study may have twenty."""
 
@@ -127,7 +127,7 @@ def _store_one(association: Any, file: Path) -> str | None:
         raise NotSent("it gave no answer in time, or broke off")
     if status in (0, DUPLICATE) or status >> 12 == 0xB:  # Bxxx: stored, with a warning
         return None
-    return f"with status {status:#06x}"
+    return _UNWANTED if status == CLASS_NOT_TAKEN else f"with status {status:#06x}"
 
 
 def _is_taken(association: Any, file: Path) -> bool:
