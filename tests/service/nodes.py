@@ -4,9 +4,8 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,16 +105,6 @@ def closed_within(connection: socket.socket, seconds: float) -> bool:
         return False
     except OSError:
         return True
-    return True
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether it holds within so long."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
     return True
 
 

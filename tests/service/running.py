@@ -173,11 +173,11 @@ def _listens(port: int) -> bool:
         return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
-def eventually(holds: Callable[[], bool], seconds: float) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
     """Whether it holds within so long."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(0.02)
     return True

@@ -25,7 +25,8 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import AE_TITLE, closed_within, connected, echo, eventually, listening
+from tests.service.nodes import AE_TITLE, closed_within, connected, echo, listening
+from tests.service.running import eventually
 
 MiB = 2**20
 

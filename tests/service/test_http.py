@@ -15,7 +15,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from tests.service.nodes import closed_within, connected, eventually
+from tests.service.nodes import closed_within, connected
+from tests.service.running import eventually
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each
 from vfx_edge.service.http import MAX_CONNECTIONS, Board, CannotServe, HttpServer

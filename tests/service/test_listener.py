@@ -16,7 +16,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import AE_TITLE, certificate, connected, echo, eventually, listening, store
+from tests.service.nodes import AE_TITLE, certificate, connected, echo, listening, store
+from tests.service.running import eventually
 from vfx_edge.service.listener import CannotListen, Listener
 from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
 from vfx_edge.service.spool import Spool

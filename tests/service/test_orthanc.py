@@ -15,8 +15,8 @@ import pydicom
 import pytest
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import dcmtk, eventually
-from tests.service.running import ROOT, free_port, killable
+from tests.service.nodes import dcmtk
+from tests.service.running import ROOT, eventually, free_port, killable
 from vfx_edge.cli.parse import OUTPUTS
 from vfx_edge.service.queue import Queue, State
 

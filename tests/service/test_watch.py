@@ -14,9 +14,10 @@ from tests.service.running import ROOT
 from tests.service.studies import PATIENT, write_slice, write_study
 from tests.service.watched import QUIET_S, Watched, watching
 from vfx_edge.service import disk
+from vfx_edge.service.arrivals import pseudonym
 from vfx_edge.service.intake import Intake
 from vfx_edge.service.queue import Queue
-from vfx_edge.service.spool import Spool, pseudonym
+from vfx_edge.service.spool import Spool
 from vfx_edge.service.watcher import Watcher, WatchFolderUnusable
 
 

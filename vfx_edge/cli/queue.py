@@ -82,28 +82,22 @@ def show(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
 @app.command("retry")
 def retry(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Try again at once what was given up or waits to be tried again."""
-    count = 0
-    for queue, entry in _matching(_opened(config, spool)[1], job):
-        if entry.state in ("dead", "retry"):
-            queue.retry(entry.key)
-            count += 1
-            print(f"{entry.key} waits")
-    if not count:
-        print("Nothing of it was given up or waits for another attempt.")
+    found = _matching(_opened(config, spool)[1], job)
+    _begin_anew(
+        [it for it in found if it[1].state in ("dead", "retry")],
+        "Nothing of it was given up or waits for another attempt.",
+    )
 
 
 @app.command("send")
 def send(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Send results again that were sent already: an archive may have lost them. They keep their
     UIDs, so that one that has them keeps one set."""
-    count = 0
-    for queue, entry in _matching(_opened(config, spool)[1], job):
-        if entry.destination and entry.state == "done":
-            queue.retry(entry.key)
-            count += 1
-            print(f"{entry.key} waits")
-    if not count:
-        print("Nothing of it has been sent.")
+    found = _matching(_opened(config, spool)[1], job)
+    _begin_anew(
+        [it for it in found if it[1].destination and it[1].state == "done"],
+        "Nothing of it has been sent.",
+    )
 
 
 @app.command("drop")
@@ -123,6 +117,14 @@ def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
     for queue, entry in found:
         queue.drop(entry.key)
         print(f"{entry.key} dropped")
+
+
+def _begin_anew(found: "list[tuple[Queue, Entry]]", nothing: str) -> None:
+    for queue, entry in found:
+        queue.retry(entry.key)
+        print(f"{entry.key} waits")
+    if not found:
+        print(nothing)
 
 
 def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue]]":

@@ -235,8 +235,8 @@ def _region(report: _Report, finding: Finding) -> Any:
 
 
 def _centre(report: _Report, finding: Finding) -> Any:
-    """TID 320: where in the source's frame of reference it was measured. An extension that TID
-    1419 allows; OHIF takes over no measurement that does not say it itself."""
+    """Where in the source's frame of reference it was measured. No row of TID 1419, but the IOD
+    allows it (dciodvfy agrees); OHIF takes over no measurement that does not say it itself."""
     place = sr.CoordinatesForMeasurement3D(
         sr.GraphicTypeValues3D.POINT,
         np.round([finding.vertebra.centroid_lps_mm], _MM_DIGITS),

@@ -69,13 +69,13 @@ class Incoming:
             part.unlink(missing_ok=True)
         return path
 
-    def has_room(self) -> bool:
-        """Whether `min_free_bytes` are free."""
-        return shutil.disk_usage(self.root).free >= self.min_free_bytes
+    def has_room(self, needed_bytes: int = 0) -> bool:
+        """Whether `min_free_bytes` are free, beside those."""
+        return shutil.disk_usage(self.root).free >= self.min_free_bytes + needed_bytes
 
-    def check_room(self) -> None:
+    def check_room(self, needed_bytes: int = 0) -> None:
         """OutputDiskFull while there is no room."""
-        if not self.has_room():
+        if not self.has_room(needed_bytes):
             raise OutputDiskFull(self.root, OPTION)
 
     def mark_urgent(self, study_uid: str) -> None:

@@ -31,9 +31,10 @@ from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.inputs.facts import parsed, printable, text
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED, Unusable, read_header
+from vfx_edge.service.arrivals import name_of
 from vfx_edge.service.queue import OperationalError
 from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
-from vfx_edge.service.spool import Spool, name_of
+from vfx_edge.service.spool import Spool
 from vfx_edge.service.wire import BoundedReader, BoundedServer, WireLimits
 
 log = logging.getLogger(__name__)
@@ -276,8 +277,9 @@ class Listener:
             whole -= set().union(*self._came.values())
         for study in mine:
             self._spool.mark_cut_off(study, cut_off=study not in whole)
-        for study in whole if self._complete is not None else ():
-            assert self._complete is not None
+        if self._complete is None:
+            return
+        for study in whole:
             try:
                 self._complete(study)
             except (OutputError, OSError, OperationalError) as error:

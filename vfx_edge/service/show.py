@@ -112,10 +112,10 @@ class Show:
             return self._t("list.kept_here"), True
         if not (late := _late(row)):
             return self._t("list.sent", names=", ".join(one.destination for one in row.sent)), True
-        dead = [one for one in late if one.state == State.DEAD]
-        key = "list.not_sent" if dead else "list.sending"
+        given_up = late[0].state == State.DEAD  # then they all were
+        key = "list.not_sent" if given_up else "list.sending"
         names = ", ".join(one.destination for one in late)
-        return self._t(key, names=names), not dead
+        return self._t(key, names=names), not given_up
 
     def _use(self, use: str) -> str:
         return self._t.known("intended_use", use) or self._t("intended_use.other", use=use)

@@ -32,16 +32,9 @@ from filelock import FileLock, Timeout
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs.atomic import mapped
 from vfx_edge.service import disk
-from vfx_edge.service.arrivals import (
-    contents,
-    job_of_content,
-    job_of_instances,
-    name_of,
-    pseudonym,
-)
-from vfx_edge.service.incoming import CUT, OPTION, URGENT, Incoming, Receiving
+from vfx_edge.service.arrivals import contents, job_of_instances, pseudonym
+from vfx_edge.service.incoming import CUT, OPTION, URGENT, Incoming
 
-__all__ = ["Received", "Receiving", "Spool", "SpoolBusy", "job_of_content", "name_of", "pseudonym"]
 log = logging.getLogger(__name__)
 _JOB = re.compile(r"[0-9a-f]{24}")
 

@@ -6,19 +6,18 @@ be, files become a job as they are, whose failure has a reason then. Whatever is
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.files import NoScratch, Source, listed, scratch
-from vfx_edge.outputs.atomic import OutputDiskFull
 from vfx_edge.service import disk
+from vfx_edge.service.arrivals import job_of_content, name_of, pseudonym
 from vfx_edge.service.dropped import ZIP, Found, Signature, is_litter, sorted_out
-from vfx_edge.service.incoming import OPTION
 from vfx_edge.service.intake import Intake
-from vfx_edge.service.spool import Spool, job_of_content, name_of, pseudonym
+from vfx_edge.service.spool import Spool
 
 URGENT = ("urgent", "stat")
 
@@ -83,7 +82,8 @@ class Taking:
                 yield [nifti]
 
     def _store(self, uid: str, instances: dict[str, Source], *, whole: bool) -> None:
-        self._check_room(instances.values())
+        # Before the first of them: half a study would fill the disk for nothing.
+        self._spool.check_room(sum(file.path.stat().st_size for file in instances.values()))
         for instance, source in instances.items():
             with source.path.open("rb") as stream:
                 self._spool.store(uid, instance, partial(shutil.copyfileobj, stream))
@@ -93,12 +93,6 @@ class Taking:
             self._spool.mark_urgent(uid)
         if whole:
             self._intake.complete(name_of(uid))
-
-    def _check_room(self, files: Iterable[Source]) -> None:
-        """Before the first of them: half a study would fill the disk for nothing."""
-        needed = sum(file.path.stat().st_size for file in files)
-        if shutil.disk_usage(self._spool.root).free < self._spool.min_free_bytes + needed:
-            raise OutputDiskFull(self._spool.root, OPTION)
 
     def _adopt_together(self, uid: str, files: list[Source]) -> None:
         with scratch() as folder:

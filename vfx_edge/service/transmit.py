@@ -11,8 +11,6 @@ from vfx_edge.service.settings import Destination, Tls
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
-MAX_CONTEXTS = 128
-"""Of one association: DICOM PS3.8, 7.1.1.13."""
 DUPLICATE = 0x0111
 """The archive has this instance already: DICOM PS3.7, C.5.6. Then it is where it should be."""
 DUPLICATES = (DUPLICATE, 0xB00E)
@@ -55,8 +53,6 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
     from pynetdicom import AE
 
     kinds = _offered({_kind(read_file_meta_info(file)) for file in files})
-    if len(kinds) > MAX_CONTEXTS:
-        raise NotSent(f"{len(kinds)} kinds of objects are more than one association takes")
     node = AE(ae_title=ae_title)
     node.connection_timeout = node.acse_timeout = CONNECT_S
     node.dimse_timeout = node.network_timeout = ANSWER_S

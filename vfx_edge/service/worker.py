@@ -101,11 +101,11 @@ class Worker:
         try:
             return self._done(entry)
         except InputError as error:
-            return Dead(self._told(self._spool.input_of(entry.job), error))
+            return Dead(self._told(entry.job, error))
         except (OutputError, OSError, OperationalError) as error:
-            return self._waiting(entry, self._told(self._spool.input_of(entry.job), error))
+            return self._waiting(entry, self._told(entry.job, error))
         except VfxError as error:
-            return self._again(entry, self._told(self._spool.input_of(entry.job), error))
+            return self._again(entry, self._told(entry.job, error))
         except Exception as error:  # noqa: BLE001  one study must not stop the others
             # Only the lines of the program: an error's words may hold what is in the file.
             where = "".join(traceback.format_tb(error.__traceback__))
@@ -156,7 +156,7 @@ class Worker:
             if rest == kinds:
                 raise
             # the verdict must not wait for what this study's headers don't allow
-            self._analysed(job, path, rest, f"{missing} {self._told(path, error)}".strip())
+            self._analysed(job, path, rest, f"{missing} {self._told(job, error)}".strip())
 
     def _sent_before(self, job: str) -> Path | None:
         """The structured report of the same study with fewer or other images, where an archive
@@ -197,10 +197,11 @@ class Worker:
             return Dead(reason)
         return Later(reason, self._settings.backoff_s(entry.attempts))
 
-    def _told(self, path: Path, error: Exception) -> str:
+    def _told(self, job: str, error: Exception) -> str:
         """The reason, without the names of files: who dropped them may have used a patient's, and
         those that were received have UIDs for names."""
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        path = self._spool.input_of(job)
         below = sorted(path.rglob("*"), key=lambda p: -len(str(p))) if path.is_dir() else []
         for place in below:
             for name in (str(place), str(place.relative_to(path)), place.name):

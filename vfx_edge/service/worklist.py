@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vfx_edge.service.arrivals import pseudonym
+from vfx_edge.service.incoming import Receiving
 from vfx_edge.service.queue import Entry, Queue, State
-from vfx_edge.service.spool import Receiving, Spool, pseudonym
+from vfx_edge.service.spool import Spool
 from vfx_edge.study import Tier
 
 log = logging.getLogger(__name__)
