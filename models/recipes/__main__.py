@@ -53,6 +53,9 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     for labelled in sources.masked_ct(data):
         save(folder / f"real_{labelled.case.name}.npz", labelled)
+    (work / "named").mkdir(exist_ok=True)
+    for labelled in sources.named_ct(data, REFERENCES):
+        save(work / "named" / f"real_{labelled.case.name}.npz", labelled)
     for labelled in sources.painted_shapes(data, copies, seed=0):
         save(folder / f"paint_{labelled.case.name}.npz", labelled)
     write_missing(folder, "phantom", range(1000, 1000 + phantoms), synthetic.random_case)
@@ -181,6 +184,14 @@ def score(work: Work, model: str = "default", data: Path | None = None) -> None:
 
 
 @app.command()
+def naming(data: Data, folds: Path, cuts: int = 60, backend: str = "auto") -> None:
+    """What the labeller's looks count for, from sets that left CTs out: for the manifest."""
+    from models.recipes.naming import read_glimpses, report
+
+    typer.echo(report(read_glimpses(data, folds, cuts, backend)))
+
+
+@app.command()
 def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     """ONNX files and hashes of a model set from the checkpoints that are there.
 
@@ -188,18 +199,21 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     """
     from models.recipes import publish as write
 
-    home = _home(work, fold)
-    ready = write.trained(home)
-    if fold and (missing := set(SPINE_ROLES) - set(ready)):
-        # a borrowed network may have seen the fold's CTs
-        raise typer.BadParameter(f"fold '{fold}' lacks {', '.join(sorted(missing))}: train them")
+    homes = [_home(work, fold), *_sharing(work, fold)]
+    ready = sorted({role for home in homes for role in write.trained(home)})
     if not ready:
-        raise typer.BadParameter(f"no checkpoint in {home}: train a network first")
+        raise typer.BadParameter(f"no checkpoint in {homes[0]}: train a network first")
     typer.echo(f"from checkpoints: {', '.join(ready)}; the others stay as they are")
-    out = out or (home / "set" if fold else ROOT / "models" / "default")
-    write.publish_set(home, out, ROOT / "models" / "default")
+    out = out or (homes[0] / "set" if fold else ROOT / "models" / "default")
+    write.publish_set(homes, out, ROOT / "models" / "default")
     if fold:
         write.note_folds(work / "folds")
+
+
+def _sharing(work: Path, fold: str | None) -> list[Path]:
+    """Of other folds that leave out one of this fold's CTs: their networks have not seen it."""
+    items = set(_left_out(fold))
+    return [_home(work, name) for name, own in FOLDS.items() if name != fold and items & set(own)]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +39,18 @@ class FinderHead(nn.Module):
         return torch.cat([out[:, :1].sigmoid(), out[:, 1:].softmax(1)], 1)
 
 
+class LevelHead(nn.Module):
+    """The labeller with its two kinds of probabilities: levels by softmax, the rib by sigmoid."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.net(x)
+        return torch.cat([out[:, :-1].softmax(1), out[:, -1:].sigmoid()], 1)
+
+
 def _load(net: nn.Module, checkpoint: Path) -> nn.Module:
     net.load_state_dict(torch.load(checkpoint, weights_only=True))
     return net.eval()
@@ -54,8 +67,8 @@ def publish_finder(checkpoint: Path, out: Path) -> None:
 
 
 def publish_labeller(checkpoint: Path, out: Path) -> None:
-    net = _load(labeller.LevelNet(), checkpoint)
-    write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level", True)
+    net = LevelHead(_load(labeller.LevelNet(), checkpoint))
+    write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level")
 
 
 def publish_segmenter(checkpoint: Path, out: Path) -> None:
@@ -73,16 +86,20 @@ WRITERS = {
 }
 
 
-def publish_set(home: Path, out: Path, like: Path) -> None:
-    """A whole set in `out`: networks from the checkpoints in `home`, the others as in `like`."""
+def publish_set(homes: Sequence[Path], out: Path, like: Path) -> None:
+    """A whole set in `out`: networks from the checkpoints in `homes`, the first that has one, the
+    others as in `like`."""
     if out.resolve() != like.resolve():
         shutil.copytree(like, out, dirs_exist_ok=True)
         (out / "scorecard.json").unlink(missing_ok=True)  # that of other weights
-    for role in trained(home):
-        if role == "classifier":
-            classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
-        else:
-            WRITERS[role](home / f"{role}.pt", out)
+    done: set[str] = set()
+    for home in homes:
+        for role in set(trained(home)) - done:
+            done.add(role)
+            if role == "classifier":
+                classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
+            else:
+                WRITERS[role](home / f"{role}.pt", out)
     update_hashes(out / "manifest.toml")
 
 

@@ -33,6 +33,8 @@ SHAPES = (
     ("gl003_seg_verse", None),
     ("gl017_seg_verse", None),
 )
+BONE_HU = 160
+NEARBY_VOXELS = ((14, 14), (20, 40), (45, 45))  # about a body's centre: before and behind, z, y, x
 NEAR_MM = 7.0  # a pseudo-mask's body this near to the annotated centre corrects it
 
 
@@ -53,6 +55,34 @@ def masked_ct(data: Path) -> Iterator[Labelled]:
         data / f"{CROP}_seg-subreg_label-22_msk.nii.gz",
     )
     yield Labelled(crop, segmenter.body_centres(crop), real=True)
+
+
+def named_ct(data: Path, references: Path) -> Iterator[Labelled]:
+    """Every CT whose levels are known, as the labeller wants it: centres and, in place of masks,
+    what is bone near the spine."""
+    for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
+        volume = load_volume(data / path)
+        grid = grid_covering(volume, SPACING_MM)
+        hu = np.clip(sample(volume, grid), -1024, 3071).astype(np.int16)
+        centres = {
+            S1 if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
+            for n, v in entry["vertebrae"].items()
+        }
+        bone = _bone_near(hu, centres)
+        name, origin = path.split("/")[0], np.array(grid.origin_lps_mm)
+        yield Labelled(Case(name, SPACING_MM, origin, hu, bone, bone.copy()), centres, real=True)
+
+
+def _bone_near(hu: np.ndarray, centres: dict[int, np.ndarray]) -> np.ndarray:
+    """(z, y, x) uint8: 1 where it is as dense as bone, and near a vertebra."""
+    near = np.zeros(hu.shape, np.bool_)
+    for at in centres.values():
+        box = [
+            slice(max(0, int(c - before)), max(0, int(c + behind)))
+            for c, (before, behind) in zip(at, NEARBY_VOXELS, strict=True)
+        ]
+        near[tuple(box)] = True
+    return (near & (hu > BONE_HU)).astype(np.uint8)
 
 
 def painted_shapes(data: Path, copies: int, seed: int) -> Iterator[Labelled]:

@@ -35,6 +35,8 @@ def folders(role: str, work: Path, home: Path) -> tuple[Path, ...]:
     """Where the examples of a role lie; what `home` has goes before what all share."""
     if role == "classifier":
         return (work / "crops",)
+    if role == "labeller":  # names need no masks, and synthetic anatomy teaches synthetic names
+        return (work / "named",)
     # broken phantoms show the spine alone: that teaches outlines, not levels
     own = (work / "broken",) if role in ("segmenter", "finder") else ()
     return (work / "cases", *own, *((home / "cases",) if home != work else ()))
@@ -54,7 +56,7 @@ def _spine_batches(role: str, mix: Mix, worker: int) -> Callable[[], Batch]:
     recipe, factor, count = {
         "locator": (locator, locator.FACTOR, 2),
         "finder": (finder, 1, 2),
-        "labeller": (labeller, labeller.FACTOR, 16),
+        "labeller": (labeller, 1, 16),
         "segmenter": (segmenter, 1, 2),
     }[role]
     cases = Pool(mix.folders, factor, mix.real_share, rng, mix.without)
@@ -84,7 +86,7 @@ def _network(
     net: nn.Module
     net, loss, rate = {
         "locator": (UNet3D(1, len(labeller.CLASSES), locator.CHANNELS), locator.loss, 2e-3),
-        "labeller": (labeller.LevelNet(), labeller.loss, 1e-3),
+        "labeller": (labeller.LevelNet(), labeller.loss, 2e-3),
         "segmenter": (UNet3D(2, 3, segmenter.CHANNELS), segmenter.loss, 2e-3),
     }[role]
     if start:

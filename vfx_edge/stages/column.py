@@ -53,12 +53,15 @@ _NEXT_MM[Level.T13] = 32.4
 _NEXT_MM[Level.L6] = 31.4
 
 SCALES = np.exp(np.linspace(np.log(0.74), np.log(1.26), 15))  # patients' statures
+STATURE_SIGMA = 0.13
+MAX_GAP_MM = 125.0
 DISTANCE_SIGMA = 0.11  # of the expected distance, beyond 2 mm
 MISSED_COST = 3.5  # for each vertebra that must have been overlooked between two
 MAX_MISSED = 2
 T13_COST, L6_COST, NO_T12_COST = 4.0, 3.0, 4.5
 EVIDENCE_FLOOR = 0.01
-EVIDENCE_WEIGHT = 0.5  # neighbours are looked at through overlapping crops: half a vote each
+RIB_DOUBT = 0.03  # a rib can be short, or cut off by the field of view
+WITHIN = 0.9  # the names that are told hold this share of the probability
 LEVELS = tuple(Level)
 _INDEX = {level: i for i, level in enumerate(LEVELS)}
 
@@ -67,21 +70,42 @@ _INDEX = {level: i for i, level in enumerate(LEVELS)}
 class Candidates:
     """Possible vertebrae from head to feet.
 
-    centres_lps_mm (n, 3); score (n,) 0..1; evidence (n, len(LEVELS)) probabilities.
+    centres_lps_mm (n, 3); score (n,) 0..1; evidence (n, len(LEVELS)) probabilities; rib (n,):
+    probability that it carries a rib, where the labeller tells; seen (n,): 0..1, how much of it
+    the scan shows, where that is known.
     """
 
     centres_lps_mm: Array
     score: Array
     evidence: Array
+    rib: Array | None = None
+    seen: Array | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a look counts for. Looks at neighbours overlap, and a column's errors go the same way:
+    n looks count as n ** (1 - overlap) independent ones, with a vote of their own for the level
+    and for the rib."""
+
+    evidence: float = 0.5
+    rib: float = 1.0
+    overlap: float = 0.0
+
+    def of(self, looks: int) -> float:
+        """What each of so many looks counts for."""
+        return float(max(looks, 1)) ** -self.overlap
 
 
 @dataclass(frozen=True)
 class Named:
-    """Candidate number `index` is `level`; probability is the chain's marginal."""
+    """Candidate number `index` is `level`; probability is the chain's marginal. alternatives:
+    other names it could as well have, likeliest first."""
 
     index: int
     level: Level
     probability: float
+    alternatives: tuple[tuple[Level, float], ...] = ()
 
 
 def level_evidence(classes: Array, names: Sequence[str]) -> Array:
@@ -102,6 +126,14 @@ def level_evidence(classes: Array, names: Sequence[str]) -> Array:
     return np.asarray(out / out.sum(-1, keepdims=True))
 
 
+def rib_evidence(rib: Array) -> Array:
+    """(n,) probabilities that a vertebra carries a rib -> (n, len(LEVELS)) likelihoods: a rib, or
+    none, tells T1 to T13 from all others."""
+    likely = np.clip(rib, RIB_DOUBT, 1 - RIB_DOUBT)[:, None]
+    bears = np.array([Level.T1 <= level <= Level.T13 for level in LEVELS])
+    return np.where(bears, likely, 1 - likely)
+
+
 def _successors() -> list[tuple[int, int, float, float]]:
     """(from level, to level, expected mm, cost) for all allowed neighbours in the chain."""
     steps: dict[int, list[tuple[int, float]]] = {i: [] for i in range(len(LEVELS))}
@@ -111,7 +143,7 @@ def _successors() -> list[tuple[int, int, float, float]]:
     steps[_INDEX[Level.T12]] = [(_INDEX[Level.L1], 0.0), (_INDEX[Level.T13], T13_COST)]
     steps[_INDEX[Level.T11]].append((_INDEX[Level.L1], NO_T12_COST))
     steps[_INDEX[Level.L5]] = [(_INDEX[Level.L6], L6_COST)]
-    found: dict[tuple[int, int], tuple[float, float]] = {}
+    found: dict[tuple[int, int, float], float] = {}
     for start in range(len(LEVELS)):
         reach = [(start, 0.0, 0.0)]
         for missed in range(MAX_MISSED + 1):
@@ -121,10 +153,10 @@ def _successors() -> list[tuple[int, int, float, float]]:
                 for after, price in steps[at]
             ]
             for after, mm, cost in reach:
-                total = cost + missed * MISSED_COST
-                if total < found.get((start, after), (0.0, np.inf))[1]:
-                    found[start, after] = (mm, total)
-    return [(a, b, mm, cost) for (a, b), (mm, cost) in found.items()]
+                # the same two levels can be a step apart or two: each has its own distance
+                key = (start, after, round(mm, 3))
+                found[key] = min(cost + missed * MISSED_COST, found.get(key, np.inf))
+    return [(a, b, mm, cost) for (a, b, mm), cost in found.items()]
 
 
 _SUCCESSORS = _successors()
@@ -132,13 +164,19 @@ _FROM = np.array([s[0] for s in _SUCCESSORS])
 _TO = np.array([s[1] for s in _SUCCESSORS])
 _MM = np.array([s[2] for s in _SUCCESSORS])
 _COST = np.array([s[3] for s in _SUCCESSORS])
+_ALLOWED = {(s[0], s[1]) for s in _SUCCESSORS}
 
 
-def _unary(candidates: Candidates) -> Array:
+def _unary(candidates: Candidates, weights: Weights) -> Array:
     """(n, levels) log evidence plus what including the candidate is worth."""
     mixed = (1 - EVIDENCE_FLOOR) * candidates.evidence + EVIDENCE_FLOOR / len(LEVELS)
     worth = 2.0 * np.log(np.clip(candidates.score, 1e-3, 1) / 0.2)
-    told = EVIDENCE_WEIGHT * (np.log(mixed) - np.log(1 / len(LEVELS)))
+    told = weights.evidence * (np.log(mixed) - np.log(1 / len(LEVELS)))
+    if candidates.rib is not None:
+        told += weights.rib * np.log(2 * rib_evidence(candidates.rib))
+    if candidates.seen is not None:
+        told *= candidates.seen[:, None]
+    told *= weights.of(len(mixed))
     return np.asarray(told + worth[:, None])
 
 
@@ -147,7 +185,8 @@ def _links(distance_mm: float, scale: float) -> Array:
     expected = _MM * scale
     sigma = DISTANCE_SIGMA * expected + 2.0
     out = np.full((len(LEVELS), len(LEVELS)), -np.inf)
-    out[_FROM, _TO] = -0.5 * ((distance_mm - expected) / sigma) ** 2 - _COST
+    weight = -0.5 * ((distance_mm - expected) / sigma) ** 2 - _COST
+    np.maximum.at(out, (_FROM, _TO), weight)
     return out
 
 
@@ -182,8 +221,11 @@ def _chain(
     return float(best.max()), path[::-1]
 
 
-def _marginals(unary: Array, links: dict[tuple[int, int], Array], members: list[int]) -> Array:
-    """(members, levels): posterior of each member's level, the membership being given."""
+def _marginals(
+    unary: Array, links: dict[tuple[int, int], Array], members: list[int]
+) -> tuple[float, Array]:
+    """The membership being given: log weight of all namings together, and (members, levels) the
+    posterior of each member's level."""
     pairs = list(itertools.pairwise(members))
     forward = [unary[members[0]]]
     for a, b in pairs:
@@ -192,34 +234,54 @@ def _marginals(unary: Array, links: dict[tuple[int, int], Array], members: list[
     for a, b in reversed(pairs):
         backward.append(_logsumexp(links[a, b] + (unary[b] + backward[-1])[None], 1))
     joint = np.array(forward) + np.array(backward[::-1])
-    return np.asarray(np.exp(joint - _logsumexp(joint, 1)[:, None]))
+    whole = _logsumexp(joint, 1)
+    return float(whole[0]), np.asarray(np.exp(joint - whole[:, None]))
 
 
-def name_column(candidates: Candidates) -> list[Named]:
+def _all_links(centres_lps_mm: Array) -> dict[float, dict[tuple[int, int], Array]]:
+    """For each stature the log weights of two candidates, near enough, being neighbours."""
+    gaps = np.linalg.norm(centres_lps_mm[:, None] - centres_lps_mm[None], axis=-1)
+    near = [(j, k) for k in range(len(gaps)) for j in range(k) if gaps[j, k] < MAX_GAP_MM]
+    return {
+        float(scale): {(j, k): _links(float(gaps[j, k]), float(scale)) for j, k in near}
+        for scale in SCALES
+    }
+
+
+def name_column(candidates: Candidates, weights: Weights | None = None) -> list[Named]:
     """The likeliest chain of vertebrae, head to feet; empty when there is none."""
-    n = len(candidates.score)
-    if n == 0:
+    if len(candidates.score) == 0:
         return []
-    unary = _unary(candidates)
-    best: tuple[float, list[tuple[int, int]], dict[tuple[int, int], Array]] | None = None
-    gaps = np.linalg.norm(
-        candidates.centres_lps_mm[:, None] - candidates.centres_lps_mm[None], axis=-1
-    )
-    for scale in SCALES:
-        prior = -0.5 * (np.log(scale) / 0.13) ** 2
-        links = {
-            (j, k): _links(float(gaps[j, k]), float(scale))
-            for k in range(n)
-            for j in range(k)
-            if gaps[j, k] < 125
-        }
-        score, path = _chain(unary, links)
-        if best is None or score + prior > best[0]:
-            best = (score + prior, path, links)
-    assert best is not None
-    _, path, links = best
+    unary = _unary(candidates, weights or Weights())
+    links = _all_links(candidates.centres_lps_mm)
+    prior = {scale: -0.5 * (np.log(scale) / STATURE_SIGMA) ** 2 for scale in links}
+    chains = {scale: _chain(unary, links[scale]) for scale in links}
+    best = max(chains, key=lambda scale: chains[scale][0] + prior[scale])
+    path = chains[best][1]
     members = [k for k, _ in path]
-    posterior = _marginals(unary, links, members)
-    return [
-        Named(k, LEVELS[level], float(posterior[i, level])) for i, (k, level) in enumerate(path)
-    ]
+    weighed = [(prior[scale], *_marginals(unary, links[scale], members)) for scale in links]
+    share = np.array([before + whole for before, whole, _ in weighed])
+    share = np.exp(share - _logsumexp(share, 0))
+    posterior = sum(part * one for part, (_, _, one) in zip(share, weighed, strict=True))
+    assert isinstance(posterior, np.ndarray)
+    levels = _in_order(posterior) or [level for _, level in path]
+    return [_named(k, at, row) for k, at, row in zip(members, levels, posterior, strict=True)]
+
+
+def _in_order(posterior: Array) -> list[int] | None:
+    """Each member's likeliest level, where these make a column."""
+    levels = [int(at) for at in posterior.argmax(1)]
+    steps = itertools.pairwise(levels)
+    return levels if all((a, b) in _ALLOWED for a, b in steps) else None
+
+
+def _named(index: int, level: int, posterior: Array) -> Named:
+    """With as many other names as it takes to hold most of the probability."""
+    others, told = [], float(posterior[level])
+    for at in np.argsort(-posterior, kind="stable"):
+        if told >= WITHIN or posterior[at] < 0.01:
+            break
+        if at != level:
+            others.append((LEVELS[at], float(posterior[at])))
+            told += float(posterior[at])
+    return Named(index, LEVELS[level], float(posterior[level]), tuple(others))

@@ -21,6 +21,10 @@ from vfx_edge.study import Volume
 
 MIN_HEAT = 0.15
 APART_MM = 9.0  # closer than any two neighbouring vertebrae
+SURE = 0.4  # heat of a body from which the spine's course is told
+NEXT_MM = 45.0  # no two neighbours lie farther apart
+STEP_MM = 75.0  # searched on beyond the last body
+MAX_STEPS = 8
 MAX_CANDIDATES = 48  # twice a whole spine: naming costs their square
 
 
@@ -97,10 +101,57 @@ def _peaks(heat: FloatArray, spacing_mm: float) -> tuple[NDArray[np.float64], ND
 
 
 def find_bodies(volume: Volume, region: SpineRegion, finder: Network) -> Bodies:
-    """All places within the scan that might be a vertebral body's centre."""
+    """All places within the scan that might be a vertebral body's centre.
+
+    Where bodies are found up to an end of the line and the scan goes on, so does the search: at
+    6 mm a part of the spine that runs out of the field is easily overlooked.
+    """
+    found = _bodies_along(volume, region, finder)
+    for end in (0, -1):
+        line: SpineRegion | None = region
+        for _ in range(MAX_STEPS):
+            line = _line_beyond(volume, found, line, end)
+            if line is None:
+                break
+            found = _with_new(found, _bodies_along(volume, line, finder))
+    return found
+
+
+def _bodies_along(volume: Volume, region: SpineRegion, finder: Network) -> Bodies:
+    """From head to feet."""
     heat, grid = centre_heat(volume, region, finder)
     at, score = _peaks(heat, grid.spacing_mm)
     lps = grid.to_lps(at)
     inside = np.flatnonzero(inside_scan(volume, lps)) if len(lps) else np.zeros(0, int)
     order = inside[np.argsort(-lps[inside, 2])]
+    return Bodies(lps[order], score[order])
+
+
+def _line_beyond(
+    volume: Volume, found: Bodies, searched: SpineRegion, end: int
+) -> SpineRegion | None:
+    """The spine's course straight on, from the outermost two bodies that are sure; None where the
+    last search ended without such a body, or the scan ends. end: 0 head, -1 feet."""
+    sure = found.centres_lps_mm[found.score > SURE]
+    if len(sure) < 2:
+        return None
+    last, before = (sure[0], sure[1]) if end == 0 else (sure[-1], sure[-2])
+    searched_to = searched.centreline_lps_mm[end, 2]
+    if abs(last[2] - searched_to) > NEXT_MM and (last[2] < searched_to) == (end == 0):
+        return None
+    way = (last - before) / np.linalg.norm(last - before)
+    line = last + way * np.arange(10.0, STEP_MM, 5.0)[:, None]
+    line = line[inside_scan(volume, line)]
+    if len(line) < 3:
+        return None
+    return SpineRegion(line if end == -1 else line[::-1])
+
+
+def _with_new(found: Bodies, more: Bodies) -> Bodies:
+    """Both, head to feet, without places that were there already."""
+    gaps = np.linalg.norm(more.centres_lps_mm[:, None] - found.centres_lps_mm[None], axis=2)
+    new = (gaps > APART_MM).all(1)
+    lps = np.concatenate([found.centres_lps_mm, more.centres_lps_mm[new]])
+    score = np.concatenate([found.score, more.score[new]])
+    order = np.argsort(-lps[:, 2], kind="stable")
     return Bodies(lps[order], score[order])

@@ -14,6 +14,7 @@ from vfx_edge.study import Volume
 
 BACKGROUND = 0  # the class
 OVERLAP = 16  # voxels that neighbouring tiles share
+FARTHEST = 8  # planes; over a longer gap no spine strays farther to the side: a hip does
 MIN_SPINE_CM3 = 12.0  # less bone than one thoracic vertebra is no spine
 MIN_LENGTH_MM = 24.0
 
@@ -74,7 +75,8 @@ def _continues(column: NDArray[np.bool_], piece: NDArray[np.bool_]) -> bool:
     near = planes[np.argmin(np.abs(planes - own.mean()))]
     here = np.argwhere(column[near]).mean(0)
     there = np.argwhere(piece)[:, 1:].mean(0)
-    return bool(np.hypot(*(there - here)) < 4 + 1.2 * abs(near - own.mean()))
+    gap = min(abs(near - own.mean()), FARTHEST)
+    return bool(np.hypot(*(there - here)) < 4 + 1.2 * gap)
 
 
 def locate_spine(volume: Volume, locator: Network) -> SpineRegion:

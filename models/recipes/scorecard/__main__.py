@@ -18,6 +18,7 @@ from models.recipes.scorecard import about, parts, render
 from models.recipes.scorecard.chain import read_folds
 from models.recipes.scorecard.classifier_part import score_classifier
 from models.recipes.scorecard.masks import score_masks
+from models.recipes.scorecard.names import score_names
 from models.recipes.scorecard.phantoms import score_phantoms
 from models.recipes.scorecard.real import score_real
 
@@ -38,6 +39,8 @@ Only = Annotated[
     str | None, typer.Option(help=f"score only these, by comma: {', '.join(parts.PARTS)}; '' none")
 ]
 Phantoms = Annotated[int, typer.Option(help="phantoms for each condition", min=1)]
+Cuts = Annotated[int, typer.Option(help="random cuts of each CT, to name what they show", min=1)]
+Chained = Annotated[int, typer.Option(help="random cuts of each CT for the whole chain", min=1)]
 Backend = Annotated[str, typer.Option(help="what runs the networks")]
 Write = Annotated[
     bool, typer.Option("--write", help="write it into the card and, for the default set, README")
@@ -56,6 +59,8 @@ def scorecard(
     out: Out = Path("build/scorecard"),
     only: Only = None,
     phantoms: Phantoms = 3,
+    cuts: Cuts = 200,
+    chained: Chained = 20,
     backend: Backend = "auto",
     write: Write = False,
 ) -> None:
@@ -67,6 +72,7 @@ def scorecard(
     sets = read_folds(folds)
     scorers: dict[str, Callable[[], Any]] = {
         "real": lambda: score_real(data, model, sets, backend, _say),
+        "names": lambda: score_names(data, model, sets, backend, _say, cuts, chained),
         "masks": lambda: score_masks(data, model, sets, backend, _say),
         "phantoms": lambda: score_phantoms(model, data / "shapes", phantoms, backend, _say),
         "classifier": lambda: score_classifier(model, work, backend),

@@ -15,7 +15,10 @@ from vfx_edge.study import Analysis, Volume
 
 SPINE_ROLES = ("locator", "finder", "labeller", "segmenter")
 # Two scans of one patient: who has seen the one has seen the other's vertebrae.
-SAME_PATIENT = (frozenset({"ct_head_to_thorax_4mm_dicom", "ct_thoracolumbar_4mm_dicom"}),)
+SAME_PATIENT = (
+    frozenset({"ct_head_to_thorax_4mm_dicom", "ct_thoracolumbar_4mm_dicom"}),
+    frozenset({"ct_whole_spine_sagittal_dicom", "ct_coronal_slab_dicom"}),
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from models.recipes.scorecard.names import expected_error
+
 Card = dict[str, Any]
 Row = dict[str, Any]
 
@@ -40,6 +42,7 @@ def goals(card: Card) -> list[Goal]:
     scored is one line that says so."""
     parts: dict[str, tuple[str, Callable[[Any], Iterator[Goal]]]] = {
         "real": ("real CT", _real),
+        "names": ("names under cuts", _names),
         "masks": ("outlines on real CT", _masks),
         "phantoms": ("phantoms", _phantoms),
         "classifier": ("classifier", _classifier),
@@ -87,9 +90,13 @@ def _real(part: Any) -> Iterator[Goal]:
     )  # fmt: skip
     anchored = [r for r in rows if r["anchored"]]
     yield _at_least(
-        "real CT: of these, level right where T1, T12 or the sacrum is in view",
-        0.90, sum(_both(r, "right") for r in anchored), sum(_both(r, "near") for r in anchored),
+        "real CT: of these, level right where C2, T1, T12 or the sacrum is in view",
+        0.95, sum(_both(r, "right") for r in anchored), sum(_both(r, "near") for r in anchored),
         seen,
+    )  # fmt: skip
+    yield _at_least(
+        "real CT: studies of which every level is right, of these",
+        0.90, sum(_both(r, "right") == _both(r, "near") for r in anchored), len(anchored), seen,
     )  # fmt: skip
     doubled, invented = whole["trunk"]["doubled"], whole["trunk"]["invented"]
     yield _goal(
@@ -99,6 +106,29 @@ def _real(part: Any) -> Iterator[Goal]:
     yield _at_most(
         "real CT: intact vertebrae suspected",
         0.05, whole["intact_suspected"], whole["intact_judged"], seen,
+    )  # fmt: skip
+
+
+def _names(part: Any) -> Iterator[Goal]:
+    rows, cuts = part["rows"], part["total"]["cuts"]
+    seen = any(row["trained_on"] for row in rows)
+    yield _at_least(
+        "random cuts of real CT: level right, or named as an alternative",
+        0.90, cuts["named"], cuts["vertebrae"], seen,
+    )  # fmt: skip
+    error = expected_error(part["total"]["bins"])
+    yield _goal(
+        "random cuts: expected calibration error of the stated certainty", "≤ 0.05",
+        "–" if error is None else f"{error:.3f}", None if error is None else error <= 0.05, seen,
+    )  # fmt: skip
+    wrong = sum(row["scan"]["wrong_though_sure"] for row in rows)
+    yield _goal(
+        "whole scans: wrong level, stated with 0.9 or more", "none", str(wrong), wrong == 0, seen
+    )
+    yield _at_least(
+        "random cuts: vertebrae that two cuts share and both call the same",
+        0.97, sum(r["agreement"]["same"] for r in rows),
+        sum(r["agreement"]["shared"] for r in rows), seen,
     )  # fmt: skip
 
 

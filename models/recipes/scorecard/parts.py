@@ -11,14 +11,14 @@ from models.recipes.scorecard.about import hashes
 from models.recipes.scorecard.chain import SPINE_ROLES, Fold
 
 ROOT = Path(__file__).parents[3]
-PARTS = ("real", "masks", "phantoms", "classifier")
+PARTS = ("real", "names", "masks", "phantoms", "classifier")
 DIGITS = 4
 
 
 def fingerprint(part: str, model: Path, folds: tuple[Fold, ...]) -> dict[str, Any]:
     """The weights that a part's figures belong to: of those networks that take part in it."""
     roles = ("classifier",) if part == "classifier" else SPINE_ROLES
-    with_folds = folds if part in ("real", "masks") else ()
+    with_folds = folds if part in ("real", "names", "masks") else ()
     sets = {"model": model, **{fold.name: fold.folder for fold in with_folds}}
     known = {name: hashes(folder) for name, folder in sets.items()}
     return {name: {r: h for r, h in of.items() if r in roles} for name, of in known.items()}

@@ -22,7 +22,7 @@ from models.recipes.scorecard.matching import (
 from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
 
-ANCHORS = ("T1", "T12", "S1")  # seen whole they say where to count from
+ANCHORS = ("C2", "T1", "T12", "S1")  # seen whole they say where to count from
 
 Row = dict[str, Any]
 Say = Callable[[str], None]

@@ -109,6 +109,44 @@ def _real_cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def _names(part: Any) -> str:
+    head = (
+        "CT", "scored by", "whole scan", "certainty", "cuts: right", "or alternative",
+        "certainty", "two cuts agree", "whole chain on cuts: right", "or alternative",
+    )  # fmt: skip
+    rows = [(f"`{r['name']}`", r["note"], *_name_cells(r)) for r in part["rows"]]
+    bins = [
+        (f"{b['said']:.2f}", f"{b['right']:.2f}", str(b["count"])) for b in part["total"]["bins"]
+    ]
+    return "\n\n".join(
+        (
+            "The same CTs, cut at random along z and, every other time, sideways down to the "
+            "spine; each cut with two known vertebrae or more. Bodies are found once in the whole "
+            "scan and named from what a cut shows; in the last columns the whole chain, as far as "
+            "the names, runs on each cut as if it were a scan. Counted are known vertebrae, not "
+            "cut by the end. Right: of that level; or alternative: right, or reported as one.",
+            table(head, rows),
+            "The stated certainty (`label_probability`) on the cuts, and what share was right:",
+            table(("said", "right", "vertebrae"), bins),
+        )
+    )
+
+
+def _name_cells(row: Row) -> tuple[str, ...]:
+    scan, cuts, chain = row["scan"], row["cuts"], row["chain"]
+    shared = row["agreement"]
+    return (
+        _of(scan["right"], scan["vertebrae"]),
+        _number(scan["mean_probability"], 2),
+        percent(cuts["right"], cuts["vertebrae"]),
+        percent(cuts["named"], cuts["vertebrae"]),
+        _number(cuts["mean_probability"], 2),
+        percent(shared["same"], shared["shared"]),
+        percent(chain["right"], chain["vertebrae"]),
+        percent(chain["named"], chain["vertebrae"]),
+    )
+
+
 def _masks(part: Any) -> str:
     head = (
         "CT",
@@ -187,6 +225,7 @@ def _number(value: float | None, digits: int) -> str:
 
 _SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "real": ("Real CT", _real),
+    "names": ("Names under random cuts", _names),
     "masks": ("Outlines on real CT", _masks),
     "phantoms": ("Phantoms that no training has seen", _phantoms),
     "classifier": ("The classifier", classifier_part.render),
