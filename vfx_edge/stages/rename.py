@@ -31,7 +31,7 @@ class NoVertebraThere(InputError):
     def __init__(self, anchor: Anchor, lowest: float, highest: float) -> None:
         super().__init__(
             f"no vertebra was found at z = {anchor.z_mm:g} mm to be {anchor.level}: give the "
-            f"height of a body's centre, between {lowest:.0f} and {highest:.0f} mm here."
+            f"height of a body's centre, between {round(lowest)} and {round(highest)} mm here."
         )
 
 
@@ -55,17 +55,15 @@ def renamed(masks: Sequence[VertebraMask], by_hand: ByHand | None) -> tuple[Vert
         return tuple(masks)
     in_order = out_of_order(masks) is None
     column = list(masks) if in_order else head_to_feet(masks)
+    own = _sequence(column if in_order else ())
+    steps = [own.index(m.vertebra.level) for m in column] if in_order else _counted(column)
     if isinstance(by_hand, Shift):
         if not in_order:
             raise NotInOrder
-        asked = f"--shift-levels {by_hand.levels}"
-        steps = _rungs(column, _sequence(column))
-        return _named(column, steps, _sequence(column), by_hand.levels, asked)
-    at = _anchored(column, by_hand)
-    sequence = _sequence(column if in_order else (), by_hand.level)
-    steps = _rungs(column, sequence) if in_order else _counted(column)
-    asked = f"--anchor {by_hand.level}={by_hand.z_mm:g}"
-    return _named(column, steps, sequence, sequence.index(by_hand.level) - steps[at], asked)
+        return _named(column, steps, own, by_hand.levels, f"--shift-levels {by_hand.levels}")
+    wanted = _sequence(column if in_order else (), by_hand.level)
+    by = wanted.index(by_hand.level) - steps[_anchored(column, by_hand)]
+    return _named(column, steps, wanted, by, f"--anchor {by_hand.level}={by_hand.z_mm:g}")
 
 
 def _sequence(column: Sequence[VertebraMask], also: Level | None = None) -> list[Level]:
@@ -77,10 +75,6 @@ def _sequence(column: Sequence[VertebraMask], also: Level | None = None) -> list
         if gap < 1.5 * NEXT_MM[Level.T11]:
             without.add(Level.T12)
     return [level for level in Level if level not in without]
-
-
-def _rungs(column: Sequence[VertebraMask], sequence: list[Level]) -> list[int]:
-    return [sequence.index(m.vertebra.level) for m in column]
 
 
 def _counted(column: Sequence[VertebraMask]) -> list[int]:
