@@ -33,6 +33,7 @@ _SMALLEST, _LARGEST = np.log(0.55), np.log(1.3)  # children; the largest adult m
 WORSE = 9.0  # than the best stretch, in log likelihood: the true names are at most 7
 TOO_LARGE = 2.5
 ONLY_BODIES = 0.15  # share of arch below which a mask has none
+ENOUGH_VOXELS = 5000  # to tell a vertebra's extent
 RISE_MM = 5.0  # a strongly bent column may rise so far; numbers in a wrong order rise by more
 HOLE, CROWDED = 1.7, 0.62  # of the distance to expect in this column
 
@@ -133,6 +134,7 @@ def _column(masks: Sequence[VertebraMask]) -> _Column:
 def _breadth(mask: VertebraMask, up: Array) -> float:
     """Side to side over head to feet, but for the outermost spikes of bone."""
     bone = np.argwhere(mask.body.astype(np.float32) + mask.arch > 0.5)
+    bone = bone[:: len(bone) // ENOUGH_VOXELS + 1]
     low, high = np.quantile(bone @ vertebra_frame(up).T, (0.005, 0.995), axis=0)
     tall, _, broad = np.maximum(high - low, 1.0)
     return float(broad / tall)
