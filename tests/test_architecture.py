@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "stages": NOUNS | {"manifest", "backends", "parallel"},
     "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
     "job": NOUNS | {"parallel", "manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
+    "correction": NOUNS | {"manifest", "backends", "inputs", "stages", "pipeline", "outputs"},
     "doctor": NOUNS | {"manifest", "backends", "parallel"},
 }
 EVERYTHING = {*MAY_IMPORT, "bench", "service"}

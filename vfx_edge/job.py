@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vfx_edge.parallel import ctrl_c_waits
-from vfx_edge.study import Analysis, Level, SeriesInfo, StudyResult
+from vfx_edge.study import Analysis, ByHand, Level, SeriesInfo, StudyResult
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
@@ -36,6 +36,7 @@ class Job:
     levels: tuple[Level, ...] | None = None
     classify: str | tuple[Level, ...] = "suspected"
     segmentation: Path | None = None
+    levels_by_hand: ByHand | None = None
     kinds: tuple[str, ...] = ("json", "html")
     language: str = "en"
     previous_report: Path | None = None
@@ -154,13 +155,19 @@ def _analyzed(
 def _options(job: Job, volume: "Volume") -> "Options":
     from vfx_edge.pipeline import Options
 
-    options = Options(classify=job.classify)
+    options = Options(classify=job.classify, levels_by_hand=job.levels_by_hand)
     if job.levels is not None:
         options = replace(options, levels=job.levels)
     if job.segmentation is not None:
-        from vfx_edge.inputs.segmentation import load_segmentation
+        from vfx_edge.inputs.segmentation import read_segmentation
 
-        options = replace(options, segmentation=load_segmentation(job.segmentation, volume))
+        given = read_segmentation(job.segmentation, volume)
+        options = replace(
+            options,
+            segmentation=given.labels,
+            segmentation_named=given.named,
+            remarks=given.remarks,
+        )
     return options
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
 from vfx_edge.stages.classify import classify_fractures
+from vfx_edge.stages.contradict import doubts
 from vfx_edge.stages.find import find_bodies
 from vfx_edge.stages.fracture import measure_vertebrae
 from vfx_edge.stages.label import label_vertebrae
 from vfx_edge.stages.locate import NoSpineInView, locate_spine
+from vfx_edge.stages.rename import renamed
 from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.stages.triage import triage
 from vfx_edge.stages.whole import outline_vertebrae
 from vfx_edge.study import (
     THORACOLUMBAR,
     Analysis,
+    ByHand,
     Level,
     Measurement,
     RunInfo,
@@ -37,11 +40,15 @@ STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify
 @dataclass(frozen=True, eq=False)
 class Options:
     """What is looked at. segmentation: VerSe labels (z, y, x) on the volume's grid, used
-    instead of the chain's own masks."""
+    instead of the chain's own masks; segmentation_named: its file named them. levels_by_hand:
+    a person's word on the names. remarks: what is to be said of the input besides."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
     classify: str | tuple[Level, ...] = "suspected"
     segmentation: NDArray[np.uint8] | None = None
+    segmentation_named: bool = False
+    levels_by_hand: ByHand | None = None
+    remarks: tuple[str, ...] = ()
 
     def chosen(self, level: Level, measurement: Measurement) -> bool:
         """Whether this vertebra goes to the classifier."""
@@ -75,11 +82,13 @@ def analyze(
     options: Options | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Analysis:
-    """A CT volume to a triage of its vertebrae. Raises NoSpineInView and BackendError leaves."""
+    """A CT volume to a triage of its vertebrae. Raises NoSpineInView, BackendError leaves, and
+    InputError leaves about names that were given."""
     options = options or Options()
     clock = StageClock(on_stage or (lambda _: None))
     started = datetime.now(UTC)
-    masks = _find_vertebrae(volume, models, options, clock)
+    found = _find_vertebrae(volume, models, options, clock)
+    masks, remarks = _named(found, options)
     with clock.stage("measure"):
         by_hand = options.segmentation is not None
         loss = models.manifest.height_loss_suspected
@@ -90,13 +99,18 @@ def analyze(
         )
     verdict = triage(findings, options.levels)
     run = _run_info(volume, models, clock, started)
+    run = replace(
+        run,
+        levels_by_hand=options.levels_by_hand,
+        warnings=(*run.warnings, *options.remarks, *remarks),
+    )
     return Analysis(StudyResult(volume.series, verdict, findings, run), volume, masks)
 
 
 def _find_vertebrae(
     volume: Volume, models: OpenModels, options: Options, clock: StageClock
 ) -> tuple[VertebraMask, ...]:
-    """Masks of the named vertebrae, head to feet: by the networks, or as given."""
+    """Masks of the vertebrae: by the networks, or as given."""
     if options.segmentation is not None:
         with clock.stage("segment"):
             masks = masks_from_labels(volume, options.segmentation)
@@ -113,9 +127,21 @@ def _find_vertebrae(
             vertebrae = label_vertebrae(volume, bodies, models.network("labeller"))
         with clock.stage("segment"):
             masks = segment_vertebrae(volume, vertebrae, models.network("segmenter"))
+    return masks
+
+
+def _named(
+    found: tuple[VertebraMask, ...], options: Options
+) -> tuple[tuple[VertebraMask, ...], tuple[str, ...]]:
+    """The masks under the names that count, head to feet, and remarks on the names."""
+    by_hand = options.levels_by_hand
+    masks = renamed(found, by_hand)
+    remarks: tuple[str, ...] = ()
+    if by_hand is not None or options.segmentation is not None:
+        remarks = doubts(masks, settled=by_hand is not None or options.segmentation_named)
     if not any(mask.vertebra.level in THORACOLUMBAR for mask in masks):
         raise NoSpineInView("no vertebra from T1 to L5 is in view")
-    return masks
+    return masks, remarks
 
 
 def _run_info(volume: Volume, models: OpenModels, clock: StageClock, started: datetime) -> RunInfo:

@@ -148,6 +148,8 @@ class Volume:
     """(path, SOP instance UID); for DICOM outputs that refer to the source."""
     valid: NDArray[np.bool_] | None = None
     """(z, y, x) False where nothing was measured (padding of a resampled stack); None: all."""
+    frame_of_reference: str | None = None
+    """The UID that places of this scan belong to; None where the input was no DICOM."""
 
     def __post_init__(self) -> None:
         frozen_array(self.hu)
@@ -197,6 +199,7 @@ class Vertebra:
     centroid_lps_mm: Point
     label_probability: float
     wholly_in_view: bool = True
+    alternatives: tuple[tuple[Level, float], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,6 +317,24 @@ class BackendUse:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """A person's word on the names: each so many levels further to the feet (+1: T12 is L1)."""
+
+    levels: int
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A person's word on the names: the vertebra at this height (z in LPS) is `level`."""
+
+    level: Level
+    z_mm: float
+
+
+ByHand = Shift | Anchor
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """How the result came about. seconds: stage name -> wall seconds."""
 
@@ -329,6 +350,8 @@ class RunInfo:
     warnings: tuple[str, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
     """"malignant", "osteoporotic" (probabilities) and "height_loss" (0..1) that applied."""
+    levels_by_hand: ByHand | None = None
+    """What a person said of the names; None where they are the chain's or the mask's own."""
 
 
 @dataclass(frozen=True)

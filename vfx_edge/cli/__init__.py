@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vfx_edge import __version__
-from vfx_edge.cli import bench, doctor, listen, models, phantom, queue, run, watch
+from vfx_edge.cli import bench, correct, doctor, listen, models, phantom, queue, run, watch
 from vfx_edge.errors import OutputError, VfxError
 
 WRONG_USAGE = 2
@@ -58,6 +58,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("correct")(correct.correct)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)

@@ -78,10 +78,32 @@ Segmentation = Annotated[
     typer.Option(
         "--segmentation",
         metavar="FILE",
-        help="A NIfTI or NRRD mask of this CT in VerSe labels, for example one corrected by hand, "
-        "instead of finding, naming and outlining the vertebrae.",
+        help="A mask of this CT, for example one corrected by hand, instead of finding, naming and "
+        "outlining the vertebrae: a DICOM SEG, NIfTI or NRRD file, its segments named (L1, "
+        "vertebrae_L1, …) or its numbers VerSe labels.",
         show_default=False,
         readable=False,
+    ),
+]
+ShiftLevels = Annotated[
+    int | None,
+    typer.Option(
+        "--shift-levels",
+        metavar="N",
+        help="Move every name N levels towards the feet (1: T12 becomes L1; -1: towards the "
+        "head), where you know that the chain or the mask counted wrong. 0 keeps the names of a "
+        "mask that would be refused.",
+        show_default=False,
+    ),
+]
+AnchorAt = Annotated[
+    str | None,
+    typer.Option(
+        "--anchor",
+        metavar="LEVEL=Z_MM",
+        help="Say which vertebra is which, and the others are counted from it: L5=-700 is the one "
+        "at z = -700 mm (DICOM patient coordinates).",
+        show_default=False,
     ),
 ]
 Outputs = Annotated[

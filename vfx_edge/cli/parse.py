@@ -1,10 +1,11 @@
 """What people type, turned into the library's own words; wrong usage is a `typer.BadParameter`."""
 
+import math
 from collections.abc import Sequence
 
 import typer
 
-from vfx_edge.study import Level
+from vfx_edge.study import Anchor, ByHand, Level, Shift
 
 OUTPUTS = ("json", "html", "sr", "seg", "sc", "nifti")
 """The results this version can write."""
@@ -31,6 +32,27 @@ def level_range(text: str) -> tuple[Level, ...]:
     if lower < upper:
         raise typer.BadParameter(f"{text!r} runs upwards: name the level nearer the head first")
     return tuple(level for level in Level if upper <= level <= lower)
+
+
+def by_hand(shift: int | None, anchor: str | None) -> ByHand | None:
+    """What a person says of the names: `1`, or `"L5=-700"`; None where nothing is said."""
+    if shift is not None and anchor is not None:
+        raise typer.BadParameter(
+            "--shift-levels and --anchor exclude each other: give the one you are sure of"
+        )
+    if anchor is None:
+        return None if shift is None else Shift(shift)
+    name, equals, height = anchor.partition("=")
+    try:
+        z_mm = float(height)
+    except ValueError:
+        z_mm = math.nan
+    if not equals or not math.isfinite(z_mm):
+        raise typer.BadParameter(
+            f"{anchor!r} names no vertebra at a height: write for example L5=-700, a level and a "
+            "z in mm"
+        )
+    return Anchor(a_level(name), z_mm)
 
 
 def classify_choice(text: str) -> str | tuple[Level, ...]:

@@ -29,6 +29,8 @@ def run(
     levels: options.Levels = None,
     classify: options.Classify = "suspected",
     segmentation: options.Segmentation = None,
+    shift_levels: options.ShiftLevels = None,
+    anchor: options.AnchorAt = None,
     outputs: options.Outputs = "json,html",
     triage_exit_code: options.TriageExitCode = False,
     as_json: options.AsJson = False,
@@ -51,6 +53,7 @@ def run(
         levels=parse.level_range(levels) if levels else None,
         classify=parse.classify_choice(classify),
         segmentation=segmentation,
+        levels_by_hand=parse.by_hand(shift_levels, anchor),
         kinds=parse.output_kinds(outputs),
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),
     )

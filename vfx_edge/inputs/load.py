@@ -82,6 +82,7 @@ def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Volu
         series=_info(choice, built, tuple(notes)),
         sources=_sources(built),
         valid=built.valid,
+        frame_of_reference=built.stack.slices[0].frame_of_reference,
     )
 
 

@@ -1,7 +1,7 @@
 """The report's small print: how the series was taken and how the result came about."""
 
 from vfx_edge.outputs.wording import Wording
-from vfx_edge.study import RunInfo, SeriesInfo, StudyResult
+from vfx_edge.study import Anchor, ByHand, RunInfo, SeriesInfo, StudyResult
 
 Fact = tuple[str, str]
 
@@ -78,5 +78,14 @@ def limits(result: StudyResult, t: Wording) -> list[str]:
         t("limit.reader"),
         t("limit.loss", loss=t.percent(loss)),
         t("limit.range"),
-        t("limit.levels"),
+        by_hand(result.run.levels_by_hand, t) or t("limit.levels"),
     ]
+
+
+def by_hand(said: ByHand | None, t: Wording) -> str | None:
+    """Who set the levels, where it was a person."""
+    if said is None:
+        return None
+    if isinstance(said, Anchor):
+        return t("limit.by_anchor", level=said.level, z=t.number(said.z_mm))
+    return t("limit.by_shift", levels=f"{said.levels:+d}")

@@ -1,6 +1,7 @@
 """NIfTI files in VerSe/BIDS naming: the CT, the vertebra masks on its grid, the centroids."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from vfx_edge.outputs.atomic import OutputFailed, replacing, write_text
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.names import series_stem
-from vfx_edge.study import Analysis, Finding, Volume
+from vfx_edge.study import Analysis, Vertebra, Volume
 
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
 
@@ -22,18 +23,18 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
     stem = series_stem(analysis.result.series)
     volume = analysis.volume
     labels = label_map(volume, analysis.masks)
-    centroids = verse_centroids(volume, analysis.result.findings)
+    centroids = centroids_of(volume, [f.vertebra for f in analysis.result.findings])
     return (
-        _write_image(volume.hu, volume, directory / f"{stem}_ct.nii.gz"),
-        _write_image(labels, volume, directory / f"{stem}_seg-vert_msk.nii.gz"),
+        write_image(volume.hu, volume, directory / f"{stem}_ct.nii.gz"),
+        write_image(labels, volume, directory / f"{stem}_seg-vert_msk.nii.gz"),
         write_text(directory / f"{stem}_seg-vert_ctd.json", json.dumps(centroids) + "\n"),
     )
 
 
-def verse_centroids(volume: Volume, findings: tuple[Finding, ...]) -> list[dict[str, object]]:
+def centroids_of(volume: Volume, vertebrae: Sequence[Vertebra]) -> list[dict[str, object]]:
     """VerSe's format: the array's orientation first, then label and voxel X, Y, Z of each body."""
     first: dict[str, object] = {"direction": list(axis_codes(volume))}
-    return [first, *(_centroid(volume, finding) for finding in findings)]
+    return [first, *(_centroid(volume, vertebra) for vertebra in vertebrae)]
 
 
 def axis_codes(volume: Volume) -> tuple[str, str, str]:
@@ -49,9 +50,9 @@ def _code(axis: NDArray[np.float64]) -> str:
     return _AXIS_CODES[main][int(axis[main] > 0)]
 
 
-def _centroid(volume: Volume, finding: Finding) -> dict[str, object]:
-    z, y, x = volume.to_zyx(np.array([finding.vertebra.centroid_lps_mm]))[0]
-    label = finding.vertebra.level.verse
+def _centroid(volume: Volume, vertebra: Vertebra) -> dict[str, object]:
+    z, y, x = volume.to_zyx(np.array([vertebra.centroid_lps_mm]))[0]
+    label = vertebra.level.verse
     return {"label": label, "X": _tenths(x), "Y": _tenths(y), "Z": _tenths(z)}
 
 
@@ -59,7 +60,17 @@ def _tenths(value: float) -> float:
     return round(float(value), 1)
 
 
-def _write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path:
+def write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path:
+    """A .nii.gz on the volume's grid. OutputError leaves."""
+    with replacing(path) as temporary:
+        store_image(array, volume, temporary, path)
+    return path
+
+
+def store_image(
+    array: NDArray[np.generic], volume: Volume, temporary: Path, meant_for: Path
+) -> None:
+    """Into a file that is to become `meant_for`."""
     affine = volume.affine_zyx_to_lps
     spacing = volume.spacing_zyx_mm
     import SimpleITK as sitk  # most runs write none
@@ -68,12 +79,10 @@ def _write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path
     image.SetSpacing([float(edge) for edge in spacing[::-1]])
     image.SetOrigin([float(v) for v in affine[:3, 3]])
     image.SetDirection((affine[:3, 2::-1] / spacing[::-1]).ravel().tolist())
-    with replacing(path) as temporary:
-        try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
-        except RuntimeError as error:
-            raise OutputFailed(path, _last_line(error)) from error
-    return path
+    try:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+    except RuntimeError as error:
+        raise OutputFailed(meant_for, _last_line(error)) from error
 
 
 def _last_line(error: RuntimeError) -> str:

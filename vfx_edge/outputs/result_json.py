@@ -11,8 +11,10 @@ from pathlib import Path
 
 from vfx_edge.outputs.atomic import write_text
 from vfx_edge.study import (
+    Anchor,
     Assessment,
     BackendUse,
+    ByHand,
     Classified,
     Finding,
     Heights,
@@ -140,12 +142,22 @@ def _run(run: RunInfo, series_warnings: tuple[str, ...]) -> dict[str, object]:
             name: _number(value, _RATIO, f"run.thresholds.{name}")
             for name, value in run.thresholds.items()
         },
+        "levels_by_hand": _by_hand(run.levels_by_hand),
         "seconds": _seconds(run.seconds),
         "peak_rss_mib": _number(run.peak_rss_mib, _MIB, "run.peak_rss_mib"),
         "peak_vram_mib": _optional(run.peak_vram_mib, _MIB, "run.peak_vram_mib"),
         # One list for who reads the result; a sentence both sides raised is said once.
         "warnings": list(dict.fromkeys((*series_warnings, *run.warnings))),
     }
+
+
+def _by_hand(said: ByHand | None) -> dict[str, object] | None:
+    if said is None:
+        return None
+    if isinstance(said, Anchor):
+        z_mm = _number(said.z_mm, _MM, "run.levels_by_hand.anchor.z_mm")
+        return {"anchor": {"level": said.level.value, "z_mm": z_mm}}
+    return {"shift": int(said.levels)}
 
 
 def _backend(backend: BackendUse) -> dict[str, object]:
