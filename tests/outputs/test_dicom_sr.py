@@ -141,6 +141,10 @@ def as_result(group: Dataset) -> dict:
 
 def _assessment(group: Dataset) -> dict:
     kind = answer(group, "ASSESSMENT").lower()
+    if (kind, answer(group, "WHY_ASSESSMENT")) != ("uncertain", None) and kind == "uncertain":
+        reason = {value: reason for reason, value in REASONS.items()}
+        return {"kind": "not_classified", "tier": kind, "reason": "cause_not_classified",
+                "because": reason[answer(group, "WHY_ASSESSMENT")]}  # fmt: skip
     if kind in ("not_classified", "not_assessable"):
         reasons = {value: reason for reason, value in REASONS.items()}
         return {"kind": kind, "reason": reasons[answer(group, "WHY_ASSESSMENT")]}

@@ -3,7 +3,10 @@
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from vfx_edge.outputs.verdict import cut, name_of, verdict_of, where
+from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
+    CauseNotClassified,
     Classified,
     Finding,
     NotAssessable,
@@ -23,6 +26,9 @@ VERDICTS = {
     Tier.NONE_SUSPECTED: ("NO VERTEBRAL FRACTURE SUSPECTED", "bold green"),
     Tier.NOT_ASSESSABLE: ("NOT ASSESSABLE", "bold black on white"),
 }
+GAP_STYLE = "bold"
+"""Nothing suspected, but not all that is in view could be read: no green."""
+ENGLISH = Wording("en")
 
 
 def people_console(stream: TextIO | None = None) -> "Console":
@@ -51,9 +57,11 @@ def show_study(
 def _verdict(result: StudyResult, console: "Console") -> None:
     """The study's tier, the levels that drive it and what is recommended."""
     words, style = VERDICTS[result.triage.tier]
-    levels = ", ".join(result.triage.levels)
-    console.print(f" {words}{f': {levels}' if levels else ''} ", style=style)
-    console.print(result.triage.recommendation)
+    verdict = verdict_of(result)
+    if verdict.is_gap:
+        style = GAP_STYLE
+    console.print(f" {words}{where(verdict, ENGLISH)} ", style=style, soft_wrap=True)
+    console.print(result.triage.recommendation, soft_wrap=True)
     if result.run.intended_use == "demonstration":
         console.print(
             "Demonstration models: this is no medical finding and not for clinical use.",
@@ -77,7 +85,9 @@ def _vertebrae(result: StudyResult, console: "Console") -> None:
 
 
 def _notes(result: StudyResult, console: "Console") -> None:
-    """What was odd about this run: one line each."""
+    """What the verdict leaves out, and what was odd about this run: one line each."""
+    if words := cut(verdict_of(result), ENGLISH):
+        console.print(words, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
 
@@ -101,7 +111,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
     heights = measured.heights
     values = (heights.anterior_mm, heights.middle_mm, heights.posterior_mm) if heights else ()
     table.add_row(
-        finding.vertebra.level.value,
+        name_of(finding.vertebra, ENGLISH),
         *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         "-" if measured.genant_grade is None else str(measured.genant_grade),
@@ -114,9 +124,11 @@ def _assessment(finding: Finding) -> str:
     match finding.assessment:
         case Classified() as seen:
             return f"{seen.tier.value} (malignant {seen.p_malignant:.2f})"
+        case CauseNotClassified(because=because):
+            return f"uncertain: cause not classified, {because.replace('_', ' ')}"
+        case NotAssessable(reason="truncated"):
+            return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"
-        case NotClassified(reason=reason) if finding.measurement.suspected_fracture:
-            return f"suspected, not classified: {reason.replace('_', ' ')}"
         case NotClassified(reason=reason):
             return reason.replace("_", " ")
