@@ -17,7 +17,6 @@ from tests.outputs.fakes import (
     EXAMPLE_CASES,
     LEVELS,
     MALIGNANT,
-    METAL,
     OSTEOPOROTIC,
     RECOMMENDATION,
     RUN,
@@ -211,7 +210,7 @@ def test_crops_follow_the_vertebra_and_show_every_side_where_its_letter_stands(
 
 
 def test_what_could_not_be_assessed_is_said_with_its_reason(page: Page) -> None:
-    assert "T6 cut off by the edge of the scan" in page.text
+    assert "T6 – – – – – Cut off by the edge 97 %" in page.text
     assert "L5 metal in or beside the vertebra" in page.text
 
 

@@ -1,4 +1,4 @@
-"""The verdict never stands without the levels that it covers, nor a level without its other name."""
+"""No verdict without the levels that it covers, and no level without its other name."""
 
 import json
 from dataclasses import replace

@@ -44,7 +44,7 @@ def test_a_finished_study_is_handed_over_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "priority", "ends"),
     [(10, "STAT", 0), (11, "HIGH", 0), (12, "HIGH", 0), (0, "ROUTINE", 0), (13, "CHECK", 0),
-     (3, "CHECK", 3)],
+     (14, "CHECK", 0), (3, "CHECK", 3)],
 )  # fmt: skip
 def test_priority_by_exit_code(code: int, priority: str, ends: int, tmp_path: Path) -> None:
     (tmp_path / "ct").mkdir()

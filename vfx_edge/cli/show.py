@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from vfx_edge.outputs.verdict import cut, name_of, verdict_of, where
+from vfx_edge.outputs.verdict import cut, name_of, rest_of_line, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     CauseNotClassified,
@@ -60,7 +60,7 @@ def _verdict(result: StudyResult, console: "Console") -> None:
     verdict = verdict_of(result)
     if verdict.is_gap:
         style = GAP_STYLE
-    console.print(f" {words}{where(verdict, ENGLISH)} ", style=style, soft_wrap=True)
+    console.print(f" {words}{rest_of_line(verdict, ENGLISH)} ", style=style, soft_wrap=True)
     console.print(result.triage.recommendation, soft_wrap=True)
     if result.run.intended_use == "demonstration":
         console.print(
@@ -125,7 +125,7 @@ def _assessment(finding: Finding) -> str:
         case Classified() as seen:
             return f"{seen.tier.value} (malignant {seen.p_malignant:.2f})"
         case CauseNotClassified(because=because):
-            return f"uncertain: cause not classified, {because.replace('_', ' ')}"
+            return f"uncertain ({because.replace('_', ' ')})"
         case NotAssessable(reason="truncated"):
             return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):

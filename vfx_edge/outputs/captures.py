@@ -34,7 +34,7 @@ from vfx_edge.outputs.report import (
     unassessed,
 )
 from vfx_edge.outputs.status import Status, verdict_sign, verdict_status
-from vfx_edge.outputs.verdict import place, verdict_of
+from vfx_edge.outputs.verdict import verdict_of, where
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, RunInfo, StudyResult, Tier
 
@@ -154,8 +154,7 @@ def _verdict(page: _Page, result: StudyResult, t: Wording) -> None:
     sign = verdict_status(result)
     colour = _FINE if verdict_sign(result) == Tier.NONE_SUSPECTED else STATUS_COLOURS[sign]
     page.sign(sign, _HUGE, _GAP)
-    levels = place(verdict_of(result), t)
-    title = t(f"verdict.{tier}") + (f": {levels}" if levels else "")
+    title = t(f"verdict.{tier}") + where(verdict_of(result), t)
     page.text(title, _HUGE, colour, _GAP + round(_HUGE * 1.4))
     if words := missing(result, t):
         page.text(words, _LARGE)

@@ -186,18 +186,20 @@ def missing(result: StudyResult, t: Wording) -> str:
 def rest(result: StudyResult, t: Wording) -> str:
     """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
     be assessed, all without suspicion; what the edge of the scan cuts. Empty if nothing."""
-    lines = [also(result, t), cut(verdict_of(result), t)]
-    if result.triage.tier is Tier.NOT_ASSESSABLE:
-        fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
-        lines.insert(0, t("page.rest", levels=stretches(fine)) if fine else "")
-    return " ".join(filter(None, lines))
+    spared = _fine(result, t) if result.triage.tier is Tier.NOT_ASSESSABLE else ""
+    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t)]))
+
+
+def _fine(result: StudyResult, t: Wording) -> str:
+    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
+    return t("page.rest", levels=stretches(fine)) if fine else ""
 
 
 def calm(result: StudyResult, t: Wording) -> str:
     """What stands where no vertebra is suspected; nothing where none could be assessed, as that
     would calm without cause."""
     if result.triage.tier is Tier.NOT_ASSESSABLE:
-        return rest(result, t)
+        return _fine(result, t)
     return t("page.no_suspected")
 
 
@@ -363,7 +365,7 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
 
 
 def unassessed(result: StudyResult, t: Wording) -> list[Group]:
-    """By reason, in the order of the spine; what the edge of the scan cuts comes last."""
+    """Wholly in view and not judged: by reason, in the order of the spine."""
     reasons = {
         f.vertebra.level: status_reason(f) or "low_confidence"
         for f in result.findings
@@ -373,8 +375,7 @@ def unassessed(result: StudyResult, t: Wording) -> list[Group]:
     groups: dict[str, list[Level]] = {}
     for level in sorted(reasons):
         groups.setdefault(reasons[level], []).append(level)
-    ordered = sorted(groups, key=lambda reason: reason == "truncated")
-    return [Group(stretches(groups[reason]), t.reason(reason)) for reason in ordered]
+    return [Group(stretches(levels), t.reason(reason)) for reason, levels in groups.items()]
 
 
 def _spine_alt(picture: Picture, result: StudyResult, t: Wording) -> str:

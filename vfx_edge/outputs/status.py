@@ -25,6 +25,8 @@ class Status(StrEnum):
     """Of uncertain cause, too, but no network was able to tell it."""
     OSTEOPOROTIC = "osteoporotic"
     NOT_ASSESSABLE = "not_assessable"
+    TRUNCATED = "truncated"
+    """Only the edge of the scan shows it: not in view."""
     UNREMARKABLE = "unremarkable"
     NOT_EXAMINED = "not_examined"
     NOT_FOUND = "not_found"
@@ -42,8 +44,8 @@ def status_of(finding: Finding) -> Status:
             return Status(tier.value)
         case CauseNotClassified():
             return Status.SUSPECTED
-        case NotAssessable():
-            return Status.NOT_ASSESSABLE
+        case NotAssessable(reason=reason):
+            return Status.TRUNCATED if reason == "truncated" else Status.NOT_ASSESSABLE
         case NotClassified():
             return _unclassified(finding.measurement.suspected_fracture)
 

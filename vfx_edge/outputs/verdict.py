@@ -94,16 +94,22 @@ def place(verdict: Verdict, t: Wording) -> str:
 
 def line(verdict: Verdict, t: Wording) -> str:
     """Verdict, levels, and what could not be read, in one line."""
-    return t(f"verdict.{verdict.tier}") + where(verdict, t)
+    return t(f"verdict.{verdict.tier}") + rest_of_line(verdict, t)
+
+
+def rest_of_line(verdict: Verdict, t: Wording) -> str:
+    """What follows the verdict's own words in one line."""
+    missing = gap_in_brackets(verdict, t)
+    named_there = verdict.tier == Tier.NOT_ASSESSABLE and missing
+    return missing if named_there else where(verdict, t) + missing
 
 
 def where(verdict: Verdict, t: Wording) -> str:
-    """What follows the verdict's words in one line: its levels, and what could not be read."""
-    gap_words = gap_in_brackets(verdict, t)
+    """The levels as they follow the verdict's words: ": L1", ", T2–T11"."""
     levels = place(verdict, t)
-    if not levels or (verdict.tier == Tier.NOT_ASSESSABLE and gap_words):
-        return gap_words
-    return f"{',' if verdict.tier == Tier.NONE_SUSPECTED else ':'} {levels}{gap_words}"
+    if not levels:
+        return ""
+    return f"{',' if verdict.tier == Tier.NONE_SUSPECTED else ':'} {levels}"
 
 
 def gap_in_brackets(verdict: Verdict, t: Wording) -> str:
