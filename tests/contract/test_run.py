@@ -164,10 +164,11 @@ def test_a_fracture_that_is_not_classified_is_no_all_clear(
 def test_a_vertebra_in_view_that_is_not_read_is_named_and_changes_the_exit_code(
     vfx: Command, tmp_path: Path
 ) -> None:
-    """An intact spine with hand-made masks, of which one is then taken away."""
+    """An intact spine with its masks, of which one is then taken away."""
     made = vfx("phantom", tmp_path / "ct", "--levels", "T11-L4", "--spacing", "2.5", "--seed", "5")
     assert made.code == 0, made
-    mask = sitk.ReadImage(next((tmp_path / "ct").glob("*.nii.gz")))
+    assert vfx("run", tmp_path / "ct", "--out", tmp_path / "own", "--outputs", "nifti").code == 0
+    mask = sitk.ReadImage(next((tmp_path / "own").glob("*_msk.nii.gz")))
     path = tmp_path / "mask.nii.gz"
     asked = ("--segmentation", path, "--triage-exit-code", "--outputs", "json", "--json")
     for taken, code in (((), 0), ((21,), 14)):

@@ -72,6 +72,9 @@ def test_fhir_bundle_is_valid_and_refers_to_what_it_holds(tmp_path: Path) -> Non
     assert kinds.count("Observation") == len(suspected) > 0
     report = bundle["entry"][-1]["resource"]
     assert {one["reference"] for one in (*report["result"], *report["study"])} <= urls
+    assert "L5 could not be judged: metal" in [note["text"] for note in report["note"]]
+    tiers = [entry["resource"]["valueCodeableConcept"]["text"] for entry in bundle["entry"][1:-1]]
+    assert tiers.count("uncertain") == 2  # one of them without a cause
     (tmp_path / "result.json").write_text("{}")
     refused = run(sys.executable, script, tmp_path / "result.json", "--patient", "Patient/1")
     assert refused.returncode == 3
