@@ -3,8 +3,6 @@
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from vfx_edge.outputs.verdict import cut, name_of, rest_of_line, verdict_of
-from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     CauseNotClassified,
     Classified,
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from vfx_edge.outputs.wording import Wording
+
 VERDICTS = {
     Tier.MALIGNANT: ("MALIGNANT FRACTURE SUSPECTED", "bold white on red"),
     Tier.UNCERTAIN: ("FRACTURE OF UNCERTAIN CAUSE", "bold black on yellow"),
@@ -28,7 +28,6 @@ VERDICTS = {
 }
 GAP_STYLE = "bold"
 """Nothing suspected, but not all that is in view could be read: no green."""
-ENGLISH = Wording("en")
 
 
 def people_console(stream: TextIO | None = None) -> "Console":
@@ -54,13 +53,21 @@ def show_study(
         _details(result, console)
 
 
+def _english() -> "Wording":
+    from vfx_edge.outputs.wording import Wording
+
+    return Wording("en")
+
+
 def _verdict(result: StudyResult, console: "Console") -> None:
     """The study's tier, the levels that drive it and what is recommended."""
+    from vfx_edge.outputs.verdict import rest_of_line, verdict_of
+
     words, style = VERDICTS[result.triage.tier]
     verdict = verdict_of(result)
     if verdict.is_gap:
         style = GAP_STYLE
-    console.print(f" {words}{rest_of_line(verdict, ENGLISH)} ", style=style, soft_wrap=True)
+    console.print(f" {words}{rest_of_line(verdict, _english())} ", style=style, soft_wrap=True)
     console.print(result.triage.recommendation, soft_wrap=True)
     if result.run.intended_use == "demonstration":
         console.print(
@@ -86,7 +93,9 @@ def _vertebrae(result: StudyResult, console: "Console") -> None:
 
 def _notes(result: StudyResult, console: "Console") -> None:
     """What the verdict leaves out, and what was odd about this run: one line each."""
-    if words := cut(verdict_of(result), ENGLISH):
+    from vfx_edge.outputs.verdict import cut, verdict_of
+
+    if words := cut(verdict_of(result), _english()):
         console.print(words, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
@@ -107,11 +116,13 @@ def _details(result: StudyResult, console: "Console") -> None:
 
 
 def _add_row(table: "Table", finding: Finding) -> None:
+    from vfx_edge.outputs.verdict import name_of
+
     measured = finding.measurement
     heights = measured.heights
     values = (heights.anterior_mm, heights.middle_mm, heights.posterior_mm) if heights else ()
     table.add_row(
-        name_of(finding.vertebra, ENGLISH),
+        name_of(finding.vertebra, _english()),
         *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         "-" if measured.genant_grade is None else str(measured.genant_grade),
