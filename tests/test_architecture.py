@@ -19,6 +19,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 NOUNS = {"study", "errors"}
 MAY_IMPORT = {
     "study": set(),
+    "naming": {"study"},
     "errors": set(),
     "usage": set(),
     "parallel": set(),
@@ -26,9 +27,9 @@ MAY_IMPORT = {
     "manifest": {"errors"},
     "backends": NOUNS | {"manifest", "parallel"},
     "inputs": NOUNS | {"parallel"},
-    "outputs": NOUNS | {"parallel", "lazy"},
+    "outputs": NOUNS | {"naming", "parallel", "lazy"},
     "phantom": {"errors"},
-    "stages": NOUNS | {"manifest", "backends", "parallel"},
+    "stages": NOUNS | {"naming", "manifest", "backends", "parallel"},
     "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
     "job": NOUNS | {"parallel", "manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
     "correction": NOUNS | {"manifest", "backends", "inputs", "stages", "pipeline", "outputs"},

@@ -200,6 +200,7 @@ class Vertebra:
     label_probability: float
     wholly_in_view: bool = True
     alternatives: tuple[tuple[Level, float], ...] = ()
+    """Other names it could as well have, and how probable each is, the likeliest first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,6 +260,19 @@ class Classified:
 
 
 @dataclass(frozen=True)
+class CauseNotClassified:
+    """A fracture is suspected and no network tells its cause, which is therefore uncertain.
+
+    because: level_outside_model_range, out_of_distribution, not_requested.
+    """
+
+    because: str
+    tier: Tier = field(default=Tier.UNCERTAIN, init=False)
+    reason: str = field(default="cause_not_classified", init=False)
+    kind: str = field(default="not_classified", init=False)
+
+
+@dataclass(frozen=True)
 class NotClassified:
     """Nothing to classify: no fracture suspected, level outside the model's range, …"""
 
@@ -274,7 +288,12 @@ class NotAssessable:
     kind: str = field(default="not_assessable", init=False)
 
 
-Assessment = Classified | NotClassified | NotAssessable
+Assessment = Classified | CauseNotClassified | NotClassified | NotAssessable
+
+
+def tier_of(assessment: Assessment) -> Tier | None:
+    """A vertebra's tier; None where no fracture is suspected, or where it can't be told."""
+    return assessment.tier if isinstance(assessment, Classified | CauseNotClassified) else None
 
 
 @dataclass(frozen=True)
@@ -287,12 +306,29 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """Of the levels asked for, T1 to L6: what the verdict rests on. Each from head to feet."""
+
+    assessed: tuple[Level, ...] = ()
+    cut: tuple[Level, ...] = ()
+    """Not wholly in view: only the edge of the scan shows them, and they decide nothing."""
+    unread: tuple[tuple[Level, str], ...] = ()
+    """Wholly in view and not judged, each with the reason."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that is wholly in view was judged."""
+        return not self.unread
+
+
+@dataclass(frozen=True)
 class Triage:
     """The study's verdict. `levels`: those that drive the tier."""
 
     tier: Tier
     recommendation: str
     levels: tuple[Level, ...]
+    coverage: Coverage = Coverage()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ case $code in
   12) priority=HIGH ;;      # osteoporotic
   0) priority=ROUTINE ;;    # nothing suspected
   13) priority=CHECK ;;     # not assessable: never "nothing suspected"
+  14) priority=CHECK ;;     # nothing suspected, but a vertebra in view could not be read
   *) priority=CHECK         # it failed, and has said why
      failed=$code ;;
 esac

@@ -79,24 +79,30 @@ def _observation(
     return {
         "resourceType": "Observation",
         "status": "preliminary",
-        "code": {"text": f"Vertebral fracture {finding['level']}"},
+        "code": {"text": f"Vertebral fracture {_either(finding)}"},
         "subject": subject,
         "derivedFrom": [{"reference": study}],
         "effectiveDateTime": run["started_at"],
         "valueCodeableConcept": {"coding": [{"system": TIERS, "code": tier}], "text": tier},
-        "bodySite": _body_site(finding["level"]),
+        "bodySite": _body_site(finding["level"], _either(finding)),
         "device": {"display": f"vfx-edge {run['version']}, {run['model_set']['intended_use']}"},
         "component": [one for one in components if one],
     }
 
 
-def _body_site(level: str) -> dict[str, Any]:
+def _either(finding: dict[str, Any]) -> str:
+    """The level, with those that it could be as well: "T12 or L1"."""
+    return " or ".join([finding["level"], *(one["level"] for one in finding["alternatives"])])
+
+
+def _body_site(level: str, text: str) -> dict[str, Any]:
+    """Coded as the likelier level, the others in words."""
     code = getattr(codes.SCT, f"{level}Vertebra", None)  # none for T13 and L6
     if code is None:
-        return {"text": level}
+        return {"text": text}
     return {
         "coding": [{"system": SNOMED, "code": code.value, "display": code.meaning}],
-        "text": level,
+        "text": text,
     }
 
 
@@ -122,8 +128,19 @@ def _report(
         "study": [{"reference": study}],
         "result": [{"reference": url} for url in observations],
         "conclusion": triage["recommendation"],
+        "note": [{"text": words} for words in _coverage(triage["coverage"])],
         "conclusionCode": [{"coding": [{"system": TIERS, "code": triage["tier"]}]}],
     }
+
+
+def _coverage(coverage: dict[str, Any]) -> list[str]:
+    """What the conclusion rests on: no conclusion stands without it."""
+    lines = [("Judged", coverage["assessed"]), ("Cut off by the edge of the scan", coverage["cut"])]
+    said = [f"{what}: {', '.join(levels)}" for what, levels in lines if levels]
+    return said + [
+        f"{one['level']} could not be judged: {one['reason'].replace('_', ' ')}"
+        for one in coverage["unread"]
+    ]
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from tests.outputs.fakes import example
 from vfx_edge.cli import main, parse, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.pipeline import Options
-from vfx_edge.study import Analysis, Level, Tier
+from vfx_edge.study import Analysis, Coverage, Level, Tier
 
 
 @dataclass
@@ -98,6 +98,25 @@ def test_verdict_comes_first_then_the_vertebrae(fake: Fake, vfx: Callable, capsy
     assert set(Path("out").iterdir()) == {Path("out/report.html"), Path("out/result.json")}
 
 
+def test_what_is_not_covered_and_other_names_are_said(fake: Fake, vfx: Callable, capsys) -> None:
+    findings = tuple(
+        replace(f, vertebra=replace(f.vertebra, alternatives=((Level.T11, 0.3),)))
+        if f.vertebra.level is Level.T10
+        else f
+        for f in fake.analysis.result.findings
+    )
+    fake.analysis = replace(fake.analysis, result=replace(fake.analysis.result, findings=findings))
+    assert vfx("run", "in", "--out", "out") == 0
+    out = capsys.readouterr().out
+    first = out.splitlines()[0]
+    assert "SUSPECTED: T10 (or T11) (L5 could not be read: metal in or beside the" in first
+    assert "Cut off by the edge of the scan and not judged: T6.\n" in out
+    rows = {line.split("  ")[0].strip(): line for line in out.splitlines()}
+    assert "malignant (malignant 0.94)" in rows["T10 or T11"]
+    assert "cut off by the edge of the scan" in rows["T6"]
+    assert "uncertain (level outside model range)" in rows["T12"]
+
+
 def test_json_alone_on_standard_output(fake: Fake, vfx: Callable, capfdbinary) -> None:
     assert vfx("run", "in", "--out", "out", "--json") == 0
     shown = capfdbinary.readouterr()
@@ -136,9 +155,15 @@ def test_seconds_of_reading_and_writing_are_added(fake: Fake, vfx: Callable) -> 
         (Tier.NONE_SUSPECTED, 0),
     ],
 )
-def test_triage_exit_code(tier: Tier, code: int, fake: Fake, vfx: Callable) -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_triage_exit_code(tier: Tier, code: int, complete: bool, fake: Fake, vfx: Callable) -> None:
     result = fake.analysis.result
-    result = replace(result, triage=replace(result.triage, tier=tier))
+    unread = () if complete else ((Level.L5, "metal"),)
+    result = replace(
+        result, triage=replace(result.triage, tier=tier, coverage=Coverage(unread=unread))
+    )
+    if tier is Tier.NONE_SUSPECTED and not complete:
+        code = 14
     fake.analysis = replace(fake.analysis, result=result)
     assert vfx("run", "in", "--triage-exit-code", "--outputs", "json") == code
     assert vfx("run", "in", "--outputs", "json") == 0

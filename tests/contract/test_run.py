@@ -12,8 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import psutil
 import pytest
+import SimpleITK as sitk
 
 from tests.contract.conftest import Answer, Command, call
 
@@ -70,7 +72,7 @@ def test_no_progress_where_there_is_no_terminal(run: Run) -> None:
 def test_result_is_valid_against_the_shipped_schema(run: Run) -> None:
     schema = json.loads(files("vfx_edge.outputs").joinpath("result.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator(schema).validate(run.result)
-    assert run.result["schema"] == "vfx-edge/result/1"
+    assert run.result["schema"] == "vfx-edge/result/2"
 
 
 def test_result_says_how_it_came_about(run: Run) -> None:
@@ -154,8 +156,36 @@ def test_a_fracture_that_is_not_classified_is_no_all_clear(
     (broken,) = [f for f in result["findings"] if f["level"] == "L1"]
     assert broken["suspected_fracture"] is True
     assert broken["assessment"]["kind"] == "not_classified"
-    assert broken["assessment"]["reason"] != "no_fracture_suspected"
-    assert result["triage"]["tier"] != "none_suspected"
+    assert broken["assessment"]["reason"] == "cause_not_classified"
+    assert broken["assessment"]["tier"] == result["triage"]["tier"] == "uncertain"
+    assert result["triage"]["levels"] == ["L1"]
+
+
+def test_a_vertebra_in_view_that_is_not_read_is_named_and_changes_the_exit_code(
+    vfx: Command, tmp_path: Path
+) -> None:
+    """An intact spine with its masks, of which one is then taken away."""
+    made = vfx("phantom", tmp_path / "ct", "--levels", "T11-L4", "--spacing", "2.5", "--seed", "5")
+    assert made.code == 0, made
+    assert vfx("run", tmp_path / "ct", "--out", tmp_path / "own", "--outputs", "nifti").code == 0
+    mask = sitk.ReadImage(next((tmp_path / "own").glob("*_msk.nii.gz")))
+    path = tmp_path / "mask.nii.gz"
+    asked = ("--segmentation", path, "--triage-exit-code", "--outputs", "json", "--json")
+    for taken, code in (((), 0), ((21,), 14)):
+        numbers = sitk.GetArrayFromImage(mask)
+        numbers[np.isin(numbers, taken)] = 0
+        changed = sitk.GetImageFromArray(numbers)
+        changed.CopyInformation(mask)
+        sitk.WriteImage(changed, path)
+        answer = vfx("run", tmp_path / "ct", "--out", tmp_path / "out", *asked)
+        triage = json.loads(answer.stdout)["triage"]
+        assert (answer.code, triage["tier"]) == (code, "none_suspected"), answer
+        unread = [one["level"] for one in triage["coverage"]["unread"]]
+        assert unread == (["L2"] if taken else [])
+        assert triage["coverage"]["complete"] == (not taken)
+        assert ("L2 could not be read" in answer.stderr) == bool(taken)
+        for level in ("T12", "L3"):
+            assert level in triage["coverage"]["assessed"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")

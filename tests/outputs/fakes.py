@@ -1,15 +1,19 @@
 """Made-up analyses: a CT of ellipsoids, or any volume with ellipsoid masks about given centres."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.stages.triage import triage
 from vfx_edge.study import (
+    THORACOLUMBAR,
     Analysis,
     Assessment,
     BackendUse,
+    CauseNotClassified,
     Classified,
     Finding,
     Heights,
@@ -37,7 +41,7 @@ RECOMMENDATION = "Urgent: contrast-enhanced MRI and work-up for malignancy are r
 MALIGNANT = (Classified(Tier.MALIGNANT, 0.06, 0.94), 0.38, 2)
 OSTEOPOROTIC = (Classified(Tier.OSTEOPOROTIC, 0.97, 0.03), 0.27, 2)
 UNCERTAIN = (Classified(Tier.UNCERTAIN, 0.55, 0.45), 0.22, 1)
-UNCLASSIFIED = (NotClassified("level_outside_model_range"), 0.31, 2)
+UNCLASSIFIED = (CauseNotClassified("level_outside_model_range"), 0.31, 2)
 TRUNCATED = (NotAssessable("truncated"), None, None)
 METAL = (NotAssessable("metal"), None, None)
 NORMAL = (NotClassified("no_fracture_suspected"), 0.04, 0)
@@ -170,18 +174,9 @@ def finding_of(level: Level, centre: Point, case: Case, probability: float = 0.9
 
 
 def triage_of(findings: Sequence[Finding]) -> Triage:
-    for tier in (Tier.MALIGNANT, Tier.UNCERTAIN, Tier.OSTEOPOROTIC):
-        levels = [
-            f.vertebra.level
-            for f in findings
-            if isinstance(f.assessment, Classified) and f.assessment.tier is tier
-        ]
-        if levels:
-            return Triage(tier, RECOMMENDATION, tuple(levels))
-    unknown = [f.vertebra.level for f in findings if isinstance(f.assessment, NotAssessable)]
-    if unknown or not findings:
-        return Triage(Tier.NOT_ASSESSABLE, RECOMMENDATION, tuple(unknown))
-    return Triage(Tier.NONE_SUSPECTED, "No action is recommended.", ())
+    """As the chain has it, with a recommendation that no other place says."""
+    verdict = triage(findings, THORACOLUMBAR)
+    return replace(verdict, recommendation=RECOMMENDATION) if verdict.levels else verdict
 
 
 def analysis_of(

@@ -23,7 +23,7 @@ from vfx_edge.study import Analysis, DicomSource, Level
 pytest.importorskip("highdicom", reason="needs the extra service")
 from vfx_edge.outputs.dicom_kos import write_kos
 
-SUSPECTED = [Level.T10, Level.T8, Level.L2, Level.T12]
+SUSPECTED = [Level.T10, Level.T8, Level.T12, Level.L2]
 """Of the example: malignant, uncertain, osteoporotic, not classified."""
 
 

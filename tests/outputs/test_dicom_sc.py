@@ -26,7 +26,7 @@ from vfx_edge.outputs.status import Status
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, DicomSource, Level
 
-NAMES = ["01-overview.dcm", "02-T10.dcm", "03-T8.dcm", "04-L2.dcm", "05-T12.dcm"]
+NAMES = ["01-overview.dcm", "02-T10.dcm", "03-T8.dcm", "04-T12.dcm", "05-L2.dcm"]
 PIXELS_PER_MM = 2.0
 
 
@@ -135,7 +135,14 @@ def test_outlines_enclose_the_bright_bodies() -> None:
 
 def test_colours_are_those_of_the_page() -> None:
     css = Path(raster.__file__).with_name("templates").joinpath("report.css").read_text("utf-8")
-    for status in ("malignant", "uncertain", "osteoporotic", "suspected", "not_assessable"):
+    for status in (
+        "malignant",
+        "uncertain",
+        "osteoporotic",
+        "suspected",
+        "not_assessable",
+        "truncated",
+    ):
         (stated,) = re.findall(rf"--{status}: (#\w+);", css.partition("}")[0])
         assert "#{:02x}{:02x}{:02x}".format(*STATUS_COLOURS[Status(status)]) == stated
 

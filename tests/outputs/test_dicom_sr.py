@@ -129,6 +129,7 @@ def as_result(group: Dataset) -> dict:
         "verse_label": Level(level).verse,
         "centroid_lps_mm": [round(float(v), 2) for v in point.GraphicData],
         "label_probability": share(group, "P_LEVEL"),
+        "alternatives": [],
         "heights_mm": None if None in heights.values() else heights,
         "height_loss": share(group, "HEIGHT_LOSS"),
         "genant_grade": None if grade is None else int(grade.removeprefix("GENANT_")),
@@ -139,11 +140,41 @@ def as_result(group: Dataset) -> dict:
     }
 
 
+def covered(overall: Dataset) -> dict:
+    """What the verdict rests on, in the words of result.json."""
+    (cover,) = named(overall.ContentSequence, "COVERAGE")
+    levels = {
+        name: named(cover.ContentSequence, f"LEVEL_{name.upper()}")
+        for name in ("assessed", "cut", "unread")
+    }
+    reasons = {value: reason for reason, value in REASONS.items()}
+    unread = [
+        {
+            "level": level_in(item),
+            "reason": reasons[item.ContentSequence[0].ConceptCodeSequence[0].CodeValue],
+        }
+        for item in levels["unread"]
+    ]
+    return {
+        "assessed": [level_in(item) for item in levels["assessed"]],
+        "cut": [level_in(item) for item in levels["cut"]],
+        "unread": unread,
+        "complete": cover.ConceptCodeSequence[0].CodeValue == "COMPLETE",
+    }
+
+
+def level_in(item: Dataset) -> str:
+    return item.ConceptCodeSequence[0].CodeMeaning.removesuffix(" vertebra")
+
+
 def _assessment(group: Dataset) -> dict:
-    kind = answer(group, "ASSESSMENT").lower()
+    kind, why = answer(group, "ASSESSMENT").lower(), answer(group, "WHY_ASSESSMENT")
+    reason = {value: reason for reason, value in REASONS.items()}.get(why)
     if kind in ("not_classified", "not_assessable"):
-        reasons = {value: reason for reason, value in REASONS.items()}
-        return {"kind": kind, "reason": reasons[answer(group, "WHY_ASSESSMENT")]}
+        return {"kind": kind, "reason": reason}
+    if reason:
+        return {"kind": "not_classified", "tier": kind, "reason": "cause_not_classified",
+                "because": reason}  # fmt: skip
     probabilities = {
         "osteoporotic": share(group, "P_OSTEOPOROTIC"),
         "malignant": share(group, "P_MALIGNANT"),
@@ -193,6 +224,7 @@ def test_read_back_it_says_what_result_json_says(written) -> None:
     assert tier.ConceptCodeSequence[0].CodeValue.lower() == expected["triage"]["tier"]
     sites = [i.ConceptCodeSequence[0].CodeMeaning for i in tier.ContentSequence]
     assert sites == [f"{level} vertebra" for level in expected["triage"]["levels"]]
+    assert covered(overall) == expected["triage"]["coverage"]
     (what_to_do,) = named(overall.ContentSequence, "Recommendation")
     assert what_to_do.TextValue == expected["triage"]["recommendation"]
 
@@ -266,6 +298,31 @@ def test_levels_are_snomed_codes_where_there_are_any(axial, tmp_path: Path) -> N
     assert sites["L6"] == (SCHEME, "L6")
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_another_name_is_said_in_words_beside_the_likelier_code(
+    axial, language: str, tmp_path: Path
+) -> None:
+    analysis, source = axial
+    findings = [
+        replace(f, vertebra=replace(f.vertebra, alternatives=((Level.T11, 0.38),)))
+        if f.vertebra.level is Level.T10
+        else f
+        for f in analysis.result.findings
+    ]
+    changed = replace(analysis, result=replace(analysis.result, findings=tuple(findings)))
+    path = write_sr(changed, source, tmp_path / "sr.dcm", language)
+    assert validated(path) == []
+    document = pydicom.dcmread(path)
+    (doubtful,) = [g for g in groups(document) if named(g.ContentSequence, "Comment")]
+    (said,) = named(doubtful.ContentSequence, "Comment")
+    or_ = {"en": "or", "de": "oder"}[language]
+    assert f"T10 (97 %) {or_} T11 (38 %)" in said.TextValue
+    (site,) = named(doubtful.ContentSequence, "Finding Site")
+    assert level_in(site) == "T10"
+    texts = [item.TextValue for item in document.ContentSequence if item.ValueType == "TEXT"]
+    assert any(f"T10 ({or_} T11)" in words for words in texts)
+
+
 def test_german_changes_the_words_and_no_code(axial, tmp_path: Path) -> None:
     analysis, source = axial
     documents = [
@@ -321,7 +378,10 @@ def test_the_verdict_comes_first_and_limits_and_models_last(axial, tmp_path: Pat
     document = pydicom.dcmread(write_sr(analysis, source, tmp_path / "sr.dcm"))
     texts = [i for i in document.ContentSequence if i.ValueType in ("TEXT", "CONTAINER")]
     verdict, use = texts[-5].TextValue, texts[-4].TextValue
-    assert verdict.startswith("Malignant fracture suspected: T10. A fracture is also suspected at ")
+    assert verdict.startswith("Malignant fracture suspected: T10 (")
+    assert "; L5 could not be read: metal in or beside the vertebra)" in verdict
+    assert ". A fracture is also suspected at " in verdict
+    assert "Cut off by the edge of the scan and not judged: T6." in verdict
     others = {f.vertebra.level.value for f in analysis.result.findings
               if f.measurement.suspected_fracture} - {"T10"}  # fmt: skip
     assert all(level in verdict for level in others)

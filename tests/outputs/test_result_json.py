@@ -17,7 +17,9 @@ from vfx_edge.outputs import load_schema, result_to_dict, write_result_json
 from vfx_edge.outputs.result_json import STAGES
 from vfx_edge.study import (
     BackendUse,
+    CauseNotClassified,
     Classified,
+    Coverage,
     Finding,
     Heights,
     Level,
@@ -61,6 +63,7 @@ def test_every_field_of_the_contract() -> None:
         "verse_label": 17,
         "centroid_lps_mm": malignant["centroid_lps_mm"],
         "label_probability": 0.97,
+        "alternatives": [],
         "heights_mm": malignant["heights_mm"],
         "height_loss": 0.38,
         "genant_grade": 2,
@@ -70,6 +73,20 @@ def test_every_field_of_the_contract() -> None:
             "tier": "malignant",
             "probabilities": {"osteoporotic": 0.06, "malignant": 0.94},
         },
+    }
+    unclassified = next(f for f in findings if f["level"] == "T12")
+    assert unclassified["assessment"] == {
+        "kind": "not_classified",
+        "tier": "uncertain",
+        "reason": "cause_not_classified",
+        "because": "level_outside_model_range",
+    }
+    triage: Any = written["triage"]
+    assert triage["coverage"] == {
+        "assessed": ["T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4"],
+        "cut": ["T6"],
+        "unread": [{"level": "L5", "reason": "metal"}],
+        "complete": False,
     }
     assert list(malignant["heights_mm"]) == ["anterior", "middle", "posterior"]
     run: Any = written["run"]
@@ -134,7 +151,9 @@ def test_nothing_identifies_a_patient(tmp_path: Path) -> None:
 
 WRONG: list[tuple[tuple[str | int, ...], object]] = [
     (("extra",), 1),
-    (("schema",), "vfx-edge/result/2"),
+    (("schema",), "vfx-edge/result/1"),
+    (("triage", "coverage", "complete"), None),
+    (("triage", "coverage", "unread"), ["L5"]),
     (("series", "orientation"), "diagonal"),
     (("series", "patient_name"), "Doe^Jane"),
     (("triage", "tier"), "benign"),
@@ -144,6 +163,8 @@ WRONG: list[tuple[tuple[str | int, ...], object]] = [
     (("findings", 0, "label_probability"), 1.2),
     (("findings", 0, "assessment"), {"kind": "not_assessable"}),
     (("findings", 0, "assessment"), {"kind": "healthy", "reason": "x"}),
+    (("findings", 0, "assessment"), {"kind": "not_classified", "reason": "cause_not_classified"}),
+    (("findings", 0, "alternatives"), ["T12"]),
     (("run", "models", 0, "sha256"), "abc"),
     (("run", "seconds", "total"), -1),
     (("run", "peak_rss_mib"), None),
@@ -173,6 +194,7 @@ assessments = st.one_of(
         p_osteoporotic=ratios,
         p_malignant=ratios,
     ),
+    st.builds(CauseNotClassified, because=words),
     st.builds(NotClassified, reason=words),
     st.builds(NotAssessable, reason=words),
 )
@@ -185,7 +207,13 @@ measurements = st.builds(
 )
 findings_ = st.builds(
     Finding,
-    vertebra=st.builds(Vertebra, level=levels, centroid_lps_mm=points, label_probability=ratios),
+    vertebra=st.builds(
+        Vertebra,
+        level=levels,
+        centroid_lps_mm=points,
+        label_probability=ratios,
+        alternatives=st.lists(st.tuples(levels, ratios), max_size=2).map(tuple),
+    ),
     measurement=measurements,
     assessment=assessments,
 )
@@ -210,6 +238,12 @@ results = st.builds(
         tier=st.sampled_from(list(Tier)),
         recommendation=words,
         levels=st.lists(levels, max_size=4, unique=True).map(tuple),
+        coverage=st.builds(
+            Coverage,
+            assessed=st.lists(levels, max_size=4, unique=True).map(tuple),
+            cut=st.lists(levels, max_size=2, unique=True).map(tuple),
+            unread=st.lists(st.tuples(levels, words), max_size=2).map(tuple),
+        ),
     ),
     findings=st.lists(findings_, max_size=4).map(tuple),
     run=st.builds(

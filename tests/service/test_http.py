@@ -96,7 +96,13 @@ def test_the_list_is_sorted_by_urgency_and_says_every_state(tmp_path: Path) -> N
         *("malignant", "uncertain", "failed", "osteoporotic", "not_assessable"),
         *("running", "retry", "waiting", "receiving", "none_suspected"),
     ]
-    for said in ("T10, L2", "NOT sent to ARCHIVE", "No CT series can be read", "not for diagnosis"):
+    for said in (
+        "T10 (or T11), L2",
+        '<td class="levels">T2–T4</td>',
+        "NOT sent to ARCHIVE",
+        "No CT series can be read",
+        "not for diagnosis",
+    ):
         assert said in page
 
 

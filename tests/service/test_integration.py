@@ -44,7 +44,7 @@ def test_a_finished_study_is_handed_over_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "priority", "ends"),
     [(10, "STAT", 0), (11, "HIGH", 0), (12, "HIGH", 0), (0, "ROUTINE", 0), (13, "CHECK", 0),
-     (3, "CHECK", 3)],
+     (14, "CHECK", 0), (3, "CHECK", 3)],
 )  # fmt: skip
 def test_priority_by_exit_code(code: int, priority: str, ends: int, tmp_path: Path) -> None:
     (tmp_path / "ct").mkdir()
@@ -72,6 +72,9 @@ def test_fhir_bundle_is_valid_and_refers_to_what_it_holds(tmp_path: Path) -> Non
     assert kinds.count("Observation") == len(suspected) > 0
     report = bundle["entry"][-1]["resource"]
     assert {one["reference"] for one in (*report["result"], *report["study"])} <= urls
+    assert "L5 could not be judged: metal" in [note["text"] for note in report["note"]]
+    tiers = [entry["resource"]["valueCodeableConcept"]["text"] for entry in bundle["entry"][1:-1]]
+    assert tiers.count("uncertain") == 2  # one of them without a cause
     (tmp_path / "result.json").write_text("{}")
     refused = run(sys.executable, script, tmp_path / "result.json", "--patient", "Patient/1")
     assert refused.returncode == 3

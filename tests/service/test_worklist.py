@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each, result
+from vfx_edge.service.show import Show
 
 
 def states(desk: Desk) -> list[str]:
@@ -80,6 +82,46 @@ def test_it_is_seen_even_if_it_happens_between_two_looks(tmp_path: Path) -> None
     assert states(desk) == ["uncertain"]
     desk.jobs.retry(job)
     desk.judge(desk.take(), "none_suspected", [])
+    assert states(desk) == ["none_suspected"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Advice for none_suspected."),
+     ("de", "Kein Verdacht auf Wirbelfraktur, T2–T4 (T5 nicht beurteilbar: Metall im")],
+)  # fmt: skip
+def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
+    language: str, said: str, tmp_path: Path
+) -> None:
+    desk = Desk(tmp_path)
+    for minutes_ago, unread in ((9, ("T5",)), (1, ())):
+        desk.add(minutes_ago, minutes_ago)
+        desk.judge(desk.take(), "none_suspected", [], unread=unread)
+    assert states(desk) == ["incomplete", "none_suspected"]
+    page = Show(language).rows(desk.worklist.rows())
+    first, second = re.findall(r"<tr class.*?</tr>", page, re.DOTALL)
+    assert said in first
+    assert "#i-incomplete" in first
+    assert "#i-none_suspected" in second
+    assert "T2–T4" in first
+    assert "T2–T4" in second
+
+
+def test_what_could_not_be_read_is_said_beside_a_fracture_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add(1)
+    desk.judge(desk.take(), "osteoporotic", ["L1"], unread=("T5", "T6"))
+    page = Show("en").rows(desk.worklist.rows())
+    assert "T5–T6 could not be read: metal in or beside the vertebra" in page
+
+
+def test_a_result_of_the_schema_before_is_still_listed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    job = desk.add(1)
+    desk.judge(desk.take(), "none_suspected", [])
+    old = result("none_suspected", [])
+    del old["triage"]["coverage"], old["findings"]
+    (tmp_path / "studies" / job / "out" / "result.json").write_text(json.dumps(old))
     assert states(desk) == ["none_suspected"]
 
 

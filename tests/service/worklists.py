@@ -11,10 +11,31 @@ from vfx_edge.service.worklist import Worklist
 SECRET = ("Doe^Jane", "SECRET-4711")
 
 
-def result(tier: str, levels: list[str], description: str = "Thorax 1.0 Br38") -> dict:
+def result(
+    tier: str,
+    levels: list[str],
+    description: str = "Thorax 1.0 Br38",
+    unread: tuple[str, ...] = (),
+) -> dict:
     """What the page reads of a result.json."""
+    coverage = {
+        "assessed": ["T2", "T3", "T4"],
+        "cut": ["T1"],
+        "unread": [{"level": level, "reason": "metal"} for level in unread],
+        "complete": not unread,
+    }
     return {
-        "triage": {"tier": tier, "levels": levels, "recommendation": f"Advice for {tier}."},
+        "triage": {
+            "tier": tier,
+            "levels": levels,
+            "recommendation": f"Advice for {tier}.",
+            "coverage": coverage,
+        },
+        "findings": [
+            {"level": level, "alternatives": [{"level": "T11", "probability": 0.4}]}
+            for level in levels
+            if level == "T10"
+        ],
         "series": {"description": description, "slices": 312},
         "run": {
             "model_set": {"name": "default", "intended_use": "demonstration"},
@@ -50,12 +71,17 @@ class Desk:
         return entry.job
 
     def judge(
-        self, job: str, tier: str, levels: list[str], report: str = "<h1>report</h1>"
+        self,
+        job: str,
+        tier: str,
+        levels: list[str],
+        report: str = "<h1>report</h1>",
+        unread: tuple[str, ...] = (),
     ) -> None:
         """It is analysed."""
         with self.spool.results(job) as folder:
             (folder / "report.html").write_text(report)
-            (folder / "result.json").write_text(json.dumps(result(tier, levels)))
+            (folder / "result.json").write_text(json.dumps(result(tier, levels, unread=unread)))
         self.jobs.done(job)
 
     def sending(self, job: str, destination: str) -> str:

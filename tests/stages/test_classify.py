@@ -11,6 +11,7 @@ from vfx_edge.backends.fake_backend import FakeNetwork
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.stages.classify import classify_fractures, crop
 from vfx_edge.study import (
+    CauseNotClassified,
     Classified,
     Heights,
     Level,
@@ -28,6 +29,7 @@ SLOPE = np.array([2.0, -3.0, 5.0])
 BROKEN = Measurement(Heights(10.0, 15.0, 20.0), 0.4, 3, True)
 INTACT = Measurement(Heights(20.0, 20.0, 20.0), 0.02, 0, False)
 CUT = Measurement(None, None, None, None, "truncated")
+NO_NORM = Measurement(None, None, None, None, "no_norm_for_level")
 PLAIN = {"patch_zyx": (12, 14, 16), "spacing_mm": 2.0, "mask": "none", "orientation": "SPL",
          "transpose": (0, 1, 2)}  # fmt: skip
 
@@ -188,24 +190,26 @@ def test_a_stranger_gets_no_tier_however_sure_the_rest_sounds() -> None:
     cases = [(Level.L1, BROKEN), (Level.L2, BROKEN), (Level.L3, INTACT)]
     known, strange, intact = classified(net, *cases)
     assert (known.tier, round(known.p_malignant, 4)) == (Tier.MALIGNANT, 1.0)
-    assert (strange.tier, round(strange.p_malignant, 4)) == (Tier.UNCERTAIN, 0.4)
+    assert strange == CauseNotClassified("out_of_distribution")
+    assert strange.tier == Tier.UNCERTAIN
     assert intact == NotAssessable("out_of_distribution")
 
 
 def test_who_is_not_asked_about() -> None:
     net, seen = answering(0.9, parameters={**ONCE, "levels": ["T12", "L1"]})
-    got = classified(net, (Level.C7, BROKEN), (Level.T12, CUT), (Level.L1, BROKEN),
-                     (Level.L2, INTACT))  # fmt: skip
-    assert got[0] == got[3] == NotClassified("level_outside_model_range")
-    assert got[1] == NotAssessable("truncated")
-    assert isinstance(got[2], Classified)
+    got = classified(net, (Level.C7, NO_NORM), (Level.T8, CUT), (Level.T12, CUT),
+                     (Level.L1, BROKEN), (Level.L2, INTACT), (Level.L3, BROKEN))  # fmt: skip
+    assert got[0] == got[4] == NotClassified("level_outside_model_range")
+    assert got[1] == got[2] == NotAssessable("truncated")
+    assert isinstance(got[3], Classified)
+    assert got[5] == CauseNotClassified("level_outside_model_range")
     assert len(seen) == 1
 
 
 def test_what_was_not_chosen() -> None:
     net, seen = answering(parameters=ONCE)
     got = classified(net, (Level.T12, BROKEN), (Level.L1, INTACT), chosen=False)
-    assert got == [NotClassified("not_requested"), NotClassified("no_fracture_suspected")]
+    assert got == [CauseNotClassified("not_requested"), NotClassified("no_fracture_suspected")]
     assert seen == []
 
 

@@ -14,6 +14,7 @@ from vfx_edge.pipeline import Options, analyze
 from vfx_edge.stages.locate import NoSpineInView
 from vfx_edge.study import (
     Analysis,
+    CauseNotClassified,
     Classified,
     Finding,
     Level,
@@ -72,6 +73,10 @@ def test_what_the_scan_cuts_is_not_assessable(scan: Coded, analysis: Analysis) -
         assert finding.assessment == NotAssessable("truncated")
         assert finding.measurement.heights is None
         assert not finding.vertebra.wholly_in_view
+    cover = analysis.result.triage.coverage
+    assert {level.value for level in cover.cut} == cut
+    assert cover.complete
+    assert {level.value for level in cover.assessed} == set(by_level(analysis)) - cut
 
 
 def test_the_lesion_drives_the_triage(analysis: Analysis) -> None:
@@ -115,7 +120,7 @@ def test_only_the_levels_that_were_asked_for_are_judged(scan: Coded) -> None:
 def test_all_or_named_ones_go_to_the_classifier(scan: Coded) -> None:
     some = by_level(analyze(scan.volume, models(oracle), Options(classify=(Level.L3,))))
     assert [k for k, f in some.items() if isinstance(f.assessment, Classified)] == ["L3"]
-    assert some["L1"].assessment == NotClassified("not_requested")
+    assert some["L1"].assessment == CauseNotClassified("not_requested")
     every = by_level(analyze(scan.volume, models(oracle), Options(classify="all")))
     whole = [t.level for t in scan.made.truth.levels if t.whole_in_view]
     assert {k for k, f in every.items() if isinstance(f.assessment, Classified)} == set(whole)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.stages.classify import decide, settle
-from vfx_edge.study import Classified
+from vfx_edge.study import tier_of
 
 Floats = NDArray[np.float32]
 
@@ -67,4 +67,4 @@ def _tiers(answers: Floats, spec: NetworkSpec) -> list[str]:
     """What `vfx-edge run` would say of each crop, taken as a suspected fracture."""
     each = zip(*settle(answers[None], spec.output.classes), strict=True)
     said = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
-    return [one.tier if isinstance(one, Classified) else one.kind for one in said]
+    return [tier_of(one) or one.kind for one in said]

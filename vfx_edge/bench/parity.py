@@ -14,7 +14,7 @@ import numpy as np
 from vfx_edge.backends import Network, OpenModels
 from vfx_edge.bench.figures import figures_of
 from vfx_edge.bench.recorder import Floats, Recorder, affordable, some_of
-from vfx_edge.study import Classified, Finding, StudyResult
+from vfx_edge.study import Finding, StudyResult, tier_of
 
 REFERENCE = ("cpu", "fp32")
 PATCHES = 8
@@ -80,7 +80,7 @@ def facts_of(result: StudyResult) -> Facts:
 
 def _said(finding: Finding) -> list[Any]:
     seen = finding.assessment
-    words = seen.tier.value if isinstance(seen, Classified) else seen.kind.replace("_", " ")
+    words = tier_of(seen) or seen.kind.replace("_", " ")
     return [finding.measurement.suspected_fracture, words]
 
 

@@ -121,7 +121,8 @@ TriageExitCode = Annotated[
     typer.Option(
         "--triage-exit-code",
         help="Let the exit code tell the verdict: 10 malignant, 11 uncertain, 12 osteoporotic, "
-        "13 not assessable, 0 nothing suspected. Without it, 0 whatever was found.",
+        "13 not assessable, 14 nothing suspected but something in view could not be read, 0 "
+        "nothing suspected. Without it, 0 whatever was found.",
     ),
 ]
 AsJson = Annotated[

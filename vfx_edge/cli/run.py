@@ -18,6 +18,8 @@ TRIAGE_EXIT = {
     Tier.NOT_ASSESSABLE: 13,
     Tier.NONE_SUSPECTED: 0,
 }
+INCOMPLETE_EXIT = 14
+"""Nothing suspected, but something in view could not be read."""
 
 
 def run(
@@ -64,7 +66,14 @@ def run(
     report = done.folder / ("report.html" if "html" in job.kinds else "result.json")
     _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
     if triage_exit_code:
-        raise typer.Exit(TRIAGE_EXIT[result.triage.tier])
+        raise typer.Exit(_triage_exit(result))
+
+
+def _triage_exit(result: StudyResult) -> int:
+    complete = result.triage.coverage.complete
+    if result.triage.tier is Tier.NONE_SUSPECTED and not complete:
+        return INCOMPLETE_EXIT
+    return TRIAGE_EXIT[result.triage.tier]
 
 
 def _tell(result: StudyResult, report: Path, *, as_json: bool, quiet: bool, verbose: bool) -> None:

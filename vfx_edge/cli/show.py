@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from vfx_edge.study import (
+    CauseNotClassified,
     Classified,
     Finding,
     NotAssessable,
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from vfx_edge.outputs.wording import Wording
+
 VERDICTS = {
     Tier.MALIGNANT: ("MALIGNANT FRACTURE SUSPECTED", "bold white on red"),
     Tier.UNCERTAIN: ("FRACTURE OF UNCERTAIN CAUSE", "bold black on yellow"),
@@ -23,6 +26,8 @@ VERDICTS = {
     Tier.NONE_SUSPECTED: ("NO VERTEBRAL FRACTURE SUSPECTED", "bold green"),
     Tier.NOT_ASSESSABLE: ("NOT ASSESSABLE", "bold black on white"),
 }
+GAP_STYLE = "bold"
+"""Nothing suspected, but not all that is in view could be read: no green."""
 
 
 def people_console(stream: TextIO | None = None) -> "Console":
@@ -48,12 +53,22 @@ def show_study(
         _details(result, console)
 
 
+def _english() -> "Wording":
+    from vfx_edge.outputs.wording import Wording
+
+    return Wording("en")
+
+
 def _verdict(result: StudyResult, console: "Console") -> None:
     """The study's tier, the levels that drive it and what is recommended."""
+    from vfx_edge.outputs.verdict import rest_of_line, verdict_of
+
     words, style = VERDICTS[result.triage.tier]
-    levels = ", ".join(result.triage.levels)
-    console.print(f" {words}{f': {levels}' if levels else ''} ", style=style)
-    console.print(result.triage.recommendation)
+    verdict = verdict_of(result)
+    if verdict.is_gap:
+        style = GAP_STYLE
+    console.print(f" {words}{rest_of_line(verdict, _english())} ", style=style, soft_wrap=True)
+    console.print(result.triage.recommendation, soft_wrap=True)
     if result.run.intended_use == "demonstration":
         console.print(
             "Demonstration models: this is no medical finding and not for clinical use.",
@@ -77,7 +92,11 @@ def _vertebrae(result: StudyResult, console: "Console") -> None:
 
 
 def _notes(result: StudyResult, console: "Console") -> None:
-    """What was odd about this run: one line each."""
+    """What the verdict leaves out, and what was odd about this run: one line each."""
+    from vfx_edge.outputs.verdict import cut, verdict_of
+
+    if words := cut(verdict_of(result), _english()):
+        console.print(words, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
 
@@ -97,11 +116,13 @@ def _details(result: StudyResult, console: "Console") -> None:
 
 
 def _add_row(table: "Table", finding: Finding) -> None:
+    from vfx_edge.outputs.verdict import name_of
+
     measured = finding.measurement
     heights = measured.heights
     values = (heights.anterior_mm, heights.middle_mm, heights.posterior_mm) if heights else ()
     table.add_row(
-        finding.vertebra.level.value,
+        name_of(finding.vertebra, _english()),
         *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         "-" if measured.genant_grade is None else str(measured.genant_grade),
@@ -114,9 +135,11 @@ def _assessment(finding: Finding) -> str:
     match finding.assessment:
         case Classified() as seen:
             return f"{seen.tier.value} (malignant {seen.p_malignant:.2f})"
+        case CauseNotClassified(because=because):
+            return f"uncertain ({because.replace('_', ' ')})"
+        case NotAssessable(reason="truncated"):
+            return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"
-        case NotClassified(reason=reason) if finding.measurement.suspected_fracture:
-            return f"suspected, not classified: {reason.replace('_', ' ')}"
         case NotClassified(reason=reason):
             return reason.replace("_", " ")

@@ -28,12 +28,13 @@ from vfx_edge.outputs.report import (
     Card,
     calm,
     cards,
-    driving,
+    missing,
     recommendation,
     rest,
     unassessed,
 )
-from vfx_edge.outputs.status import Status, verdict_status
+from vfx_edge.outputs.status import Status, verdict_sign, verdict_status
+from vfx_edge.outputs.verdict import verdict_of, where
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, RunInfo, StudyResult, Tier
 
@@ -151,14 +152,16 @@ def _captions(views: Sequence[Picture], t: Wording) -> Iterator[str]:
 def _verdict(page: _Page, result: StudyResult, t: Wording) -> None:
     tier = result.triage.tier
     sign = verdict_status(result)
-    colour = _FINE if sign is Status.UNREMARKABLE else STATUS_COLOURS[sign]
+    colour = _FINE if verdict_sign(result) == Tier.NONE_SUSPECTED else STATUS_COLOURS[sign]
     page.sign(sign, _HUGE, _GAP)
-    levels = driving(result.triage.levels, t)
-    title = t(f"verdict.{tier}") + (f": {levels}" if levels else "")
+    title = t(f"verdict.{tier}") + where(verdict_of(result), t)
     page.text(title, _HUGE, colour, _GAP + round(_HUGE * 1.4))
-    page.text(recommendation(result, t), _PLAIN)
-    if tier is not Tier.NOT_ASSESSABLE and (more := rest(result, t)):
-        page.text(more, _PLAIN)
+    if words := missing(result, t):
+        page.text(words, _LARGE)
+    more = "" if tier is Tier.NOT_ASSESSABLE else rest(result, t)
+    for words in (recommendation(result, t), more):
+        if words:
+            page.text(words, _PLAIN)
 
 
 def _findings(
@@ -167,7 +170,7 @@ def _findings(
     """Beside the views: the vertebrae to look at, and those that can't be assessed."""
     for card in shown:
         page.sign(card.status, _LARGE, left)
-        page.text(card.level, _LARGE, STATUS_COLOURS[card.status], left + round(_LARGE * 1.5))
+        page.text(card.name, _LARGE, STATUS_COLOURS[card.status], left + round(_LARGE * 1.5))
         for line in (card.words, card.measure, card.label_doubt):
             if line:
                 page.text(line, _PLAIN, INK, left)
@@ -193,7 +196,7 @@ def _vertebra(card: Card, run: RunInfo, t: Wording) -> Image.Image:
     """One vertebra in three planes, its heights and the model's probabilities."""
     page = _Page(len(card.pictures) * (_CROP + _GAP) + _GAP, notice(run.intended_use, t))
     page.sign(card.status, _HUGE, _GAP)
-    title = f"{card.level}: {card.words}"
+    title = f"{card.name}: {card.words}"
     page.text(title, _HUGE, STATUS_COLOURS[card.status], _GAP + round(_HUGE * 1.4))
     page.text(card.measure, _PLAIN)
     if heights := _heights(card, t):

@@ -38,6 +38,17 @@ PRIVATE: dict[str, dict[str, str]] = {
     "ASSESSMENT": {"en": "Cause of fracture by classifier", "de": "Frakturursache (Klassifikator)"},
     "WHY_ASSESSMENT": {"en": "Reason for no classification", "de": "Grund: nicht klassifiziert"},
     "WHY_MEASUREMENT": {"en": "Reason for no measurement", "de": "Grund: nicht gemessen"},
+    "WHY_UNREAD": {"en": "Reason for no judgement", "de": "Grund: nicht beurteilt"},
+    "COVERAGE": {"en": "Vertebrae wholly in view", "de": "Ganz erfasste Wirbel"},
+    "LEVEL_ASSESSED": {"en": "Vertebra judged", "de": "Wirbel beurteilt"},
+    "LEVEL_CUT": {
+        "en": "Vertebra cut off by the edge of the scan",
+        "de": "Wirbel vom Bildrand abgeschnitten",
+    },
+    "LEVEL_UNREAD": {
+        "en": "Vertebra in view that could not be judged",
+        "de": "Erfasster Wirbel, nicht beurteilbar",
+    },
     "INTENDED_USE": {"en": "Intended use of the model", "de": "Zweckbestimmung des Modells"},
     # what is measured
     "HEIGHT_ANTERIOR": {"en": "Anterior height of vertebral body", "de": "Vorderkantenhöhe"},
@@ -70,6 +81,8 @@ PRIVATE: dict[str, dict[str, str]] = {
     "NOT_EXAMINED": {"en": "Not examined", "de": "Nicht untersucht"},
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
     "NOT_SUSPECTED": {"en": "Not suspected", "de": "Kein Verdacht"},
+    "COMPLETE": {"en": "All judged", "de": "Alle beurteilt"},
+    "INCOMPLETE": {"en": "Not all judged", "de": "Nicht alle beurteilt"},
     "GENANT_0": {"en": "Grade 0 (none)", "de": "Grad 0 (keine)"},
     "GENANT_1": {"en": "Grade 1 (mild)", "de": "Grad 1 (leicht)"},
     "GENANT_2": {"en": "Grade 2 (moderate)", "de": "Grad 2 (mäßig)"},
@@ -92,6 +105,10 @@ PRIVATE: dict[str, dict[str, str]] = {
     "UNLIKE_TRAINING": {
         "en": "Unlike the fractures the model was taught",
         "de": "Anders als die Frakturen, die das Modell gelernt hat",
+    },
+    "NOT_FOUND": {
+        "en": "Not found between its neighbours",
+        "de": "Zwischen seinen Nachbarn nicht gefunden",
     },
     "NO_MASK": {"en": "Could not be outlined", "de": "Konnte nicht konturiert werden"},
     "NO_NEIGHBOURS": {
@@ -120,6 +137,7 @@ REASONS = {
     "implausible_spacing": "SPACING_WRONG",
     "spacing_too_coarse": "SPACING_COARSE",
     "out_of_distribution": "UNLIKE_TRAINING",
+    "not_found": "NOT_FOUND",
     "no_mask": "NO_MASK",
     "no_neighbours": "NO_NEIGHBOURS",
     "no_fracture_suspected": "UNREMARKABLE",

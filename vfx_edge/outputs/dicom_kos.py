@@ -15,6 +15,7 @@ from vfx_edge.outputs.dicom_sr import conclusion, device_observer, image_item
 from vfx_edge.outputs.dicom_write import identity, refusing, save
 from vfx_edge.outputs.report import banner
 from vfx_edge.outputs.status import status_of, to_look_at
+from vfx_edge.outputs.verdict import name_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, DicomSource, Finding
 
@@ -81,6 +82,6 @@ def _words(analysis: Analysis, language: str) -> str:
 
 
 def _line(finding: Finding, t: Wording) -> str:
-    words = f"{finding.vertebra.level}: {t(f'status.{status_of(finding)}')}"
+    words = f"{name_of(finding.vertebra, t)}: {t(f'status.{status_of(finding)}')}"
     loss = finding.measurement.height_loss
     return words if loss is None else f"{words}, {t('card.loss', loss=t.percent(loss))}"

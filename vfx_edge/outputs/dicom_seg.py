@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.naming import either
 from vfx_edge.outputs.dicom_write import PRODUCT, check_extra, identity, refusing, save
 from vfx_edge.outputs.labels import numbered
 from vfx_edge.study import Analysis, DicomSource, RunInfo, VertebraMask, Volume
@@ -243,7 +244,7 @@ def _segments(masks: Sequence[VertebraMask], run: RunInfo) -> list[Any]:
         family=codes.DCM.ArtificialIntelligence,
         version=run.version,
     )
-    return [
+    segments = [
         SegmentDescription(
             segment_number=at,
             segment_label=mask.vertebra.level.value,
@@ -257,3 +258,8 @@ def _segments(masks: Sequence[VertebraMask], run: RunInfo) -> list[Any]:
         )
         for at, mask in enumerate(masks, start=1)
     ]
+    for segment, mask in zip(segments, masks, strict=True):
+        if others := mask.vertebra.alternatives:
+            names = [name for name, _ in others]
+            segment.SegmentDescription = either(mask.vertebra.level, names)
+    return segments

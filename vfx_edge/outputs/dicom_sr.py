@@ -22,21 +22,28 @@ from vfx_edge.outputs import dicom_codes as code
 from vfx_edge.outputs.dicom_slices import SourceSlice, slices_at, source_slices
 from vfx_edge.outputs.dicom_write import NO_SERIAL, PRODUCT, identity, refusing, save
 from vfx_edge.outputs.facts import limits
-from vfx_edge.outputs.report import banner, driving, recommendation, rest
+from vfx_edge.outputs.report import banner, label_doubt, rest
 from vfx_edge.outputs.status import status_of
+from vfx_edge.outputs.verdict import advice, line, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
+    CauseNotClassified,
     Classified,
+    Coverage,
     DicomSource,
     Finding,
+    NotAssessable,
+    NotClassified,
     RunInfo,
     StudyResult,
+    tier_of,
 )
 
 DESCRIPTION = "vfx-edge SR"
 _MM_DIGITS, _PERCENT_DIGITS, _PIXEL_DIGITS = 2, 2, 2
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
+_PROPERTIES = sr.RelationshipTypeValues.HAS_PROPERTIES
 _CONTEXT = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
@@ -215,6 +222,8 @@ def _group(report: _Report, finding: Finding) -> Any:
     for item in group[0].ContentSequence:
         if item.ValueType == "NUM":
             item.ContentSequence = [_centre(report, finding), *item.get("ContentSequence", [])]
+    if doubt := label_doubt(finding, report.t):
+        group[0].ContentSequence.append(_text(code.COMMENT, doubt))
     return group[0]
 
 
@@ -298,11 +307,15 @@ def _answers(finding: Finding, language: str) -> Iterator[Any]:
         yield answer("GENANT", code.private(f"GENANT_{measured.genant_grade}", language))
     if measured.reason is not None:
         yield answer("WHY_MEASUREMENT", code.reason_code(measured.reason, language))
-    if isinstance(assessment, Classified):
-        yield answer("ASSESSMENT", code.tier_code(assessment.tier, language))
+    if tier := tier_of(assessment):
+        yield answer("ASSESSMENT", code.tier_code(tier, language))
     else:
         yield answer("ASSESSMENT", code.private(assessment.kind.upper(), language))
-        yield answer("WHY_ASSESSMENT", code.reason_code(assessment.reason, language))
+    match assessment:
+        case (
+            CauseNotClassified(because=why) | NotClassified(reason=why) | NotAssessable(reason=why)
+        ):
+            yield answer("WHY_ASSESSMENT", code.reason_code(why, language))
 
 
 def _suspicion(suspected: bool | None, language: str) -> Code:
@@ -322,7 +335,8 @@ def _evaluations(report: _Report) -> Iterator[Any]:
             [sr.FindingSite(code.level_code(level)) for level in triage.levels]
         )
     yield tier
-    yield _text(code.RECOMMENDATION, recommendation(report.result, t))
+    yield from _coverage(triage.coverage, t.language)
+    yield _text(code.RECOMMENDATION, advice(verdict_of(report.result), t))
     for remark in (*limits(report.result, t), *_remarks(report.result)):
         yield _text(code.COMMENT, remark)
     for model in run.models:
@@ -331,11 +345,28 @@ def _evaluations(report: _Report) -> Iterator[Any]:
 
 
 def conclusion(result: StudyResult, t: Wording) -> str:
-    """The verdict and the levels that drive it; what could be assessed where not all could be."""
-    verdict = t(f"verdict.{result.triage.tier}")
-    levels = result.triage.levels
-    line = f"{verdict}: {driving(levels, t)}" if levels else verdict
-    return ". ".join([line, *filter(None, [rest(result, t)])])
+    """The verdict with its levels and what could not be read; then what else is to be said."""
+    words = [line(verdict_of(result), t), rest(result, t)]
+    return ". ".join(filter(None, words))
+
+
+def _coverage(coverage: Coverage, language: str) -> Iterator[Any]:
+    """Whether all in view was judged; below it each level: judged, cut, or not read and why."""
+
+    def has(question: str, value: Code) -> Any:
+        return sr.CodeContentItem(code.private(question, language), value, _PROPERTIES)
+
+    answer = code.private("COMPLETE" if coverage.complete else "INCOMPLETE", language)
+    cover = sr.CodeContentItem(code.private("COVERAGE", language), answer, _CONTAINS)
+    levels = [has("LEVEL_ASSESSED", code.level_code(level)) for level in coverage.assessed]
+    levels += [has("LEVEL_CUT", code.level_code(level)) for level in coverage.cut]
+    for level, reason in coverage.unread:
+        levels.append(has("LEVEL_UNREAD", code.level_code(level)))
+        why = has("WHY_UNREAD", code.reason_code(reason, language))
+        levels[-1].ContentSequence = sr.ContentSequence([why])
+    if levels:
+        cover.ContentSequence = sr.ContentSequence(levels)
+    yield cover
 
 
 def _remarks(result: StudyResult) -> tuple[str, ...]:

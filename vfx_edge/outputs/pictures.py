@@ -243,13 +243,16 @@ def _strokes(scene: _Scene, only: Finding | None) -> tuple[Stroke, ...]:
 
 def _quiet_kind(finding: Finding, index: int) -> str:
     """Two colours in turn, so that neighbours can be told apart."""
-    unknown = status_of(finding) in (Status.NOT_ASSESSABLE, Status.NOT_EXAMINED)
+    unknown = status_of(finding) in (
+        *(Status.NOT_ASSESSABLE, Status.TRUNCATED, Status.NOT_EXAMINED),
+    )
     return "quiet unknown" if unknown else f"quiet turn{index % 2}"
 
 
 def _tag(finding: Finding, scene: _Scene, name: str) -> Tag:
     """Sagittal: in front of the body; coronal: on the patient's left of it."""
     text, status = finding.vertebra.level.value, status_of(finding)
+    text += "?" if finding.vertebra.alternatives else ""
     marked = is_card(finding, scene.analysis.result.triage)
     icon = marked or status is Status.NOT_ASSESSABLE
     width = _LETTER_MM * len(text) + (_ICON_MM if icon else 0.0) + 2 * _TAG_RIM_MM

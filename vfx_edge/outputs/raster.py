@@ -22,6 +22,7 @@ STATUS_COLOURS: dict[Status, Colour] = {
     Status.OSTEOPOROTIC: (0x7F, 0xB2, 0xFF),
     Status.SUSPECTED: (0xFF, 0xC2, 0x33),
     Status.NOT_ASSESSABLE: (0xC3, 0xCA, 0xD2),
+    Status.TRUNCATED: (0x8D, 0x99, 0xA6),
     Status.UNREMARKABLE: (0x8F, 0xA3, 0x9A),
     Status.NOT_EXAMINED: (0x6F, 0x7A, 0x86),
     Status.NOT_FOUND: (0x6F, 0x7A, 0x86),
@@ -185,6 +186,8 @@ def icon(
         case Status.NOT_ASSESSABLE:
             draw.ellipse(at(2, 2, 18, 18), outline=ink, width=thick)
             draw.line(at(4.5, 15.5, 15.5, 4.5), ink, thick)
+        case Status.TRUNCATED:
+            draw.line(at(4, 17, 4, 5, 16, 5, 16, 17), ink, thick)
         case Status.UNREMARKABLE:
             draw.line(at(3, 11, 7.8, 16, 17, 5), ink, thick)
         case _:

@@ -4,23 +4,23 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
+from vfx_edge.naming import stretches
 from vfx_edge.outputs.atomic import write_text
 from vfx_edge.outputs.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.pictures import Picture, crop_pictures, spine_pictures
 from vfx_edge.outputs.status import (
     Status,
-    also_suspected,
     is_card,
     status_of,
     status_reason,
     to_look_at,
     verdict_sign,
 )
+from vfx_edge.outputs.verdict import advice, also, cut, gap, name_of, place, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
@@ -37,12 +37,8 @@ _TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
 _AROUND_VIEWS_PX = 110
 _BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
 _LABEL_DOUBT = 0.8
-_MOST_NAMED = 6
 _DASH = "–"
-_PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
-_USUAL = [level for level in _PLAIN if Level.T1 <= level <= Level.L5]
-_NEIGHBOURS = {*pairwise(_PLAIN), *pairwise(Level)}
-"""T12 and L1 follow each other unless there is a T13."""
+_USUAL = [level for level in Level if Level.T1 <= level <= Level.L5 and level is not Level.T13]
 
 
 @dataclass(frozen=True)
@@ -78,9 +74,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Card:
-    """A suspected vertebra."""
+    """A suspected vertebra. name: the level, with those that it could be as well."""
 
     level: str
+    name: str
     status: Status
     words: str
     measure: str
@@ -93,9 +90,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """A line of the table. name: the level, with those that it could be as well."""
 
     level: str
+    name: str
     status: Status
     marked: bool
     cells: tuple[str, str, str]
@@ -129,8 +127,9 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
     words = {
         "sign": verdict_sign(result),
         "verdict": t(f"verdict.{result.triage.tier}"),
-        "driving": driving(result.triage.levels, t),
+        "driving": place(verdict_of(result), t),
         "recommendation": recommendation(result, t),
+        "gap": missing(result, t),
         "rest": rest(result, t),
         "calm": calm(result, t),
         "banner": banner(result.run.intended_use, t),
@@ -169,31 +168,38 @@ def banner(intended_use: str, t: Wording) -> str | None:
 
 
 def recommendation(result: StudyResult, t: Wording) -> str:
-    """The result's own sentence in English, ours in other languages."""
-    if t.language == "en":
-        return result.triage.recommendation
-    triage = result.triage
-    return t.recommendation(triage.tier, [level.value for level in triage.levels])
+    """What to do; nothing where nothing is suspected: the verdict and its levels say it all."""
+    if result.triage.tier is Tier.NONE_SUSPECTED:
+        return ""
+    return advice(verdict_of(result), t)
 
 
-def rest(result: StudyResult, t: Wording) -> str | None:
-    """Beside the verdict: what else is suspected, outside the levels asked for or less urgently;
-    beside "not assessable", the levels that could be assessed, all without suspicion."""
-    lines = []
+def missing(result: StudyResult, t: Wording) -> str:
+    """A sentence on what is in view and could not be read; empty where there is nothing, or the
+    recommendation says it."""
     if result.triage.tier is Tier.NOT_ASSESSABLE:
-        fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
-        lines += [t("page.rest", levels=_runs(fine))] if fine else []
-    if also := also_suspected(result):
-        none_asked_for = result.triage.tier is Tier.NONE_SUSPECTED
-        lines.append(t("page.outside" if none_asked_for else "page.also", levels=driving(also, t)))
-    return " ".join(lines) or None
+        return ""
+    words = gap(verdict_of(result), t)
+    return f"{words}." if words else ""
 
 
-def calm(result: StudyResult, t: Wording) -> str | None:
-    """What stands where no vertebra is suspected; None where none could be assessed, as that
+def rest(result: StudyResult, t: Wording) -> str:
+    """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
+    be assessed, all without suspicion; what the edge of the scan cuts. Empty if nothing."""
+    spared = _fine(result, t) if result.triage.tier is Tier.NOT_ASSESSABLE else ""
+    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t)]))
+
+
+def _fine(result: StudyResult, t: Wording) -> str:
+    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
+    return t("page.rest", levels=stretches(fine)) if fine else ""
+
+
+def calm(result: StudyResult, t: Wording) -> str:
+    """What stands where no vertebra is suspected; nothing where none could be assessed, as that
     would calm without cause."""
     if result.triage.tier is Tier.NOT_ASSESSABLE:
-        return rest(result, t)
+        return _fine(result, t)
     return t("page.no_suspected")
 
 
@@ -244,11 +250,12 @@ def _cell(level: Level, finding: Finding | None, result: StudyResult, t: Wording
         words = f"{level}: {t('status.not_found')}"
         return Cell(level.value, Status.NOT_FOUND, words, marked=False, doubtful=False, href=None)
     marked = is_card(finding, result.triage)
-    doubt = _label_doubt(finding, t)
+    doubt = label_doubt(finding, t)
+    words = f"{name_of(finding.vertebra, t)}: {_words(finding, t)}"
     return Cell(
         level=level.value,
         status=status_of(finding),
-        words=f"{level}: {_words(finding, t)}" + (f". {doubt}" if doubt else ""),
+        words=words + (f". {doubt}" if doubt else ""),
         marked=marked,
         doubtful=doubt is not None,
         href=f"{'card' if marked else 'row'}-{level}",
@@ -269,10 +276,11 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
     pictures = crop_pictures(analysis, finding)
     return Card(
         level=level.value,
+        name=name_of(finding.vertebra, t),
         status=status_of(finding),
         words=_words(finding, t),
         measure=_measure(finding, t),
-        label_doubt=_label_doubt(finding, t),
+        label_doubt=label_doubt(finding, t),
         pictures=pictures,
         alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},
         heights=_height_rows(analysis.result.findings, finding, t),
@@ -290,11 +298,16 @@ def _measure(finding: Finding, t: Wording) -> str:
     return " · ".join(parts)
 
 
-def _label_doubt(finding: Finding, t: Wording) -> str | None:
-    probability = finding.vertebra.label_probability
-    if probability >= _LABEL_DOUBT:
+def label_doubt(finding: Finding, t: Wording) -> str | None:
+    """A sentence where the vertebra's name is not certain."""
+    vertebra = finding.vertebra
+    if vertebra.alternatives:
+        names = ((vertebra.level, vertebra.label_probability), *vertebra.alternatives)
+        words = f" {t('level.or')} ".join(f"{level} ({t.percent(p)})" for level, p in names)
+        return t("card.label_other", names=words)
+    if vertebra.label_probability >= _LABEL_DOUBT:
         return None
-    return t("card.label_doubt", value=t.percent(probability))
+    return t("card.label_doubt", value=t.percent(vertebra.label_probability))
 
 
 def _height_rows(
@@ -340,6 +353,7 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
     words = t(f"status.{status}") if status is Status.NOT_ASSESSABLE else _words(finding, t)
     return Row(
         level=finding.vertebra.level.value,
+        name=name_of(finding.vertebra, t),
         status=status,
         marked=is_card(finding, result.triage),
         cells=_heights(measured.heights, t),
@@ -351,38 +365,17 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
 
 
 def unassessed(result: StudyResult, t: Wording) -> list[Group]:
-    """By reason, in the order of the spine."""
+    """Wholly in view and not judged: by reason, in the order of the spine."""
+    reasons = {
+        f.vertebra.level: status_reason(f) or "low_confidence"
+        for f in result.findings
+        if status_of(f) is Status.NOT_ASSESSABLE
+    }
+    reasons |= dict(result.triage.coverage.unread)  # what was not found has no finding
     groups: dict[str, list[Level]] = {}
-    for finding in result.findings:
-        if status_of(finding) is Status.NOT_ASSESSABLE:
-            groups.setdefault(status_reason(finding) or "low_confidence", []).append(
-                finding.vertebra.level
-            )
-    return [Group(_runs(levels), t.reason(reason)) for reason, levels in groups.items()]
-
-
-def _runs(levels: Sequence[Level]) -> str:
-    """C3, C4, C5, T2 -> "C3–C5, T2"."""
-    runs: list[list[Level]] = []
-    for level in levels:
-        if runs and (runs[-1][-1], level) in _NEIGHBOURS:
-            runs[-1].append(level)
-        else:
-            runs.append([level])
-    return ", ".join(run[0].value if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
-
-
-def _listed(words: Sequence[str], t: Wording) -> str:
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {t('page.and')} {words[-1]}"
-
-
-def driving(levels: Sequence[Level], t: Wording) -> str:
-    """A few levels one by one, many as stretches."""
-    if len(levels) > _MOST_NAMED:
-        return _runs(levels)
-    return _listed([level.value for level in levels], t)
+    for level in sorted(reasons):
+        groups.setdefault(reasons[level], []).append(level)
+    return [Group(stretches(levels), t.reason(reason)) for reason, levels in groups.items()]
 
 
 def _spine_alt(picture: Picture, result: StudyResult, t: Wording) -> str:

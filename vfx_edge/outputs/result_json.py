@@ -1,4 +1,4 @@
-"""`result.json`, schema `vfx-edge/result/1`: the result as the outside world reads it.
+"""`result.json`, schema `vfx-edge/result/2`: the result as the outside world reads it.
 
 The writer names every field on purpose: what is not written here does not leave the program.
 """
@@ -15,7 +15,9 @@ from vfx_edge.study import (
     Assessment,
     BackendUse,
     ByHand,
+    CauseNotClassified,
     Classified,
+    Coverage,
     Finding,
     Heights,
     NotAssessable,
@@ -26,7 +28,7 @@ from vfx_edge.study import (
     Triage,
 )
 
-SCHEMA = "vfx-edge/result/1"
+SCHEMA = "vfx-edge/result/2"
 STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
 
 _MM = 2
@@ -83,6 +85,16 @@ def _triage(triage: Triage) -> dict[str, object]:
         "tier": triage.tier.value,
         "recommendation": triage.recommendation,
         "levels": [level.value for level in triage.levels],
+        "coverage": _coverage(triage.coverage),
+    }
+
+
+def _coverage(coverage: Coverage) -> dict[str, object]:
+    return {
+        "assessed": [level.value for level in coverage.assessed],
+        "cut": [level.value for level in coverage.cut],
+        "unread": [{"level": level.value, "reason": reason} for level, reason in coverage.unread],
+        "complete": coverage.complete,
     }
 
 
@@ -98,6 +110,10 @@ def _finding(finding: Finding) -> dict[str, object]:
         "label_probability": _number(
             vertebra.label_probability, _RATIO, f"{name}.label_probability"
         ),
+        "alternatives": [
+            {"level": level.value, "probability": _number(p, _RATIO, f"{name}.alternatives")}
+            for level, p in vertebra.alternatives
+        ],
         "heights_mm": None if measured.heights is None else _heights(measured.heights, name),
         "height_loss": _optional(measured.height_loss, _RATIO, f"{name}.height_loss"),
         "genant_grade": None if measured.genant_grade is None else int(measured.genant_grade),
@@ -125,6 +141,8 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
                     "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
                 },
             }
+        case CauseNotClassified() as it:
+            return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
         case NotClassified(reason):
             return {"kind": "not_classified", "reason": reason}
         case NotAssessable(reason):

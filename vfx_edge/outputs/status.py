@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from vfx_edge.study import (
+    CauseNotClassified,
     Classified,
     Finding,
     Level,
@@ -11,6 +12,7 @@ from vfx_edge.study import (
     StudyResult,
     Tier,
     Triage,
+    tier_of,
 )
 
 
@@ -19,9 +21,12 @@ class Status(StrEnum):
 
     MALIGNANT = "malignant"
     UNCERTAIN = "uncertain"
-    OSTEOPOROTIC = "osteoporotic"
     SUSPECTED = "suspected"
+    """Of uncertain cause, too, but no network was able to tell it."""
+    OSTEOPOROTIC = "osteoporotic"
     NOT_ASSESSABLE = "not_assessable"
+    TRUNCATED = "truncated"
+    """Only the edge of the scan shows it: not in view."""
     UNREMARKABLE = "unremarkable"
     NOT_EXAMINED = "not_examined"
     NOT_FOUND = "not_found"
@@ -37,8 +42,10 @@ def status_of(finding: Finding) -> Status:
     match finding.assessment:
         case Classified(tier=tier):
             return Status(tier.value)
-        case NotAssessable():
-            return Status.NOT_ASSESSABLE
+        case CauseNotClassified():
+            return Status.SUSPECTED
+        case NotAssessable(reason=reason):
+            return Status.TRUNCATED if reason == "truncated" else Status.NOT_ASSESSABLE
         case NotClassified():
             return _unclassified(finding.measurement.suspected_fracture)
 
@@ -57,7 +64,7 @@ def is_card(finding: Finding, triage: Triage) -> bool:
     if finding.measurement.suspected_fracture:
         return True
     drives = finding.vertebra.level in triage.levels
-    return drives and isinstance(finding.assessment, Classified)
+    return drives and tier_of(finding.assessment) is not None
 
 
 def to_look_at(result: StudyResult) -> list[Finding]:
@@ -81,14 +88,20 @@ def verdict_status(result: StudyResult) -> Status:
 
 
 def verdict_sign(result: StudyResult) -> str:
-    """The verdict's icon and colour in a page: a full green tick where nothing is suspected."""
+    """The verdict's icon and colour in a page: a full green tick where nothing is suspected and
+    all that is in view was judged."""
     status = verdict_status(result)
-    return Tier.NONE_SUSPECTED.value if status is Status.UNREMARKABLE else status.value
+    full = status is Status.UNREMARKABLE and result.triage.coverage.complete
+    return Tier.NONE_SUSPECTED.value if full else status.value
 
 
 def status_reason(finding: Finding) -> str | None:
     """The reason code that goes with the status; None where there is nothing to explain."""
     explained = status_of(finding) in (Status.SUSPECTED, Status.NOT_ASSESSABLE)
-    if isinstance(finding.assessment, Classified) or not explained:
-        return None
-    return finding.assessment.reason
+    match finding.assessment:
+        case CauseNotClassified(because=because):
+            return because
+        case NotClassified(reason=reason) | NotAssessable(reason=reason) if explained:
+            return reason
+        case _:
+            return None

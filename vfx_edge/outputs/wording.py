@@ -1,12 +1,10 @@
 """What people read, in their language: one data file, both languages side by side."""
 
 import tomllib
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from vfx_edge.errors import OutputError
-from vfx_edge.study import Tier
 
 LANGUAGES = ("en", "de")
 
@@ -45,12 +43,6 @@ class Wording:
         """The wording, or None where the name comes from outside and is not in the table."""
         entry = _table()[section].get(name)
         return None if entry is None else entry[self.language]
-
-    def recommendation(self, tier: str, levels: Sequence[str]) -> str:
-        """What to do, for the verdict's tier and the levels that drive it, which may be none."""
-        if tier == Tier.NOT_ASSESSABLE and not levels:
-            return self("recommendation.nowhere")
-        return self(f"recommendation.{tier}", levels=", ".join(levels))
 
     def reason(self, reason: str) -> str:
         """A reason's code in words; a reason that already is a sentence stays as it is."""

@@ -45,6 +45,11 @@ class Metrics:
         self._studies = Counter(
             "vfx_edge_studies", "Studies analysed, by verdict", ["tier"], registry=self._registry
         )
+        self._incomplete = Counter(
+            "vfx_edge_incomplete_studies",
+            "Studies analysed with a vertebra in view that could not be judged",
+            registry=self._registry,
+        )
         self._stages = Histogram(
             "vfx_edge_stage_seconds",
             "Seconds of a study in each stage",
@@ -72,6 +77,8 @@ class Metrics:
     def analysed(self, row: Row) -> None:
         """A study got its verdict in this process' time; called once for each."""
         self._studies.labels(row.tier).inc()
+        if row.verdict and row.verdict.unread:
+            self._incomplete.inc()
         for stage, seconds in row.seconds.items():
             self._stages.labels(stage).observe(seconds)
         if row.to_verdict_s is not None:

@@ -7,27 +7,29 @@ from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from vfx_edge.naming import each_named
+from vfx_edge.outputs.verdict import Verdict, advice, gap, place
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.service.queue import State
 from vfx_edge.service.worklist import Row, Sent, recent
+from vfx_edge.study import Tier
 
 # Which of the report's marks stands for a state.
 _ICONS = {"failed": "failed", "running": "running", "retry": "waiting", "waiting": "waiting",
-          "receiving": "receiving"}  # fmt: skip
-
-MOST_LEVELS = 5
+          "receiving": "receiving", "incomplete": "incomplete"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row in words. `note_lang`, `why_lang`: where they are not in the page's language; `why`:
-    of each destination that has not got the results."""
+    """A row in words. `gap`: what could not be read. `note_lang`, `why_lang`: where they are not
+    in the page's language; `why`: of each destination that has not got the results."""
 
     row: Row
     icon: str
     verdict: str
     levels: str
     note: str
+    gap: str
     note_lang: str
     came: str
     took: str
@@ -77,10 +79,11 @@ class Show:
         english = "en" if self._t.language != "en" else ""  # the language of every reason
         return Line(
             row=row,
-            icon=row.tier or _ICONS[row.state],
+            icon=_ICONS.get(row.state, row.tier),
             verdict=verdict,
-            levels=_some(row.levels),
+            levels=self._levels(row.verdict) if row.verdict else "",
             note=self._note(row),
+            gap=self._gap(row.verdict) if row.verdict else "",
             note_lang=english if row.reason and not row.tier else "",
             came=_clock(row.received_at_s, self._t.language),
             took=self._took(row),
@@ -90,11 +93,19 @@ class Show:
             why_lang=english,
         )
 
+    def _levels(self, verdict: Verdict) -> str:
+        if verdict.tier == Tier.NONE_SUSPECTED:
+            return place(verdict, self._t)
+        return ", ".join(each_named(verdict.levels, verdict.others, self._t("level.or")))
+
+    def _gap(self, verdict: Verdict) -> str:
+        """What could not be read, where the note does not say it."""
+        said = verdict.tier in (Tier.NONE_SUSPECTED, Tier.NOT_ASSESSABLE)
+        return "" if said else gap(verdict, self._t)
+
     def _note(self, row: Row) -> str:
-        if row.tier:
-            if self._t.language == "en":
-                return row.recommendation
-            return self._t.recommendation(row.tier, row.levels)
+        if row.verdict:
+            return advice(row.verdict, self._t)
         if row.state == "receiving":
             return self._t("list.images", count=row.images)
         return row.reason
@@ -125,12 +136,6 @@ def _late(row: Row) -> list[Sent]:
     """Where the results are not yet; only those that were given up, where there are some."""
     late = [one for one in row.sent if row.tier and one.state != State.DONE]
     return [one for one in late if one.state == State.DEAD] or late
-
-
-def _some(levels: tuple[str, ...]) -> str:
-    """The first few: a study that is not assessable may name all of them."""
-    more = len(levels) - MOST_LEVELS
-    return ", ".join(levels[:MOST_LEVELS]) + (f" +{more}" if more > 0 else "")
 
 
 def _clock(when_s: float, language: str) -> str:

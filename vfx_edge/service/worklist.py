@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vfx_edge.outputs.verdict import Verdict, verdict_in
 from vfx_edge.service.arrivals import pseudonym
 from vfx_edge.service.incoming import Receiving
 from vfx_edge.service.queue import Entry, Queue, State
@@ -27,7 +28,7 @@ CHECK_S = 60.0
 # A study that failed has no verdict: it must stand above those that need nothing.
 _ORDER = (
     *(Tier.MALIGNANT.value, Tier.UNCERTAIN.value, "failed", Tier.OSTEOPOROTIC.value),
-    *(Tier.NOT_ASSESSABLE.value, "running", "retry", "waiting", "receiving"),
+    *(Tier.NOT_ASSESSABLE.value, "incomplete", "running", "retry", "waiting", "receiving"),
     Tier.NONE_SUSPECTED.value,
 )
 
@@ -43,7 +44,8 @@ class Sent:
 
 @dataclass(frozen=True)
 class Row:
-    """A study. `state`: the verdict's tier, or failed, running, retry, waiting, receiving.
+    """A study. `state`: the verdict's tier; incomplete, where nothing is suspected but something
+    in view could not be read; or failed, running, retry, waiting, receiving.
 
     Times are seconds since 1970, `seconds` those of each stage.
     """
@@ -56,15 +58,18 @@ class Row:
     received_at_s: float = 0.0
     images: int = 0
     verdict_at_s: float | None = None
-    tier: str = ""
-    levels: tuple[str, ...] = ()
-    recommendation: str = ""
+    verdict: Verdict | None = None
     description: str = ""
     intended_use: str = ""
     report: bool = False
     reason: str = ""
     sent: tuple[Sent, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def tier(self) -> str:
+        """The verdict's tier; empty where there is no verdict."""
+        return self.verdict.tier if self.verdict else ""
 
     @property
     def to_verdict_s(self) -> float | None:
@@ -236,8 +241,10 @@ def _row(entry: Entry, sends: list[Entry], result: dict[str, Any], accession: st
     if entry.state in (State.DONE, State.WAITING, State.RETRY):
         facts |= result  # a job that is sent anew has them, too
     states = {State.DEAD: "failed", State.RUNNING: "running", State.RETRY: "retry"}
-    state = facts.get("tier") or states.get(entry.state, "waiting")
-    if entry.state is State.DONE and "tier" not in facts:
+    state, verdict = states.get(entry.state, "waiting"), facts.get("verdict")
+    if verdict:
+        state = "incomplete" if verdict.is_gap else verdict.tier
+    elif entry.state is State.DONE:
         state, facts["reason"] = "failed", facts["reason"] or "The result can't be read."
     return Row(entry.job, entry.study, state, **facts)
 
@@ -263,11 +270,9 @@ def _accession(instance: Path | None) -> str:
 
 
 def _facts(result: dict[str, Any], path: Path) -> dict[str, Any]:
-    triage, series, run = result["triage"], result["series"], result["run"]
+    series, run = result["series"], result["run"]
     return {
-        "tier": Tier(triage["tier"]).value,
-        "levels": tuple(triage["levels"]),
-        "recommendation": triage["recommendation"],
+        "verdict": verdict_in(result),
         "description": series["description"],
         "images": series["slices"],
         "intended_use": run["model_set"]["intended_use"],

@@ -10,7 +10,9 @@ from vfx_edge.manifest import NetworkSpec
 from vfx_edge.stages.feed import from_voxel_to_middle_mm, our_shape, run_patches
 from vfx_edge.stages.geometry import AIR_HU, FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.study import (
+    THORACOLUMBAR,
     Assessment,
+    CauseNotClassified,
     Classified,
     Finding,
     Level,
@@ -133,11 +135,8 @@ def decide(
     """The answer's tier by the manifest's thresholds. suspected: whether the heights tell of a
     fracture."""
     if p_unknown >= spec.number("threshold_unknown", 0.5):
-        if not suspected:
-            return NotAssessable("out_of_distribution")
-        # the heights tell of a fracture, and its cause is what is unknown: that is for an MRI
-        known = 1 - p_unknown
-        return Classified(Tier.UNCERTAIN, known * p_osteoporotic, known * p_malignant)
+        unknown = "out_of_distribution"
+        return CauseNotClassified(unknown) if suspected else NotAssessable(unknown)
     if p_malignant >= spec.number("threshold_malignant"):
         tier = Tier.MALIGNANT
     elif p_osteoporotic >= spec.number("threshold_osteoporotic"):
@@ -151,15 +150,19 @@ def _without_network(
     level: Level, measured: Measurement, wanted: bool, spec: NetworkSpec
 ) -> Assessment | None:
     """The assessment where the classifier is not asked; None where it is."""
+    suspected = measured.suspected_fracture
+    if suspected is None and level in THORACOLUMBAR:
+        return NotAssessable(measured.reason or "low_confidence")
     if level.value not in spec.texts("levels"):
-        return NotClassified("level_outside_model_range")
-    if measured.suspected_fracture is None:
+        outside = "level_outside_model_range"
+        return CauseNotClassified(outside) if suspected else NotClassified(outside)
+    if suspected is None:
         return NotAssessable(measured.reason or "low_confidence")
     if wanted:
         return None
-    return NotClassified(
-        "not_requested" if measured.suspected_fracture else "no_fracture_suspected"
-    )
+    if suspected:
+        return CauseNotClassified("not_requested")
+    return NotClassified("no_fracture_suspected")
 
 
 def classify_fractures(

@@ -1,0 +1,157 @@
+"""A study's verdict in words, with the levels that it covers, for all that is read by people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vfx_edge.naming import all_named, by_reason, each_named, either, stretches
+from vfx_edge.outputs.status import also_suspected
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.study import StudyResult, Tier, Vertebra
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What there is to be said, of a result or of a result.json that is read again.
+
+    advice: the recommendation, in English. unread: (level, reason). others: level -> the other
+    names that its vertebra could as well have.
+    """
+
+    tier: str
+    levels: tuple[str, ...] = ()
+    advice: str = ""
+    assessed: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_gap(self) -> bool:
+        """Nothing is suspected, but not all that is in view could be read."""
+        return self.tier == Tier.NONE_SUSPECTED and bool(self.unread)
+
+
+def verdict_of(result: StudyResult) -> Verdict:
+    """The verdict of a result in memory."""
+    triage, cover = result.triage, result.triage.coverage
+    others: dict[str, tuple[str, ...]] = {
+        f.vertebra.level: tuple(name for name, _ in f.vertebra.alternatives)
+        for f in result.findings
+    }
+    return Verdict(
+        tier=triage.tier,
+        levels=triage.levels,
+        advice=triage.recommendation,
+        assessed=cover.assessed,
+        cut=cover.cut,
+        unread=cover.unread,
+        others=others,
+    )
+
+
+def verdict_in(written: Mapping[str, Any]) -> Verdict:
+    """The verdict that a result.json holds; one of schema 1 says nothing of what it covers.
+
+    KeyError, TypeError or ValueError where it holds none.
+    """
+    triage = written["triage"]
+    cover = triage.get("coverage", {})
+    return Verdict(
+        tier=Tier(triage["tier"]).value,
+        levels=tuple(triage["levels"]),
+        advice=triage["recommendation"],
+        assessed=tuple(cover.get("assessed", ())),
+        cut=tuple(cover.get("cut", ())),
+        unread=tuple((one["level"], one["reason"]) for one in cover.get("unread", ())),
+        others={
+            finding["level"]: tuple(other["level"] for other in finding["alternatives"])
+            for finding in written.get("findings", ())
+            if "alternatives" in finding
+        },
+    )
+
+
+def name_of(vertebra: Vertebra, t: Wording) -> str:
+    """ "T12 or L1"."""
+    return either(vertebra.level, [name for name, _ in vertebra.alternatives], t("level.or"))
+
+
+def named_levels(levels: Sequence[str], verdict: Verdict, t: Wording) -> str:
+    """A few levels one by one, many as stretches; with the names they could as well have."""
+    words = each_named(levels, verdict.others, t("level.or"))
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {t('level.and')} {words[-1]}"
+
+
+def place(verdict: Verdict, t: Wording) -> str:
+    """The levels that drive the verdict; where nothing is suspected, those that this covers."""
+    if verdict.tier == Tier.NONE_SUSPECTED:
+        return all_named(verdict.assessed, verdict.others, t("level.or"))
+    return named_levels(verdict.levels, verdict, t)
+
+
+def line(verdict: Verdict, t: Wording) -> str:
+    """Verdict, levels, and what could not be read, in one line."""
+    return t(f"verdict.{verdict.tier}") + rest_of_line(verdict, t)
+
+
+def rest_of_line(verdict: Verdict, t: Wording) -> str:
+    """What follows the verdict's own words in one line."""
+    missing = gap_in_brackets(verdict, t)
+    named_there = verdict.tier == Tier.NOT_ASSESSABLE and missing
+    return missing if named_there else where(verdict, t) + missing
+
+
+def where(verdict: Verdict, t: Wording) -> str:
+    """The levels as they follow the verdict's words: ": L1", ", T2–T11"."""
+    levels = place(verdict, t)
+    if not levels:
+        return ""
+    return f"{',' if verdict.tier == Tier.NONE_SUSPECTED else ':'} {levels}"
+
+
+def gap_in_brackets(verdict: Verdict, t: Wording) -> str:
+    """What could not be read, to follow the verdict."""
+    words = gap(verdict, t)
+    return f" ({words})" if words else ""
+
+
+def gap(verdict: Verdict, t: Wording) -> str:
+    """What is in view and could not be read, and why; empty where there is nothing."""
+    return by_reason(
+        verdict.unread,
+        lambda levels, reason: t("coverage.unread", levels=levels, reason=t.reason(reason)),
+    )
+
+
+def cut(verdict: Verdict, t: Wording) -> str:
+    """What only the edge of the scan shows; empty where there is nothing."""
+    return t("coverage.cut", levels=stretches(verdict.cut)) if verdict.cut else ""
+
+
+def advice(verdict: Verdict, t: Wording) -> str:
+    """What to do: the result's own sentence in English, ours in other languages."""
+    if t.language == "en":
+        return verdict.advice
+    key = verdict.tier
+    if key == Tier.NOT_ASSESSABLE and not verdict.unread:
+        key = "nowhere"
+    cut_off = t("coverage.cut_by", levels=stretches(verdict.cut)) if verdict.cut else ""
+    return t(
+        f"recommendation.{key}",
+        levels=place(verdict, t),
+        why=gap_in_brackets(verdict, t),
+        cut=f" ({cut_off})" if cut_off else "",
+    )
+
+
+def also(result: StudyResult, t: Wording) -> str:
+    """What else is suspected, outside the levels asked for or less urgently; empty if nothing."""
+    levels = also_suspected(result)
+    if not levels:
+        return ""
+    beyond = result.triage.tier is Tier.NONE_SUSPECTED
+    words = named_levels(levels, verdict_of(result), t)
+    return t("page.outside" if beyond else "page.also", levels=words)
