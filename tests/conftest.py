@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.turns"]
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 SHOWN = ("numpy", "scipy", "pydicom", "SimpleITK", "onnx", "onnxruntime-gpu", "openvino")

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ import psutil
 import pytest
 
 from tests.contract.conftest import Answer, Command, call
+from tests.waiting import HANG_S, eventually
 
 STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
 TRIAGE_EXIT = {
@@ -198,18 +198,13 @@ def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) ->
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    _wait_until_at_work(process.pid)
+    assert eventually(lambda: _is_at_work(process.pid))
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=HANG_S)
     assert (process.returncode, stdout, stderr) == (130, "", "vfx-edge: stopped.\n")
     assert not list(tmp_path.rglob("*.*"))
 
 
-def _wait_until_at_work(pid: int) -> None:
-    """Until the process has loaded what runs networks: Python alone may take seconds to start."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if any("_pyopenvino" in file.path for file in psutil.Process(pid).memory_maps()):
-            return
-        time.sleep(0.05)
-    pytest.fail("the command never began its work")
+def _is_at_work(pid: int) -> bool:
+    """Whether the process has loaded what runs networks: Python alone may take seconds to start."""
+    return any("_pyopenvino" in file.path for file in psutil.Process(pid).memory_maps())
