@@ -85,6 +85,7 @@ def test_many_studies_over_four_associations_and_a_kill_every_few(tmp_path: Path
         tries = []
 
         def is_taken() -> bool:
+            time.sleep(0.2 if tries else 0)
             tries.append(subprocess.run(command, capture_output=True, check=False).returncode)
             return tries[-1] == 0
 
