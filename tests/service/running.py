@@ -72,9 +72,13 @@ class Killable:
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        if wait:
-            assert self.process.stdout is not None
-            assert self.process.stdout.readline() == "ready\n", self.log
+        assert not wait or self.comes_up(), self.log
+
+    def comes_up(self) -> bool:
+        """Wait until it is ready, or has ended: whether it is ready."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        return self.process.stdout.readline() == "ready\n"
 
     def kill(self) -> None:
         """SIGKILL: as the power goes."""
