@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import guard
 from benchmarks.guard import Pairs, in_turn, on_record, regressed
+from vfx_edge.phantom import PhantomSpec
 
 
 class Clock:
@@ -54,6 +55,8 @@ def _slowed(pairs: Pairs, chain: float, fixed: float) -> Pairs:
 def test_what_is_measured_is_the_chain_once_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
     real = guard.run_job
+    small = PhantomSpec(levels=("L1", "L3"), spacing_mm=4.0, pixel_mm=3.0, matrix=(96, 96))
+    monkeypatch.setattr(guard, "SPEC", small)
     monkeypatch.setattr(guard, "run_job", lambda *asked: done.append(real(*asked)))
     found = guard.measured(pairs=1)
     assert len(done) == 2, "once for caches, once measured"
