@@ -1,6 +1,9 @@
-"""`guard`: has the chain become slower? Measured as a ratio inside one run, so that it holds on
-another machine and on a busy one: the chain against a fixed computation, in turn."""
+"""`guard`: has anything become slower? The chain is measured as a ratio inside one run, so that it
+holds on another machine and on a busy one: against a fixed computation, in turn. `--help` and the
+service have their goals."""
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,7 +15,11 @@ import numpy as np
 import typer
 from scipy import ndimage
 
-from benchmarks import results
+from benchmarks import inputs, options, results
+from benchmarks.goals import HELP, SERVICE
+from benchmarks.processes import help_seconds
+from benchmarks.service import both_ways
+from benchmarks.tables import added_s
 from vfx_edge.backends import Budget, open_models
 from vfx_edge.bench.samples import Ratio, Samples, ratio
 from vfx_edge.errors import VfxError
@@ -26,7 +33,9 @@ THREADS = 2
 ALLOWED = 0.25
 """Machines differ: so much more than the ratio on record is no regression yet."""
 SPEC = PhantomSpec(levels=("T11", "L5"), spacing_mm=2.5, pixel_mm=1.5, matrix=(256, 256))
-PAIRS = 7
+PAIRS = 15
+HELP_TIMES = 6.0
+"""So many times as long as a bare Python may `--help` take where both are slow."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,14 @@ class Pairs:
         return cls(*(Samples.from_json_able(value[name]) for name in ("chain", "fixed")))
 
 
-class Slower(VfxError):
-    """The chain takes longer than it did."""
+class TooSlow(VfxError):
+    """Something takes longer than it may."""
 
     exit_code = 7
+
+
+class Slower(TooSlow):
+    """The chain takes longer than it did."""
 
     def __init__(self, now: Ratio, before: Ratio) -> None:
         super().__init__(
@@ -100,9 +113,8 @@ def _convolutions() -> Callable[[], object]:
     return lambda: request.infer({0: numbers}, share_inputs=True)
 
 
-def measured(pairs: int = PAIRS, times: int = 1) -> Pairs:
-    """The chain on a phantom, networks open, `times` over in each pair, against the fixed
-    computation."""
+def measured(pairs: int = PAIRS) -> Pairs:
+    """The chain on a phantom, networks open, against the fixed computation."""
     made = make_phantom(SPEC)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -110,24 +122,25 @@ def measured(pairs: int = PAIRS, times: int = 1) -> Pairs:
         budget = Budget(threads=THREADS)
         with open_models(load_model_set("default"), "openvino", budget=budget) as models:
             job = Job(folder / "ct", out=folder / "out")
-
-            def chain() -> None:
-                for _ in range(times):
-                    run_job(job, models)
-
-            return _in_turn(chain, fixed_computation(), pairs)
+            return in_turn(lambda: run_job(job, models), fixed_computation(), pairs)
 
 
-def _in_turn(chain: Callable[[], None], fixed: Callable[[], None], pairs: int) -> Pairs:
+def in_turn(
+    chain: Callable[[], object],
+    fixed: Callable[[], object],
+    pairs: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Pairs:
+    """Both, `pairs` times; what `clock` says they took."""
     chain_s: list[float] = []
     fixed_s: list[float] = []
     chain(), fixed()  # caches and clocks
     for _ in range(pairs):
         # the fixed one on either side: it is short, and what disturbs it would weigh double
         for kept, function in ((fixed_s, fixed), (chain_s, chain), (fixed_s, fixed)):
-            begin = time.perf_counter()
+            begin = clock()
             function()
-            kept.append(time.perf_counter() - begin)
+            kept.append(clock() - begin)
     return Pairs(Samples(tuple(chain_s)), Samples(tuple(fixed_s)))
 
 
@@ -140,13 +153,40 @@ def on_record() -> Pairs:
 
 def command(
     write: Annotated[bool, typer.Option("--write", help="Put the ratio on record.")] = False,
-    pairs: Annotated[int, typer.Option(metavar="N", min=4, help="How many pairs.")] = 15,
+    pairs: Annotated[int, typer.Option(metavar="N", min=4, help="How many pairs.")] = PAIRS,
 ) -> None:
-    """Compare the chain's speed with the one on record; exit 7 where it has become slower."""
+    """Compare the chain's speed with the one on record, and --help and the service with their
+    goals; exit 7 where one is too slow."""
+    options.needs("pynetdicom", "persistqueue", "highdicom")
     now = measured(pairs)
     print(f"chain / fixed computation: {now.ratio.median:.2f} ({now.ratio.low:.2f} to "
           f"{now.ratio.high:.2f})")  # fmt: skip
     if write:
         results.Kept("guard", {"pairs": pairs}).finish(now.to_json_able())
-    elif regressed(now, before := on_record()):
+        return
+    if regressed(now, before := on_record()):
         raise Slower(now.ratio, before.ratio)
+    _guard_help()
+    _guard_service()
+
+
+def _guard_help() -> None:
+    ours = min(help_seconds() for _ in range(5))
+    bare = min(_bare_python_seconds() for _ in range(5))
+    print(f"vfx-edge --help: {ours:.2f} s, {ours / bare:.1f} times a bare Python")
+    if ours > HELP.least and ours > HELP_TIMES * bare:
+        raise TooSlow(f"`vfx-edge --help` takes {ours:.2f} s: see what it imports")
+
+
+def _bare_python_seconds() -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import argparse, inspect, typing"], check=True)
+    return time.perf_counter() - begin
+
+
+def _guard_service() -> None:
+    with inputs.scan(None, slices=100, matrix=256) as scan:
+        added = added_s(both_ways(scan.path, repeat=2))
+    print(f"the service adds {added:+.2f} s")
+    if added > SERVICE.least:
+        raise TooSlow(f"the service adds {added:.2f} s to the command, {SERVICE.least:g} s at most")

@@ -2,12 +2,20 @@
 
 import os
 import platform
+import signal
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.turns"]
+# How long an example takes is the machine's affair.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 SHOWN = ("numpy", "scipy", "pydicom", "SimpleITK", "onnx", "onnxruntime-gpu", "openvino")
@@ -40,3 +48,12 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the real CTs in ../shared/data, which are not part of the repository")
     return SHARED
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Programs started now hear SIGINT: a shell makes what it starts in the background deaf to it,
+    and so what that starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -11,6 +11,7 @@ import pytest
 from scipy.ndimage import correlate
 
 from tests.tiny_models import conv_weights, tiny_segmenter, write_full_set, write_set
+from tests.waiting import HANG_S
 from vfx_edge.backends import Array, Budget, FakeBackend, OpenModels, nvidia, open_models
 from vfx_edge.backends.errors import (
     BackendUnavailable,
@@ -341,7 +342,13 @@ def in_a_process(code: str, *arguments: str, before: tuple[str, ...] = ()) -> st
     command = [*before, sys.executable, "-c", code, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+        check=True,
     )
     return done.stdout + done.stderr
 

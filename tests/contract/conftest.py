@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_S
+
 WITHOUT_ROOT_POWERS = [
     "setpriv",
     "--bounding-set=-dac_override,-dac_read_search",
@@ -52,7 +54,7 @@ def call(*args: object, cwd: Path, prefix: list[str] | None = None) -> Answer:
         cwd=cwd,
         capture_output=True,
         encoding="utf-8",
-        timeout=240,
+        timeout=HANG_S,
         stdin=subprocess.DEVNULL,
         check=False,
     )

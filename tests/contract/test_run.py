@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 import SimpleITK as sitk
 
 from tests.contract.conftest import Answer, Command, call
+from tests.waiting import HANG_S, eventually
 
 STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
 TRIAGE_EXIT = {
@@ -220,6 +220,7 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sends a POSIX signal, reads /proc")
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vfx_edge", "run", str(phantom), "--out", "out"],
@@ -228,18 +229,13 @@ def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) ->
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    _wait_until_at_work(process.pid)
+    assert eventually(lambda: _is_at_work(process.pid))
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=HANG_S)
     assert (process.returncode, stdout, stderr) == (130, "", "vfx-edge: stopped.\n")
     assert not list(tmp_path.rglob("*.*"))
 
 
-def _wait_until_at_work(pid: int) -> None:
-    """Until the process has loaded what runs networks: Python alone may take seconds to start."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if any("_pyopenvino" in file.path for file in psutil.Process(pid).memory_maps()):
-            return
-        time.sleep(0.05)
-    pytest.fail("the command never began its work")
+def _is_at_work(pid: int) -> bool:
+    """Whether the process has loaded what runs networks: Python alone may take seconds to start."""
+    return any("_pyopenvino" in file.path for file in psutil.Process(pid).memory_maps())

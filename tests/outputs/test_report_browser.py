@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.outputs.fakes import example
+from tests.waiting import HANG_S
 from vfx_edge.outputs import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -32,7 +33,7 @@ def _browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedPro
         command,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=True,
         env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": ""},
     )

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 FAST, EXACT = "openvino", "cpu"
 SCANS = ("ct_thoracolumbar_4mm_dicom", "ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz")
 ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
-PATCHES = 8  # of each network and scan are compared number by number
+PATCHES = 4  # of each network and scan are compared number by number
 SEGMENTER_VOXEL_MM = 1.5
 
 

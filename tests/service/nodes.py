@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import HANG_S
 from vfx_edge.service.listener import Listener, wire_limits
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.spool import Spool
@@ -62,7 +63,7 @@ def listening(
         listener.stop()
 
 
-def dcmtk(program: str, *args: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def dcmtk(program: str, *args: object) -> subprocess.CompletedProcess[str]:
     """A program of DCMTK; the test skips without it."""
     if shutil.which(program) is None:
         pytest.skip(f"needs DCMTK's {program} on the PATH: make peers installs it")
@@ -71,14 +72,15 @@ def dcmtk(program: str, *args: object, timeout_s: float = 60) -> subprocess.Comp
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=timeout_s,
+        timeout=HANG_S,
         check=False,
     )
 
 
 def echo(port: int, called: str = AE_TITLE, calling: str = "SCANNER", *more: object) -> bool:
     """Whether DCMTK's echoscu is answered."""
-    ask = ("-to", 30, "-ta", 30, "-td", 30, "-aet", calling, "-aec", called)
+    limit = int(HANG_S)
+    ask = ("-to", limit, "-ta", limit, "-td", limit, "-aet", calling, "-aec", called)
     return dcmtk("echoscu", *ask, *more, "localhost", port).returncode == 0
 
 
@@ -90,13 +92,13 @@ def store(
     return dcmtk("storescu", *ask, "+sd", "+r", "localhost", port, folder)
 
 
-def connected(port: int, timeout_s: float = 5.0) -> socket.socket:
+def connected(port: int) -> socket.socket:
     """A bare connection."""
-    return socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    return socket.create_connection(("127.0.0.1", port), timeout=HANG_S)
 
 
-def closed_within(connection: socket.socket, seconds: float) -> bool:
-    """Whether the other side ends the connection in time, whatever it says before."""
+def is_ended(connection: socket.socket, seconds: float = HANG_S) -> bool:
+    """Whether the other side ends the connection, whatever it says before."""
     connection.settimeout(seconds)
     try:
         while connection.recv(4096):

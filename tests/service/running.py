@@ -8,9 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from tests.turns import port_block
+from tests.waiting import HANG_S, eventually
 from vfx_edge.service.queue import Entry, Queue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,9 +72,13 @@ class Killable:
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        if wait:
-            assert self.process.stdout is not None
-            assert self.process.stdout.readline() == "ready\n", self.log
+        assert not wait or self.comes_up(), self.log
+
+    def comes_up(self) -> bool:
+        """Wait until it is ready, or has ended: whether it is ready."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        return self.process.stdout.readline() == "ready\n"
 
     def kill(self) -> None:
         """SIGKILL: as the power goes."""
@@ -90,7 +93,7 @@ class Killable:
     def _close(self) -> int:
         assert self.process is not None
         with self.process:
-            return self.process.wait(30)
+            return self.process.wait(HANG_S)
 
     def entries(self, name: str = "jobs") -> list[Entry]:
         """What its queue holds, seen from another process."""
@@ -138,7 +141,14 @@ class Archive:
         return found
 
 
-_PORTS = itertools.cycle(port_block())
+def _port_block() -> range:
+    """For the tests of this process, below those that the system gives to whoever asks for any."""
+    number = int((os.environ.get("PYTEST_XDIST_WORKER") or "gw0").removeprefix("gw"))
+    first = 20000 + 1500 * (number % 8)
+    return range(first, first + 1500)
+
+
+_PORTS = itertools.cycle(_port_block())
 
 
 def free_port() -> int:
@@ -161,23 +171,13 @@ def storescp(folder: Path, port: int | None = None, *options: object) -> Iterato
     command = ["storescp", *map(str, options), "-od", str(folder), str(archive.port)]
     process = subprocess.Popen(command, **quiet)
     try:
-        assert eventually(lambda: _listens(archive.port), 10)
+        assert eventually(lambda: _listens(archive.port))
         yield archive
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(HANG_S)
 
 
 def _listens(port: int) -> bool:
     with socket.socket() as asked:
         return asked.connect_ex(("127.0.0.1", port)) == 0
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether it holds within so long."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

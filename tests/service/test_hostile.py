@@ -15,6 +15,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
@@ -25,8 +26,8 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import AE_TITLE, closed_within, connected, echo, listening
-from tests.service.running import eventually
+from tests.service.nodes import AE_TITLE, connected, echo, is_ended, listening
+from tests.waiting import HANG_S, eventually
 
 MiB = 2**20
 
@@ -78,8 +79,8 @@ def test_garbage_ends_the_connection_and_nothing_else(what: str, tmp_path: Path)
     with listening(tmp_path, {"handshake_s": 1.0, "pdu_s": 1.0}) as node:
         with connected(node.port) as connection:
             connection.sendall(GARBAGE[what])
-            assert closed_within(connection, 6)
-        assert echo(node.port)
+            assert is_ended(connection)
+        assert eventually(lambda: echo(node.port))
 
 
 def test_damaged_requests_never_stop_the_node(tmp_path: Path) -> None:
@@ -95,13 +96,12 @@ def test_damaged_requests_never_stop_the_node(tmp_path: Path) -> None:
             with connected(node.port) as connection:
                 connection.sendall(bad)
         assert echo(node.port)
-        assert eventually(lambda: threading.active_count() < 40, 30)
+        assert eventually(lambda: threading.active_count() < 40)
 
 
 def test_an_oversized_pdu_costs_no_memory(tmp_path: Path) -> None:
     with listening(tmp_path, max_pdu_bytes=65536) as node, associated(node.port) as connection:
         before = psutil.Process().memory_info().rss
-        connection.settimeout(5)
         connection.sendall(struct.pack(">BBL", 4, 0, 3 * 2**30))
         assert _cut_off(connection, [bytes(MiB)] * 200)
         assert psutil.Process().memory_info().rss - before < 40 * MiB
@@ -125,7 +125,7 @@ def test_a_sender_that_dies_in_mid_instance_leaves_nothing(tmp_path: Path) -> No
         with associated(node.port) as connection:
             _send_store_command(connection)
             connection.sendall(struct.pack(">BBLL", 4, 0, 1000, 996) + b"\x01\x00" + bytes(500))
-            time.sleep(0.3)
+            assert eventually(node.half_received)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert eventually(lambda: node.half_received() == [])
         assert node.received() == 0
@@ -201,18 +201,27 @@ def test_what_was_announced_must_come(tmp_path: Path) -> None:
 
 
 def test_200_idle_connections_cost_little_and_keep_nobody_out(tmp_path: Path) -> None:
-    us = psutil.Process()
-    with listening(tmp_path, {"handshake_s": 4.0}) as node:
-        idle = [connected(node.port, 20) for _ in range(200)]
-        before = sum(us.cpu_times()[:2])
+    with listening(tmp_path, {"handshake_s": HANG_S}) as node:
+        idle = [connected(node.port) for _ in range(200)]
+        assert eventually(lambda: threading.active_count() > 200)
         assert echo(node.port)
-        assert sum(us.cpu_times()[:2]) - before < 2
-        assert all(closed_within(one, 20) for one in idle)
-        assert eventually(lambda: threading.active_count() < 40, 10)
-        assert node.counts["refused", "silent"] >= 190
-        assert echo(node.port)
+        assert eventually(lambda: not any(map(_polls, threading.enumerate())))
         for one in idle:
             one.close()
+        assert eventually(lambda: threading.active_count() < 40)
+        assert node.counts["refused", "silent"] >= 190
+        assert echo(node.port)
+
+
+def _polls(thread: threading.Thread) -> bool:
+    """Whether it asks a connection for news a thousand times a second, as associations do."""
+    return isinstance(thread, Association)
+
+
+def test_who_says_nothing_is_given_up(tmp_path: Path) -> None:
+    with listening(tmp_path, {"handshake_s": 1.0}) as node, connected(node.port) as silent:
+        assert is_ended(silent)
+        assert eventually(lambda: node.counts["refused", "silent"] == 1)
 
 
 def test_more_associations_than_allowed_are_refused(tmp_path: Path) -> None:
@@ -221,7 +230,7 @@ def test_more_associations_than_allowed_are_refused(tmp_path: Path) -> None:
         assert not echo(node.port)
         assert node.counts["refused", "associations"] == 1
         open_ones.pop().close()
-        assert eventually(lambda: echo(node.port), 5)
+        assert eventually(lambda: echo(node.port))
         for one in open_ones:
             one.close()
 
@@ -229,10 +238,8 @@ def test_more_associations_than_allowed_are_refused(tmp_path: Path) -> None:
 def test_slow_and_idle_senders_are_given_up(tmp_path: Path) -> None:
     with listening(tmp_path, {"pdu_s": 1.5}, idle_timeout_s=2) as node:
         with associated(node.port) as idle:
-            assert closed_within(idle, 12), "an association on which nothing is said"
+            assert is_ended(idle), "an association on which nothing is said"
         with connected(node.port) as slow:
-            began = time.monotonic()
             bytes_in_time = (bytes([byte]) for byte in association_request() * 4)
             assert _cut_off(slow, bytes_in_time, pause_s=0.05), "each in time, the whole never"
-            assert time.monotonic() - began < 8
-        assert echo(node.port)
+        assert eventually(lambda: echo(node.port))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_S, eventually, lasts
 from vfx_edge.service import housekeeping
 from vfx_edge.service.housekeeping import DAY_S, Housekeeping
 from vfx_edge.service.intake import Intake
@@ -83,7 +84,7 @@ def test_images_of_what_could_not_be_analysed_go_in_the_end(place: Place, short:
 
 
 def test_a_clock_that_jumps_ahead_forgets_nothing(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place.jobs.done(place.job)
     place.sends.take("A")
@@ -91,16 +92,18 @@ def test_a_clock_that_jumps_ahead_forgets_nothing(
     told = Settings(spool=place.spool.root, min_free_mib=0)
     house = Housekeeping(told, place.spool, place.jobs, place.sends)
     monkeypatch.setattr(housekeeping, "EVERY_S", 0.01)
+    tidied, tidy = threading.Event(), house.tidy
+    monkeypatch.setattr(house, "tidy", lambda now_s: (tidy(now_s), tidied.set()))
     stop = threading.Event()
     running = threading.Thread(target=house.run, args=(stop,))
     running.start()
     real = time.time
-    time.sleep(0.1)
+    assert tidied.wait(HANG_S)
     monkeypatch.setattr(time, "time", lambda: real() + 15 * DAY_S)
-    time.sleep(0.3)
+    assert eventually(lambda: "clock was set" in caplog.text)
+    assert lasts(lambda: place.has() == (True, True))
     stop.set()
     running.join()
-    assert place.has() == (True, True)
 
 
 def test_images_go_first_then_everything(place: Place) -> None:

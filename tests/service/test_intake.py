@@ -1,11 +1,11 @@
 """When a study is complete, and what becomes of one that comes again."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.service.watched import Clock
 from vfx_edge.errors import OutputError
 from vfx_edge.outputs.atomic import OutputDiskFull
 from vfx_edge.service.intake import Intake
@@ -20,6 +20,7 @@ class Place:
     spool: Spool
     jobs: Queue
     intake: Intake
+    clock: Clock
 
     def receive(self, study: str, *instances: str) -> None:
         for instance in instances:
@@ -27,10 +28,10 @@ class Place:
 
     def done_within(self, seconds: float) -> set[str]:
         """Keys of the studies that are complete after so long."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        end = self.clock.now_s + seconds
+        while self.clock.now_s < end:
             self.intake.complete_the_quiet()
-            time.sleep(0.02)
+            self.clock.now_s += QUIET_S / 10
         return {one.key for one in self.spool.jobs()}
 
 
@@ -38,7 +39,8 @@ class Place:
 def place(tmp_path: Path) -> Place:
     spool = Spool(tmp_path / "spool")
     jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-    return Place(spool, jobs, Intake(spool, jobs, sends, QUIET_S, CUT_OFF_S))
+    clock = Clock()
+    return Place(spool, jobs, Intake(spool, jobs, sends, QUIET_S, CUT_OFF_S, clock), clock)
 
 
 def test_a_study_whose_sender_was_cut_off_is_waited_for_longer(place: Place) -> None:
@@ -63,17 +65,16 @@ def test_one_study_that_cannot_be_completed_holds_up_no_other(
 
     monkeypatch.setattr(place.spool, "complete", complete)
     place.intake.complete_the_quiet()
-    time.sleep(2 * QUIET_S)
+    place.clock.now_s += 2 * QUIET_S
     with pytest.raises(OutputError):
         place.intake.complete_the_quiet()
     assert {one.key for one in place.spool.jobs()} == {"1.2", "1.3"}
 
 
 def test_sent_again_as_urgent_it_goes_first(place: Place) -> None:
-    for at, study in enumerate(("1.2", "1.3"), start=1):
+    for study in ("1.2", "1.3"):
         place.receive(study, "1")
         assert place.intake.complete(study) is not None
-        time.sleep(0.01 * at)
     place.receive("1.3", "1")
     place.spool.mark_urgent("1.3")
     again = place.intake.complete("1.3")

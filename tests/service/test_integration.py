@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.outputs.fakes import example
+from tests.waiting import HANG_S
 from vfx_edge.cli import parse
 from vfx_edge.outputs import result_to_json
 from vfx_edge.service.settings import load_settings
@@ -23,7 +24,7 @@ def run(*args: object, **more: str) -> subprocess.CompletedProcess[str]:
         list(map(str, args)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
         env={**os.environ, **more},
     )

@@ -17,7 +17,7 @@ from pynetdicom.association import Association
 
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import AE_TITLE, certificate, connected, echo, listening, store
-from tests.service.running import eventually
+from tests.waiting import eventually, lasts
 from vfx_edge.service.listener import CannotListen, Listener
 from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
 from vfx_edge.service.spool import Spool
@@ -94,13 +94,13 @@ def test_a_study_is_complete_at_the_end_of_its_last_association(tmp_path: Path) 
         (study,) = node.spool.receiving()
         assert eventually(lambda: node.completed == [study.key])
         store(node.port, tmp_path / "ct", "--abort")  # to be sent again: only quiet tells
-        assert not eventually(lambda: len(node.completed) > 1, 0.5)
+        assert lasts(lambda: node.completed == [study.key])
         first, second = (_sender(node.port) for _ in range(2))
         for slice_ in map(pydicom.dcmread, sorted((tmp_path / "ct").iterdir())):
             assert first.send_c_store(slice_).Status == 0
             assert second.send_c_store(slice_).Status == 0
         first.release()
-        assert not eventually(lambda: len(node.completed) > 1, 0.5)
+        assert lasts(lambda: node.completed == [study.key])
         second.release()
         assert eventually(lambda: node.completed == [study.key] * 2)
 
@@ -136,7 +136,7 @@ def test_a_large_instance_stops_before_it_takes_the_room_of_others(
         usage = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=next(looks, 0)))
         assert store(node.port, tmp_path / "ct").returncode != 0
-        assert eventually(lambda: node.half_received() == [], 10)
+        assert eventually(lambda: node.half_received() == [])
         assert node.received() == 0
 
 
@@ -153,9 +153,9 @@ def test_who_is_cut_off_is_waited_for(tmp_path: Path, ending: str) -> None:
             node.spool.min_free_bytes = free
         sender.abort() if ending == "abort" else sender.release()
         (study,) = node.spool.receiving()
-        assert eventually(lambda: node.spool.receiving()[0].cut_off is (ending != "release"), 5)
+        assert eventually(lambda: node.spool.receiving()[0].cut_off is (ending != "release"))
         assert store(node.port, tmp_path / "ct").returncode == 0
-        assert eventually(lambda: not node.spool.receiving()[0].cut_off, 5)
+        assert eventually(lambda: not node.spool.receiving()[0].cut_off)
         assert study.instances == 1
 
 
@@ -168,9 +168,9 @@ def test_a_study_is_unfinished_from_its_first_image_until_all_have_released(tmp_
             assert sender.send_c_store(path).Status == 0
             assert Spool(node.spool.root).receiving()[0].cut_off  # as a new process would see it
         first.release()
-        assert not eventually(lambda: not node.spool.receiving()[0].cut_off, 0.5)
+        assert lasts(lambda: node.spool.receiving()[0].cut_off)
         second.release()
-        assert eventually(lambda: not node.spool.receiving()[0].cut_off, 5)
+        assert eventually(lambda: not node.spool.receiving()[0].cut_off)
 
 
 @pytest.mark.parametrize(("priority", "urgent"), [(1, True), (0, False), (2, False)])

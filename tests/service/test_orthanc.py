@@ -16,7 +16,8 @@ import pytest
 
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import dcmtk
-from tests.service.running import ROOT, eventually, free_port, killable
+from tests.service.running import ROOT, free_port, killable
+from tests.waiting import HANG_S, eventually, lasts
 from vfx_edge.cli.parse import OUTPUTS
 from vfx_edge.service.queue import Queue, State
 
@@ -37,7 +38,7 @@ class Orthanc:
     def get(self, path: str) -> Any:
         """What its REST API answers."""
         url = f"http://127.0.0.1:{self.http_port}{path}"
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=HANG_S) as answer:
             return json.load(answer)
 
     def is_up(self) -> bool:
@@ -91,11 +92,11 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stdout=log, stderr=log)
         try:
-            assert eventually(running.is_up, 60), (folder / "log").read_text()
+            assert eventually(running.is_up), (folder / "log").read_text()
             yield running
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(HANG_S)
 
 
 def destination(running: Orthanc) -> dict[str, Any]:
@@ -124,11 +125,11 @@ def test_orthanc_sends_new_ct_and_takes_results_once(down_at_first: bool, tmp_pa
         archive.send(tmp_path / "ct")
         if down_at_first:
             failed = lambda: any(j["State"] == "Failure" for j in archive.get("/jobs?expand"))  # noqa: E731
-            assert eventually(failed, 60)
+            assert eventually(failed)
             service.start()
             again = [sys.executable, SHIPPED / "send_again.py"]
             subprocess.run([*again, f"http://127.0.0.1:{archive.http_port}"], check=True)
-        assert eventually(lambda: sum(map(len, archive.instances().values())) == 9, 60), (
+        assert eventually(lambda: sum(map(len, archive.instances().values())) == 9), (
             archive.instances(),
             service.log,
         )
@@ -137,7 +138,7 @@ def test_orthanc_sends_new_ct_and_takes_results_once(down_at_first: bool, tmp_pa
         (results,) = found.values()
         assert len(set(results)) == 3
         assert {study for study, _ in results} == {study for study, _ in archive.instances()["CT"]}
-        assert not eventually(lambda: sum(map(len, archive.instances().values())) != 9, 5)
+        assert lasts(lambda: sum(map(len, archive.instances().values())) == 9, 5)
 
 
 @pytest.mark.slow
@@ -156,7 +157,7 @@ def test_real_ct_comes_back_with_its_results(name: str, tmp_path: Path, shared_d
         with subprocess.Popen(command, cwd=ROOT) as service:
             try:
                 archive.send(shared_data / name)
-                assert eventually(lambda: _all_sent(tmp_path / "spool"), 240)
+                assert eventually(lambda: _all_sent(tmp_path / "spool"))
                 found = archive.instances()
             finally:
                 service.terminate()
@@ -200,5 +201,5 @@ def _references(archive: Orthanc, instance: str) -> set[str]:
 
 def _lookup(archive: Orthanc, instance: str) -> list[str]:
     url = f"http://127.0.0.1:{archive.http_port}/tools/lookup"
-    with urllib.request.urlopen(url, data=instance.encode(), timeout=20) as answer:
+    with urllib.request.urlopen(url, data=instance.encode(), timeout=HANG_S) as answer:
         return [one["ID"] for one in json.load(answer) if one["Type"] == "Instance"]

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 
 from tests.service.running import ROOT
 from tests.service.studies import PATIENT, write_slice, write_study
-from tests.service.watched import QUIET_S, Watched, watching
+from tests.service.watched import QUIET_S, STEP_S, Watched, watching
+from tests.waiting import eventually
 from vfx_edge.service import disk
 from vfx_edge.service.arrivals import pseudonym
 from vfx_edge.service.intake import Intake
@@ -255,14 +255,17 @@ def test_a_folder_that_is_away_for_a_while_is_no_end(
     stop = threading.Event()
     thread = threading.Thread(target=watched.watcher.run, args=(stop,))
     thread.start()
-    time.sleep(0.2)
+    assert eventually(lambda: "can't be looked at" in caplog.text)
     os.rename(tmp_path / "away", watched.folder)
     write_study(watched.folder / "ct")
-    time.sleep(5 * QUIET_S)
+
+    def is_taken() -> bool:
+        watched.clock.now_s += STEP_S
+        return len(watched.spool.jobs()) == 1
+
+    assert eventually(is_taken)
     stop.set()
     thread.join()
-    assert len(watched.spool.jobs()) == 1
-    assert "can't be looked at" in caplog.text
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")

@@ -2,12 +2,12 @@
 
     python -m tests.service.watched FOLDER SECONDS
 
-looks at FOLDER/drop for so long and prints how many jobs there are then.
+looks at FOLDER/drop for so long and prints how many jobs there are then. The seconds are those of
+a clock that goes on by itself from look to look, however long a look takes.
 """
 
 import logging
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,17 @@ from vfx_edge.service.spool import Received, Spool
 from vfx_edge.service.watcher import Watcher
 
 QUIET_S = 0.2
+STEP_S = QUIET_S / 10
+
+
+@dataclass
+class Clock:
+    """Goes on when it is told to."""
+
+    now_s: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @dataclass
@@ -28,14 +39,15 @@ class Watched:
     jobs: Queue
     intake: Intake
     watcher: Watcher
+    clock: Clock
 
     def look(self, seconds: float = 2.5 * QUIET_S) -> list[Received]:
         """Look for so long; the jobs there are then."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        end = self.clock.now_s + seconds
+        while self.clock.now_s < end:
             self.watcher.look()
             self.intake.complete_the_quiet()
-            time.sleep(0.02)
+            self.clock.now_s += STEP_S
         return self.spool.jobs()
 
     def files(self) -> list[str]:
@@ -55,9 +67,11 @@ def watching(folder: Path, *, keep: bool = False) -> Watched:
     drop.mkdir(exist_ok=True)
     spool = Spool(folder / "spool")
     jobs = Queue(spool.queue_folder, "jobs")
-    intake = Intake(spool, jobs, Queue(spool.queue_folder, "sends"), QUIET_S, 100 * QUIET_S)
-    watcher = Watcher(drop, spool, intake, QUIET_S, keep=keep)
-    return Watched(drop, spool, jobs, intake, watcher)
+    clock = Clock()
+    sends = Queue(spool.queue_folder, "sends")
+    intake = Intake(spool, jobs, sends, QUIET_S, 100 * QUIET_S, clock)
+    watcher = Watcher(drop, spool, intake, QUIET_S, keep=keep, clock=clock)
+    return Watched(drop, spool, jobs, intake, watcher, clock)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from vfx_edge.errors import OutputError
 from vfx_edge.service.queue import SUPERSEDED, Entry, OperationalError, Queue, State
@@ -12,6 +13,9 @@ from vfx_edge.service.spool import Received, Spool
 log = logging.getLogger(__name__)
 POLL_S = 0.25
 PAUSE_S = 5.0
+
+Clock = Callable[[], float]
+"""Seconds since whenever; it never goes back."""
 
 
 class Intake:
@@ -22,12 +26,19 @@ class Intake:
     """
 
     def __init__(
-        self, spool: Spool, jobs: Queue, sends: Queue, quiet_s: float, cut_off_s: float = 0.0
+        self,
+        spool: Spool,
+        jobs: Queue,
+        sends: Queue,
+        quiet_s: float,
+        cut_off_s: float = 0.0,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._spool = spool
         self._jobs = jobs
         self._sends = sends
         self._quiet_s = quiet_s
+        self._clock = clock
         self._cut_off_s = max(quiet_s, cut_off_s)
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[tuple[int, float], float]] = {}
@@ -98,7 +109,7 @@ class Intake:
         The time counts from when this process saw the last change: after a restart senders have
         their chance to send again what was cut off, and a clock that jumps harms nobody.
         """
-        now = time.monotonic()
+        now = self._clock()
         coming = {one.key: one for one in self._spool.receiving()}
         failed: OSError | OutputError | None = None
         for key, one in coming.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vfx_edge.errors import InputError, VfxError
 from vfx_edge.service.dropped import PARTIAL, ZIP, Seen, Signature, is_litter, seen_in
-from vfx_edge.service.intake import Intake
+from vfx_edge.service.intake import Clock, Intake
 from vfx_edge.service.kept import Kept
 from vfx_edge.service.queue import OperationalError
 from vfx_edge.service.spool import Spool
@@ -51,13 +51,21 @@ class Watcher:
     """
 
     def __init__(
-        self, folder: Path, spool: Spool, intake: Intake, quiet_s: float, *, keep: bool = False
+        self,
+        folder: Path,
+        spool: Spool,
+        intake: Intake,
+        quiet_s: float,
+        *,
+        keep: bool = False,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._folder = folder
         self._spool = spool
         self._intake = intake
         self._quiet_s = quiet_s
         self._keep = keep
+        self._clock = clock
         self._seen: dict[str, tuple[Seen, float]] = {}
         self._taken: dict[str, Signature] = {}
         self._troubles: dict[str, _Trouble] = {}
@@ -102,7 +110,7 @@ class Watcher:
             return self._wait(item, Seen(()), _why(error))
         if not (seen.signature or seen.closed) or seen.signature == self._taken.get(name):
             return None
-        now = time.monotonic()
+        now = self._clock()
         before = self._seen.get(name)
         if before is None or before[0] != seen:
             self._seen[name] = (seen, now - self._head_start_s)
@@ -146,7 +154,7 @@ class Watcher:
             pause_s = min(2 * before.pause_s, LONGEST_PAUSE_S)
         if before is None or (before.seen, before.why) != (seen, why):
             log.warning("something in the drop folder can't be taken yet: %s", why)
-        self._troubles[item.name] = _Trouble(seen, why, pause_s, time.monotonic() + pause_s)
+        self._troubles[item.name] = _Trouble(seen, why, pause_s, self._clock() + pause_s)
 
     def _forget_all_but(self, names: set[str]) -> None:
         """What is gone: were it to come again, it would be new."""
