@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vfx_edge.phantom import column_levels
 from vfx_edge.phantom.levels import size_of
-from vfx_edge.stages.column import LEVELS, Candidates, level_evidence, name_column
+from vfx_edge.stages.column import LEVELS, Candidates, Named, level_evidence, name_column
 from vfx_edge.study import Level
 
 PLAIN = [Level(name) for name in column_levels()]
@@ -198,3 +198,45 @@ def test_evidence_leaves_out_what_is_no_level() -> None:
     # a transitional vertebra that the network does not know looks like its neighbours
     assert evidence[1, LEVELS.index(Level.T13)] == pytest.approx(1 / 3)
     assert evidence[2, LEVELS.index(Level.L6)] == pytest.approx(0.5)
+
+
+def told(
+    spine: Spine, rib: np.ndarray | None = None, shown: np.ndarray | None = None
+) -> list[Named]:
+    evidence = level_evidence(spine.classes, NAMES)
+    return name_column(Candidates(spine.centres, spine.score, evidence, rib, shown))
+
+
+def test_a_doubtful_column_tells_the_other_names_it_could_have() -> None:
+    """Half for the true names, half for the column one level lower."""
+    spine = Spine(part("T10", "L3"))
+    lower = Spine(part("T11", "L4")).classes
+    spine.classes = (spine.classes + lower) / 2
+    for one, true, other in zip(told(spine), spine.levels, part("T11", "L4"), strict=True):
+        names = [one.level, *(level for level, _ in one.alternatives)]
+        assert {true, other} <= set(names)
+        assert one.probability + sum(p for _, p in one.alternatives) == pytest.approx(1, abs=0.11)
+        assert all(one.probability >= p for _, p in one.alternatives)
+
+
+def test_a_sure_column_has_no_other_names() -> None:
+    assert all(one.alternatives == () for one in told(Spine(part("T4", "L5"), surely=0.9)))
+
+
+def test_ribs_settle_where_the_chest_ends() -> None:
+    """Looks that tell no level at all, but which of the vertebrae carry ribs."""
+    spine = Spine(part("T9", "L3"))
+    spine.classes[:] = seen(None)
+    rib = np.where([Level.T1 <= level <= Level.T12 for level in part("T9", "L3")], 0.98, 0.02)
+    assert [one.level for one in told(spine, rib)] == spine.levels
+
+
+def test_what_the_scan_hardly_shows_decides_nothing() -> None:
+    """The last vertebra, cut by the scan, seems to carry a rib that is its neighbour's."""
+    spine = Spine(part("T9", "L1"), surely=0.5)
+    rib = np.full(len(spine.levels), 0.98)
+    shown = np.ones(len(spine.levels))
+    doubted = told(spine, rib, shown)[-1].probability
+    shown[-1] = 0.1
+    assert told(spine, rib, shown)[-1].level == Level.L1
+    assert told(spine, rib, shown)[-1].probability > doubted

@@ -17,7 +17,7 @@ from vfx_edge.study import Level
 Array = NDArray[np.float64]
 
 # Median distance from each level's centre to the next below, mm: 113 VerSe'20 cases.
-_NEXT_MM: dict[Level, float] = dict(
+NEXT_MM: dict[Level, float] = dict(
     zip(
         [level for level in Level if level not in (Level.T13, Level.L6)],
         [
@@ -49,8 +49,8 @@ _NEXT_MM: dict[Level, float] = dict(
         strict=True,
     )
 )
-_NEXT_MM[Level.T13] = 32.4
-_NEXT_MM[Level.L6] = 31.4
+NEXT_MM[Level.T13] = 32.4
+NEXT_MM[Level.L6] = 31.4
 
 SCALES = np.exp(np.linspace(np.log(0.74), np.log(1.26), 15))  # patients' statures
 STATURE_SIGMA = 0.13
@@ -148,7 +148,7 @@ def _successors() -> list[tuple[int, int, float, float]]:
         reach = [(start, 0.0, 0.0)]
         for missed in range(MAX_MISSED + 1):
             reach = [
-                (after, mm + _NEXT_MM[LEVELS[at]], cost + price)
+                (after, mm + NEXT_MM[LEVELS[at]], cost + price)
                 for at, mm, cost in reach
                 for after, price in steps[at]
             ]
@@ -164,6 +164,7 @@ _FROM = np.array([s[0] for s in _SUCCESSORS])
 _TO = np.array([s[1] for s in _SUCCESSORS])
 _MM = np.array([s[2] for s in _SUCCESSORS])
 _COST = np.array([s[3] for s in _SUCCESSORS])
+_STATURE_PRIOR = -0.5 * (np.log(SCALES) / STATURE_SIGMA) ** 2
 _ALLOWED = {(s[0], s[1]) for s in _SUCCESSORS}
 
 
@@ -180,14 +181,23 @@ def _unary(candidates: Candidates, weights: Weights) -> Array:
     return np.asarray(told + worth[:, None])
 
 
-def _links(distance_mm: float, scale: float) -> Array:
-    """(levels, levels) log weight of two candidates at this distance being neighbours."""
-    expected = _MM * scale
+def _links(distance_mm: float) -> Array:
+    """(statures, levels, levels) log weight of two candidates at this distance being
+    neighbours."""
+    expected = SCALES[:, None] * _MM
     sigma = DISTANCE_SIGMA * expected + 2.0
-    out = np.full((len(LEVELS), len(LEVELS)), -np.inf)
     weight = -0.5 * ((distance_mm - expected) / sigma) ** 2 - _COST
-    np.maximum.at(out, (_FROM, _TO), weight)
+    out = np.full((len(SCALES), len(LEVELS), len(LEVELS)), -np.inf)
+    for i, each in enumerate(weight):
+        np.maximum.at(out[i], (_FROM, _TO), each)
     return out
+
+
+def _all_links(centres_lps_mm: Array) -> dict[tuple[int, int], Array]:
+    """`_links` of every two candidates that are near enough."""
+    gaps = np.linalg.norm(centres_lps_mm[:, None] - centres_lps_mm[None], axis=-1)
+    near = ((j, k) for k in range(len(gaps)) for j in range(k) if gaps[j, k] < MAX_GAP_MM)
+    return {(j, k): _links(float(gaps[j, k])) for j, k in near}
 
 
 def _logsumexp(values: Array, axis: int) -> Array:
@@ -197,55 +207,44 @@ def _logsumexp(values: Array, axis: int) -> Array:
         return np.asarray(np.log(np.exp(values - top).sum(axis)) + top.squeeze(axis))
 
 
-def _chain(
-    unary: Array, links: dict[tuple[int, int], Array]
-) -> tuple[float, list[tuple[int, int]]]:
-    """Best chain: (score, [(candidate, level), …])."""
-    n = len(unary)
-    best = unary.copy()
-    back: dict[tuple[int, int], tuple[int, int]] = {}
+def _chain(unary: Array, links: dict[tuple[int, int], Array]) -> list[tuple[int, int]]:
+    """The best chain over all statures: [(candidate, level), …]."""
+    n, statures = len(unary), np.arange(len(SCALES))[:, None]
+    levels = np.arange(len(LEVELS))[None]
+    best = np.repeat(unary[:, None], len(SCALES), axis=1)
+    back = np.full((*best.shape, 2), -1)
     for k in range(n):
         for j in range(k):
             if (j, k) not in links:
                 continue
-            through = best[j][:, None] + links[j, k] + unary[k][None]
-            source = through.argmax(0)
-            value = through.max(0)
-            for level in np.flatnonzero(value > best[k]):
-                best[k, level] = value[level]
-                back[k, int(level)] = (j, int(source[level]))
-    end = np.unravel_index(int(best.argmax()), best.shape)
-    path = [(int(end[0]), int(end[1]))]
-    while path[-1] in back:
-        path.append(back[path[-1]])
-    return float(best.max()), path[::-1]
+            through = best[j][:, :, None] + links[j, k]
+            source = through.argmax(1)
+            value = through[statures, source, levels] + unary[k]
+            better = value > best[k]
+            best[k][better] = value[better]
+            back[k][better] = np.stack([np.full_like(source, j), source], -1)[better]
+    total = best + _STATURE_PRIOR[None, :, None]
+    at, stature, level = np.unravel_index(int(total.argmax()), total.shape)
+    path = [(int(at), int(level))]
+    while (before := back[path[-1][0], stature, path[-1][1]])[0] >= 0:
+        path.append((int(before[0]), int(before[1])))
+    return path[::-1]
 
 
-def _marginals(
-    unary: Array, links: dict[tuple[int, int], Array], members: list[int]
-) -> tuple[float, Array]:
-    """The membership being given: log weight of all namings together, and (members, levels) the
-    posterior of each member's level."""
+def _marginals(unary: Array, links: dict[tuple[int, int], Array], members: list[int]) -> Array:
+    """(members, levels): posterior of each member's level, over all statures, the membership
+    being given."""
     pairs = list(itertools.pairwise(members))
-    forward = [unary[members[0]]]
+    flat = np.zeros((len(SCALES), len(LEVELS)))
+    forward = [flat + unary[members[0]]]
     for a, b in pairs:
-        forward.append(unary[b] + _logsumexp(forward[-1][:, None] + links[a, b], 0))
-    backward = [np.zeros(len(LEVELS))]
+        forward.append(unary[b] + _logsumexp(forward[-1][:, :, None] + links[a, b], 1))
+    backward = [flat]
     for a, b in reversed(pairs):
-        backward.append(_logsumexp(links[a, b] + (unary[b] + backward[-1])[None], 1))
-    joint = np.array(forward) + np.array(backward[::-1])
-    whole = _logsumexp(joint, 1)
-    return float(whole[0]), np.asarray(np.exp(joint - whole[:, None]))
-
-
-def _all_links(centres_lps_mm: Array) -> dict[float, dict[tuple[int, int], Array]]:
-    """For each stature the log weights of two candidates, near enough, being neighbours."""
-    gaps = np.linalg.norm(centres_lps_mm[:, None] - centres_lps_mm[None], axis=-1)
-    near = [(j, k) for k in range(len(gaps)) for j in range(k) if gaps[j, k] < MAX_GAP_MM]
-    return {
-        float(scale): {(j, k): _links(float(gaps[j, k]), float(scale)) for j, k in near}
-        for scale in SCALES
-    }
+        backward.append(_logsumexp(links[a, b] + (unary[b] + backward[-1])[:, None], 2))
+    joint = np.array(forward) + np.array(backward[::-1]) + _STATURE_PRIOR[:, None]
+    each = _logsumexp(joint, 1)
+    return np.asarray(np.exp(each - _logsumexp(each, 1)[:, None]))
 
 
 def name_column(candidates: Candidates, weights: Weights | None = None) -> list[Named]:
@@ -254,16 +253,9 @@ def name_column(candidates: Candidates, weights: Weights | None = None) -> list[
         return []
     unary = _unary(candidates, weights or Weights())
     links = _all_links(candidates.centres_lps_mm)
-    prior = {scale: -0.5 * (np.log(scale) / STATURE_SIGMA) ** 2 for scale in links}
-    chains = {scale: _chain(unary, links[scale]) for scale in links}
-    best = max(chains, key=lambda scale: chains[scale][0] + prior[scale])
-    path = chains[best][1]
+    path = _chain(unary, links)
     members = [k for k, _ in path]
-    weighed = [(prior[scale], *_marginals(unary, links[scale], members)) for scale in links]
-    share = np.array([before + whole for before, whole, _ in weighed])
-    share = np.exp(share - _logsumexp(share, 0))
-    posterior = sum(part * one for part, (_, _, one) in zip(share, weighed, strict=True))
-    assert isinstance(posterior, np.ndarray)
+    posterior = _marginals(unary, links, members)
     levels = _in_order(posterior) or [level for _, level in path]
     return [_named(k, at, row) for k, at, row in zip(members, levels, posterior, strict=True)]
 

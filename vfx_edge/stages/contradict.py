@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.stages.column import _NEXT_MM as NEXT_MM
+from vfx_edge.stages.column import NEXT_MM
 from vfx_edge.stages.parts import vertebra_frame
 from vfx_edge.study import Level, VertebraMask
 

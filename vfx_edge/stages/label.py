@@ -53,7 +53,10 @@ def label_vertebrae(volume: Volume, bodies: Bodies, labeller: Network) -> tuple[
     named = name_column(candidates, weights_of(spec))
     if candidates.score[[n.index for n in named]].sum() < MIN_COLUMN:
         raise NoSpineInView
-    return tuple(Vertebra(n.level, points[n.index], n.probability) for n in named)
+    return tuple(
+        Vertebra(n.level, points[n.index], n.probability, alternatives=n.alternatives)
+        for n in named
+    )
 
 
 def weights_of(spec: NetworkSpec) -> Weights:

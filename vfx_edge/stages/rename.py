@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from vfx_edge.errors import InputError
-from vfx_edge.stages.column import _NEXT_MM as NEXT_MM
+from vfx_edge.stages.column import NEXT_MM
 from vfx_edge.stages.contradict import body_span_mm, head_to_feet, out_of_order
 from vfx_edge.study import Anchor, ByHand, Level, Shift, VertebraMask
 

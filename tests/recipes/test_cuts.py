@@ -1,0 +1,56 @@
+"""Random cuts of the field of view, and how names under them are counted."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.recipes.scorecard.cuts import cut, field_of, random_boxes
+from models.recipes.scorecard.names import Told, agreement, counted, expected_error, reliability
+from tests.stages.world import FACTS
+from vfx_edge.study import Volume
+
+CENTRES = np.array([[40.0, 50.0, z] for z in range(30, 300, 30)])
+
+
+def tilted_volume() -> Volume:
+    """Voxels that hold their own number, on an anisotropic grid with its axes LPS."""
+    hu = np.arange(80 * 30 * 24, dtype=np.int64).reshape(80, 30, 24) % 30000
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([3.5, 3.4, 4.0])[:, ::-1]
+    affine[:3, 3] = (0.0, 0.0, 5.0)
+    return Volume(hu.astype(np.int16), affine, FACTS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_cut_shows_the_same_patient_in_less_of_a_field(seed: int) -> None:
+    volume = tilted_volume()
+    low, high = field_of(volume)
+    ((first, last),) = random_boxes(low, high, CENTRES, 1, seed)
+    part = cut(volume, (first, last))
+    corner = part.to_lps(np.zeros((1, 3)))
+    there = np.rint(volume.to_zyx(corner)[0]).astype(int)
+    z, y, x = part.hu.shape
+    same = volume.hu[there[0] : there[0] + z, there[1] : there[1] + y, there[2] : there[2] + x]
+    np.testing.assert_array_equal(part.hu, same)
+    inside = (CENTRES >= first).all(1) & (CENTRES <= last).all(1)
+    assert inside.sum() >= 2
+    own_low, own_high = field_of(part)
+    assert (own_low >= first - 1e-6).all() or (part.hu.shape == np.array(volume.hu.shape)).any()
+    assert (own_high <= last + 4.1).all()
+
+
+def test_what_is_counted_of_names() -> None:
+    right = Told("L1", "L1", 0.95, ())
+    other = Told("L2", "L1", 0.60, ("L2",))
+    wrong = Told("L3", "L2", 0.92, ("L1",))
+    figures = counted([right, other, wrong])
+    assert (figures["right"], figures["named"], figures["wrong_though_sure"]) == (1, 2, 1)
+    assert agreement([[right, other], [right], [Told("L1", "T12", 0.5, ())]]) == {
+        "shared": 2,
+        "same": 1,
+    }
+    bins = reliability([right, wrong, other])
+    assert [one["count"] for one in bins] == [1, 2]
+    assert expected_error(bins) == pytest.approx((0.6 + abs(1 - 0.95 - 0.92)) / 3)
