@@ -184,7 +184,12 @@ def score(work: Work, model: str = "default", data: Path | None = None) -> None:
 
 
 @app.command()
-def naming(data: Data, folds: Path, cuts: int = 60, backend: str = "auto") -> None:
+def naming(
+    data: Data,
+    folds: Annotated[Path, typer.Option(help="model sets that left CTs out, and their folds.json")],
+    cuts: Annotated[int, typer.Option(help="random cuts of each CT", min=1)] = 60,
+    backend: str = "auto",
+) -> None:
     """What the labeller's looks count for, from sets that left CTs out: for the manifest."""
     from models.recipes.naming import read_glimpses, report
 
