@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,6 +17,7 @@ from vfx_edge.stages.fracture import measure_vertebrae
 from vfx_edge.stages.label import label_vertebrae
 from vfx_edge.stages.locate import NoSpineInView, locate_spine
 from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
+from vfx_edge.stages.squeeze import at_true_distance, put_back, with_warning
 from vfx_edge.stages.triage import triage
 from vfx_edge.stages.whole import outline_vertebrae
 from vfx_edge.study import (
@@ -79,15 +80,18 @@ def analyze(
     options = options or Options()
     clock = StageClock(on_stage or (lambda _: None))
     started = datetime.now(UTC)
-    masks = _find_vertebrae(volume, models, options, clock)
+    seen, masks = at_true_distance(volume, lambda v: _find_vertebrae(v, models, options, clock))
     with clock.stage("measure"):
         by_hand = options.segmentation is not None
         loss = models.manifest.height_loss_suspected
-        measured = measure_vertebrae(volume, masks, loss, drawn_by_hand=by_hand)
+        measured = measure_vertebrae(seen, masks, loss, drawn_by_hand=by_hand)
     with clock.stage("classify"):
         findings = classify_fractures(
-            volume, masks, measured, models.network("classifier"), options.chosen
+            seen, masks, measured, models.network("classifier"), options.chosen
         )
+    if seen is not volume:
+        findings, masks = put_back(findings, masks, seen, volume)
+        volume = replace(volume, series=with_warning(volume, seen))
     verdict = triage(findings, options.levels)
     run = _run_info(volume, models, clock, started)
     return Analysis(StudyResult(volume.series, verdict, findings, run), volume, masks)

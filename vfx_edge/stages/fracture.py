@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.parallel import computing
-from vfx_edge.stages.measure import column_axes, depth_mm, measure_heights
-from vfx_edge.stages.parts import vertebra_frame
+from vfx_edge.stages.measure import PLACES, column_axes, depth_mm, measure_heights
+from vfx_edge.stages.squeeze import NARROW, WIDE, usual_share, width_shares
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
 
 Scales = NDArray[np.float64]
@@ -71,15 +71,14 @@ FIRST_VALIDATED, SURE_FROM = Level.T4, 0.35
 REACH = 2  # neighbours above and below that are asked
 METAL_HU, METAL_SHARE = 2200, 0.004
 MAX_SPACING_MM = 6.0
-# Spread of a body from side to side over that from front to back, and when it is too small.
-THORACIC_WIDTH, LUMBAR_WIDTH, NARROW = 1.1, 1.3, 0.87
 # Depth over what the neighbours lead one to expect, from which it is too much for a body that
 # has lost height in front alone; crushed ones do grow broad.
 DEEP, DEPTH_REACH = 1.15, 3
-MIN_POINTS, MIN_JUDGED = 200, 3  # voxels of a body; bodies
-# The middle half of a column's widths over depths lies within 0.08 to 0.13 of the median where
-# outlines are good. Beyond this they are not those of vertebrae.
-UNSTEADY, MIN_STEADY = 0.2, 5
+MIN_JUDGED = 3  # bodies
+# Width over depth, of the column's own, beyond which an outline is not that of a body (logarithm);
+# those of the same column lie within 0.15, whatever it is called.
+ODD_SHAPE, MANY_ODD = 0.35, 0.35
+INSIDE_MM = 0.5  # an end of a height this far within the scan is seen
 
 
 def genant_grade(loss: float) -> int:
@@ -160,7 +159,7 @@ def _neighbours(values: Scales, at: int) -> Scales:
 
 def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> str | None:
     """Why this vertebra's heights can't be judged, or None."""
-    if mask.touches_edge:
+    if mask.touches_edge and not (heights and _ends_in_view(volume, heights)):
         return "truncated"
     if float(volume.spacing_zyx_mm.max()) > MAX_SPACING_MM:
         return "spacing_too_coarse"
@@ -169,24 +168,44 @@ def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> st
     return "metal" if _has_metal(volume, mask) else None
 
 
-def _doubtful_column(
-    masks: Sequence[VertebraMask], axes: Sequence[NDArray[np.float64]]
-) -> str | None:
-    """Why no body of this column can be judged, or None: bodies too narrow for their depth (the
-    file's slice distances can't be right), or shapes that jump from one to the next."""
-    shares = []
-    for mask, up in zip(masks, axes, strict=True):
-        level = mask.vertebra.level
-        points = np.argwhere(mask.body > 0.5) * mask.spacing_mm
-        if mask.touches_edge or level < FIRST_VALIDATED or len(points) < MIN_POINTS:
-            continue
-        _, depth, width = ((points - points.mean(0)) @ vertebra_frame(up[::-1]).T).std(0)
-        shares.append(width / depth / (LUMBAR_WIDTH if level >= Level.L1 else THORACIC_WIDTH))
-    low, usual, high = np.percentile(shares, (25, 50, 75)) if shares else (1.0, 1.0, 1.0)
-    if len(shares) >= MIN_JUDGED and usual < NARROW:
-        return "implausible_spacing"
-    jumpy = len(shares) >= MIN_STEADY and high - low > UNSTEADY * usual
-    return "low_confidence" if jumpy else None
+def _ends_in_view(volume: Volume, heights: Heights) -> bool:
+    """Whether a cut body's heights end well within the scan: no more than a rim is missing."""
+    pairs = np.array(heights.landmarks_lps_mm)
+    if len(pairs) != len(PLACES):
+        return False
+    up = pairs[:, 0] - pairs[:, 1]
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    back = pairs[2].mean(0) - pairs[0].mean(0)
+    back *= INSIDE_MM / np.linalg.norm(back)
+    ends = np.stack([pairs[:, 0] + INSIDE_MM * up, pairs[:, 1] - INSIDE_MM * up], axis=1)
+    ends[0] -= back
+    ends[2] += back
+    index = np.round(volume.to_zyx(ends.reshape(-1, 3))).astype(int)
+    if ((index < 0) | (index >= volume.hu.shape)).any():
+        return False
+    return volume.valid is None or bool(volume.valid[tuple(index.T)].all())
+
+
+def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
+    """For each body why its shape can't be trusted, or None.
+
+    All of a column are too narrow or too wide for their depth where the file's slice distances
+    can't be right. One that departs from all others is badly outlined; where many do, what was
+    outlined is no spine.
+    """
+    shares = width_shares(masks)
+    usual = usual_share(shares, masks)
+    if usual is None:
+        return [None] * len(masks)
+    if not NARROW <= usual <= WIDE:
+        return ["implausible_spacing"] * len(masks)
+    judged = [not m.touches_edge and np.isfinite(s) for m, s in zip(masks, shares, strict=True)]
+    odd = [
+        judge and abs(float(np.log(share / usual))) > ODD_SHAPE
+        for judge, share in zip(judged, shares, strict=True)
+    ]
+    everything = sum(odd) > MANY_ODD * sum(judged)
+    return ["low_confidence" if everything or one else None for one in odd]
 
 
 def _has_metal(volume: Volume, mask: VertebraMask) -> bool:
@@ -212,15 +231,14 @@ def measure_vertebrae(
     axes = column_axes(masks)
 
     def look(at: int) -> tuple[Heights | None, str | None]:
-        cut = masks[at].touches_edge
         edges = None if drawn_by_hand else volume
-        heights = None if cut else measure_heights(masks[at], axes[at], edges)
+        heights = measure_heights(masks[at], axes[at], edges)
         return heights, _obstacle(volume, masks[at], heights)
 
     looked = computing(look, range(len(masks)))
     heights, obstacles = [h for h, _ in looked], [why for _, why in looked]
-    if doubt := _doubtful_column(masks, axes):
-        obstacles = [why or doubt for why in obstacles]
+    doubts = _doubtful_shapes(masks)
+    obstacles = [why or doubt for why, doubt in zip(obstacles, doubts, strict=True)]
     usable = [None if why else h for h, why in zip(heights, obstacles, strict=True)]
     levels = [mask.vertebra.level for mask in masks]
     losses = height_losses(levels, usable)
