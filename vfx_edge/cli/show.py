@@ -104,7 +104,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
         finding.vertebra.level.value,
         *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
-        "-" if measured.genant_grade is None else str(measured.genant_grade),
+        measured.grade_words or "-",
         _assessment(finding),
         style="bold" if measured.suspected_fracture else None,
     )

@@ -139,14 +139,19 @@ def _run_start(inside: NDArray[np.bool_], middle: int) -> NDArray[np.int_]:
 
 def middle_strip(plates: Endplates) -> NDArray[np.bool_]:
     """Which columns (left to right) are near enough to the middle plane to be read."""
-    width = (np.isfinite(plates.upper_mm).any(0)).sum() * LEFT_STEP_MM
-    return np.asarray(np.abs(plates.left_mm) <= max(min(STRIP_MM, STRIP_SHARE * width), 1.5))
+    reach = max(min(STRIP_MM, STRIP_SHARE * body_width_mm(plates)), 1.5)
+    return np.asarray(np.abs(plates.left_mm) <= reach)
+
+
+def body_width_mm(plates: Endplates) -> float:
+    """From side to side, as far as the raster reaches."""
+    return float(np.isfinite(plates.upper_mm).any(0).sum() * LEFT_STEP_MM)
 
 
 def edged(plates: Endplates, frame: Frame, volume: Volume) -> Endplates:
-    """The endplates of the middle strip, each column's moved to the strongest edge from bone to
-    disc near it. Where there is none it stays."""
-    strip = middle_strip(plates)
+    """The endplates, each column's moved to the strongest edge from bone to disc near it. Where
+    there is none it stays."""
+    strip = np.isfinite(plates.upper_mm).any(0)
     fall = _fall_upwards(plates, frame, volume, strip)
     moved = []
     for surface, sign in ((plates.upper_mm, 1), (plates.lower_mm, -1)):
