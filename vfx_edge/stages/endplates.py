@@ -151,7 +151,7 @@ def body_width_mm(plates: Endplates) -> float:
 def edged(plates: Endplates, frame: Frame, volume: Volume) -> Endplates:
     """The endplates, each column's moved to the strongest edge from bone to disc near it. Where
     there is none it stays."""
-    strip = np.isfinite(plates.upper_mm).any(0)
+    strip: NDArray[np.bool_] = np.asarray(np.isfinite(plates.upper_mm).any(0))
     fall = _fall_upwards(plates, frame, volume, strip)
     moved = []
     for surface, sign in ((plates.upper_mm, 1), (plates.lower_mm, -1)):

@@ -169,8 +169,10 @@ def _range(
         return None
     own = _scales(level, heights)
     usual_mm = float(np.mean(NORMAL_MM[level])) * float(own.max())
-    off = NINE_TENTHS * float(np.hypot(sd_mm / usual_mm, NORM_SD))
-    return _told(min(known) - off), _told(max(max(known) + off, 1 - own[:2].min() / own.max()))
+    sd = float(np.hypot(sd_mm / usual_mm, NORM_SD))
+    by_own = 1 - float(own[:2].min() / own.max()) + sd
+    off = NINE_TENTHS * sd
+    return _told(min(known) - off), _told(max(max(known) + off, by_own))
 
 
 def _beside(level: Level, by: int) -> Level:
