@@ -81,8 +81,8 @@ MAX_SPACING_MM = 6.0
 DEEP, DEPTH_REACH = 1.15, 3
 MIN_JUDGED = 3  # bodies
 # Width over depth, of the column's own, beyond which an outline is not that of a body (logarithm);
-# those of the same column lie within 0.15, whatever it is called.
-ODD_SHAPE, MANY_ODD = 0.35, 0.35
+# those of one column lie within 0.15, and a wrong name adds 0.25.
+ODD_SHAPE, MANY_ODD = 0.45, 0.35
 INSIDE_MM = 0.5  # an end of a height this far within the scan is seen
 
 
