@@ -83,7 +83,9 @@ MIN_JUDGED = 3  # bodies
 # Width over depth, of the column's own, beyond which an outline is not that of a body (logarithm);
 # those of one column lie within 0.15, and a wrong name adds 0.25.
 ODD_SHAPE, MANY_ODD = 0.45, 0.35
-INSIDE_MM = 0.5  # an end of a height this far within the scan is seen
+# An endplate this far within the scan is seen, and a front or back wall, which an outline may
+# well put where the scan ends.
+INSIDE_MM, WALL_MM = 0.5, 5.0
 
 
 def genant_grade(loss: float) -> int:
@@ -215,18 +217,20 @@ def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> st
 
 
 def _ends_in_view(volume: Volume, heights: Heights) -> bool:
-    """Whether a cut body's heights end well within the scan: no more than a rim is missing."""
+    """Whether a cut body's heights end within the scan: no more than a rim is missing."""
     pairs = np.array(heights.landmarks_lps_mm)
     if len(pairs) != len(PLACES):
         return False
     up = pairs[:, 0] - pairs[:, 1]
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     back = pairs[2].mean(0) - pairs[0].mean(0)
-    back *= INSIDE_MM / np.linalg.norm(back)
-    ends = np.stack([pairs[:, 0] + INSIDE_MM * up, pairs[:, 1] - INSIDE_MM * up], axis=1)
-    ends[0] -= back
-    ends[2] += back
-    index = np.round(volume.to_zyx(ends.reshape(-1, 3))).astype(int)
+    back *= WALL_MM / np.linalg.norm(back)
+    middle = pairs.mean(1)
+    ends = np.concatenate([
+        pairs[:, 0] + INSIDE_MM * up, pairs[:, 1] - INSIDE_MM * up,
+        [middle[0] - back, middle[2] + back],
+    ])  # fmt: skip
+    index = np.round(volume.to_zyx(ends)).astype(int)
     if ((index < 0) | (index >= volume.hu.shape)).any():
         return False
     return volume.valid is None or bool(volume.valid[tuple(index.T)].all())
