@@ -19,6 +19,7 @@ from vfx_edge.stages.label import label_vertebrae
 from vfx_edge.stages.locate import NoSpineInView, locate_spine
 from vfx_edge.stages.rename import renamed
 from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
+from vfx_edge.stages.squeeze import at_true_distance, put_back, with_warning
 from vfx_edge.stages.triage import triage
 from vfx_edge.stages.whole import outline_vertebrae
 from vfx_edge.study import (
@@ -87,16 +88,19 @@ def analyze(
     options = options or Options()
     clock = StageClock(on_stage or (lambda _: None))
     started = datetime.now(UTC)
-    found = _find_vertebrae(volume, models, options, clock)
+    seen, found = at_true_distance(volume, lambda v: _find_vertebrae(v, models, options, clock))
     masks, remarks = _named(found, options)
     with clock.stage("measure"):
         by_hand = options.segmentation is not None
         loss = models.manifest.height_loss_suspected
-        measured = measure_vertebrae(volume, masks, loss, drawn_by_hand=by_hand)
+        measured = measure_vertebrae(seen, masks, loss, drawn_by_hand=by_hand)
     with clock.stage("classify"):
         findings = classify_fractures(
-            volume, masks, measured, models.network("classifier"), options.chosen
+            seen, masks, measured, models.network("classifier"), options.chosen
         )
+    if seen is not volume:
+        findings, masks = put_back(findings, masks, seen, volume)
+        volume = replace(volume, series=with_warning(volume, seen))
     verdict = triage(findings, options.levels)
     run = _run_info(volume, models, clock, started)
     run = replace(

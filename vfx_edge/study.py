@@ -247,6 +247,18 @@ class Measurement:
     suspected_fracture: bool | None
     reason: str | None = None
     """Why a field is None: truncated, spacing_too_coarse, low_confidence, metal, …"""
+    height_loss_range: tuple[float, float] | None = None
+    """What `height_loss` may as well be, 0..1 (a 90 % interval); None without a loss."""
+    genant_range: tuple[int, int] | None = None
+    """The lowest and the highest grade in that interval."""
+
+    @property
+    def grade_words(self) -> str | None:
+        """ "1 (0–2)": the grade, and those that it may as well be; None without a grade."""
+        if self.genant_grade is None:
+            return None
+        low, high = self.genant_range or (0, 0)
+        return f"{self.genant_grade}" + (f" ({low}–{high})" if low < high else "")
 
 
 @dataclass(frozen=True)

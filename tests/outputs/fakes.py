@@ -169,7 +169,10 @@ def finding_of(level: Level, centre: Point, case: Case, probability: float = 0.9
     if loss is None:
         measured = Measurement(None, None, None, None, getattr(assessment, "reason", None))
     else:
-        measured = Measurement(heights_of(level, centre, loss), loss, grade, loss >= 0.20)
+        ends = round(max(loss - 0.1, 0.0), 2), round(min(loss + 0.1, 1.0), 2)
+        low, high = (sum(end >= start for start in (0.20, 0.25, 0.40)) for end in ends)
+        heights = heights_of(level, centre, loss)
+        measured = Measurement(heights, loss, grade, loss >= 0.20, None, ends, (low, high))
     return Finding(Vertebra(level, centre, probability), measured, assessment)
 
 

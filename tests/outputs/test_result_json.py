@@ -67,6 +67,8 @@ def test_every_field_of_the_contract() -> None:
         "heights_mm": malignant["heights_mm"],
         "height_loss": 0.38,
         "genant_grade": 2,
+        "height_loss_range": [0.28, 0.48],
+        "genant_range": [2, 3],
         "suspected_fracture": True,
         "assessment": {
             "kind": "classified",

@@ -1,12 +1,14 @@
 """Heights are read at the image's edges near the outline, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.stages.test_measure import UP, block, triple
 from tests.stages.world import Floats, volume_of
-from vfx_edge.stages.measure import measure_heights
-from vfx_edge.study import Heights, Volume
+from vfx_edge.stages.measure import depth_mm, measure_heights
+from vfx_edge.study import Heights, VertebraMask, Volume
 
 DISC_HU, BONE_HU = 80.0, 260.0
 HEIGHT, DEPTH, WIDTH, PAD = 24, 30, 40, 8
@@ -55,3 +57,37 @@ def test_an_edge_out_of_reach_is_another_bodys() -> None:
     hu[: PAD - 4] = BONE_HU
     hu[PAD + 9 : PAD + 11] = DISC_HU
     np.testing.assert_allclose(triple(read(noisy(hu))), HEIGHT, atol=0.8)
+
+
+def sunk_middle(half_width: int) -> Floats:
+    """A body whose upper endplate is sunk by 7 mm, to this many mm either side of its middle."""
+    hu = painted(0.0)
+    top, back, left = PAD + HEIGHT, PAD + DEPTH // 2, PAD + WIDTH // 2
+    hu[top - 7 : top, back - 6 : back + 6, left - half_width : left + half_width] = DISC_HU
+    return hu
+
+
+def test_a_node_of_schmorl_is_no_lost_height_and_a_broken_endplate_is() -> None:
+    node, broken = (measure_heights(outline_of(hu), UP) for hu in (sunk_middle(6), sunk_middle(18)))
+    assert node is not None
+    assert broken is not None
+    assert node.middle_mm == pytest.approx(HEIGHT, abs=0.5)
+    assert broken.middle_mm == pytest.approx(HEIGHT - 7, abs=0.5)
+
+
+def outline_of(hu: Floats) -> VertebraMask:
+    """The painted bone as a mask."""
+    whole = block((HEIGHT, DEPTH, WIDTH))
+    return replace(whole, body=(hu > (DISC_HU + BONE_HU) / 2).astype(np.float16))
+
+
+def test_a_hole_in_the_outline_moves_neither_front_wall_nor_endplate() -> None:
+    """As networks leave it round a very dense spot near the front wall."""
+    whole = block((HEIGHT, DEPTH, WIDTH))
+    body = whole.body.copy()
+    body[PAD + 12 : PAD + 18, PAD + 3 : PAD + 8, PAD + 12 : PAD + 28] = 0
+    seen, true = measure_heights(replace(whole, body=body), UP), measure_heights(whole, UP)
+    assert seen is not None
+    assert true is not None
+    np.testing.assert_allclose(triple(seen), triple(true), atol=0.3)
+    assert depth_mm(seen) == pytest.approx(depth_mm(true), abs=0.8)

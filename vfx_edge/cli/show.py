@@ -125,7 +125,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
         name_of(finding.vertebra, _english()),
         *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
-        "-" if measured.genant_grade is None else str(measured.genant_grade),
+        measured.grade_words or "-",
         _assessment(finding),
         style="bold" if measured.suspected_fracture else None,
     )

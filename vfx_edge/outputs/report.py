@@ -293,8 +293,8 @@ def _measure(finding: Finding, t: Wording) -> str:
     if measured.height_loss is None:
         return t("card.unmeasured", reason=t.reason(measured.reason or "no_mask"))
     parts = [t("card.loss", loss=t.percent(measured.height_loss))]
-    if measured.genant_grade is not None:
-        parts.append(t("card.genant", grade=measured.genant_grade))
+    if (grade := measured.grade_words) is not None:
+        parts.append(t("card.genant", grade=grade))
     return " · ".join(parts)
 
 
@@ -358,7 +358,7 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
         marked=is_card(finding, result.triage),
         cells=_heights(measured.heights, t),
         loss=_DASH if measured.height_loss is None else t.percent(measured.height_loss),
-        genant=_DASH if measured.genant_grade is None else str(measured.genant_grade),
+        genant=measured.grade_words or _DASH,
         words=words,
         label=t.percent(finding.vertebra.label_probability),
     )

@@ -117,6 +117,8 @@ def _finding(finding: Finding) -> dict[str, object]:
         "heights_mm": None if measured.heights is None else _heights(measured.heights, name),
         "height_loss": _optional(measured.height_loss, _RATIO, f"{name}.height_loss"),
         "genant_grade": None if measured.genant_grade is None else int(measured.genant_grade),
+        "height_loss_range": _span(measured.height_loss_range, f"{name}.height_loss_range"),
+        "genant_range": None if measured.genant_range is None else list(measured.genant_range),
         "suspected_fracture": _flag(measured.suspected_fracture),
         "assessment": _assessment(finding.assessment, name),
     }
@@ -128,6 +130,10 @@ def _heights(heights: Heights, name: str) -> dict[str, object]:
         "middle": _number(heights.middle_mm, _MM, f"{name}.heights_mm.middle"),
         "posterior": _number(heights.posterior_mm, _MM, f"{name}.heights_mm.posterior"),
     }
+
+
+def _span(ends: tuple[float, float] | None, name: str) -> list[float] | None:
+    return None if ends is None else [_number(end, _RATIO, name) for end in ends]
 
 
 def _assessment(assessment: Assessment, name: str) -> dict[str, object]:

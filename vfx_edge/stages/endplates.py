@@ -23,6 +23,7 @@ FINE_MM = 0.5  # steps along the axis in which an edge is looked for
 SIDE_MM = 1.5  # an edge is the difference of the means over this on either side
 INWARD_MM, OUTWARD_MM = 6.0, 0.75  # how far from the outline: it is too large, hardly too small
 EDGE_HU = 40.0  # less is noise
+GAP_MM = 7.5  # a hole in an outline is no larger
 HU_PER_MM = 25.0  # an edge this much farther from the outline has to be this much stronger
 SOFT_HU, HARD_HU = -100.0, 600.0  # gas in a disc and metal are no stronger edges than these
 
@@ -89,8 +90,20 @@ def outlined(mask: VertebraMask, frame: Frame) -> Endplates:
     to_index[:3, 3] = -np.array(mask.origin_lps_mm)[::-1] / mask.spacing_mm
     body = mask.body.astype(np.float32)
     soft = _Raster(frame, up, back, left).read(body, to_index, "constant")
-    upper, lower = _crossings(soft, up)
+    upper, lower = _crossings(_closed(soft), up)
     return Endplates(back, left, upper, lower)
+
+
+def _closed(soft: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is left out with body above, below, in front and behind, filled: networks take what
+    is much denser than bone for something else."""
+    inside = soft > 0.5
+    filled = ~inside
+    for axis, step in ((0, STEP_MM), (1, STEP_MM)):
+        reach = round(GAP_MM / step) + 1
+        grown = ndimage.maximum_filter1d(inside.astype(np.uint8), reach, axis=axis)
+        filled &= ndimage.minimum_filter1d(grown, reach, axis=axis) > 0
+    return np.where(filled, np.float32(1.0), soft)
 
 
 def _crossings(soft: NDArray[np.float32], up: Array) -> tuple[Array, Array]:
@@ -126,14 +139,19 @@ def _run_start(inside: NDArray[np.bool_], middle: int) -> NDArray[np.int_]:
 
 def middle_strip(plates: Endplates) -> NDArray[np.bool_]:
     """Which columns (left to right) are near enough to the middle plane to be read."""
-    width = (np.isfinite(plates.upper_mm).any(0)).sum() * LEFT_STEP_MM
-    return np.asarray(np.abs(plates.left_mm) <= max(min(STRIP_MM, STRIP_SHARE * width), 1.5))
+    reach = max(min(STRIP_MM, STRIP_SHARE * body_width_mm(plates)), 1.5)
+    return np.asarray(np.abs(plates.left_mm) <= reach)
+
+
+def body_width_mm(plates: Endplates) -> float:
+    """From side to side, as far as the raster reaches."""
+    return float(np.isfinite(plates.upper_mm).any(0).sum() * LEFT_STEP_MM)
 
 
 def edged(plates: Endplates, frame: Frame, volume: Volume) -> Endplates:
-    """The endplates of the middle strip, each column's moved to the strongest edge from bone to
-    disc near it. Where there is none it stays."""
-    strip = middle_strip(plates)
+    """The endplates, each column's moved to the strongest edge from bone to disc near it. Where
+    there is none it stays."""
+    strip: NDArray[np.bool_] = np.asarray(np.isfinite(plates.upper_mm).any(0))
     fall = _fall_upwards(plates, frame, volume, strip)
     moved = []
     for surface, sign in ((plates.upper_mm, 1), (plates.lower_mm, -1)):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.parallel import computing
-from vfx_edge.stages.measure import column_axes, depth_mm, measure_heights
-from vfx_edge.stages.parts import vertebra_frame
+from vfx_edge.stages.measure import PLACES, column_axes, depth_mm, measure_heights
+from vfx_edge.stages.squeeze import NARROW, WIDE, usual_share, width_shares
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
 
 Scales = NDArray[np.float64]
@@ -64,6 +64,11 @@ NORMAL_DEPTH_MM: dict[Level, float] = {
     Level.L5: 30.8,
     Level.L6: 30.8,
 }
+# A height is off by this much (standard deviations; slices add in squares: mean errors of the
+# scorecard's phantoms, 0.8 mm at 1 mm and 1.2 mm at 3 mm slices), and intact bodies depart from
+# their norm by this share. Names given with less than NAME_SURE may as well be the next level's.
+HEIGHT_SD_MM, SLICE_SHARE, NORM_SD, NINE_TENTHS = 0.9, 0.4, 0.04, 1.645
+NAME_SURE = 0.9
 GENANT_FROM = (0.20, 0.25, 0.40)  # grades 1, 2, 3 (Genant et al. 1993)
 # Genant's method was validated from T4 to L4. Above, bodies lie oblique to the slices and are
 # outlined less well: a loss that is not beyond doubt is told, but not judged.
@@ -71,15 +76,16 @@ FIRST_VALIDATED, SURE_FROM = Level.T4, 0.35
 REACH = 2  # neighbours above and below that are asked
 METAL_HU, METAL_SHARE = 2200, 0.004
 MAX_SPACING_MM = 6.0
-# Spread of a body from side to side over that from front to back, and when it is too small.
-THORACIC_WIDTH, LUMBAR_WIDTH, NARROW = 1.1, 1.3, 0.87
 # Depth over what the neighbours lead one to expect, from which it is too much for a body that
 # has lost height in front alone; crushed ones do grow broad.
 DEEP, DEPTH_REACH = 1.15, 3
-MIN_POINTS, MIN_JUDGED = 200, 3  # voxels of a body; bodies
-# The middle half of a column's widths over depths lies within 0.08 to 0.13 of the median where
-# outlines are good. Beyond this they are not those of vertebrae.
-UNSTEADY, MIN_STEADY = 0.2, 5
+MIN_JUDGED = 3  # bodies
+# Width over depth, of the column's own, beyond which an outline is not that of a body (logarithm);
+# those of one column lie within 0.15, and a wrong name adds 0.25.
+ODD_SHAPE, MANY_ODD = 0.45, 0.35
+# An endplate this far within the scan is seen, and a front or back wall, which an outline may
+# well put where the scan ends.
+INSIDE_MM, WALL_MM = 0.5, 5.0
 
 
 def genant_grade(loss: float) -> int:
@@ -138,6 +144,47 @@ def height_losses(
     return losses
 
 
+def loss_ranges(
+    levels: Sequence[Level], heights: Sequence[Heights | None], slice_mm: float, sure: bool = True
+) -> list[tuple[float, float] | None]:
+    """For each loss what it may as well be: nine in ten true losses lie within.
+
+    Besides the error of a height, the upper end knows the other way to read: against the body's
+    own greatest height, as a reader does who has no norm at hand. sure: whether the names are;
+    else the norms of the levels above and below are asked, too.
+    """
+    sd_mm = float(np.hypot(HEIGHT_SD_MM, SLICE_SHARE * slice_mm))
+    readings = [height_losses(levels, heights)]
+    if not sure:
+        readings += [height_losses([_beside(v, by) for v in levels], heights) for by in (-1, 1)]
+    return [
+        _range([r[i] for r in readings], level, h, sd_mm) if h and level in NORMAL_MM else None
+        for i, (level, h) in enumerate(zip(levels, heights, strict=True))
+    ]
+
+
+def _range(
+    losses: Sequence[float | None], level: Level, heights: Heights, sd_mm: float
+) -> tuple[float, float] | None:
+    known = [loss for loss in losses if loss is not None]
+    if not known:
+        return None
+    own = _scales(level, heights)
+    usual_mm = float(np.mean(NORMAL_MM[level])) * float(own.max())
+    sd = float(np.hypot(sd_mm / usual_mm, NORM_SD))
+    by_own = 1 - float(own[:2].min() / own.max()) + sd
+    off = NINE_TENTHS * sd
+    return _told(min(known) - off), _told(max(max(known) + off, by_own))
+
+
+def _beside(level: Level, by: int) -> Level:
+    """The level `by` steps further down that every spine has; its own where there is none."""
+    usual = [v for v in NORMAL_MM if v not in (Level.T13, Level.L6)]
+    if level not in usual:
+        return level
+    return usual[min(max(usual.index(level) + by, 0), len(usual) - 1)]
+
+
 def _too_deep(levels: Sequence[Level], heights: Sequence[Heights | None]) -> list[bool]:
     """Whether a mask reaches so far to the front that it must have left the body there."""
     shares = np.array(
@@ -160,7 +207,7 @@ def _neighbours(values: Scales, at: int) -> Scales:
 
 def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> str | None:
     """Why this vertebra's heights can't be judged, or None."""
-    if mask.touches_edge:
+    if mask.touches_edge and not (heights and _ends_in_view(volume, heights)):
         return "truncated"
     if float(volume.spacing_zyx_mm.max()) > MAX_SPACING_MM:
         return "spacing_too_coarse"
@@ -169,24 +216,46 @@ def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> st
     return "metal" if _has_metal(volume, mask) else None
 
 
-def _doubtful_column(
-    masks: Sequence[VertebraMask], axes: Sequence[NDArray[np.float64]]
-) -> str | None:
-    """Why no body of this column can be judged, or None: bodies too narrow for their depth (the
-    file's slice distances can't be right), or shapes that jump from one to the next."""
-    shares = []
-    for mask, up in zip(masks, axes, strict=True):
-        level = mask.vertebra.level
-        points = np.argwhere(mask.body > 0.5) * mask.spacing_mm
-        if mask.touches_edge or level < FIRST_VALIDATED or len(points) < MIN_POINTS:
-            continue
-        _, depth, width = ((points - points.mean(0)) @ vertebra_frame(up[::-1]).T).std(0)
-        shares.append(width / depth / (LUMBAR_WIDTH if level >= Level.L1 else THORACIC_WIDTH))
-    low, usual, high = np.percentile(shares, (25, 50, 75)) if shares else (1.0, 1.0, 1.0)
-    if len(shares) >= MIN_JUDGED and usual < NARROW:
-        return "implausible_spacing"
-    jumpy = len(shares) >= MIN_STEADY and high - low > UNSTEADY * usual
-    return "low_confidence" if jumpy else None
+def _ends_in_view(volume: Volume, heights: Heights) -> bool:
+    """Whether a cut body's heights end within the scan: no more than a rim is missing."""
+    pairs = np.array(heights.landmarks_lps_mm)
+    if len(pairs) != len(PLACES):
+        return False
+    up = pairs[:, 0] - pairs[:, 1]
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    back = pairs[2].mean(0) - pairs[0].mean(0)
+    back *= WALL_MM / np.linalg.norm(back)
+    middle = pairs.mean(1)
+    ends = np.concatenate([
+        pairs[:, 0] + INSIDE_MM * up, pairs[:, 1] - INSIDE_MM * up,
+        [middle[0] - back, middle[2] + back],
+    ])  # fmt: skip
+    index = np.round(volume.to_zyx(ends)).astype(int)
+    if ((index < 0) | (index >= volume.hu.shape)).any():
+        return False
+    return volume.valid is None or bool(volume.valid[tuple(index.T)].all())
+
+
+def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
+    """For each body why its shape can't be trusted, or None.
+
+    All of a column are too narrow or too wide for their depth where the file's slice distances
+    can't be right. One that departs from all others is badly outlined; where many do, what was
+    outlined is no spine.
+    """
+    shares = width_shares(masks)
+    usual = usual_share(shares, masks)
+    if usual is None:
+        return [None] * len(masks)
+    if not NARROW <= usual <= WIDE:
+        return ["implausible_spacing"] * len(masks)
+    judged = [not m.touches_edge and np.isfinite(s) for m, s in zip(masks, shares, strict=True)]
+    odd = [
+        judge and abs(float(np.log(share / usual))) > ODD_SHAPE
+        for judge, share in zip(judged, shares, strict=True)
+    ]
+    everything = sum(odd) > MANY_ODD * sum(judged)
+    return ["low_confidence" if everything or one else None for one in odd]
 
 
 def _has_metal(volume: Volume, mask: VertebraMask) -> bool:
@@ -212,18 +281,19 @@ def measure_vertebrae(
     axes = column_axes(masks)
 
     def look(at: int) -> tuple[Heights | None, str | None]:
-        cut = masks[at].touches_edge
         edges = None if drawn_by_hand else volume
-        heights = None if cut else measure_heights(masks[at], axes[at], edges)
+        heights = measure_heights(masks[at], axes[at], edges)
         return heights, _obstacle(volume, masks[at], heights)
 
     looked = computing(look, range(len(masks)))
     heights, obstacles = [h for h, _ in looked], [why for _, why in looked]
-    if doubt := _doubtful_column(masks, axes):
-        obstacles = [why or doubt for why in obstacles]
+    doubts = _doubtful_shapes(masks)
+    obstacles = [why or doubt for why, doubt in zip(obstacles, doubts, strict=True)]
     usable = [None if why else h for h, why in zip(heights, obstacles, strict=True)]
     levels = [mask.vertebra.level for mask in masks]
     losses = height_losses(levels, usable)
+    sure = min((m.vertebra.label_probability for m in masks), default=1.0) >= NAME_SURE
+    ranges = loss_ranges(levels, usable, float(volume.spacing_zyx_mm[0]), sure)
     behind = height_losses(levels, usable, read=(1,))
     # what a mask that left the body in front says of the front is no reason for suspicion
     doubtful = [
@@ -231,24 +301,28 @@ def measure_vertebrae(
         for deep, rest in zip(_too_deep(levels, usable), behind, strict=True)
     ]
     return tuple(
-        _measurement(level, h, loss, why, suspected_from, unsure)
-        for level, h, loss, why, unsure in zip(
-            levels, usable, losses, obstacles, doubtful, strict=True
-        )
-    )
+        _measurement(masks[i], usable[i], losses[i], ranges[i], obstacles[i],
+                     suspected_from, doubtful[i])
+        for i in range(len(masks))
+    )  # fmt: skip
 
 
 def _measurement(
-    level: Level,
+    mask: VertebraMask,
     heights: Heights | None,
     loss: float | None,
+    between: tuple[float, float] | None,
     obstacle: str | None,
     suspected_from: float,
     doubtful: bool,
 ) -> Measurement:
-    if loss is None:
+    if loss is None or between is None:
         return Measurement(heights, None, None, None, obstacle or "no_norm_for_level")
-    doubtful |= level < FIRST_VALIDATED and loss < SURE_FROM
-    if doubtful and loss >= suspected_from:
-        return Measurement(heights, loss, None, None, "low_confidence")
-    return Measurement(heights, loss, genant_grade(loss), loss >= suspected_from)
+    suspected = loss >= suspected_from
+    if suspected and mask.touches_edge:  # what the edge cut off is no lost height
+        return Measurement(None, None, None, None, "truncated")
+    doubtful |= mask.vertebra.level < FIRST_VALIDATED and loss < SURE_FROM
+    if doubtful and suspected:
+        return Measurement(heights, loss, None, None, "low_confidence", between)
+    grades = genant_grade(between[0]), genant_grade(between[1])
+    return Measurement(heights, loss, genant_grade(loss), suspected, None, between, grades)

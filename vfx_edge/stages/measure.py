@@ -12,6 +12,7 @@ from vfx_edge.stages.endplates import (
     Array,
     Endplates,
     Frame,
+    body_width_mm,
     edged,
     middle_strip,
     outlined,
@@ -24,6 +25,9 @@ MIN_DEPTH_MM = 8.0
 CROSS_MM = 1.5
 BEYOND_MM = 1.0  # …and ends at most this far beyond the heights it was drawn through
 MIN_ROWS = 3
+# A node of Schmorl is this much deeper than its endplate is beside it, in this part of the body's
+# width, and that is sunk no more than this share of it.
+NODE_MM, NODE_SHARE, BESIDE = 3.0, 0.3, (0.27, 0.4)
 STEP_OVER_MM, STEP_SHARE = 2.25, 0.72  # a height this much of that so far behind it is a step
 
 
@@ -136,20 +140,47 @@ def _read(plates: Endplates, frame: Frame) -> Heights | None:
     strip = middle_strip(plates)
     share = (plates.back_mm - front) / depth
     profiles = [_row_medians(surface, strip) for surface in (plates.upper_mm, plates.lower_mm)]
-    heights, landmarks = [], []
+    ends, rows_of = [], []
     for place in PLACES:
         rows = (share >= place.low) & (share <= place.high) & np.isfinite(sum(profiles))
         if rows.sum() < MIN_ROWS:
             return None
-        ends = [_robust_line(share[rows], profile[rows], place.at) for profile in profiles]
-        if ends[0] <= ends[1]:  # no body: both run out into something thin
-            return None
-        heights.append(ends[0] - ends[1])
+        rows_of.append(rows)
+        ends.append([_robust_line(share[rows], profile[rows], place.at) for profile in profiles])
+    ends[1] = _without_nodes(plates, rows_of[1], ends)
+    if any(upper <= lower for upper, lower in ends):  # no body: both run out into something thin
+        return None
+    heights, landmarks = [], []
+    for place, (upper, lower) in zip(PLACES, ends, strict=True):
+        heights.append(upper - lower)
         back = front + place.at * depth
-        points = [frame.origin + h * frame.axes[0] + back * frame.axes[1] for h in ends]
+        points = [frame.origin + h * frame.axes[0] + back * frame.axes[1] for h in (upper, lower)]
         pair = as_points(np.array(points))
         landmarks.append((pair[0], pair[1]))
     return Heights(heights[0], heights[1], heights[2], tuple(landmarks))
+
+
+def _without_nodes(
+    plates: Endplates, rows: NDArray[np.bool_], ends: Sequence[Sequence[float]]
+) -> list[float]:
+    """The middle height's ends, beside what is sunk in the middle alone: a node of Schmorl is no
+    lost height, and readers measure beside it. A broken endplate sinks from side to side."""
+    reach = np.abs(plates.left_mm) / max(body_width_mm(plates), 1.0)
+    out = []
+    for number, surface in enumerate((plates.upper_mm, plates.lower_mm)):
+        sign = 1 if number == 0 else -1
+        rim, middle = (ends[0][number] + ends[2][number]) / 2, ends[1][number]
+        sunk = [
+            sign * (rim - float(np.median(part[np.isfinite(part)])))
+            for side in (plates.left_mm < 0, plates.left_mm > 0)
+            if np.isfinite(
+                part := surface[rows][:, side & (reach > BESIDE[0]) & (reach < BESIDE[1])]
+            ).any()
+        ]
+        beside, node = max(sunk, default=np.inf), sign * (rim - middle)
+        alone = node - beside >= NODE_MM and beside <= NODE_SHARE * node
+        out.append(rim - sign * beside if alone else middle)
+    return out
 
 
 def _robust_line(x: Array, y: Array, at: float) -> float:
