@@ -7,84 +7,16 @@ A type that holds an array has `eq=False`, and the array is read-only.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import total_ordering
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.levels import THORACOLUMBAR as THORACOLUMBAR
+from vfx_edge.levels import Level as Level
+
 Point = tuple[float, float, float]
 """Millimetres (left, posterior, superior)."""
-
-
-@total_ordering
-class Level(StrEnum):
-    """A vertebra's name; ordered from head to feet. `verse` is its VerSe label."""
-
-    C1 = "C1"
-    C2 = "C2"
-    C3 = "C3"
-    C4 = "C4"
-    C5 = "C5"
-    C6 = "C6"
-    C7 = "C7"
-    T1 = "T1"
-    T2 = "T2"
-    T3 = "T3"
-    T4 = "T4"
-    T5 = "T5"
-    T6 = "T6"
-    T7 = "T7"
-    T8 = "T8"
-    T9 = "T9"
-    T10 = "T10"
-    T11 = "T11"
-    T12 = "T12"
-    T13 = "T13"
-    L1 = "L1"
-    L2 = "L2"
-    L3 = "L3"
-    L4 = "L4"
-    L5 = "L5"
-    L6 = "L6"
-
-    @property
-    def rank(self) -> int:
-        """0 at C1, growing towards the feet."""
-        return _RANK[self]
-
-    @property
-    def verse(self) -> int:
-        """VerSe label: C1..C7 = 1..7, T1..T12 = 8..19, L1..L5 = 20..24, L6 = 25, T13 = 28."""
-        return _VERSE[self]
-
-    @classmethod
-    def from_verse(cls, label: int) -> "Level":
-        """The level of a VerSe label; KeyError when it names none."""
-        return _FROM_VERSE[label]
-
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, Level) else NotImplemented
-
-    # str brings its own of these, so total_ordering leaves them alone: "T10" would precede "T2".
-    def __le__(self, other: object) -> bool:
-        return self.rank <= other.rank if isinstance(other, Level) else NotImplemented
-
-    def __gt__(self, other: object) -> bool:
-        return self.rank > other.rank if isinstance(other, Level) else NotImplemented
-
-    def __ge__(self, other: object) -> bool:
-        return self.rank >= other.rank if isinstance(other, Level) else NotImplemented
-
-
-_RANK = {level: i for i, level in enumerate(Level)}
-_VERSE = {
-    level: {"T13": 28, "L6": 25}.get(level.value, rank + 1 if rank < 19 else rank)
-    for level, rank in _RANK.items()
-}
-_FROM_VERSE = {label: level for level, label in _VERSE.items()}
-
-THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
 
 
 class Tier(StrEnum):

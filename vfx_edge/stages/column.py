@@ -94,7 +94,7 @@ class Weights:
 
     def of(self, looks: int) -> float:
         """What each of so many looks counts for."""
-        return float(max(looks, 1)) ** -self.overlap
+        return float(max(looks, 1) ** -self.overlap)
 
 
 @dataclass(frozen=True)

@@ -108,12 +108,12 @@ def find_bodies(volume: Volume, region: SpineRegion, finder: Network) -> Bodies:
     """
     found = _bodies_along(volume, region, finder)
     for end in (0, -1):
-        line: SpineRegion | None = region
+        line = region
         for _ in range(MAX_STEPS):
-            line = _line_beyond(volume, found, line, end)
-            if line is None:
+            if (beyond := _line_beyond(volume, found, line, end)) is None:
                 break
-            found = _with_new(found, _bodies_along(volume, line, finder))
+            found = _with_new(found, _bodies_along(volume, beyond, finder))
+            line = beyond
     return found
 
 
