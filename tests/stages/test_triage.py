@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vfx_edge.stages.triage import RECOMMENDATION, triage
@@ -98,6 +98,7 @@ spines = st.lists(st.sampled_from(THORACOLUMBAR), min_size=1, unique=True).flatm
 )
 
 
+@settings(deadline=None)
 @given(spines)
 def test_coverage_is_what_the_verdict_rests_on(
     spine: tuple[list[Level], list[str], set[Level]],
@@ -123,6 +124,7 @@ def test_coverage_is_what_the_verdict_rests_on(
 PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
 
 
+@settings(deadline=None)
 @given(
     st.integers(7, 20),
     st.lists(st.sampled_from(list(CASES)), min_size=1, max_size=3),
