@@ -17,4 +17,6 @@ FOLDS: dict[str, tuple[str, ...]] = {
         "ct_chest_2p5mm_lung_kernel_dicom",
     ),
     "c": ("ct_chest_2p5mm_contrast", "ct_thoracic_1mm_dicom", "ct_whole_spine_sagittal_dicom"),
+    "d": ("verse005", "verse006"),
+    "e": ("verse008",),
 }

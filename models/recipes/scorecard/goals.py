@@ -103,6 +103,13 @@ def _real(part: Any) -> Iterator[Goal]:
 
 
 def _masks(part: Any) -> Iterator[Goal]:
+    known = [part[key] for key in ("verse005", "verse008") if key in part]
+    if dice := [r["dice"] for of in known for r in of["rows"]]:
+        mean = sum(dice) / len(dice)
+        yield _goal(
+            "`verse005`, `verse008`: mean Dice", "≥ 0.90", f"{mean:.3f}, worst {min(dice):.3f}",
+            mean >= 0.90, any(of["trained_on"] for of in known),
+        )  # fmt: skip
     wanted = {"abdomen": ("Dice of every vertebra", 0.85), "crop": ("segmenter alone, Dice", 0.88)}
     for key, (what, low) in wanted.items():
         rows = part[key]["rows"]

@@ -129,8 +129,8 @@ def _masks(part: Any) -> str:
     ]  # fmt: skip
     return "\n\n".join(
         (
-            "On the reference's own grid. The abdomen by the whole chain, vertebrae wholly in "
-            "view; the crop by the segmenter alone, told where the bodies' centres are.",
+            "On the reference's own grid. The crop by the segmenter alone, told where the bodies' "
+            "centres are; the others by the whole chain, vertebrae wholly in view.",
             table(head, rows),
         )
     )
