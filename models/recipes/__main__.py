@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
 ROLES = (*SPINE_ROLES, "classifier")
 # Masks made by a network carry its habits: outlines are learnt more from those known to be true.
-REAL_SHARE = {"segmenter": 0.4}
+REAL_SHARE = {"segmenter": 0.5}
+EXPERT_SHARE = {"segmenter": 0.6}
 
 
 def _home(work: Path, fold: str | None, synthetic: bool = False) -> Path:
@@ -60,7 +61,7 @@ def prepare(
         save(folder / f"paint_{labelled.case.name}.npz", labelled)
     write_missing(folder, "phantom", range(1000, 1000 + phantoms), synthetic.random_case)
     write_missing(work / "broken", "broken", range(3000, 3000 + broken), synthetic.broken_case)
-    bank = generator.load_bank(data / "shapes")  # of no CT that is scored
+    bank = generator.load_bank(data / "shapes", without=sources.VERSE)  # of no CT that is scored
     generator.write_composites(folder, range(5000, 5000 + composites), bank)
     classifier.write_crops(work / "crops", range(crops))
 
@@ -155,6 +156,7 @@ def train(
         training.folders(role, work, home),
         _left_out(fold),
         real_share=0.0 if synthetic else REAL_SHARE.get(role, 0.6),
+        expert_share=EXPERT_SHARE.get(role, 0.0),
         seed=seed,
     )
     if not any(path for folder in mix.folders for path in folder.glob("*.npz")):

@@ -49,6 +49,13 @@ def sample_points(
     return points
 
 
+def box_about(points: Tensor, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """The part of a volume of `shape` that `points` (z, y, x; the last axis) need."""
+    low = [max(int(v) - 1, 0) for v in points.amin((0, 1, 2)).floor()]
+    high = [int(v) + 2 for v in points.amax((0, 1, 2)).ceil()]
+    return tuple(slice(a, max(min(b, n), a)) for a, b, n in zip(low, high, shape, strict=True))
+
+
 def take(volumes: list[tuple[np.ndarray, str, float]], points: Tensor) -> list[Tensor]:
     """Sample (array, mode, value outside) at `points`; only the needed box is touched."""
     low = [int(v) for v in points.amin((0, 1, 2)).floor()]
@@ -94,6 +101,13 @@ def smooth_field(size: torch.Size, rng: Rng, cells: int) -> Tensor:
     return F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0, 0]
 
 
+def _sclerosis(hu: Tensor, bone: Tensor, rng: Rng) -> Tensor:
+    """Dense spots in bone, as beside worn discs and at worn joints."""
+    blob = smooth_field(hu.shape, rng, int(rng.integers(6, 14)))
+    where = torch.sigmoid((blob - rng.uniform(0.6, 1.6)) * 8) * bone
+    return hu + where * rng.uniform(100, 900)
+
+
 def _contrast(hu: Tensor, bone: Tensor, rng: Rng) -> Tensor:
     """Enhance blobs of soft tissue as vessels, heart and kidneys are by contrast medium."""
     blob = smooth_field(hu.shape, rng, int(rng.integers(3, 8)))
@@ -113,6 +127,8 @@ def scanner(hu: Tensor, bone: Tensor, rng: Rng, spacing_mm: float = 1.5) -> Tens
     if rng.random() < 0.7:
         marrow = bone & (hu > 0)
         hu[marrow] = hu[marrow] * float(rng.uniform(0.5, 1.6)) + float(rng.normal(0, 25))
+    if rng.random() < 0.3:
+        hu = _sclerosis(hu, bone, rng)
     if rng.random() < 0.45:
         hu = _contrast(hu, bone, rng)
     if rng.random() < 0.3:

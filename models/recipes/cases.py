@@ -15,11 +15,13 @@ class Labelled:
     """A case with HU and the centres of its vertebral bodies.
 
     centres: VerSe label (26: S1) -> (z, y, x) in voxels. real: comes from a patient's CT.
+    expert: its masks are no network's of this recipe.
     """
 
     case: Case
     centres: dict[int, np.ndarray]
     real: bool
+    expert: bool = False
 
 
 def save(path: Path, labelled: Labelled) -> None:
@@ -52,19 +54,21 @@ def _write(file: BinaryIO, labelled: Labelled) -> None:
         hu=case.hu,
         verse=case.verse,
         part=case.part,
+        soft=np.zeros(0, np.uint8) if case.soft is None else case.soft,
         labels=np.array(labels, dtype=np.int64),
         points=np.array([labelled.centres[v] for v in labels]).reshape(-1, 3),
         real=labelled.real,
+        expert=labelled.expert,
     )
 
 
 def load(path: Path) -> Labelled:
     with np.load(path, allow_pickle=False) as d:
-        case = Case(
-            str(d["name"]), float(d["spacing_mm"]), d["origin"], d["hu"], d["verse"], d["part"]
-        )
+        arrays = (d["origin"], d["hu"], d["verse"], d["part"])
+        soft = d["soft"] if "soft" in d and d["soft"].size else None
+        case = Case(str(d["name"]), float(d["spacing_mm"]), *arrays, soft)
         centres = {int(v): p for v, p in zip(d["labels"], d["points"], strict=True)}
-        return Labelled(case, centres, bool(d["real"]))
+        return Labelled(case, centres, bool(d["real"]), bool(d.get("expert", False)))
 
 
 def coarser(labelled: Labelled, factor: int) -> Labelled:
@@ -87,6 +91,7 @@ def coarser(labelled: Labelled, factor: int) -> Labelled:
         hu=hu.astype(np.int16),
         verse=np.pad(case.verse, pad)[pick],
         part=np.pad(case.part, pad)[pick],
+        soft=None,
     )
     centres = {v: (c - half) / factor for v, c in labelled.centres.items()}
     return replace(labelled, case=small, centres=centres)
@@ -96,7 +101,7 @@ class Pool:
     """Cases of some folders, drawn by weight; files that appear later are picked up.
 
     A file in a later folder stands for one of the same name in an earlier one. without: names of
-    cases that are never drawn.
+    cases that are never drawn, nor are painted copies, whose names begin with the mask's.
     """
 
     def __init__(
@@ -106,9 +111,11 @@ class Pool:
         real_share: float,
         rng: np.random.Generator,
         without: Collection[str] = (),
+        expert_share: float = 0.0,
     ) -> None:
         self._folders, self._factor, self._real_share, self._rng = folders, factor, real_share, rng
-        self._without = without
+        self._without = tuple(without)
+        self._expert_share = expert_share
         self._seen: dict[str, tuple[Path, Labelled | None]] = {}  # None: not to be drawn
         self._draws = 0
 
@@ -117,16 +124,19 @@ class Pool:
         for name, path in paths.items():
             if self._seen.get(name, (None,))[0] != path:
                 labelled = load(path)
-                barred = labelled.case.name in self._without
+                barred = labelled.case.name.startswith(self._without)
                 self._seen[name] = path, None if barred else coarser(labelled, self._factor)
 
     def draw(self) -> Labelled:
-        """A random case: real ones with probability `real_share`, by their count of vertebrae."""
+        """A random case, by its count of vertebrae: a real one with probability `real_share`, of
+        these at least `expert_share` with masks by experts, where there are any."""
         if self._draws % 200 == 0:
             self._rescan()
         self._draws += 1
         every = [labelled for _, labelled in self._seen.values() if labelled]
         real = self._rng.random() < self._real_share
         some = [c for c in every if c.real == real] or every
+        if real and self._rng.random() < self._expert_share:
+            some = [c for c in some if c.expert] or some
         weight = np.sqrt([len(c.centres) for c in some])
         return some[int(self._rng.choice(len(some), p=weight / weight.sum()))]

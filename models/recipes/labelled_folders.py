@@ -38,7 +38,7 @@ def from_masks(name: str, mask: Path, image: Path) -> Labelled:
     centres = segmenter.body_centres(case)
     if (case.verse == S1).any():
         centres[S1] = centroids(case.verse)[S1]
-    return Labelled(case, centres, real=True)
+    return Labelled(case, centres, real=True, expert=True)
 
 
 def from_model(folder: Path, model: str) -> Iterator[Labelled]:

@@ -32,6 +32,7 @@ def pad_case(case: Case, margin: int) -> Case:
         origin_lps_mm=case.origin_lps_mm - margin * case.spacing_mm,
         verse=np.pad(case.verse, widths),
         part=np.pad(case.part, widths),
+        soft=None,  # tissue is painted voxel by voxel
     )
 
 

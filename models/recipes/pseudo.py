@@ -11,6 +11,8 @@ from torch import nn
 from models.recipes import augment, segmenter
 from models.recipes.shapes import ARCH, BODY, Case
 
+BONE = 0.4  # a segmenter draws what it is unsure of, the processes, too thin rather than too thick
+
 
 def _probabilities(
     net: nn.Module,
@@ -47,7 +49,7 @@ def label_case(
     net.eval()
     verse = np.zeros(hu.shape, np.uint8)
     part = np.zeros(hu.shape, np.uint8)
-    best = np.full(hu.shape, 0.5, np.float32)
+    best = np.full(hu.shape, BONE, np.float32)
     order = sorted(centres, key=lambda v: -centres[v][0])
     for i, value in enumerate(order):
         near = [centres[v] for v in order[max(i - 1, 0) : i] + order[i + 1 : i + 2]]
@@ -69,10 +71,10 @@ def label_case(
         soft = soft[(slice(None), *local)]
         box = tuple(inside)
         bone = soft[1] + soft[2]
-        parts, count = ndi.label(bone > 0.5)
+        parts, count = ndi.label(bone > BONE)
         if not count:
             continue
-        keep = parts == 1 + int(np.argmax(ndi.sum_labels(bone > 0.5, parts, range(1, count + 1))))
+        keep = parts == 1 + int(np.argmax(ndi.sum_labels(bone > BONE, parts, range(1, count + 1))))
         wins = keep & (bone > best[box])
         best[box][wins] = bone[wins]
         verse[box][wins] = value

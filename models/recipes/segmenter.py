@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from models.recipes import augment
 from models.recipes.cases import Labelled
 from models.recipes.nets import each_alone
-from models.recipes.shapes import BODY, Case
-from models.recipes.train import dice_loss
+from models.recipes.shapes import ARCH, BODY, Case
+from models.recipes.train import soft_dice_loss
 
-PATCH = (64, 64, 64)
+PATCH = (56, 72, 64)  # deep rather than tall: the spinous process of L4 ends 77 mm behind its body
 SPACING_MM = 1.5
 CHANNELS = (16, 32, 64, 128)
-BACKWARD_MM = 16.0  # the patch centre lies behind the body's centroid: the arch must fit too
+BACKWARD_MM = 20.0  # the patch centre lies behind the body's centroid: the arch must fit too
 GUIDE_SIGMA_MM = 6.0
 HU_CENTRE, HU_SCALE = 250.0, 500.0
 ENDPLATE_REACH, ENDPLATE_WEIGHT = 3, 3.0  # voxels up and down; times as much
@@ -54,7 +54,7 @@ def guide(
 
 
 def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """One augmented (input (2, z, y, x), target (z, y, x) int64: 0, 1 body, 2 arch)."""
+    """One augmented (input (2, z, y, x), target (3, z, y, x): share of background, body, arch)."""
     case = labelled.case
     assert case.hu is not None
     centres = {v: c for v, c in labelled.centres.items() if v not in ROUGH}
@@ -66,14 +66,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     wanted = centres[value] + rng.normal(0, rng.choice([1.5, 3.5]) / mm, 3)
     middle = wanted + np.array([0, BACKWARD_MM / mm, 0]) + rng.normal(0, 3.0 / mm, 3)
     points = augment.sample_points(PATCH, middle, matrix, 1.5, rng)
-    hu, code = augment.take(
-        [
-            (case.hu, "bilinear", -1024.0),
-            (case.verse.astype(np.int16) * 4 + case.part, "nearest", 0.0),
-        ],
-        points,
-    )
-    code = code.round().long()
+    hu, bone, body, arch = _sampled(case, value, points)
     # the two neighbours, as labelling would give them: with an error, sometimes missing
     order = sorted(centres, key=lambda v: -centres[v][0])
     i = order.index(value)
@@ -82,20 +75,39 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
         for v in order[max(i - 1, 0) : i] + order[i + 1 : i + 2]
         if rng.random() > 0.12
     ]
-    target = torch.where(torch.div(code, 4, rounding_mode="floor") == value, code % 4, 0)
-    hu = augment.scanner(hu, code > 0, rng)
+    parts = torch.stack([body, arch])
+    hu = augment.scanner(hu, bone > 0.5, rng)
     if rng.random() < 0.12:
         hu = augment.cut_field(hu, rng)
-        target = torch.where(hu <= -1023, 0, target)
+        parts = torch.where(hu <= -1023, 0.0, parts)
+    target = torch.cat([1 - parts.sum(0, keepdim=True), parts]).clamp(0, 1)
     return torch.stack([normalise(hu), guide(points, wanted, others, mm)]), target
+
+
+def _sampled(case: Case, value: int, points: Tensor) -> list[Tensor]:
+    """HU, share of any bone, and of body and arch of the vertebra `value`, each at `points`."""
+    assert case.hu is not None
+    box = augment.box_about(points, case.hu.shape)
+    if case.soft is None:
+        whose = case.verse[box] * np.uint8(4) + case.part[box]
+        share = 255 * (whose > 0).astype(np.uint8)
+    else:
+        share, whose = case.soft[(slice(None), *box)]
+    maps = [share, *(np.where(whose == value * 4 + part, share, 0) for part in (BODY, ARCH))]
+    start = torch.tensor([float(side.start) for side in box])
+    hu, *found = augment.take(
+        [(case.hu[box], "bilinear", -1024.0), *((m, "bilinear", 0.0) for m in maps)],
+        points - start,
+    )
+    return [hu, *(m / 255 for m in found)]
 
 
 def _endplate_weight(target: Tensor) -> Tensor:
     """(n, z, y, x) weights of the voxels: what lies next to an endplate, on either side, counts
     more. Heights are read there, and a sunken endplate is a small part of a patch."""
-    body = (target == 1).float()[:, None]
+    body = target[:, 1:2]
     size, pad = (2 * ENDPLATE_REACH + 1, 1, 1), (ENDPLATE_REACH, 0, 0)
-    above_or_below = F.max_pool3d(body, size, 1, pad) > F.avg_pool3d(body, size, 1, pad)
+    above_or_below = F.max_pool3d(body, size, 1, pad) > F.avg_pool3d(body, size, 1, pad) + 0.1
     return 1 + (ENDPLATE_WEIGHT - 1) * above_or_below[:, 0].float()
 
 
@@ -103,5 +115,5 @@ def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     """Cross entropy, all classes alike (rare ones favoured would be drawn too large), and Dice."""
     out, target = each_alone(net, batch[0]), batch[1]
     weight = _endplate_weight(target)
-    entropy = F.cross_entropy(out, target, reduction="none")
-    return (entropy * weight).sum() / weight.sum() + dice_loss(out, target)
+    entropy = F.cross_entropy(out.float(), target, reduction="none")
+    return (entropy * weight).sum() / weight.sum() + soft_dice_loss(out, target)

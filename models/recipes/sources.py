@@ -25,6 +25,7 @@ SPACING_MM = 1.5
 S1 = 26
 ABDOMEN = "ct_abdomen_3mm_labelled"
 CROP = "crop_l3_1p5mm/sub-ct"
+VERSE = ("verse005", "verse006", "verse008")
 SHAPES = (
     ("sub-sample001_seg-vert_msk", "sub-sample001_seg-subreg_msk"),
     ("sub-verse004_seg-vert_msk", None),
@@ -32,6 +33,7 @@ SHAPES = (
     ("verse010_seg_verse", None),
     ("gl003_seg_verse", None),
     ("gl017_seg_verse", None),
+    ("sub-verse009_seg-vert_msk", None),
 )
 BONE_HU = 160
 NEARBY_VOXELS = ((14, 14), (20, 40), (45, 45))  # about a body's centre: before and behind, z, y, x
@@ -39,14 +41,14 @@ NEAR_MM = 7.0  # a pseudo-mask's body this near to the annotated centre corrects
 
 
 def masked_ct(data: Path) -> Iterator[Labelled]:
-    """The two CTs that come with masks."""
+    """The CTs that come with masks."""
     abdomen = load_case(
         ABDOMEN, data / ABDOMEN / "seg-vert_msk.nii.gz", data / ABDOMEN / "ct.nii.gz", SPACING_MM
     )
     abdomen.verse[abdomen.verse == Level.T11.verse] = 0  # a sliver at the scan's end
     centres = segmenter.body_centres(abdomen)
     centres[S1] = centroids(abdomen.verse)[S1]
-    yield Labelled(abdomen, centres, real=True)
+    yield Labelled(abdomen, centres, real=True, expert=True)
     crop = load_case(
         CROP.split("/")[0],
         data / f"{CROP}_seg-vert_label-22_msk.nii.gz",
@@ -54,7 +56,11 @@ def masked_ct(data: Path) -> Iterator[Labelled]:
         SPACING_MM,
         data / f"{CROP}_seg-subreg_label-22_msk.nii.gz",
     )
-    yield Labelled(crop, segmenter.body_centres(crop), real=True)
+    yield Labelled(crop, segmenter.body_centres(crop), real=True, expert=True)
+    for name in VERSE:
+        mask, ct = data / name / "seg-vert_msk.nii.gz", data / name / "ct.nii.gz"
+        case = load_case(name, mask, ct, SPACING_MM)
+        yield Labelled(case, segmenter.body_centres(case), real=True, expert=True)
 
 
 def named_ct(data: Path, references: Path) -> Iterator[Labelled]:
@@ -106,7 +112,7 @@ def annotated_ct(
     net.load_state_dict(torch.load(checkpoint, weights_only=True))
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
         name = path.split("/")[0]
-        if name == ABDOMEN or name in without:
+        if name in (ABDOMEN, CROP.split("/")[0], *VERSE, *without):  # those have masks
             continue
         volume = load_volume(data / path)
         grid = grid_covering(volume, SPACING_MM)

@@ -23,11 +23,13 @@ def _stack(examples: list[tuple[Tensor, ...]]) -> Batch:
 @dataclass(frozen=True)
 class Mix:
     """Where the examples come from. folders: cases; without: names that are left out;
-    real_share: how many examples are of real CT, where there is any."""
+    real_share: how many examples are of real CT, where there is any; expert_share: how many of
+    these have masks by experts."""
 
     folders: tuple[Path, ...]
     without: tuple[str, ...] = ()
     real_share: float = 0.6
+    expert_share: float = 0.0
     seed: int = 1
 
 
@@ -59,7 +61,7 @@ def _spine_batches(role: str, mix: Mix, worker: int) -> Callable[[], Batch]:
         "labeller": (labeller, 1, 16),
         "segmenter": (segmenter, 1, 2),
     }[role]
-    cases = Pool(mix.folders, factor, mix.real_share, rng, mix.without)
+    cases = Pool(mix.folders, factor, mix.real_share, rng, mix.without, mix.expert_share)
     return lambda: _stack([recipe.example(cases.draw(), rng) for _ in range(count)])
 
 

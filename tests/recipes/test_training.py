@@ -1,5 +1,6 @@
 """The recipes' training: what is left out stays out, and an interrupted one goes on."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import SimpleITK as sitk
 
 torch = pytest.importorskip("torch", reason="the recipes need the extra 'export'")
 
-from models.recipes import cases, labelled_folders  # noqa: E402
-from models.recipes.folds import FOLDS  # noqa: E402
+from models.recipes import cases, labelled_folders, segmenter, shapes  # noqa: E402
+from models.recipes.folds import FOLDS, REFERENCES  # noqa: E402
 from models.recipes.plausible import plausible  # noqa: E402
 from models.recipes.shapes import ARCH, BODY, Case  # noqa: E402
 from models.recipes.train import Schedule, fit  # noqa: E402
@@ -35,19 +36,44 @@ def centres(case: Case) -> dict[int, np.ndarray]:
     return {v: np.argwhere((case.verse == v) & (case.part == BODY)).mean(0) for v in LEVELS}
 
 
-def stored(folder: Path, name: str, real: bool, hu: int = 0) -> None:
+def stored(folder: Path, name: str, real: bool, hu: int = 0, expert: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     case = column()
     case.hu[...] += hu
     case = Case(name, 1.5, case.origin_lps_mm, case.hu, case.verse, case.part)
-    cases.save(folder / f"case_{name}.npz", cases.Labelled(case, centres(case), real))
+    cases.save(folder / f"case_{name}.npz", cases.Labelled(case, centres(case), real, expert))
 
 
 def test_a_left_out_case_is_never_drawn(tmp_path: Path) -> None:
-    for name in ("one", "two", "three"):
-        stored(tmp_path, name, real=name != "three")
+    for name in ("one", "two", "three", "two1"):  # the last is a painted copy of the second's mask
+        stored(tmp_path, name, real=name in ("one", "two"))
     pool = cases.Pool([tmp_path], 1, 0.5, np.random.default_rng(0), without=("two",))
     assert {pool.draw().case.name for _ in range(60)} == {"one", "three"}
+
+
+def test_masks_by_experts_are_drawn_more_often(tmp_path: Path) -> None:
+    for name in ("one", "two", "three", "four"):
+        stored(tmp_path, name, real=True, expert=name == "one")
+    pool = cases.Pool([tmp_path], 1, 1.0, np.random.default_rng(0), expert_share=0.6)
+    drawn = [pool.draw() for _ in range(300)]
+    assert 0.6 <= sum(labelled.expert for labelled in drawn) / 300 < 0.8
+
+
+def test_thin_bone_keeps_its_volume_in_what_the_segmenter_is_taught(tmp_path: Path) -> None:
+    fine = np.zeros((120, 200, 160), np.uint8)  # 0.5 mm
+    fine[40:80, 30:90, 50:110] = 20  # a body …
+    fine[58:60, 90:170, 79:82] = 20  # … and a process of 1.0 x 1.5 mm
+    image = sitk.GetImageFromArray(fine)
+    image.SetSpacing([0.5] * 3)
+    for name, kind in (("ct", sitk.sitkInt16), ("msk", sitk.sitkUInt8)):
+        sitk.WriteImage(sitk.Cast(image, kind), str(tmp_path / f"{name}.nii.gz"))
+    case = shapes.load_case("fine", tmp_path / "msk.nii.gz", tmp_path / "ct.nii.gz", 1.5)
+    axes = [torch.arange(n, dtype=torch.float32) for n in case.verse.shape]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    _, _, body, arch = segmenter._sampled(case, 20, points)
+    process = (body + arch)[:, 32:54].sum() * 1.5**3  # y 48 to 81 mm
+    assert process == pytest.approx(33 * 1.0 * 1.5, rel=0.05)
+    assert (case.verse[:, 32:54] > 0).sum() * 1.5**3 < 0.7 * process  # cut at one half it is lost
 
 
 def test_a_folds_own_masks_stand_for_the_shared_ones(tmp_path: Path) -> None:
@@ -58,8 +84,12 @@ def test_a_folds_own_masks_stand_for_the_shared_ones(tmp_path: Path) -> None:
 
 
 def test_each_ct_is_left_out_exactly_once() -> None:
-    left_out = [name for items in FOLDS.values() for name in items]
-    assert len(left_out) == len(set(left_out)) == 9
+    known = {path.split("/")[0] for path in json.loads(REFERENCES.read_text("utf-8"))}
+    for kind in ("n", "s"):
+        left_out = [name for fold, items in FOLDS.items() if fold[0] == kind for name in items]
+        assert len(left_out) == len(set(left_out))
+        assert set(left_out) <= known
+        assert kind != "n" or set(left_out) == known
 
 
 def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:

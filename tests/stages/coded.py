@@ -126,11 +126,12 @@ def _label(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
     at = slice(int(column - 1), int(column + 2))
     planes = hu[:, :, ny // 2 - 1 : ny // 2 + 1, at].mean((2, 3))
     middle = (planes[:, (nz - 1) // 2] + planes[:, nz // 2]) / 2
-    logits = np.full((len(hu), len(spec.output.classes)), -6.0)
-    for row, value in zip(logits, middle, strict=True):
-        rank = int(np.clip(round((value - TAG_LOW) / TAG_STEP), 0, len(Level) - 1))
-        row[spec.output.classes.index(list(Level)[rank].value)] = 0.0
-    return logits
+    answers = np.full((len(hu), len(spec.output.classes)), 0.002)
+    for row, value in zip(answers, middle, strict=True):
+        level = list(Level)[int(np.clip(round((value - TAG_LOW) / TAG_STEP), 0, len(Level) - 1))]
+        row[spec.output.classes.index(level.value)] = 0.95
+        row[spec.output.classes.index("rib")] = Level.T1 <= level <= Level.T13
+    return answers
 
 
 def _segment(spec: NetworkSpec, hu: Floats, ours: Floats) -> Floats:

@@ -17,6 +17,8 @@ def spec_of(role: str, **input_: object) -> NetworkSpec:
     Coded scans say what they mean in HU, so no window cuts them off unless it is asked for.
     """
     input_.setdefault("hu_clip", WHOLE_RANGE)
+    if role == "labeller":  # wide enough to see the slab that says which level lies here
+        input_.setdefault("patch_zyx", (44, 44, 104))
     spec = load_model_set().network(role)
     parameters = {**spec.parameters, **input_.pop("parameters", {})}
     return replace(spec, input=replace(spec.input, **input_), parameters=parameters)

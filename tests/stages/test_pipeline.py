@@ -133,7 +133,9 @@ def test_networks_may_ask_for_any_axes(scan: Coded, analysis: Analysis) -> None:
         locator=spec_of("locator", orientation="LAS", patch_zyx=(48, 48, 64)),
         finder=spec_of("finder", orientation="RPI", transpose=(2, 0, 1), patch_zyx=(64, 48, 48)),
         labeller=spec_of("labeller", orientation="IAR"),
-        segmenter=spec_of("segmenter", orientation="RAI", transpose=(1, 2, 0)),
+        segmenter=spec_of(
+            "segmenter", orientation="RAI", transpose=(1, 2, 0), patch_zyx=(72, 56, 64)
+        ),
         classifier=spec_of("classifier", orientation="PIR"),
     )
     got = analyze(scan.volume, odd)

@@ -153,5 +153,6 @@ def _with_new(found: Bodies, more: Bodies) -> Bodies:
     new = (gaps > APART_MM).all(1)
     lps = np.concatenate([found.centres_lps_mm, more.centres_lps_mm[new]])
     score = np.concatenate([found.score, more.score[new]])
-    order = np.argsort(-lps[:, 2], kind="stable")
+    best = np.argsort(-score, kind="stable")[:MAX_CANDIDATES]
+    order = best[np.argsort(-lps[best, 2], kind="stable")]
     return Bodies(lps[order], score[order])

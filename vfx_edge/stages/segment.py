@@ -27,7 +27,7 @@ from vfx_edge.study import Level, Point, Vertebra, VertebraMask, Volume
 
 MIN_BODY_CM3 = 1.2  # a cervical body has about 4
 MIN_SHARE_OF_NEIGHBOURS = 0.2
-OFF_CENTRE_MM = 3.0
+OFF_CENTRE_MM = 6.0  # the segmenter is taught with guides as far off
 MAX_SHIFT_MM = 12.0  # farther off than this it is another vertebra
 SAME_BODY = 0.4  # overlap (of the smaller) from which two bodies are one
 LABEL_SPACING_MM = 1.0

@@ -1,4 +1,4 @@
-"""The two real CTs with masks: outlines by the whole chain, and by the segmenter alone."""
+"""The real CTs with masks: outlines by the whole chain, and by the segmenter alone."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,8 @@ from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.study import Level, Vertebra, VertebraMask, Volume
 
 ABDOMEN, CROP = "ct_abdomen_3mm_labelled", "crop_l3_1p5mm"
-ABDOMEN_FILES = ("ct.nii.gz", "seg-vert_msk.nii.gz")
+VERSE = ("verse005", "verse006", "verse008")
+FILES = ("ct.nii.gz", "seg-vert_msk.nii.gz")
 CROP_FILES = ("sub-ct_label-22_ct.nii.gz", "sub-ct_seg-vert_label-22_msk.nii.gz")
 CROP_LEVEL = Level.L3
 
@@ -29,10 +30,12 @@ Labels = NDArray[np.uint8]
 def score_masks(
     data: Path, model: Path, folds: tuple[Fold, ...], backend: str, say: Say
 ) -> dict[str, Any]:
-    """{"abdomen": rows per vertebra by the whole chain, "crop": L3 by the segmenter alone}."""
+    """{"abdomen", "verse005" …: rows per vertebra by the whole chain, "crop": L3 by the segmenter
+    alone}."""
     out: dict[str, Any] = {}
     for key, item, (ct, mask), roles, outlined in (
-        ("abdomen", ABDOMEN, ABDOMEN_FILES, None, _whole_chain),
+        ("abdomen", ABDOMEN, FILES, None, _whole_chain),
+        *((name, name, FILES, None, _whole_chain) for name in VERSE),
         ("crop", CROP, CROP_FILES, ("segmenter",), _alone),
     ):
         chosen = choose(item, folds, model)

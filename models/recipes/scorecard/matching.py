@@ -19,11 +19,12 @@ CERVICAL = tuple(f"C{i}" for i in range(2, 8))  # C1 has no body, so no centre t
 
 @dataclass(frozen=True)
 class Found:
-    """One finding. suspected: None where it could not be judged."""
+    """One finding. suspected: None where it could not be judged, for this reason."""
 
     level: str
     lps_mm: Point
     suspected: bool | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,12 @@ class Comparison:
 def findings_of(analysis: Analysis) -> list[Found]:
     """The findings of one analysis, head to feet."""
     return [
-        Found(f.vertebra.level.value, f.vertebra.centroid_lps_mm, f.measurement.suspected_fracture)
+        Found(
+            f.vertebra.level.value,
+            f.vertebra.centroid_lps_mm,
+            f.measurement.suspected_fracture,
+            f.measurement.reason or "",
+        )
         for f in analysis.result.findings
     ]
 

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from models.recipes.scorecard.matching import (
 from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
 
+COARSE_MM = 6.0  # slices farther apart are no basis for heights
 ANCHORS = ("C2", "T1", "T12", "S1")  # seen whole they say where to count from
 
 Row = dict[str, Any]
@@ -54,8 +56,16 @@ def score_one(path: Path, entry: dict[str, Any], models: OpenModels, chosen: Cho
     name = path.parent.name if path.suffix == ".gz" else path.name
     return {
         "name": name, "note": chosen.note, "trained_on": chosen.trained_on, **row,
-        "seconds": seconds,
+        "seconds": seconds, "coarse": bool(max(volume.series.spacing_mm) > COARSE_MM),
     }  # fmt: skip
+
+
+def not_judged(
+    findings: list[Found], finding_of: Mapping[str, int], places: Mapping[str, Place]
+) -> dict[str, int]:
+    """Reason -> how many of T1 to L6 that lie wholly in view were found and not judged."""
+    whole = [findings[i] for n, i in finding_of.items() if n in THORACOLUMBAR and places[n].whole]
+    return dict(Counter(f.reason or "unknown" for f in whole if f.suspected is None))
 
 
 def row_of(findings: list[Found], entry: dict[str, Any]) -> Row:
@@ -74,6 +84,7 @@ def row_of(findings: list[Found], entry: dict[str, Any]) -> Row:
         "intact_judged": sum(f.suspected is not None for f in intact),
         "intact_suspected": sum(bool(f.suspected) for f in intact),
         "suspected_levels": [f.level for f in intact if f.suspected],
+        "not_judged": not_judged(findings, trunk.finding_of, places),
         "errors": list(dict.fromkeys((*neck.errors, *trunk.errors))),
     }
 

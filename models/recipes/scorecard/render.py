@@ -85,10 +85,20 @@ def _real(part: Any) -> str:
                 "partly visible ones included. Suspected: every vertebra of these CTs is taken as "
                 "intact. Not judged: found, but no word on a fracture.",
                 table(head, rows),
-                "\n".join([*wrong, *broken]),
+                "\n".join([*wrong, *broken, *_abstentions(part)]),
             ),
         )
     )
+
+
+def _abstentions(part: Any) -> list[str]:
+    """Of which CT which reasons kept vertebrae wholly in view from being judged."""
+    return [
+        f"- `{r['name']}`: not judged: "
+        + ", ".join(f"{count} {reason}" for reason, count in r["not_judged"].items())
+        for r in part["rows"]
+        if r["not_judged"]
+    ]
 
 
 def _real_cells(row: Row) -> tuple[str, ...]:
@@ -167,8 +177,8 @@ def _masks(part: Any) -> str:
     ]  # fmt: skip
     return "\n\n".join(
         (
-            "On the reference's own grid. The abdomen by the whole chain, vertebrae wholly in "
-            "view; the crop by the segmenter alone, told where the bodies' centres are.",
+            "On the reference's own grid. The crop by the segmenter alone, told where the bodies' "
+            "centres are; the others by the whole chain, vertebrae wholly in view.",
             table(head, rows),
         )
     )
