@@ -110,7 +110,8 @@ def _real(part: Any) -> Iterator[Goal]:
     asked = [r for r in rows if not r["coarse"]]
     yield _at_most(
         "real CT: T1 to L5 wholly in view and not judged (slices over 6 mm aside)", 0.05,
-        sum(sum(r["not_judged"].values()) for r in asked), sum(r["trunk"]["near_20"] for r in asked),
+        sum(sum(r["not_judged"].values()) for r in asked),
+        sum(r["trunk"]["near_20"] for r in asked),
         seen,
     )  # fmt: skip
 
