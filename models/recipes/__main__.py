@@ -206,7 +206,7 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     """
     from models.recipes import publish as write
 
-    homes = [_home(work, fold), *_sharing(work, fold)]
+    homes = [_home(work, name) for name in (fold, *(write.sharing(fold) if fold else ()))]
     ready = sorted({role for home in homes for role in write.trained(home)})
     if not ready:
         raise typer.BadParameter(f"no checkpoint in {homes[0]}: train a network first")
@@ -215,12 +215,6 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     write.publish_set(homes, out, ROOT / "models" / "default")
     if fold:
         write.note_folds(work / "folds")
-
-
-def _sharing(work: Path, fold: str | None) -> list[Path]:
-    """Of other folds that leave out one of this fold's CTs: their networks have not seen it."""
-    items = set(_left_out(fold))
-    return [_home(work, name) for name, own in FOLDS.items() if name != fold and items & set(own)]
 
 
 if __name__ == "__main__":

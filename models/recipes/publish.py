@@ -109,7 +109,19 @@ def trained(home: Path) -> tuple[str, ...]:
 
 
 def note_folds(folder: Path) -> None:
-    """folds.json: which model set left out which CTs, for the scorecard."""
-    known = {name: items for name, items in FOLDS.items() if (folder / name / "set").is_dir()}
-    text = json.dumps({f"{name}/set": items for name, items in known.items()}, indent=1)
+    """folds.json: which networks of which model set left out which CTs, for the scorecard."""
+    listed = {}
+    for name in (name for name in FOLDS if (folder / name / "set").is_dir()):
+        roles: dict[str, tuple[str, ...]] = {}
+        for home in (name, *sharing(name)):
+            for role in trained(folder / home):
+                roles.setdefault(role, FOLDS[home])
+        listed[f"{name}/set"] = roles
+    text = json.dumps(listed, indent=1)
     (folder / "folds.json").write_text(text + "\n", encoding="utf-8")
+
+
+def sharing(fold: str) -> tuple[str, ...]:
+    """Other folds that leave out one of this fold's CTs: their networks have not seen it."""
+    items = set(FOLDS[fold])
+    return tuple(name for name, own in FOLDS.items() if name != fold and items & set(own))

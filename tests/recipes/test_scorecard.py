@@ -163,13 +163,15 @@ def test_dice_of_labels_that_are_called_otherwise() -> None:
 def test_a_ct_is_scored_by_the_set_that_left_its_patient_out() -> None:
     thorax, lumbar = "ct_head_to_thorax_4mm_dicom", "ct_thoracolumbar_4mm_dicom"
     default = Path("default")
-    half = Fold("half", Path("half"), frozenset({thorax}))
-    both = Fold("both", Path("both"), frozenset({thorax, lumbar}))
+    half = Fold("half", Path("half"), {"labeller": frozenset({thorax})})
+    both = Fold("both", Path("both"), {"labeller": frozenset({thorax, lumbar})})
     assert choose(thorax, (half, both), default).folder == Path("both")
     assert not choose(thorax, (half, both), default).trained_on
     assert choose(thorax, (half,), default).trained_on  # the other scan shows the same bones
     assert choose(lumbar, (half,), default).folder == default
     assert choose(lumbar, (half,), default).note == "trained on"
+    assert choose(thorax, (both,), default).note == "left out of labeller"
+    assert choose(thorax, (both,), default, role="segmenter").trained_on
 
 
 def test_phantoms_are_those_of_the_condition_and_of_no_training() -> None:

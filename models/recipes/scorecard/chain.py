@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +23,21 @@ SAME_PATIENT = (
 
 @dataclass(frozen=True)
 class Fold:
-    """A model set that was trained without some of the data."""
+    """A model set of which some networks were trained without some of the data: role -> items."""
 
     name: str
     folder: Path
-    left_out: frozenset[str]
+    left_out: Mapping[str, frozenset[str]]
+
+    def spared(self, items: frozenset[str]) -> tuple[str, ...]:
+        """The roles whose networks have seen none of the items."""
+        return tuple(role for role, own in self.left_out.items() if items <= own)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The model set that scores one item, and what it has seen of it."""
+    """The model set that scores one item. trained_on: whether the network in question has seen
+    it; note: which networks have not."""
 
     folder: Path
     trained_on: bool
@@ -40,23 +45,24 @@ class Chosen:
 
 
 def read_folds(folder: Path | None) -> tuple[Fold, ...]:
-    """`folds.json` of a folder of model sets: {name: [left-out items]}; none without a folder."""
+    """`folds.json` of a folder of model sets: {name: {role: [items]}}; none without a folder."""
     if folder is None:
         return ()
     listed = json.loads((folder / "folds.json").read_text(encoding="utf-8"))
-    return tuple(Fold(name, folder / name, frozenset(items)) for name, items in listed.items())
+    return tuple(
+        Fold(name, folder / name, {role: frozenset(items) for role, items in roles.items()})
+        for name, roles in listed.items()
+    )
 
 
-def choose(item: str, folds: tuple[Fold, ...], otherwise: Path) -> Chosen:
-    """The fold that left `item` out, with all of its patient's scans where there is one."""
+def choose(item: str, folds: tuple[Fold, ...], otherwise: Path, role: str = "labeller") -> Chosen:
+    """A set whose network of this role has seen no scan of the item's patient; else `otherwise`."""
     patient = next((scans for scans in SAME_PATIENT if item in scans), frozenset({item}))
-    fitting = [fold for fold in folds if item in fold.left_out]
-    for fold in fitting:
-        if patient <= fold.left_out:
-            return Chosen(fold.folder, False, f"left out ({fold.name})")
-    if fitting:
-        return Chosen(fitting[0].folder, True, "left out, but not its patient's other scan")
-    return Chosen(otherwise, True, "trained on")
+    fitting = [fold for fold in folds if role in fold.spared(patient)]
+    if not fitting:
+        return Chosen(otherwise, True, "trained on")
+    best = max(fitting, key=lambda fold: len(fold.spared(patient)))
+    return Chosen(best.folder, False, f"left out of {', '.join(best.spared(patient))}")
 
 
 @contextmanager

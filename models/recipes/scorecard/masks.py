@@ -38,7 +38,7 @@ def score_masks(
         *((name, name, FILES, None, _whole_chain) for name in VERSE),
         ("crop", CROP, CROP_FILES, ("segmenter",), _alone),
     ):
-        chosen = choose(item, folds, model)
+        chosen = choose(item, folds, model, role="segmenter")
         volume = load_volume(data / item / ct)
         truth = load_segmentation(data / item / mask, volume)
         with opened(chosen.folder, backend, roles) as models:
