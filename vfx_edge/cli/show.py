@@ -93,9 +93,12 @@ def _vertebrae(result: StudyResult, console: "Console") -> None:
 
 def _notes(result: StudyResult, console: "Console") -> None:
     """What the verdict leaves out, and what was odd about this run: one line each."""
+    from vfx_edge.outputs.facts import by_hand
     from vfx_edge.outputs.verdict import cut, verdict_of
 
     if words := cut(verdict_of(result), _english()):
+        console.print(words, soft_wrap=True)
+    if words := by_hand(result.run.levels_by_hand, _english()):
         console.print(words, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")

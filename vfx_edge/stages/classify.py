@@ -1,6 +1,7 @@
 """Stage 5: a crop about each chosen vertebra through the encoder-classifier."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
@@ -22,6 +23,7 @@ from vfx_edge.study import (
     Point,
     SeriesInfo,
     Tier,
+    Vertebra,
     VertebraMask,
     Volume,
 )
@@ -187,9 +189,15 @@ def classify_fractures(
         volume = boxed(volume, masks, spec.number("mask_margin_mm", 0.0))
     answers = iter(_ask(volume, ask, classifier))
     return tuple(
-        Finding(m.vertebra, got, answer if answer is not None else next(answers))
+        Finding(_in_view(m.vertebra, got), got, answer if answer is not None else next(answers))
         for m, got, answer in zip(masks, measurements, known, strict=True)
     )
+
+
+def _in_view(vertebra: Vertebra, measured: Measurement) -> Vertebra:
+    """One that the scan's edge cuts at a rim alone is in view if its heights could be judged."""
+    judged = measured.suspected_fracture is not None
+    return replace(vertebra, wholly_in_view=vertebra.wholly_in_view or judged)
 
 
 def _ask(

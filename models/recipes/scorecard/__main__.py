@@ -17,6 +17,7 @@ import typer
 from models.recipes.scorecard import about, parts, render
 from models.recipes.scorecard.chain import read_folds
 from models.recipes.scorecard.classifier_part import score_classifier
+from models.recipes.scorecard.diagram import DIAGRAM, draw_reliability
 from models.recipes.scorecard.masks import score_masks
 from models.recipes.scorecard.names import score_names
 from models.recipes.scorecard.phantoms import score_phantoms
@@ -106,6 +107,7 @@ def _write_all(card: dict[str, Any], out: Path, model: Path | None) -> None:
     (model / "scorecard.json").write_text(text, encoding="utf-8")
     _replace(model / "card.md", "scorecard", render.full(card))
     if model.resolve() == DEFAULT:
+        draw_reliability(card["names"]["total"]["bins"], parts.ROOT / DIAGRAM)
         _replace(parts.ROOT / "README.md", "scorecard-short", render.short(card))
 
 

@@ -143,6 +143,7 @@ def _names(part: Any) -> str:
             table(head, rows),
             "The stated certainty (`label_probability`) on the cuts, and what share was right:",
             table(("said", "right", "vertebrae"), bins),
+            "![What was said against what was so](../../docs/names.svg)",
         )
     )
 
