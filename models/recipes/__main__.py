@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
 ROLES = (*SPINE_ROLES, "classifier")
 # Masks made by a network carry its habits: outlines are learnt more from those known to be true.
-REAL_SHARE = {"segmenter": 0.5}
+REAL_SHARE = {"segmenter": 0.5, "labeller": 0.7}
 EXPERT_SHARE = {"segmenter": 0.6}
 
 

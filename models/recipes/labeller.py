@@ -31,6 +31,7 @@ CLASSES = (
 )
 RIB = range(8, 20)  # T1 to T12
 SOFTNESS = 0.7  # levels; of the Gaussian about the right one
+NO_BODY_SHARE = 0.03  # of the examples show no anatomy at all
 OFF_MM = 20.0  # background crops lie at least this far from any vertebra's centre
 WIDTHS = (16, 32, 64, 128)
 
@@ -99,6 +100,8 @@ def _middle(labelled: Labelled, rng: np.random.Generator) -> tuple[np.ndarray, i
 
 def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """One augmented (input (1, z, y, x), target (len(CLASSES) + 1,))."""
+    if rng.random() < NO_BODY_SHARE:
+        return normalise(_no_body(rng))[None], _target(0)
     case = labelled.case
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 7, 0.10, 0.05, flip=True, tilt_degrees=12)
@@ -113,6 +116,14 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     hu = augment.scanner(hu, (bone > 0.5) & (hu > BONE_HU), rng, SPACING_MM)
     hu = torch.where(outside, torch.tensor(-1024.0), hu)
     return normalise(hu)[None], _target(value)
+
+
+def _no_body(rng: np.random.Generator) -> Tensor:
+    """HU (z, y, x) of a crop without anatomy: air, water or a smear of tissue, and noise."""
+    hu = torch.full(PATCH, float(rng.choice([-1000.0, 0.0, rng.uniform(-200, 300)])))
+    smear = augment.smooth_field(hu.shape, rng, int(rng.integers(2, 7)))
+    hu = hu + float(rng.choice([0.0, rng.uniform(0, 250)])) * smear
+    return hu + float(rng.uniform(0, 80)) * torch.randn(PATCH)
 
 
 def _beyond(ends_mm: np.ndarray) -> Tensor:

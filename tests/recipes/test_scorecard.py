@@ -222,8 +222,9 @@ def row(**trunk: int) -> dict[str, Any]:
     counts = asdict(replace(matching.Counts(), **trunk))
     return {
         "name": "ct", "note": "left out (a)", "trained_on": False, "anchored": True,
-        "trunk": counts, "neck": asdict(matching.Counts()), "intact_judged": 20,
+        "trunk": counts, "neck": asdict(matching.Counts()), "intact_judged": 40,
         "intact_suspected": 1, "suspected_levels": ["T5"], "errors": [], "seconds": 1.0,
+        "coarse": False, "not_judged": {"metal": 1},
     }  # fmt: skip
 
 
@@ -252,7 +253,8 @@ def test_the_text_says_missed_where_a_figure_is_missed() -> None:
     assert len(lines) == 1
     assert "90.0 % (18 of 20)" in lines[0]
     assert "MISSED" in lines[0]
-    assert "2 goals were missed" in render.short(made)
+    assert "3 goals were missed" in render.short(made)
+    assert "`ct`: not judged: 1 metal" in render.full(made)
 
 
 def test_a_figure_reached_on_training_data_is_not_called_met() -> None:
@@ -267,6 +269,7 @@ def test_what_was_not_measured_is_said() -> None:
     assert states(made)["phantoms"] == states(made)["classifier"] == goals.UNKNOWN
     found = "vertebrae wholly in view, C2 to L5, found within 10 mm"
     assert states(made)[found] == goals.UNKNOWN
+    assert states(made)["names under cuts"] == goals.UNKNOWN
     assert "### Phantoms that no training has seen\n\nNot measured." in render.full(made)
 
 

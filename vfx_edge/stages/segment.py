@@ -30,6 +30,8 @@ MIN_SHARE_OF_NEIGHBOURS = 0.2
 OFF_CENTRE_MM = 6.0  # the segmenter is taught with guides as far off
 MAX_SHIFT_MM = 12.0  # farther off than this it is another vertebra
 SAME_BODY = 0.4  # overlap (of the smaller) from which two bodies are one
+LITTLE_ARCH = 0.15  # of the body's volume: less has one that the field cuts off, or what is none
+BONE_HU = 90.0  # the densest fifth of a body, its wall, is denser, however thin its bone
 LABEL_SPACING_MM = 1.0
 RIM = 2  # voxels of soft edge kept about the bone
 
@@ -192,7 +194,22 @@ def segment_vertebrae(
     ]
     looked |= _look(volume, moved, again, segmenter)
     masks = computing(lambda i: _mask(volume, moved[i], *looked[i]), range(len(moved)))
-    return tuple(_plausible([mask for mask in masks if mask is not None]))
+    return tuple(
+        _plausible([mask for mask in masks if mask is not None and _is_bone(volume, mask)])
+    )
+
+
+def _is_bone(volume: Volume, mask: VertebraMask) -> bool:
+    """Whether an outline without an arch has any bone in it: where the spine leaves the field, soft
+    tissue in front of it is taken for bodies."""
+    if float(mask.arch.sum(dtype=np.float64)) > LITTLE_ARCH * float(
+        mask.body.sum(dtype=np.float64)
+    ):
+        return True
+    places = np.argwhere(mask.body > 0.5)[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
+    index = np.rint(volume.to_zyx(places)).astype(int)
+    inside = index[((index >= 0) & (index < volume.hu.shape)).all(1)]
+    return len(inside) == 0 or float(np.percentile(volume.hu[tuple(inside.T)], 80)) > BONE_HU
 
 
 def _look(
