@@ -194,18 +194,20 @@ def segment_vertebrae(
     ]
     looked |= _look(volume, moved, again, segmenter)
     masks = computing(lambda i: _mask(volume, moved[i], *looked[i]), range(len(moved)))
-    return tuple(
-        _plausible([mask for mask in masks if mask is not None and _is_bone(volume, mask)])
-    )
+    whole = [mask for mask in masks if mask is not None]
+    if not any(_has_arch(mask) for mask in whole):
+        return ()  # a rod, a table, bodies without a spine: no vertebra is seen for one
+    return tuple(_plausible([mask for mask in whole if _has_arch(mask) or _is_bone(volume, mask)]))
+
+
+def _has_arch(mask: VertebraMask) -> bool:
+    arch, body = (float(part.sum(dtype=np.float64)) for part in (mask.arch, mask.body))
+    return arch > LITTLE_ARCH * body
 
 
 def _is_bone(volume: Volume, mask: VertebraMask) -> bool:
-    """Whether an outline without an arch has any bone in it: where the spine leaves the field, soft
-    tissue in front of it is taken for bodies."""
-    if float(mask.arch.sum(dtype=np.float64)) > LITTLE_ARCH * float(
-        mask.body.sum(dtype=np.float64)
-    ):
-        return True
+    """Whether an outline has any bone in it: where the spine leaves the field, soft tissue in front
+    of it is taken for bodies, without arches."""
     places = np.argwhere(mask.body > 0.5)[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
     index = np.rint(volume.to_zyx(places)).astype(int)
     inside = index[((index >= 0) & (index < volume.hu.shape)).all(1)]
