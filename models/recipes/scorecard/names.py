@@ -31,6 +31,11 @@ INSIDE_MM = 10.0  # a body nearer to the cut's end is not counted
 BINS = 10
 SURE = 0.9
 SEED = 20
+UNCOUNTED = ("C1", "S1")
+
+
+Places = Mapping[str, Sequence[float]]
+"""Name -> LPS mm."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,12 @@ def score_names(
     for path, entry in json.loads(REFERENCES.read_text(encoding="utf-8")).items():
         chosen = choose(path.split("/")[0], folds, model)
         volume = load_volume(data / path)
-        places = places_of(entry)
+        places, every_place = places_of(entry), _all_places(entry)
         with opened(chosen.folder, backend, ("locator", "finder", "labeller")) as models:
-            short = [list(told) for told in _named_cuts(volume, places, models, cuts)]
-            whole = [list(told) for told in _chained_cuts(volume, places, models, chain)]
+            short = [list(told) for told in _named_cuts(volume, places, every_place, models, cuts)]
+            whole = [
+                list(told) for told in _chained_cuts(volume, places, every_place, models, chain)
+            ]
         row = {
             "name": path.split("/")[0], "note": chosen.note, "trained_on": chosen.trained_on,
             "scan": counted(short[0]), "cuts": counted(flat(short[1:])),
@@ -85,11 +92,15 @@ def score_names(
 
 def places_of(entry: Mapping[str, Any]) -> dict[str, list[float]]:
     """Name -> LPS mm of the annotated bodies: C1 has none, and S1 is no vertebra."""
-    return {n: v["lps_mm"] for n, v in entry["vertebrae"].items() if n not in ("C1", "S1")}
+    return {n: at for n, at in _all_places(entry).items() if n not in UNCOUNTED}
+
+
+def _all_places(entry: Mapping[str, Any]) -> dict[str, list[float]]:
+    return {name: place["lps_mm"] for name, place in entry["vertebrae"].items()}
 
 
 def _named_cuts(
-    volume: Volume, places: Mapping[str, Sequence[float]], models: OpenModels, count: int
+    volume: Volume, places: Places, every_place: Places, models: OpenModels, count: int
 ) -> Iterator[Iterator[Told]]:
     """The whole scan first, then the cuts, all from the same bodies."""
     bodies = _bodies(volume, models)
@@ -103,11 +114,11 @@ def _named_cuts(
             named = label_vertebrae(cut(volume, box), part, models.network("labeller"))
         except NoSpineInView:
             named = ()
-        yield matched(named, places, (low, high))
+        yield matched(named, every_place, (low, high))
 
 
 def _chained_cuts(
-    volume: Volume, places: Mapping[str, Sequence[float]], models: OpenModels, count: int
+    volume: Volume, places: Places, every_place: Places, models: OpenModels, count: int
 ) -> Iterator[Iterator[Told]]:
     """The chain as far as the names on each cut."""
     field = field_of(volume)
@@ -117,7 +128,7 @@ def _chained_cuts(
             named = label_vertebrae(part, _bodies(part, models), models.network("labeller"))
         except NoSpineInView:
             named = ()
-        yield matched(named, places, box)
+        yield matched(named, every_place, box)
 
 
 def known_bodies(
@@ -140,7 +151,7 @@ def _bodies(volume: Volume, models: OpenModels) -> Bodies:
 
 def matched(
     named: Sequence[Vertebra],
-    places: Mapping[str, Sequence[float]],
+    places: Places,
     box: tuple[np.ndarray, np.ndarray],
 ) -> Iterator[Told]:
     """What known vertebrae, well inside the cut, are called."""
@@ -149,7 +160,8 @@ def matched(
     for one in named:
         gaps = np.linalg.norm(at - np.array(one.centroid_lps_mm), axis=1)
         nearest = int(gaps.argmin())
-        if gaps[nearest] < NEAR_MM and low < at[nearest, 2] < high:
+        counts = names[nearest] not in UNCOUNTED and gaps[nearest] < NEAR_MM
+        if counts and low < at[nearest, 2] < high:
             others = tuple(level.value for level, _ in one.alternatives)
             yield Told(names[nearest], one.level.value, one.label_probability, others)
 
