@@ -1,5 +1,6 @@
 """How the shipped weights were made: one command a step, each resumable. See the README here."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,8 @@ def prepare(
     for labelled in sources.painted_shapes(data, copies, seed=0):
         save(folder / f"paint_{labelled.case.name}.npz", labelled)
     write_missing(folder, "phantom", range(1000, 1000 + phantoms), synthetic.random_case)
+    for path in folder.glob("phantom_*.npz"):  # the labeller's, too: their ribs are where they say
+        shutil.copy2(path, work / "named" / path.name)
     write_missing(work / "broken", "broken", range(3000, 3000 + broken), synthetic.broken_case)
     bank = generator.load_bank(data / "shapes", without=sources.VERSE)  # of no CT that is scored
     generator.write_composites(folder, range(5000, 5000 + composites), bank)

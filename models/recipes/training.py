@@ -37,7 +37,7 @@ def folders(role: str, work: Path, home: Path) -> tuple[Path, ...]:
     """Where the examples of a role lie; what `home` has goes before what all share."""
     if role == "classifier":
         return (work / "crops",)
-    if role == "labeller":  # names need no masks, and synthetic anatomy teaches synthetic names
+    if role == "labeller":  # names need centres, not masks; painted shapes bear no ribs
         return (work / "named",)
     # broken phantoms show the spine alone: that teaches outlines, not levels
     own = (work / "broken",) if role in ("segmenter", "finder") else ()
