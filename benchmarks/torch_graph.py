@@ -126,6 +126,7 @@ OPERATIONS: dict[str, Callable[[Values, Attributes], Tensor]] = {
     "Mul": lambda v, _: v[0] * v[1],
     "Pow": lambda v, _: v[0] ** v[1],
     "ReduceLogSumExp": _reduce(torch.logsumexp),
+    "ReduceMax": _reduce(torch.amax),
     "ReduceMean": _reduce(torch.mean),
     "ReduceMin": _reduce(torch.amin),
     "Relu": lambda v, a: F.relu(v[0], a.get("inplace", False)),

@@ -19,11 +19,11 @@ from vfx_edge.manifest import load_model_set  # noqa: E402
 from vfx_edge.pipeline import Options, analyze  # noqa: E402
 from vfx_edge.stages.classify import classify_fractures  # noqa: E402
 from vfx_edge.study import (  # noqa: E402
+    CauseNotClassified,
     Classified,
     Heights,
     Level,
     Measurement,
-    NotClassified,
     Vertebra,
     VertebraMask,
     Volume,
@@ -177,4 +177,4 @@ def test_levels_beyond_t1_to_l5_are_never_classified(published: Path) -> None:
             fake,
             lambda *_: True,
         )
-        assert finding.assessment == NotClassified("level_outside_model_range")
+        assert finding.assessment == CauseNotClassified("level_outside_model_range")

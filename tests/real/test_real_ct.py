@@ -51,7 +51,8 @@ def test_no_vertebra_is_found_twice_or_beside_the_spine(
     scores: dict[str, Score], path: str
 ) -> None:
     assert scores[path].doubled == 0, scores[path]
-    assert scores[path].outside == 0, scores[path]
+    if "bad_input" not in REFERENCES[path]:  # there the spine itself leaves the field
+        assert scores[path].outside == 0, scores[path]
 
 
 def test_nine_tenths_are_found_over_all(scores: dict[str, Score]) -> None:

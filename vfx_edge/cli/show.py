@@ -98,8 +98,8 @@ def _notes(result: StudyResult, console: "Console") -> None:
 
     if words := cut(verdict_of(result), _english()):
         console.print(words, soft_wrap=True)
-    if words := by_hand(result.run.levels_by_hand, _english()):
-        console.print(words, soft_wrap=True)
+    if said := by_hand(result.run.levels_by_hand, _english()):
+        console.print(said, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
 

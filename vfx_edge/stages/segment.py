@@ -30,8 +30,8 @@ MIN_SHARE_OF_NEIGHBOURS = 0.2
 OFF_CENTRE_MM = 6.0  # the segmenter is taught with guides as far off
 MAX_SHIFT_MM = 12.0  # farther off than this it is another vertebra
 SAME_BODY = 0.4  # overlap (of the smaller) from which two bodies are one
-LITTLE_ARCH = 0.15  # of the body's volume: less has one that the field cuts off, or what is none
-BONE_HU = 90.0  # the densest fifth of a body, its wall, is denser, however thin its bone
+SOME_ARCH, GOOD_ARCH = 0.15, 0.3  # of the body's volume; a whole vertebra has half or more
+BONE_HU = 75.0  # the densest fifth of a body, its wall, is denser, however thin its bone
 LABEL_SPACING_MM = 1.0
 RIM = 2  # voxels of soft edge kept about the bone
 
@@ -195,19 +195,22 @@ def segment_vertebrae(
     looked |= _look(volume, moved, again, segmenter)
     masks = computing(lambda i: _mask(volume, moved[i], *looked[i]), range(len(moved)))
     whole = [mask for mask in masks if mask is not None]
-    if not any(_has_arch(mask) for mask in whole):
+    if not any(_arch_share(mask) > SOME_ARCH for mask in whole):
         return ()  # a rod, a table, bodies without a spine: no vertebra is seen for one
-    return tuple(_plausible([mask for mask in whole if _has_arch(mask) or _is_bone(volume, mask)]))
+    # one whose marrow a tumour replaced still has its arch
+    seen = [mask for mask in whole if _arch_share(mask) > GOOD_ARCH or _is_bone(volume, mask)]
+    return tuple(_plausible(seen))
 
 
-def _has_arch(mask: VertebraMask) -> bool:
+def _arch_share(mask: VertebraMask) -> float:
+    """The arch's volume as a share of the body's."""
     arch, body = (float(part.sum(dtype=np.float64)) for part in (mask.arch, mask.body))
-    return arch > LITTLE_ARCH * body
+    return arch / max(body, 1.0)
 
 
 def _is_bone(volume: Volume, mask: VertebraMask) -> bool:
     """Whether an outline has any bone in it: where the spine leaves the field, soft tissue in front
-    of it is taken for bodies, without arches."""
+    of it is taken for bodies."""
     places = np.argwhere(mask.body > 0.5)[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
     index = np.rint(volume.to_zyx(places)).astype(int)
     inside = index[((index >= 0) & (index < volume.hu.shape)).all(1)]
