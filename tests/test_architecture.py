@@ -16,11 +16,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 
 # Part of the package -> the parts it may import, besides itself and the bare `vfx_edge`.
-NOUNS = {"study", "errors"}
+NOUNS = {"levels", "study", "errors"}
 MAY_IMPORT = {
     "levels": set(),
     "study": {"levels"},
-    "naming": {"study"},
+    "naming": {"levels", "study"},
     "errors": set(),
     "usage": set(),
     "parallel": set(),

@@ -72,3 +72,7 @@ _VERSE = {
 _FROM_VERSE = {label: level for level, label in _VERSE.items()}
 
 THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
+
+TRANSITIONAL = (Level.T13, Level.L6)
+PLAIN = tuple(level for level in Level if level not in TRANSITIONAL)
+"""The usual spine: C1 to C7, T1 to T12, L1 to L5."""

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from vfx_edge.levels import PLAIN
 from vfx_edge.study import Level
 
 MOST_NAMED = 6
 """More levels than this are named as stretches."""
-_PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
-_NEIGHBOURS = {*pairwise(_PLAIN), *pairwise(Level)}
+_NEIGHBOURS = {*pairwise(PLAIN), *pairwise(Level)}
 """T12 and L1 follow each other unless there is a T13."""
 
 Others = Mapping[str, Sequence[str]]

@@ -27,6 +27,7 @@ from models.recipes.scorecard.names import (
 )
 from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
+from vfx_edge.levels import PLAIN
 from vfx_edge.stages.column import EVIDENCE_FLOOR, LEVELS, Candidates, Weights, rib_evidence
 from vfx_edge.stages.feed import as_points
 from vfx_edge.stages.find import Bodies
@@ -34,7 +35,7 @@ from vfx_edge.stages.label import candidates_of, read_levels, shown
 from vfx_edge.study import Level, Volume
 
 SHIFTS = np.arange(-5, 6)
-PLAIN = [i for i, level in enumerate(LEVELS) if level not in (Level.T13, Level.L6)]
+NUMBERS = [LEVELS.index(level) for level in PLAIN]
 FLOOR = 1e-4  # of a probability that was wrong: one scan must not decide everything
 SEED = 7
 
@@ -74,7 +75,7 @@ def glimpses(
             shown(part, bodies.centres_lps_mm[inside]),
             labeller.spec,
         )
-        truth = [PLAIN.index(LEVELS.index(Level(n))) for n in names[inside]]
+        truth = [PLAIN.index(Level(n)) for n in names[inside]]
         out.append(_glimpse(study, candidates, np.array(truth)))
     return out
 
@@ -117,8 +118,8 @@ def report(seen: Sequence[Glimpse]) -> str:
 def _glimpse(study: str, seen: Candidates, truth: np.ndarray) -> Glimpse:
     assert seen.rib is not None
     assert seen.seen is not None
-    levels = np.log(seen.evidence[:, PLAIN] + EVIDENCE_FLOOR / len(LEVELS))
-    ribs = np.log(rib_evidence(seen.rib)[:, PLAIN])
+    levels = np.log(seen.evidence[:, NUMBERS] + EVIDENCE_FLOOR / len(LEVELS))
+    ribs = np.log(rib_evidence(seen.rib)[:, NUMBERS])
     return Glimpse(study, seen.seen[:, None] * levels, seen.seen[:, None] * ribs, truth)
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vfx_edge import levels
 from vfx_edge.errors import InputError
 from vfx_edge.stages.rename import renamed
 from vfx_edge.study import Anchor, Level, Shift, Vertebra, VertebraMask
 
-PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
+PLAIN = list(levels.PLAIN)
 
 
 def column(levels: Sequence[str | Level], apart_mm: float = 30.0) -> tuple[VertebraMask, ...]:

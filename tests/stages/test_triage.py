@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vfx_edge import levels
 from vfx_edge.stages.triage import RECOMMENDATION, triage
 from vfx_edge.study import (
     THORACOLUMBAR,
@@ -121,7 +122,7 @@ def test_coverage_is_what_the_verdict_rests_on(
         assert verdict.tier in TIERS.values()
 
 
-PLAIN = [level for level in Level if level not in (Level.T13, Level.L6)]
+PLAIN = list(levels.PLAIN)
 
 
 @settings(deadline=None)

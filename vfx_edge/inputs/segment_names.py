@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from vfx_edge.levels import TRANSITIONAL
 from vfx_edge.study import Level
 
 SACRUM, COCCYX = 26, 27
@@ -83,7 +84,7 @@ def coded_label(value: str, scheme: str) -> int | None:
 
 def _coded() -> Iterable[tuple[Code, int]]:
     for level in Level:
-        if level not in (Level.T13, Level.L6):
+        if level not in TRANSITIONAL:
             yield getattr(codes.SCT, f"{level.value}Vertebra"), level.verse
     yield codes.SCT.Sacrum, SACRUM
     yield codes.SCT.Coccyx, COCCYX

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.levels import PLAIN
 from vfx_edge.study import Level
 
 Array = NDArray[np.float64]
@@ -19,7 +20,7 @@ Array = NDArray[np.float64]
 # Median distance from each level's centre to the next below, mm: 113 VerSe'20 cases.
 NEXT_MM: dict[Level, float] = dict(
     zip(
-        [level for level in Level if level not in (Level.T13, Level.L6)],
+        PLAIN,
         [
             17.0,
             18.5,

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
+from vfx_edge.levels import PLAIN, TRANSITIONAL
 from vfx_edge.stages.column import NEXT_MM
 from vfx_edge.stages.parts import vertebra_frame
 from vfx_edge.study import Level, VertebraMask
 
 Array = NDArray[np.float64]
 
-PLAIN = tuple(level for level in Level if level not in (Level.T13, Level.L6))
 # Of nine expert masks; breadth over height of the whole vertebra, along its own axes.
 _BREADTH = (2.6, 1.27, 2.25, 2.27, 2.2, 2.28, 2.3, 2.4, 1.8, 1.6, 1.45, 1.35, 1.35, 1.2, 1.3, 1.4,
             1.45, 1.35, 1.2, 1.5, 1.5, 1.65, 1.6, 2.1)  # fmt: skip
@@ -102,7 +102,7 @@ def contradiction(masks: Sequence[VertebraMask]) -> str | None:
 
     masks: in the order of their names, which is that from head to feet.
     """
-    if not masks or {Level.T13, Level.L6} & {m.vertebra.level for m in masks}:
+    if not masks or set(TRANSITIONAL) & {m.vertebra.level for m in masks}:
         return None  # who names these has counted
     column = _column(masks)
     first, last = column.levels[0], column.levels[-1]

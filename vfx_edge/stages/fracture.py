@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.levels import TRANSITIONAL
 from vfx_edge.parallel import computing
 from vfx_edge.stages.measure import PLACES, column_axes, depth_mm, measure_heights
 from vfx_edge.stages.squeeze import NARROW, WIDE, usual_share, width_shares
@@ -179,7 +180,7 @@ def _range(
 
 def _beside(level: Level, by: int) -> Level:
     """The level `by` steps further down that every spine has; its own where there is none."""
-    usual = [v for v in NORMAL_MM if v not in (Level.T13, Level.L6)]
+    usual = [v for v in NORMAL_MM if v not in TRANSITIONAL]
     if level not in usual:
         return level
     return usual[min(max(usual.index(level) + by, 0), len(usual) - 1)]

@@ -80,11 +80,11 @@ def usual_share(shares: Sequence[float], masks: Sequence[VertebraMask]) -> float
 def at_true_distance(volume: Volume, find: Find) -> tuple[Volume, tuple[VertebraMask, ...]]:
     """What `find` sees, and the volume in which it sees it: the given one, or one whose slices
     lie as far apart as the bodies' proportions ask for."""
-    masks, seen = find(volume), volume
+    first = find(volume)
     axis = SLICE_AXIS.get(volume.series.orientation)
-    step = _step(masks, axis, NARROW, WIDE)
+    step = _step(first, axis, NARROW, WIDE)
     if axis is None or step is None:
-        return volume, masks
+        return volume, first
     stretch = step**OVERSTEP
     for _ in range(LOOKS):
         seen = _stretched(volume, axis, stretch)
@@ -97,7 +97,7 @@ def at_true_distance(volume: Volume, find: Find) -> tuple[Volume, tuple[Vertebra
         if step is None:
             return seen, masks
         stretch *= step
-    return volume, find(volume)
+    return volume, first
 
 
 def _step(

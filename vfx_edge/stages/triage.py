@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from vfx_edge.levels import TRANSITIONAL
 from vfx_edge.naming import all_named, by_reason, each_named, stretches
 from vfx_edge.study import (
     THORACOLUMBAR,
@@ -111,14 +112,11 @@ def _overlooked(findings: Sequence[Finding]) -> Iterator[Level]:
     """Levels that must lie between two that were found, and were not found themselves."""
     for above, below in pairwise(f.vertebra for f in findings):
         between = [level for level in Level if above.level < level < below.level]
-        missing = [level for level in between if _counts(level) and level not in _EXTRA]
+        missing = [level for level in between if _counts(level) and level not in TRANSITIONAL]
         apart = np.subtract(above.centroid_lps_mm, below.centroid_lps_mm)
         if missing == [Level.T12] and np.linalg.norm(apart) < ROOM_FOR_T12_MM:
             continue  # eleven pairs of ribs
         yield from missing
-
-
-_EXTRA = (Level.T13, Level.L6)
 
 
 def _counts(level: Level) -> bool:
