@@ -81,8 +81,9 @@ def add(
     from models.recipes import labelled_folders
     from models.recipes.cases import save
 
-    cases = work / "cases"
-    cases.mkdir(parents=True, exist_ok=True)
+    folders = [work / "cases", work / "named"]  # the labeller draws from the second
+    for kept in folders:
+        kept.mkdir(parents=True, exist_ok=True)
     if model is not None:
         found = labelled_folders.from_model(folder, model)
     else:
@@ -90,7 +91,8 @@ def add(
         found = (labelled_folders.from_masks(*pair) for pair in pairs)
     count = 0
     for labelled in found:
-        save(cases / f"real_{labelled.case.name}.npz", labelled)
+        for kept in folders:
+            save(kept / f"real_{labelled.case.name}.npz", labelled)
         typer.echo(f"{labelled.case.name}: {len(labelled.centres)} vertebrae")
         count += 1
     if not count:

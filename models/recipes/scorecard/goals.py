@@ -123,10 +123,11 @@ def _names(part: Any) -> Iterator[Goal]:
         "random cuts of real CT: level right, or named as an alternative",
         0.90, cuts["named"], cuts["vertebrae"], seen,
     )  # fmt: skip
+    # what a look counts for was fitted on these CTs: no proof for others
     error = expected_error(part["total"]["bins"])
     yield _goal(
         "random cuts: expected calibration error of the stated certainty", "≤ 0.05",
-        "–" if error is None else f"{error:.3f}", None if error is None else error <= 0.05, seen,
+        "–" if error is None else f"{error:.3f}", None if error is None else error <= 0.05, True,
     )  # fmt: skip
     wrong = sum(row["scan"]["wrong_though_sure"] for row in rows)
     yield _goal(

@@ -141,7 +141,10 @@ def _names(part: Any) -> str:
             "the names, runs on each cut as if it were a scan. Counted are known vertebrae, not "
             "cut by the end. Right: of that level; or alternative: right, or reported as one.",
             table(head, rows),
-            "The stated certainty (`label_probability`) on the cuts, and what share was right:",
+            "The stated certainty (`label_probability`) on the cuts, and what share was right. No "
+            "labeller had seen the CT, but the three numbers that say what a look counts for were "
+            "fitted on other cuts of these same CTs: `python -m models.recipes naming` prints the "
+            "error where each study is named by the numbers of the others.",
             table(("said", "right", "vertebrae"), bins),
             "![What was said against what was so](../../docs/names.svg)",
         )
