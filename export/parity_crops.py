@@ -9,8 +9,8 @@ from vfx_edge.backends import open_models
 from vfx_edge.bench.recorder import Floats, affordable, recorded, some_of
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
-from vfx_edge.pipeline import Options, analyze
-from vfx_edge.stages.locate import NoSpineInView
+from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.study import SeriesInfo, Volume
 
 

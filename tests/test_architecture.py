@@ -16,24 +16,26 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 
 # Part of the package -> the parts it may import, besides itself and the bare `vfx_edge`.
-NOUNS = {"levels", "study", "errors"}
+NOUNS = {"vocabulary", "study", "errors"}
 MAY_IMPORT = {
-    "levels": set(),
-    "study": {"levels"},
-    "naming": {"levels", "study"},
+    "vocabulary": set(),
+    "study": {"vocabulary"},
+    "naming": {"vocabulary", "study"},
     "errors": set(),
     "usage": set(),
     "parallel": set(),
     "lazy": set(),
+    "files": {"errors"},
+    "image": {"study", "parallel"},
     "manifest": {"errors"},
-    "backends": NOUNS | {"manifest", "parallel"},
-    "inputs": NOUNS | {"parallel"},
-    "outputs": NOUNS | {"naming", "parallel", "lazy"},
+    "backends": {"errors", "study", "manifest", "parallel"},
+    "inference": {"study", "image", "manifest", "backends"},
+    "inputs": NOUNS | {"image", "parallel"},
+    "outputs": NOUNS | {"naming", "files", "parallel", "lazy"},
     "phantom": {"errors"},
-    "stages": NOUNS | {"naming", "manifest", "backends", "parallel"},
-    "pipeline": NOUNS | {"manifest", "backends", "stages", "usage"},
-    "job": NOUNS | {"parallel", "manifest", "backends", "inputs", "pipeline", "outputs", "usage"},
-    "correction": NOUNS | {"manifest", "backends", "inputs", "stages", "pipeline", "outputs"},
+    "spine": NOUNS | {"naming", "image", "inference", "manifest", "backends", "parallel", "usage"},
+    "job": NOUNS | {"parallel", "manifest", "backends", "inputs", "spine", "outputs", "usage"},
+    "correction": NOUNS | {"manifest", "backends", "inputs", "spine", "outputs"},
     "doctor": NOUNS | {"manifest", "backends", "parallel"},
 }
 EVERYTHING = {*MAY_IMPORT, "bench", "service"}
@@ -54,7 +56,7 @@ ONLY_IN = {
     "pydicom": ("inputs/", "outputs/", "service/"),
     "highdicom": ("inputs/", "outputs/", "service/"),
     "pynetdicom": ("service/",),
-    "persistqueue": ("service/queue.py",),
+    "persistqueue": ("service/store/queue.py",),
     "starlette": ("service/",),
     "matplotlib": ("bench/",),
     "typer": ("cli",),
@@ -109,11 +111,11 @@ def test_parts_import_only_what_the_house_allows() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_stages_know_of_the_backends_only_their_protocol() -> None:
+def test_the_chain_knows_of_the_backends_only_their_protocol() -> None:
     used = {
         our_module(dotted)
         for path, tree in TREES.items()
-        if part_of(path) == "stages"
+        if part_of(path) in ("spine", "inference")
         for dotted, _ in imports_of(tree)
         if dotted.startswith("vfx_edge.backends")
     }

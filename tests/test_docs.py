@@ -80,7 +80,7 @@ def test_files_that_are_named_exist(page: str) -> None:
 
 
 def test_every_stage_is_in_the_plan() -> None:
-    for path in (ROOT / "vfx_edge" / "stages").glob("*.py"):
+    for path in (ROOT / "vfx_edge" / "spine").glob("*.py"):
         assert re.search(rf"\b{path.stem}\b", ARCHITECTURE), path.name
 
 

@@ -36,6 +36,6 @@ def test_importing_the_package_imports_nothing_else() -> None:
 
 
 def test_looking_at_the_output_folder_loads_nothing_that_draws() -> None:
-    code = "import sys, vfx_edge.outputs.atomic; print(sorted(sys.modules))"
+    code = "import sys, vfx_edge.files; print(sorted(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"scipy", "PIL", "jinja2", "pydicom"} & set(ast.literal_eval(shown.stdout))

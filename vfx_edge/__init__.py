@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vfx_edge.inputs.segmentation import load_segmentation
     from vfx_edge.manifest import load_model_set
     from vfx_edge.outputs import result_to_dict, write_nifti, write_report, write_result_json
-    from vfx_edge.pipeline import Options, analyze
+    from vfx_edge.spine.chain import Options, analyze
     from vfx_edge.study import Analysis, Finding, Level, StudyResult, Tier, Volume
 
 __version__ = "0.1.0"
@@ -36,7 +36,7 @@ __getattr__ = lazily(
         "inputs.segmentation": ("load_segmentation",),
         "manifest": ("load_model_set",),
         "outputs": ("result_to_dict", "write_nifti", "write_report", "write_result_json"),
-        "pipeline": ("Options", "analyze"),
+        "spine.chain": ("Options", "analyze"),
         "study": ("Analysis", "Finding", "Level", "StudyResult", "Tier", "Volume"),
     },
 )

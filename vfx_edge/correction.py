@@ -92,7 +92,7 @@ def _by_the_chain(
     from vfx_edge.backends import open_models
     from vfx_edge.manifest import load_model_set
     from vfx_edge.outputs.labels import label_map
-    from vfx_edge.pipeline import Options, analyze
+    from vfx_edge.spine.chain import Options, analyze
 
     with open_models(load_model_set(model), backend) as models:
         found = analyze(volume, models, Options(levels_by_hand=by_hand), say)
@@ -103,9 +103,9 @@ def _by_the_chain(
 def _as_drawn(volume: Volume, path: Path, by_hand: ByHand | None) -> _Case:
     """The mask voxel for voxel, only its numbers changed."""
     from vfx_edge.inputs.segmentation import read_segmentation
-    from vfx_edge.stages.contradict import doubts
-    from vfx_edge.stages.rename import renamed
-    from vfx_edge.stages.segment import masks_from_labels
+    from vfx_edge.spine.contradict import doubts
+    from vfx_edge.spine.rename import renamed
+    from vfx_edge.spine.segment import masks_from_labels
 
     given = read_segmentation(path, volume)
     drawn = masks_from_labels(volume, given.labels)

@@ -16,7 +16,7 @@ from vfx_edge.study import Analysis, ByHand, Level, SeriesInfo, StudyResult
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.manifest import ModelManifest
-    from vfx_edge.pipeline import Options
+    from vfx_edge.spine.chain import Options
     from vfx_edge.study import DicomSource, Volume
 
 DEFAULT_PARENT = Path("vfx-edge-out")
@@ -110,7 +110,7 @@ def needed_roles(manifest: "ModelManifest", segmentation_given: bool) -> tuple[s
 def _check_kinds(job: Job) -> None:
     """What would be missing at the end is said at the start. DicomExtraMissing."""
     if DICOM_KINDS.intersection(job.kinds):
-        from vfx_edge.outputs.dicom_write import check_extra
+        from vfx_edge.outputs.dicom.write import check_extra
 
         check_extra()
 
@@ -138,7 +138,7 @@ def _opened(job: Job, backend: str, model: str) -> "OpenModels":
 def _prepare() -> None:
     """Load what comes after reading. SciPy is loaded here alone: two threads that import parts of
     one library from different ends can trip each other."""
-    from vfx_edge.outputs.report import template
+    from vfx_edge.outputs.report.page import template
 
     template()
 
@@ -146,14 +146,14 @@ def _prepare() -> None:
 def _analyzed(
     job: Job, volume: "Volume", models: "OpenModels", say: OnStage, began: float
 ) -> Analysis:
-    from vfx_edge.pipeline import analyze
+    from vfx_edge.spine.chain import analyze
 
     read = time.perf_counter() - began
     return _with_run(analyze(volume, models, _options(job, volume), say), {"read": read})
 
 
 def _options(job: Job, volume: "Volume") -> "Options":
-    from vfx_edge.pipeline import Options
+    from vfx_edge.spine.chain import Options
 
     options = Options(classify=job.classify, levels_by_hand=job.levels_by_hand)
     if job.levels is not None:
@@ -184,7 +184,7 @@ def _written(
     start = time.perf_counter()
     analysis = _with_run(analysis, {"total": start - began})
     if source is not None:
-        from vfx_edge.outputs.dicom_results import write_dicom_results
+        from vfx_edge.outputs.dicom.results import write_dicom_results
 
         write_dicom_results(analysis, source, folder, job.kinds, job.language, job.previous_report)
     if "nifti" in job.kinds:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from vfx_edge.levels import PLAIN
 from vfx_edge.study import Level
+from vfx_edge.vocabulary import PLAIN
 
 MOST_NAMED = 6
 """More levels than this are named as stretches."""

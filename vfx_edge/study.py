@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.levels import THORACOLUMBAR as THORACOLUMBAR
-from vfx_edge.levels import Level as Level
+from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
+from vfx_edge.vocabulary import Level as Level
 
 Point = tuple[float, float, float]
 """Millimetres (left, posterior, superior)."""

@@ -11,10 +11,10 @@ from models.recipes.plausible import plausible
 from models.recipes.shapes import ARCH, BODY, Case, centroids, load_case
 from vfx_edge.backends import open_models
 from vfx_edge.errors import InputError
+from vfx_edge.image.grids import grid_covering, sample
 from vfx_edge.inputs import load_volume
 from vfx_edge.manifest import load_model_set
-from vfx_edge.pipeline import analyze
-from vfx_edge.stages.geometry import grid_covering, sample
+from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Analysis, VertebraMask
 
 SPACING_MM = 1.5

@@ -26,13 +26,13 @@ from models.recipes.scorecard.names import (
     reliability,
 )
 from vfx_edge.backends import OpenModels
+from vfx_edge.inference.patches import as_points
 from vfx_edge.inputs import load_volume
-from vfx_edge.levels import PLAIN
-from vfx_edge.stages.column import EVIDENCE_FLOOR, LEVELS, Candidates, Weights, rib_evidence
-from vfx_edge.stages.feed import as_points
-from vfx_edge.stages.find import Bodies
-from vfx_edge.stages.label import candidates_of, read_levels, shown
+from vfx_edge.spine.column import EVIDENCE_FLOOR, LEVELS, Candidates, Weights, rib_evidence
+from vfx_edge.spine.find import Bodies
+from vfx_edge.spine.label import candidates_of, read_levels, shown
 from vfx_edge.study import Level, Volume
+from vfx_edge.vocabulary import PLAIN
 
 SHIFTS = np.arange(-5, 6)
 NUMBERS = [LEVELS.index(level) for level in PLAIN]

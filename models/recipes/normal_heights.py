@@ -2,7 +2,7 @@
 
     python -m models.recipes.normal_heights CASES_FOLDER
 
-Prints tables like those that `vfx_edge/stages/fracture.py` holds. Robust: each case is scaled to
+Prints tables like those that `vfx_edge/spine/fracture.py` holds. Robust: each case is scaled to
 the others, each curve is a low polynomial through the medians. The cases are few, so published
 wedging of 240 intact spines weighs as much as they do where there is any.
 """
@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from models.recipes.cases import Labelled, load
 from models.recipes.shapes import ARCH, BODY
-from vfx_edge.stages.measure import PLACES, column_axes, depth_mm, measure_heights
+from vfx_edge.spine.measure import PLACES, column_axes, depth_mm, measure_heights
 from vfx_edge.study import Level, Vertebra, VertebraMask
 
 LEVELS: list[Level] = [

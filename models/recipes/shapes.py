@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage as ndi
 
-from vfx_edge.stages.parts import ARCH, BODY, centroids, split_parts
+from vfx_edge.spine.parts import ARCH, BODY, centroids, split_parts
 
 __all__ = ["ARCH", "BODY", "Case", "centroids", "load_case", "split_parts"]
 SUBREGION_BODY = (49, 50)  # TPTBox: corpus border and corpus

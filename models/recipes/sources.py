@@ -16,9 +16,9 @@ from models.recipes.cases import Labelled
 from models.recipes.nets import UNet3D
 from models.recipes.plausible import plausible
 from models.recipes.shapes import ARCH, Case, load_case
+from vfx_edge.image.grids import grid_covering, sample
 from vfx_edge.inputs import load_volume
-from vfx_edge.stages.geometry import grid_covering, sample
-from vfx_edge.stages.parts import centroids
+from vfx_edge.spine.parts import centroids
 from vfx_edge.study import Level
 
 SPACING_MM = 1.5

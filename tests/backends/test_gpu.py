@@ -15,7 +15,7 @@ from vfx_edge.backends.choose import default_backends
 from vfx_edge.inputs import load_volume
 from vfx_edge.manifest import load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
-from vfx_edge.pipeline import Options, analyze
+from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.study import Classified
 
 pytestmark = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import pytest
 from tests.outputs.fakes import example
 from vfx_edge.cli import main, parse, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
-from vfx_edge.pipeline import Options
+from vfx_edge.spine.chain import Options
 from vfx_edge.study import Analysis, Coverage, Level, Tier
 
 
@@ -226,7 +226,7 @@ def test_the_names_offered_are_those_of_the_library() -> None:
     """Written down twice, so that --help need not import what is heavy."""
     from vfx_edge.backends import AUTO_ORDER
     from vfx_edge.outputs import LANGUAGES
-    from vfx_edge.pipeline import STAGES
+    from vfx_edge.spine.chain import STAGES
 
     assert set(parse.BACKENDS) == {"auto", *AUTO_ORDER}
     assert set(parse.LANGUAGES) == set(LANGUAGES)

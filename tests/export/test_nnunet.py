@@ -24,13 +24,13 @@ from tests.conftest import SHARED
 from tests.contract.conftest import call
 from tests.export import nnunet_folders as folders
 from tests.export.conftest import Run
-from tests.stages.world import FACTS, phantom
+from tests.spine.world import FACTS, phantom
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
+from vfx_edge.inference.resize import Box
 from vfx_edge.manifest import load_model_set
 from vfx_edge.phantom import PhantomSpec
-from vfx_edge.stages.resize import Box
-from vfx_edge.stages.whole import label_spine
+from vfx_edge.spine.joint import label_spine
 from vfx_edge.study import Level, Volume
 
 PEER = Path(__file__).with_name("nnunet_peer.py")

@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch")
 from export.tum import load  # noqa: E402
 from tests.export import authors  # noqa: E402
 from tests.export.nets import random_classifier, shaken  # noqa: E402
-from tests.stages.nets import network  # noqa: E402
-from tests.stages.world import FACTS, lumbar  # noqa: E402
+from tests.spine.nets import network  # noqa: E402
+from tests.spine.world import FACTS, lumbar  # noqa: E402
 from vfx_edge.backends import open_models  # noqa: E402
 from vfx_edge.bench.recorder import recorded  # noqa: E402
 from vfx_edge.manifest import load_model_set  # noqa: E402
-from vfx_edge.pipeline import Options, analyze  # noqa: E402
-from vfx_edge.stages.classify import classify_fractures  # noqa: E402
+from vfx_edge.spine.chain import Options, analyze  # noqa: E402
+from vfx_edge.spine.classify import classify_fractures  # noqa: E402
 from vfx_edge.study import (  # noqa: E402
     CauseNotClassified,
     Classified,

@@ -23,7 +23,7 @@ from vfx_edge.inputs.source import read_source
 from vfx_edge.study import Level, Volume
 
 pytest.importorskip("highdicom", reason="needs the extra service, to write what is read here")
-from vfx_edge.outputs.dicom_seg import write_seg
+from vfx_edge.outputs.dicom.seg import write_seg
 from vfx_edge.outputs.labels import label_map
 
 SCANS = {

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.inputs.world import Scan, assert_shows_patient, only, write_scan
+from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs import load_volume
-from vfx_edge.inputs.turn import turn_to_spl
 
 TURNS = [
     np.array([np.eye(3)[axis] * sign for axis, sign in zip(order, signs, strict=True)])

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.stages.triage import triage
+from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     THORACOLUMBAR,
     Analysis,

@@ -14,11 +14,11 @@ from tests.outputs.fakes import (
     ellipsoid_volume,
     example,
 )
-from tests.outputs.test_report import Page
+from tests.outputs.report.test_page import Page
 from vfx_edge.naming import stretches
 from vfx_edge.outputs import result_to_json
-from vfx_edge.outputs.captures import captures
-from vfx_edge.outputs.report import render_report
+from vfx_edge.outputs.dicom.captures import captures
+from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.verdict import advice, line, verdict_in, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, Finding, Level

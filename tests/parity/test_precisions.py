@@ -18,7 +18,7 @@ from vfx_edge.bench.figures import figures_of
 from vfx_edge.bench.recorder import recorded, some_of
 from vfx_edge.inputs import load_volume
 from vfx_edge.manifest import load_model_set
-from vfx_edge.pipeline import Options, analyze
+from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.study import Analysis, Classified, VertebraMask
 
 Floats = NDArray[np.float32]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
 from models.recipes.scorecard.names import Told, agreement, counted, expected_error, reliability
-from tests.stages.world import FACTS
+from tests.spine.world import FACTS
 from vfx_edge.study import Volume
 
 CENTRES = np.array([[40.0, 50.0, z] for z in range(30, 300, 30)])

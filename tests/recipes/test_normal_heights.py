@@ -11,8 +11,8 @@ from models.recipes.normal_heights import (
     published_front,
     robust_curve,
 )
-from vfx_edge.stages.fracture import NORMAL_DEPTH_MM, NORMAL_MM
-from vfx_edge.stages.measure import PLACES
+from vfx_edge.spine.fracture import NORMAL_DEPTH_MM, NORMAL_MM
+from vfx_edge.spine.measure import PLACES
 from vfx_edge.study import Level
 
 TABLE = np.array([[*NORMAL_MM[level], NORMAL_DEPTH_MM[level]] for level in LEVELS])

@@ -22,7 +22,7 @@ from models.recipes.scorecard import (
 )
 from models.recipes.scorecard.chain import Fold, choose
 from models.recipes.scorecard.matching import Found, Place, compare
-from tests.stages.world import FACTS, broken, masks_of
+from tests.spine.world import FACTS, broken, masks_of
 from vfx_edge.phantom import Phantom
 from vfx_edge.study import (
     Analysis,

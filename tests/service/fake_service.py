@@ -21,12 +21,12 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from tests.service.studies import new_uid
 from vfx_edge.errors import BackendError, InputError, VfxError
+from vfx_edge.files import write_bytes
 from vfx_edge.job import Job
-from vfx_edge.outputs.atomic import write_bytes
 from vfx_edge.service.daemon import Part, Service, Threaded, serve
-from vfx_edge.service.listener import Listener
+from vfx_edge.service.receive.listener import Listener
+from vfx_edge.service.receive.watcher import Watcher
 from vfx_edge.service.settings import load_settings
-from vfx_edge.service.watcher import Watcher
 
 OBJECTS = 3
 SECONDS = 0.05

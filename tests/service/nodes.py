@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.waiting import HANG_S
-from vfx_edge.service.listener import Listener, wire_limits
+from vfx_edge.service.receive.listener import Listener, wire_limits
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store.spool import Spool
 
 AE_TITLE = "VFX-EDGE"
 

@@ -19,7 +19,7 @@ import pydicom
 import pytest
 
 from tests.waiting import HANG_S, eventually
-from vfx_edge.service.queue import Entry, Queue
+from vfx_edge.service.store.queue import Entry, Queue
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {

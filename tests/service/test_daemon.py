@@ -8,11 +8,11 @@ import pytest
 
 from vfx_edge.errors import OutputError
 from vfx_edge.service.daemon import PartDied, Service, Threaded, serve
-from vfx_edge.service.listener import Listener
-from vfx_edge.service.queue import Entry
+from vfx_edge.service.receive.listener import Listener
+from vfx_edge.service.receive.wire import BoundedServer
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.spool import Spool
-from vfx_edge.service.wire import BoundedServer
+from vfx_edge.service.store.queue import Entry
+from vfx_edge.service.store.spool import Spool
 
 
 def settings(tmp_path: Path) -> Settings:

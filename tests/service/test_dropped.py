@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.studies import PATIENT, write_slice, write_study
 from tests.service.watched import QUIET_S, Watched, watching
-from vfx_edge.service.arrivals import pseudonym
+from vfx_edge.service.store.arrivals import pseudonym
 
 
 @pytest.fixture

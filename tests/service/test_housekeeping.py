@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import HANG_S, eventually, lasts
-from vfx_edge.service import housekeeping
-from vfx_edge.service.housekeeping import DAY_S, Housekeeping
-from vfx_edge.service.intake import Intake
-from vfx_edge.service.queue import Entry, Queue
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store import housekeeping
+from vfx_edge.service.store.housekeeping import DAY_S, Housekeeping
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.store.spool import Spool
 
 
 @dataclass

@@ -7,10 +7,10 @@ import pytest
 
 from tests.service.watched import Clock
 from vfx_edge.errors import OutputError
-from vfx_edge.outputs.atomic import OutputDiskFull
-from vfx_edge.service.intake import Intake
-from vfx_edge.service.queue import Queue
-from vfx_edge.service.spool import Received, Spool
+from vfx_edge.files import OutputDiskFull
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import Queue
+from vfx_edge.service.store.spool import Received, Spool
 
 QUIET_S, CUT_OFF_S = 0.1, 0.6
 

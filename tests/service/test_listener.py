@@ -18,9 +18,9 @@ from pynetdicom.association import Association
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import AE_TITLE, certificate, connected, echo, listening, store
 from tests.waiting import eventually, lasts
-from vfx_edge.service.listener import CannotListen, Listener
+from vfx_edge.service.receive.listener import CannotListen, Listener
 from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store.spool import Spool
 
 
 def test_echo_and_store_are_answered(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.service.nodes import dcmtk
 from tests.service.running import ROOT, free_port, killable
 from tests.waiting import HANG_S, eventually, lasts
 from vfx_edge.cli.parse import OUTPUTS
-from vfx_edge.service.queue import Queue, State
+from vfx_edge.service.store.queue import Queue, State
 
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
 SHIPPED = ROOT / "integration" / "orthanc"

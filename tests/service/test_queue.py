@@ -9,7 +9,7 @@ import pytest
 
 from tests.waiting import HANG_S
 from vfx_edge.errors import OutputError
-from vfx_edge.service.queue import Entry, Queue, State
+from vfx_edge.service.store.queue import Entry, Queue, State
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_transmissions_are_taken_by_their_own_destination(tmp_path: Path) -> Non
 TAKER = """
 import sys
 from pathlib import Path
-from vfx_edge.service.queue import Queue
+from vfx_edge.service.store.queue import Queue
 queue = Queue(Path(sys.argv[1]), "jobs")
 while (entry := queue.take()) is not None:
     print(entry.key)

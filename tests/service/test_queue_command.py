@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import Answer, call
-from vfx_edge.service.intake import Intake
-from vfx_edge.service.queue import Entry, Queue
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.store.spool import Spool
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ from tests.service.nodes import certificate
 from tests.service.running import free_port, storescp
 from tests.service.studies import write_study
 from vfx_edge.service.loop import Dead, Done, Later
-from vfx_edge.service.queue import Entry, Queue
-from vfx_edge.service.results import note_left_out
-from vfx_edge.service.sender import Sender, bury_the_unmeant
+from vfx_edge.service.send.sender import Sender, bury_the_unmeant
+from vfx_edge.service.send.transmit import NeverTaken, NotSent, transmit
 from vfx_edge.service.settings import Destination, Settings, Tls, parse_destination
-from vfx_edge.service.spool import Spool
-from vfx_edge.service.transmit import NeverTaken, NotSent, transmit
+from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.store.results import note_left_out
+from vfx_edge.service.store.spool import Spool
 
 # pynetdicom leaves a socket that found nobody to the garbage collector, which comes in any test.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <s(ocket|sl)")

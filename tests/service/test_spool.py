@@ -10,10 +10,10 @@ import pytest
 
 from tests.service.studies import write_slice
 from vfx_edge.errors import OutputError
-from vfx_edge.outputs.atomic import OutputDiskFull
-from vfx_edge.service import disk
-from vfx_edge.service.arrivals import job_of_content, name_of, pseudonym
-from vfx_edge.service.spool import Spool, SpoolBusy
+from vfx_edge.files import OutputDiskFull
+from vfx_edge.service.store import disk
+from vfx_edge.service.store.arrivals import job_of_content, name_of, pseudonym
+from vfx_edge.service.store.spool import Spool, SpoolBusy
 
 
 @pytest.fixture

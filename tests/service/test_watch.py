@@ -13,12 +13,12 @@ from tests.service.running import ROOT
 from tests.service.studies import PATIENT, write_slice, write_study
 from tests.service.watched import QUIET_S, STEP_S, Watched, watching
 from tests.waiting import eventually
-from vfx_edge.service import disk
-from vfx_edge.service.arrivals import pseudonym
-from vfx_edge.service.intake import Intake
-from vfx_edge.service.queue import Queue
-from vfx_edge.service.spool import Spool
-from vfx_edge.service.watcher import Watcher, WatchFolderUnusable
+from vfx_edge.service.receive.watcher import Watcher, WatchFolderUnusable
+from vfx_edge.service.store import disk
+from vfx_edge.service.store.arrivals import pseudonym
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import Queue
+from vfx_edge.service.store.spool import Spool
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ import pytest
 
 from tests.service.studies import PATIENT, write_study
 from vfx_edge.errors import BackendError, InputError
+from vfx_edge.files import OutputDiskFull, write_text
 from vfx_edge.job import Job
-from vfx_edge.outputs.atomic import OutputDiskFull, write_text
-from vfx_edge.outputs.dicom_write import DicomRefused
-from vfx_edge.service.arrivals import pseudonym
-from vfx_edge.service.intake import Intake
+from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.service.loop import Dead, Done, Later, Outcome
-from vfx_edge.service.queue import SUPERSEDED, Entry, Queue
-from vfx_edge.service.results import left_out
 from vfx_edge.service.settings import Destination, Settings
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store.arrivals import pseudonym
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import SUPERSEDED, Entry, Queue
+from vfx_edge.service.store.results import left_out
+from vfx_edge.service.store.spool import Spool
 from vfx_edge.service.worker import OpenChain, Worker
 
 

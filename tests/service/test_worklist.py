@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each, result
-from vfx_edge.service.show import Show
+from vfx_edge.service.web.show import Show
 
 
 def states(desk: Desk) -> list[str]:
@@ -128,7 +128,7 @@ def test_a_result_of_the_schema_before_is_still_listed(tmp_path: Path) -> None:
 def test_results_that_somebody_took_away_or_changed_are_seen_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.worklist.CHECK_S", 0.0)
+    monkeypatch.setattr("vfx_edge.service.web.worklist.CHECK_S", 0.0)
     desk = Desk(tmp_path)
     job = desk.add(1)
     desk.judge(desk.take(), "malignant", [])
@@ -144,7 +144,7 @@ def test_results_that_somebody_took_away_or_changed_are_seen_in_time(
 def test_a_broken_result_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.worklist.CHECK_S", 0.0)
+    monkeypatch.setattr("vfx_edge.service.web.worklist.CHECK_S", 0.0)
     desk = Desk(tmp_path)
     job = desk.add(1)
     desk.judge(desk.take(), "malignant", [])

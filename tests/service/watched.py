@@ -11,10 +11,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from vfx_edge.service.intake import Intake
-from vfx_edge.service.queue import Queue
-from vfx_edge.service.spool import Received, Spool
-from vfx_edge.service.watcher import Watcher
+from vfx_edge.service.receive.watcher import Watcher
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import Queue
+from vfx_edge.service.store.spool import Received, Spool
 
 QUIET_S = 0.2
 STEP_S = QUIET_S / 10

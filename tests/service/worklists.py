@@ -4,9 +4,9 @@ import json
 import time
 from pathlib import Path
 
-from vfx_edge.service.queue import Entry, Queue
-from vfx_edge.service.spool import Received, Spool
-from vfx_edge.service.worklist import Worklist
+from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.store.spool import Received, Spool
+from vfx_edge.service.web.worklist import Worklist
 
 SECRET = ("Doe^Jane", "SECRET-4711")
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.stages.classify import decide, settle
+from vfx_edge.spine.classify import decide, settle
 from vfx_edge.study import tier_of
 
 Floats = NDArray[np.float32]

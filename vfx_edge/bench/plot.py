@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vfx_edge.bench.parity import DIFFERS
 from vfx_edge.bench.record import Record, Row
-from vfx_edge.outputs.atomic import replacing
+from vfx_edge.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from typing import Any
 from vfx_edge.bench.parity import NetworkParity, Parity
 from vfx_edge.bench.samples import Samples
 from vfx_edge.errors import InputError
-from vfx_edge.outputs.atomic import write_text
+from vfx_edge.files import write_text
 
 SCHEMA = "vfx-edge/bench/1"
 Json = dict[str, Any]

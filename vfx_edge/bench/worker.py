@@ -27,7 +27,7 @@ from vfx_edge.inputs import load_volume
 from vfx_edge.job import Job, needed_roles, run_job
 from vfx_edge.manifest import load_model_set
 from vfx_edge.outputs import write_report, write_result_json
-from vfx_edge.pipeline import analyze
+from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Volume
 from vfx_edge.usage import peak_rss_mib, peak_vram_mib
 

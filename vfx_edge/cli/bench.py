@@ -108,7 +108,7 @@ def _places(json_file: Path | None, plot: Path | None) -> Iterator[None]:
     """Whether the files can be written is known before minutes of measuring, not after them."""
     from vfx_edge.bench.plot import ENDINGS
     from vfx_edge.errors import OutputError
-    from vfx_edge.outputs.atomic import OutputFileIsFolder
+    from vfx_edge.files import OutputFileIsFolder
 
     if plot is not None and plot.suffix.lower() not in ENDINGS:
         raise typer.BadParameter(f"--plot {plot} ends in neither {' nor '.join(ENDINGS)}")

@@ -9,7 +9,7 @@ def check_writable(folder: Path) -> None:
 
     Tried with a real file: on Windows and on network drives the permission bits say little.
     """
-    from vfx_edge.outputs.atomic import mapped
+    from vfx_edge.files import mapped
 
     existing = folder.absolute()
     with mapped(folder):

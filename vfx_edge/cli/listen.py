@@ -147,8 +147,8 @@ def listen(
         else None,
         tls=_tls(tls_cert, tls_key, tls_ca),
     )
-    from vfx_edge.service.listener import Listener
-    from vfx_edge.service.metrics import Metrics
+    from vfx_edge.service.receive.listener import Listener
+    from vfx_edge.service.web.metrics import Metrics
 
     metrics = Metrics()
 

@@ -72,8 +72,8 @@ def phantom(
     before = _slices_of_a_phantom(out)
     spec = _spec(slices, spacing, levels, matrix, fracture or [], lesion or [], scoliosis, seed)
 
+    from vfx_edge.files import write_text
     from vfx_edge.outputs import write_ct_series
-    from vfx_edge.outputs.atomic import write_text
     from vfx_edge.phantom import make_phantom
 
     made = make_phantom(spec)

@@ -9,8 +9,8 @@ from vfx_edge.cli import serving
 from vfx_edge.errors import InputError
 
 if TYPE_CHECKING:
-    from vfx_edge.service.queue import Entry, Queue
-    from vfx_edge.service.spool import Spool
+    from vfx_edge.service.store.queue import Entry, Queue
+    from vfx_edge.service.store.spool import Spool
 
 app = typer.Typer(help="List, show, retry, send again or drop what the service has to do.")
 
@@ -130,9 +130,9 @@ def _begin_anew(found: "list[tuple[Queue, Entry]]", nothing: str) -> None:
 def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue]]":
     """The service's folders and its two queues, without disturbing it. NoSpool."""
     settings = serving.settings_from(config, None, None, spool=spool)
-    from vfx_edge.outputs.atomic import mapped
-    from vfx_edge.service.queue import Queue
-    from vfx_edge.service.spool import Spool
+    from vfx_edge.files import mapped
+    from vfx_edge.service.store.queue import Queue
+    from vfx_edge.service.store.spool import Spool
 
     with mapped(settings.spool, "--spool"):
         if not (settings.spool / "queue" / "queue.sqlite").is_file():
@@ -143,7 +143,7 @@ def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue
 
 def _is_served(place: "Spool") -> bool:
     """Whether a service is at work there: what a killed one was doing may be dropped."""
-    from vfx_edge.service.spool import SpoolBusy
+    from vfx_edge.service.store.spool import SpoolBusy
 
     try:
         with place.owned():

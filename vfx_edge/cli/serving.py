@@ -16,8 +16,8 @@ from vfx_edge.errors import VfxError
 
 if TYPE_CHECKING:
     from vfx_edge.service.daemon import Part, Service
-    from vfx_edge.service.metrics import Metrics
     from vfx_edge.service.settings import Settings
+    from vfx_edge.service.web.metrics import Metrics
 
 NEEDED = (
     "pynetdicom",
@@ -147,8 +147,8 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
     """The worklist page, where the settings ask for one."""
     if not service.settings.http:
         return []
-    from vfx_edge.service.http import HttpServer
-    from vfx_edge.service.worklist import Worklist
+    from vfx_edge.service.web.http import HttpServer
+    from vfx_edge.service.web.worklist import Worklist
 
     settings = service.settings
     worklist = Worklist(service.spool, service.jobs, service.sends, settings.show_accession)

@@ -93,7 +93,7 @@ def _vertebrae(result: StudyResult, console: "Console") -> None:
 
 def _notes(result: StudyResult, console: "Console") -> None:
     """What the verdict leaves out, and what was odd about this run: one line each."""
-    from vfx_edge.outputs.facts import by_hand
+    from vfx_edge.outputs.report.facts import by_hand
     from vfx_edge.outputs.verdict import cut, verdict_of
 
     if words := cut(verdict_of(result), _english()):

@@ -55,8 +55,8 @@ def watch(
         language=language,
     )
     from vfx_edge.service.daemon import Threaded
-    from vfx_edge.service.metrics import Metrics
-    from vfx_edge.service.watcher import Watcher
+    from vfx_edge.service.receive.watcher import Watcher
+    from vfx_edge.service.web.metrics import Metrics
 
     def parts(service: "Service") -> "Sequence[Part]":
         watcher = Watcher(folder, service.spool, service.intake, settings.quiet_s, keep=keep)

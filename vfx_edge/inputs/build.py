@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
+from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs.pixels import LOWEST_HU, Hounsfield, Undecodable, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
-from vfx_edge.inputs.turn import turn_to_spl
 from vfx_edge.parallel import computing
 
 MAX_VOXELS = 1_500_000_000

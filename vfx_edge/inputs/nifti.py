@@ -12,11 +12,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
+from vfx_edge.image.orientation import Floats, turn_to_spl
 from vfx_edge.inputs.build import MAX_VOXELS
 from vfx_edge.inputs.pixels import HIGHEST_HU, LOWEST_HU
 from vfx_edge.inputs.plausible import no_hounsfield
 from vfx_edge.inputs.quiet import itk_quiet
-from vfx_edge.inputs.turn import Floats, turn_to_spl
 from vfx_edge.study import SeriesInfo, Volume
 
 SPACING_MM = (0.05, 12.0)

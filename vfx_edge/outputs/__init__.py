@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from vfx_edge.lazy import lazily
 
 if TYPE_CHECKING:
-    from vfx_edge.outputs.dicom_series import write_ct_series
+    from vfx_edge.outputs.dicom.ct_series import write_ct_series
     from vfx_edge.outputs.names import series_stem
     from vfx_edge.outputs.nifti import write_nifti
-    from vfx_edge.outputs.report import write_report
+    from vfx_edge.outputs.report.page import write_report
     from vfx_edge.outputs.result_json import (
         load_schema,
         result_to_dict,
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __getattr__ = lazily(
     __name__,
     {
-        "dicom_series": ("write_ct_series",),
+        "dicom.ct_series": ("write_ct_series",),
         "names": ("series_stem",),
         "nifti": ("write_nifti",),
-        "report": ("write_report",),
+        "report.page": ("write_report",),
         "result_json": ("load_schema", "result_to_dict", "result_to_json", "write_result_json"),
         "wording": ("LANGUAGES",),
     },

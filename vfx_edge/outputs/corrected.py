@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import OutputError
-from vfx_edge.outputs.atomic import mapped, replacing
+from vfx_edge.files import mapped, replacing
 from vfx_edge.outputs.nifti import centroids_of, store_image
 from vfx_edge.study import SeriesInfo, Vertebra, Volume
 

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from vfx_edge.outputs.atomic import mapped
+from vfx_edge.files import mapped
 
 NAMES = ("report.html", "sr.dcm", "kos.dcm", "seg.dcm")
 PICTURES = re.compile(r"\d{2,}-[A-Za-z0-9]+\.dcm")

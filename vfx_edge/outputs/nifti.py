@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.outputs.atomic import OutputFailed, replacing, write_text
+from vfx_edge.files import OutputFailed, replacing, write_text
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.names import series_stem
 from vfx_edge.study import Analysis, Vertebra, Volume

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from vfx_edge.outputs.atomic import write_text
+from vfx_edge.files import write_text
 from vfx_edge.study import (
     Anchor,
     Assessment,

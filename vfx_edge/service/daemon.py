@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
-from vfx_edge.service.housekeeping import Housekeeping
-from vfx_edge.service.intake import Intake
 from vfx_edge.service.loop import Loop
-from vfx_edge.service.queue import OperationalError, Queue
-from vfx_edge.service.sender import Sender, bury_the_unmeant
+from vfx_edge.service.send.sender import Sender, bury_the_unmeant
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store.housekeeping import Housekeeping
+from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.queue import OperationalError, Queue
+from vfx_edge.service.store.spool import Spool
 from vfx_edge.service.worker import Chain, OpenChain, Worker
 
 log = logging.getLogger(__name__)

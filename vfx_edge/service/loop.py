@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vfx_edge.service.queue import Entry, OperationalError, Queue
+from vfx_edge.service.store.queue import Entry, OperationalError, Queue
 
 log = logging.getLogger(__name__)
 POLL_S = 1.0

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
 from vfx_edge.inputs.source import NoDicomSource, SourceLacks
 from vfx_edge.job import DICOM_KINDS, Job, needed_roles, run_job
-from vfx_edge.outputs.dicom_results import dicom_results
-from vfx_edge.outputs.dicom_write import DicomRefused
+from vfx_edge.outputs.dicom.results import dicom_results
+from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
-from vfx_edge.service.queue import SUPERSEDED, Entry, OperationalError, Queue, State
-from vfx_edge.service.results import left_out, note_left_out, study_of
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.spool import Spool
+from vfx_edge.service.store.queue import SUPERSEDED, Entry, OperationalError, Queue, State
+from vfx_edge.service.store.results import left_out, note_left_out, study_of
+from vfx_edge.service.store.spool import Spool
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels

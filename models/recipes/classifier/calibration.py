@@ -21,7 +21,7 @@ from models.recipes.classifier.open_set import (
     familiar,
     log_odds_unknown,
 )
-from vfx_edge.stages.classify import settle
+from vfx_edge.spine.classify import settle
 
 Floats = NDArray[np.float32]
 SENSITIVITY = 0.95  # of the malignant ones at least so many are not called osteoporotic

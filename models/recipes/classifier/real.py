@@ -10,7 +10,7 @@ from torch import Tensor
 from models.recipes.classifier.phantoms import THORACOLUMBAR
 from vfx_edge.inputs import load_volume
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.stages.classify import crop
+from vfx_edge.spine.classify import crop
 from vfx_edge.study import Level, Vertebra, VertebraMask
 
 

@@ -23,7 +23,7 @@ from models.recipes.folds import REFERENCES
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
 from vfx_edge.manifest import load_model_set
-from vfx_edge.stages.classify import settle
+from vfx_edge.spine.classify import settle
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage as ndi
 
 from models.recipes.cases import load
+from vfx_edge.image.grids import grid_covering, sample
 from vfx_edge.inputs import load_volume
-from vfx_edge.stages.geometry import grid_covering, sample
 
 Array = np.ndarray
 REAL = (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.manifest import load_model_set
-from vfx_edge.pipeline import analyze
-from vfx_edge.stages.locate import NoSpineInView
+from vfx_edge.spine.chain import analyze
+from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.study import Analysis, Volume
 
 SPINE_ROLES = ("locator", "finder", "labeller", "segmenter")

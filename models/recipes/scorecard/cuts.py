@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vfx_edge.stages.geometry import bounds_lps_mm
+from vfx_edge.image.grids import bounds_lps_mm
 from vfx_edge.study import Volume
 
 SHORTEST_MM = 60.0

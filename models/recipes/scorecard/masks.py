@@ -15,7 +15,7 @@ from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
 from vfx_edge.inputs.segmentation import load_segmentation
 from vfx_edge.outputs.labels import label_map
-from vfx_edge.stages.segment import masks_from_labels, segment_vertebrae
+from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.study import Level, Vertebra, VertebraMask, Volume
 
 ABDOMEN, CROP = "ct_abdomen_3mm_labelled", "crop_l3_1p5mm"

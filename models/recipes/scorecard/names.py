@@ -21,9 +21,9 @@ from models.recipes.scorecard.cuts import cut, field_of, random_boxes
 from models.recipes.scorecard.real import Row, Say
 from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_volume
-from vfx_edge.stages.find import Bodies, find_bodies
-from vfx_edge.stages.label import label_vertebrae
-from vfx_edge.stages.locate import NoSpineInView, locate_spine
+from vfx_edge.spine.find import Bodies, find_bodies
+from vfx_edge.spine.label import label_vertebrae
+from vfx_edge.spine.locate import NoSpineInView, locate_spine
 from vfx_edge.study import Vertebra, Volume
 
 NEAR_MM = 12.0

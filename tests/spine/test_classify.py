@@ -1,0 +1,218 @@
+"""The crop that the classifier sees, and what its answer means."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.spine.nets import network, spec_of
+from tests.spine.world import affine_of, places, turned, volume_of
+from vfx_edge.backends.fake_backend import FakeNetwork
+from vfx_edge.manifest import NetworkSpec
+from vfx_edge.spine.classify import classify_fractures, crop
+from vfx_edge.study import (
+    CauseNotClassified,
+    Classified,
+    Heights,
+    Level,
+    Measurement,
+    NotAssessable,
+    NotClassified,
+    Tier,
+    Vertebra,
+    VertebraMask,
+    Volume,
+)
+
+CENTRE = (10.0, -20.0, 300.0)
+SLOPE = np.array([2.0, -3.0, 5.0])
+BROKEN = Measurement(Heights(10.0, 15.0, 20.0), 0.4, 3, True)
+INTACT = Measurement(Heights(20.0, 20.0, 20.0), 0.02, 0, False)
+CUT = Measurement(None, None, None, None, "truncated")
+NO_NORM = Measurement(None, None, None, None, "no_norm_for_level")
+PLAIN = {"patch_zyx": (12, 14, 16), "spacing_mm": 2.0, "mask": "none", "orientation": "SPL",
+         "transpose": (0, 1, 2)}  # fmt: skip
+
+
+def mask(level: Level = Level.L1, at: tuple[float, float, float] = CENTRE) -> VertebraMask:
+    """A ball of bone, 8 mm in radius, its rear half arch."""
+    grid = affine_of((1.0, 1.0, 1.0), at, (21, 21, 21))
+    far = places(grid, (21, 21, 21)) - np.array(at)
+    ball = (far**2).sum(-1) <= 64
+    x, y, z = (float(v) for v in grid[:3, 3])
+    front = far[..., 1] < 3
+    body, arch = ((ball & side).astype(np.float16) for side in (front, ~front))
+    return VertebraMask(Vertebra(level, at, 0.9), body, arch, (x, y, z), 1.0)
+
+
+def ramp(degrees: tuple[float, float, float] = (0, 0, 0)) -> Volume:
+    affine = affine_of((2.5, 0.9, 0.9), CENTRE, (60, 160, 160), turned(degrees))
+    hu = (places(affine, (60, 160, 160)) - np.array(CENTRE)) @ SLOPE
+    return volume_of(hu, affine)
+
+
+def offsets(spec: NetworkSpec) -> np.ndarray:
+    """(z, y, x, 3) LPS mm of the crop's voxels from its middle."""
+    shape = spec.input.patch_zyx
+    index = np.moveaxis(np.indices(shape), 0, -1) - (np.array(shape) - 1) / 2
+    return index[..., ::-1] * spec.input.spacing_mm
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+@pytest.mark.parametrize("degrees", [(0, 0, 0), (12, 8, -20)])
+def test_a_crop_lies_about_the_body_and_is_not_flipped(
+    degrees: tuple[float, float, float], interpolation: str
+) -> None:
+    spec = spec_of("classifier", **PLAIN, interpolation=interpolation)
+    got = crop(ramp(degrees), mask(), spec)
+    wanted = spec.input.normalise(offsets(spec) @ SLOPE)
+    np.testing.assert_allclose(got, wanted, atol=1.0 / spec.input.hu_scale)
+
+
+def at_the_edge() -> tuple[Volume, VertebraMask]:
+    """A vertebra at the top of the scan: the upper part of its crop shows nothing."""
+    volume = ramp()
+    top = volume.to_lps(np.array([[59.0, 79.5, 79.5]]))[0]
+    return volume, mask(at=(float(top[0]), float(top[1]), float(top[2]) - 2))
+
+
+def test_outside_the_scan_is_padding_of_the_crops_own_mean() -> None:
+    volume, cut = at_the_edge()
+    spec = spec_of("classifier", **PLAIN, padding_hu=None)
+    got = crop(volume, cut, spec)
+    outside = offsets(spec)[..., 2] > 2 + 1.25  # half a slice beyond the last one
+    assert outside.any()
+    np.testing.assert_allclose(got[outside], got[~outside].mean(), rtol=1e-5)
+
+
+def test_outside_the_scan_is_padding_of_a_given_number() -> None:
+    volume, cut = at_the_edge()
+    spec = spec_of("classifier", **PLAIN, padding_hu=-500.0)
+    got = crop(volume, cut, spec)
+    outside = offsets(spec)[..., 2] > 2 + 1.25
+    np.testing.assert_allclose(got[outside], spec.input.normalise(np.array(-500.0)))
+    assert (got[~outside] > got[outside].max()).all()
+
+
+@pytest.mark.parametrize("margin_mm", [0.0, 4.0])
+def test_a_masked_crop_shows_the_vertebra_alone(margin_mm: float) -> None:
+    spec = spec_of("classifier", **{**PLAIN, "mask": "vertebra"}, padding_hu=-1000.0,
+                   parameters={"mask_margin_mm": margin_mm})  # fmt: skip
+    got = crop(ramp(), mask(), spec)
+    far = np.linalg.norm(offsets(spec), axis=-1)
+    shown = got != spec.input.normalise(np.array(-1000.0))
+    assert shown[far < 7 + margin_mm - 1].all()
+    assert not shown[far > 9 + margin_mm + 1].any()
+    wanted = spec.input.normalise(offsets(spec) @ SLOPE)
+    np.testing.assert_allclose(got[shown], wanted[shown], atol=1e-3)
+
+
+def answering(
+    *p_malignant: float, p_unknown: tuple[float, ...] = (), **more: object
+) -> tuple[FakeNetwork, list[np.ndarray]]:
+    """A classifier that gives these answers in turn, and what it was shown. With p_unknown it has
+    a third class, and p_malignant is what holds of the rest."""
+    spec = spec_of("classifier", **PLAIN, **more)
+    classes = ("osteoporotic", "malignant", *(("unknown",) if p_unknown else ()))
+    spec = replace(spec, output=replace(spec.output, classes=classes, activation="none"))
+    seen: list[np.ndarray] = []
+    queue, strange = list(p_malignant), list(p_unknown)
+
+    def function(used: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        seen.extend(batch)
+        rows = np.array([queue.pop(0) for _ in batch])
+        rest = 1 - np.array([strange.pop(0) if strange else 0.0 for _ in batch])
+        values = {"malignant": rest * rows, "osteoporotic": rest * (1 - rows), "unknown": 1 - rest}
+        return np.array([values[name] for name in used.output.classes]).T
+
+    return network(spec, function), seen
+
+
+def classified(net: object, *cases: tuple[Level, Measurement], chosen: bool = True) -> list:
+    masks = [mask(level) for level, _ in cases]
+    found = classify_fractures(ramp(), masks, [m for _, m in cases], net, lambda *_: chosen)
+    assert [f.vertebra.level for f in found] == [level for level, _ in cases]
+    return [f.assessment for f in found]
+
+
+ONCE = {"mirror": 0, "threshold_malignant": 0.75, "threshold_osteoporotic": 0.875}
+
+
+@pytest.mark.parametrize(
+    ("p_malignant", "tier"),
+    [(1.0, Tier.MALIGNANT), (0.75, Tier.MALIGNANT), (0.7499, Tier.UNCERTAIN),
+     (0.1251, Tier.UNCERTAIN), (0.125, Tier.OSTEOPOROTIC), (0.0, Tier.OSTEOPOROTIC)],
+)  # fmt: skip
+def test_tiers_at_the_thresholds(p_malignant: float, tier: Tier) -> None:
+    net, _ = answering(p_malignant, parameters=ONCE)
+    (got,) = classified(net, (Level.L1, BROKEN))
+    assert isinstance(got, Classified)
+    assert got.tier == tier
+    assert got.p_malignant == pytest.approx(p_malignant)
+    assert got.p_osteoporotic == pytest.approx(1 - p_malignant)
+
+
+def test_malignant_wins_where_both_thresholds_are_low() -> None:
+    both = {"mirror": 0, "threshold_malignant": 0.3, "threshold_osteoporotic": 0.3}
+    net, _ = answering(0.5, parameters=both)
+    (got,) = classified(net, (Level.L1, BROKEN))
+    assert got.tier == Tier.MALIGNANT
+
+
+def test_the_classes_may_stand_in_any_order() -> None:
+    net, _ = answering(0.9, parameters=ONCE)
+    spec = replace(net.spec, output=replace(net.spec.output, classes=("malignant", "osteoporotic")))
+    turned_round = network(spec, lambda s, b: np.tile([[0.9, 0.1]], (len(b), 1)))
+    (got,) = classified(turned_round, (Level.L1, BROKEN))
+    assert (got.tier, round(got.p_malignant, 3)) == (Tier.MALIGNANT, 0.9)
+
+
+def test_of_crop_and_mirror_image_the_less_sure_answer_holds() -> None:
+    """Neither sounds surer than the other allows; where they disagree, nothing is known."""
+    net, seen = answering(0.99, 0.05, 0.9, 0.8, 0.1, 0.3, parameters={**ONCE, "mirror": 1})
+    cases = [(Level.L1, BROKEN), (Level.L2, BROKEN), (Level.L3, BROKEN)]
+    agreed, wavering, torn = classified(net, *cases)
+    assert (agreed.tier, round(agreed.p_malignant, 4)) == (Tier.MALIGNANT, 0.8)
+    assert (wavering.tier, round(wavering.p_malignant, 4)) == (Tier.OSTEOPOROTIC, 0.1)
+    assert (torn.tier, round(torn.p_malignant, 4)) == (Tier.UNCERTAIN, 0.5)
+    assert all(a.p_malignant + a.p_osteoporotic == pytest.approx(1) for a in (agreed, torn))
+    assert len(seen) == 6  # crops first, then their mirror images
+    np.testing.assert_array_equal(seen[3], seen[0][..., ::-1])
+    assert not np.array_equal(seen[0], seen[0][..., ::-1])
+
+
+def test_a_stranger_gets_no_tier_however_sure_the_rest_sounds() -> None:
+    """One view over the limit is enough; below it, the probabilities are those of the rest.
+    A fracture that the heights tell of stays one: its cause is uncertain."""
+    views = {"mirror": 1, "threshold_unknown": 0.5}
+    net, _ = answering(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, p_unknown=(0.4, 0.1, 0.1, 0.4, 0.6, 0.6),
+                       parameters={**ONCE, **views})  # fmt: skip
+    cases = [(Level.L1, BROKEN), (Level.L2, BROKEN), (Level.L3, INTACT)]
+    known, strange, intact = classified(net, *cases)
+    assert (known.tier, round(known.p_malignant, 4)) == (Tier.MALIGNANT, 1.0)
+    assert strange == CauseNotClassified("out_of_distribution")
+    assert strange.tier == Tier.UNCERTAIN
+    assert intact == NotAssessable("out_of_distribution")
+
+
+def test_who_is_not_asked_about() -> None:
+    net, seen = answering(0.9, parameters={**ONCE, "levels": ["T12", "L1"]})
+    got = classified(net, (Level.C7, NO_NORM), (Level.T8, CUT), (Level.T12, CUT),
+                     (Level.L1, BROKEN), (Level.L2, INTACT), (Level.L3, BROKEN))  # fmt: skip
+    assert got[0] == got[4] == NotClassified("level_outside_model_range")
+    assert got[1] == got[2] == NotAssessable("truncated")
+    assert isinstance(got[3], Classified)
+    assert got[5] == CauseNotClassified("level_outside_model_range")
+    assert len(seen) == 1
+
+
+def test_what_was_not_chosen() -> None:
+    net, seen = answering(parameters=ONCE)
+    got = classified(net, (Level.T12, BROKEN), (Level.L1, INTACT), chosen=False)
+    assert got == [CauseNotClassified("not_requested"), NotClassified("no_fracture_suspected")]
+    assert seen == []
+
+
+def test_no_vertebrae_at_all() -> None:
+    net, _ = answering(parameters=ONCE)
+    assert classified(net) == []

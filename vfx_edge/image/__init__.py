@@ -1,0 +1,1 @@
+"""Grids, orientation, block means and resampling of images; knows nothing of what they show."""

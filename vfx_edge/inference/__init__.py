@@ -1,0 +1,1 @@
+"""Patches, tiles and windows: an image and a network in, probabilities out."""

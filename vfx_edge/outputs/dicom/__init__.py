@@ -1,0 +1,1 @@
+"""Results as DICOM: structured report, segmentation, secondary captures, key objects."""

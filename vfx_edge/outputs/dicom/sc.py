@@ -1,0 +1,91 @@
+"""`sc/*.dcm`: the report's pictures as Secondary Capture images (PS3.3 A.8.1), for any viewer."""
+
+from pathlib import Path
+from typing import Any
+
+from vfx_edge.files import mapped, replacing_folder
+from vfx_edge.outputs.dicom.captures import Capture, captures
+from vfx_edge.outputs.dicom.write import check_extra, identity, refusing
+from vfx_edge.outputs.former import PICTURES
+from vfx_edge.study import Analysis, DicomSource, RunInfo
+
+SERIES_DESCRIPTION = "vfx-edge SC"
+
+
+def write_sc(
+    analysis: Analysis, source: DicomSource, folder: Path, language: str = "en"
+) -> tuple[Path, ...]:
+    """Writes `01-overview.dcm`, then one file a vertebra to look at; returns them in that order.
+
+    One series, RGB, uncompressed. Pictures of an earlier run in `folder` are removed, so that what
+    lies there is one result. OutputError leaves when they can't be made or written.
+    """
+    check_extra()
+    pages = captures(analysis, language)
+    names = [f"{at:02d}-{page.name}.dcm" for at, page in enumerate(pages, start=1)]
+    with refusing(folder):
+        images = _images(pages, analysis.result.run, source)
+    with replacing_folder(folder) as temporary, refusing(folder):
+        for name, image in zip(names, images, strict=True):
+            image.save_as(temporary / name, enforce_file_format=True)
+    with mapped(folder):
+        for file in folder.iterdir():
+            if PICTURES.fullmatch(file.name) and file.name not in names:
+                file.unlink()
+    return tuple(folder / name for name in names)
+
+
+def _images(pages: list[Capture], run: RunInfo, source: DicomSource) -> list[Any]:
+    from highdicom import UID
+
+    series = UID()
+    made_from = [_reference(header) for header in source.instances]
+    return [
+        _image(page, at, series, made_from, run, source) for at, page in enumerate(pages, start=1)
+    ]
+
+
+def _image(
+    page: Capture,
+    number: int,
+    series: str,
+    made_from: list[Any],
+    run: RunInfo,
+    source: DicomSource,
+) -> Any:
+    from highdicom.sc import SCImage
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    own = identity(source, run, "sc", SERIES_DESCRIPTION)
+    image = SCImage.from_ref_dataset(
+        ref_dataset=source.first,
+        pixel_array=page.pixels,
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "F"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **(own | {"series_instance_uid": series, "instance_number": number}),
+    )
+    image.copy_patient_and_study_information(source.first)
+    image.PatientOrientation = ""  # several views in one picture: it has no orientation of its own
+    image.ConversionType = "WSD"  # made on a workstation
+    image.BodyPartExamined = "SPINE"
+    image.BurnedInAnnotation = "YES"
+    image.ImageComments = page.name
+    image.SourceImageSequence = made_from
+    return image
+
+
+def _reference(header: Any) -> Any:
+    """An item of the Source Image Sequence (PS3.3 C.7.6.1, CID 7202)."""
+    from highdicom.sr.coding import CodedConcept
+    from pydicom.dataset import Dataset
+    from pydicom.sr.codedict import codes
+
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    purpose = codes.DCM.SourceImageForImageProcessingOperation
+    item.PurposeOfReferenceCodeSequence = [CodedConcept.from_code(purpose)]
+    return item

@@ -1,0 +1,265 @@
+"""`seg.dcm`: the vertebrae as a DICOM Segmentation (PS3.3 A.51), one binary segment a vertebra.
+
+Viewers that lay segments over the slices of a stack want them on those very planes, pixel for
+pixel; viewers that build a volume want even planes. Where the volume is the stack itself both get
+what they want: the frames lie on the source's planes and name the source's instances; planes that
+fill a gap between slices are left out, as there is no slice to lay them on. Where the volume had to
+be resampled for another reason (gantry tilt, slices off the even grid) the planes are those of the
+even volume, parallel to the source's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge.naming import either
+from vfx_edge.outputs.dicom.write import PRODUCT, check_extra, identity, refusing, save
+from vfx_edge.outputs.labels import numbered
+from vfx_edge.study import Analysis, DicomSource, RunInfo, VertebraMask, Volume
+
+Floats = NDArray[np.float64]
+
+SERIES_DESCRIPTION = "vfx-edge SEG"
+_TURNS = ((88, 196, 221), (199, 155, 242), (123, 216, 143), (240, 210, 120))
+"""RGB in turn, by the level's rank: the same level has the same colour in every study, and its
+neighbours, one or two away, have others. No red: a colour says nothing of a finding."""
+_SAME_PLACE_PIXELS, _SAME_PLANE_STEPS = 0.35, 0.1
+"""A slice further than this from its place in the volume was resampled into it. The reader calls
+a stack straight up to a drift of a quarter of a pixel, and even up to 0.04 steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Planes:
+    """numbers: (planes, rows, columns) segment numbers in the source's orientation. affine:
+    (plane, row, column, 1) -> LPS mm. own: for each plane the index of its slice or frame in the
+    source; None where the planes are not the source's."""
+
+    numbers: NDArray[np.uint8]
+    affine: Floats
+    own: tuple[int, ...] | None
+
+
+def write_seg(analysis: Analysis, source: DicomSource, path: Path) -> Path:
+    """Writes the Segmentation; OutputError leaves when it can't be made or written.
+
+    Segments follow `analysis.masks`, head to feet, numbered from 1; `SegmentLabel` is the level. A
+    vertebra without a voxel on the grid gets no segment.
+    """
+    check_extra()
+    with refusing(path):
+        segmentation = _segmentation(analysis, source)
+    return save(segmentation, path)
+
+
+def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
+    from highdicom.seg import Segmentation
+
+    from vfx_edge.outputs.dicom.sr import coding_scheme
+
+    run = analysis.result.run
+    numbers, masks = _numbered(analysis.volume, analysis.masks)
+    planes = _planes(analysis.volume, numbers, source)
+    segmentation = Segmentation(
+        **_placed(planes, source, analysis.volume),
+        segmentation_type="BINARY",
+        segment_descriptions=_segments(masks, run),
+        content_label="VERTEBRAE",
+        content_description=f"Vertebrae outlined by {PRODUCT} ({run.intended_use} model)"[:64],
+        coding_schemes=[coding_scheme(run)],  # T13 and L6 have no code in a public one
+        **identity(source, run, "seg", SERIES_DESCRIPTION),
+    )
+    # highdicom takes them from the first plane's header, and source.first is the only whole one
+    segmentation.copy_patient_and_study_information(source.first)
+    segmentation.ContentCreatorName = ""  # required, may be empty (PS3.3 Table 10-12)
+    segmentation.BodyPartExamined = "SPINE"
+    return segmentation
+
+
+def _numbered(
+    volume: Volume, masks: tuple[VertebraMask, ...]
+) -> tuple[NDArray[np.uint8], tuple[VertebraMask, ...]]:
+    """(z, y, x) segment numbers on the volume's grid, and the masks they stand for."""
+    numbers, there = numbered(volume, masks, range(1, len(masks) + 1))
+    seen = tuple(mask for mask, shown in zip(masks, there, strict=True) if shown)
+    if not seen:
+        raise ValueError("no vertebra lies on its slices")
+    return (numbers, masks) if seen == masks else _numbered(volume, seen)
+
+
+def _planes(volume: Volume, numbers: NDArray[np.uint8], source: DicomSource) -> _Planes:
+    stored, affine = _as_stored(numbers, volume.affine_zyx_to_lps, _orientation(source))
+    first = source.first
+    own = None
+    if stored.shape[1:] == (first.Rows, first.Columns):
+        own = _own_planes(_positions(source), affine, len(stored))
+    if own is not None and -1 in own:
+        there = [at for at, index in enumerate(own) if index >= 0]
+        stored, own = stored[there], tuple(own[at] for at in there)
+    return _Planes(stored, affine, own)
+
+
+def _as_stored(
+    numbers: NDArray[np.uint8], affine: Floats, orientation: Sequence[float]
+) -> tuple[NDArray[np.uint8], Floats]:
+    """The volume turned back to (plane, row, column) of its source, as a view, and its affine.
+
+    orientation: direction of a row, then of a column (PS3.3 C.7.6.2.1.1).
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    row, column = np.reshape(orientation, (2, 3)).astype(np.float64)
+    along_row = int(np.abs(row @ directions).argmax())
+    # a row and a column never share an axis, however oblique they lie
+    across = np.abs(column @ directions)
+    across[along_row] = -1
+    along_column = int(across.argmax())
+    order = (3 - along_row - along_column, along_column, along_row)
+    stored, turned = numbers.transpose(order), affine[:, [*order, 3]].copy()
+    for axis, direction in ((1, column), (2, row)):
+        if direction @ turned[:3, axis] < 0:
+            turned[:3, 3] += turned[:3, axis] * (stored.shape[axis] - 1)
+            turned[:3, axis] *= -1
+            stored = np.flip(stored, axis)
+    return stored, turned
+
+
+def _own_planes(positions: Floats, affine: Floats, count: int) -> tuple[int, ...] | None:
+    """The source's slice for each of `count` planes, -1 where there is none; None unless every
+    slice is one of them."""
+    places = np.linalg.solve(affine, np.column_stack([positions, np.ones(len(positions))]).T).T
+    nearest = np.rint(places[:, 0]).astype(int)
+    in_place = (np.abs(places[:, 1:3]) <= _SAME_PLACE_PIXELS).all(axis=1)
+    in_place &= np.abs(places[:, 0] - nearest) <= _SAME_PLANE_STEPS
+    if not in_place.all():
+        return None
+    found = {int(nearest[at]): int(at) for at in np.flatnonzero(in_place)[::-1]}
+    return tuple(found.get(plane, -1) for plane in range(count))
+
+
+def _placed(planes: _Planes, source: DicomSource, volume: Volume) -> dict[str, Any]:
+    """Pixels, source and geometry, as highdicom's keyword arguments."""
+    from highdicom import PixelMeasuresSequence, PlanePositionSequence
+    from highdicom import Volume as Grid
+
+    images = _consistent(source, volume)
+    enhanced = "PerFrameFunctionalGroupsSequence" in source.first
+    named = {"source_images": images[:1], "further_source_images": images[1:]}
+    if not enhanced:
+        named = {"source_images": [images[at] for at in planes.own] if planes.own else images}
+    if planes.own is None:
+        frame = str(source.first.FrameOfReferenceUID)
+        grid = Grid(planes.numbers, planes.affine, "PATIENT", frame_of_reference_uid=frame)
+        return {**named, "pixel_array": grid}
+    thickness, rows_mm, columns_mm = np.linalg.norm(planes.affine[:3, :3], axis=0)
+    measures = PixelMeasuresSequence(
+        pixel_spacing=(rows_mm, columns_mm),
+        slice_thickness=volume.series.slice_thickness_mm or thickness,
+        spacing_between_slices=thickness,
+    )
+    placed = {**named, "pixel_array": planes.numbers, "pixel_measures": measures}
+    if enhanced:
+        stated = _positions(source)[list(planes.own)].tolist()
+        placed["plane_positions"] = [PlanePositionSequence("PATIENT", at) for at in stated]
+    return placed
+
+
+def _consistent(source: DicomSource, volume: Volume) -> list[Any]:
+    """Copies of the headers that highdicom takes for one series: it compares to the last digit,
+    and needs a slice thickness and what enhanced files say of all frames in one place."""
+    orientation = _orientation(source)
+    thickness = volume.series.slice_thickness_mm or float(volume.spacing_zyx_mm.max())
+    images = []
+    for header in source.instances:
+        if "PerFrameFunctionalGroupsSequence" in header:
+            image = _without(header, "SharedFunctionalGroupsSequence")
+            image.SharedFunctionalGroupsSequence = [_shared(header, orientation, thickness)]
+        else:
+            image = _without(header, "ImageOrientationPatient", "SliceThickness")
+            image.ImageOrientationPatient = list(orientation)
+            image.SliceThickness = thickness
+        images.append(image)
+    return images
+
+
+def _shared(header: Any, orientation: Sequence[float], thickness_mm: float) -> Any:
+    """The shared functional groups, with plane orientation and pixel measures among them."""
+    from highdicom import PixelMeasuresSequence, PlaneOrientationSequence
+    from pydicom.dataset import Dataset
+
+    stated = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    shared = _without(stated[0], "PlaneOrientationSequence", "PixelMeasuresSequence")
+    spacing = _group(header, "PixelMeasuresSequence").PixelSpacing
+    shared.PlaneOrientationSequence = PlaneOrientationSequence("PATIENT", orientation)
+    shared.PixelMeasuresSequence = PixelMeasuresSequence(spacing, thickness_mm)
+    return shared
+
+
+def _without(dataset: Any, *keywords: str) -> Any:
+    """A copy less some elements. Set in the copy, they would change in the original as well."""
+    from pydicom.dataset import Dataset
+
+    copy = Dataset()
+    copy.update({element.tag: element for element in dataset if element.keyword not in keywords})
+    return copy
+
+
+def _orientation(source: DicomSource) -> Sequence[float]:
+    if "PerFrameFunctionalGroupsSequence" not in source.first:
+        return [float(v) for v in source.first.ImageOrientationPatient]
+    group = _group(source.first, "PlaneOrientationSequence")
+    return [float(v) for v in group.ImageOrientationPatient]
+
+
+def _positions(source: DicomSource) -> Floats:
+    """(slices or frames, 3) LPS mm of the first pixels."""
+    frames = source.first.get("PerFrameFunctionalGroupsSequence")
+    places = [frame.PlanePositionSequence[0] for frame in frames] if frames else source.instances
+    return np.array([[float(v) for v in p.ImagePositionPatient] for p in places])
+
+
+def _group(image: Any, name: str) -> Any:
+    """The first item of a functional group, shared or of the first frame. AttributeError."""
+    shared = image.get("SharedFunctionalGroupsSequence") or ()
+    for group in (*shared, image.PerFrameFunctionalGroupsSequence[0]):
+        if name in group:
+            return group[name].value[0]
+    raise AttributeError(f"no {name} in the functional groups")
+
+
+def _segments(masks: Sequence[VertebraMask], run: RunInfo) -> list[Any]:
+    from highdicom import UID, AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    from vfx_edge.outputs.dicom.codes import level_code
+
+    # a mask that the user gave was not located
+    automatic = "locate" in run.seconds
+    algorithm = AlgorithmIdentificationSequence(
+        name=PRODUCT if automatic else f"{PRODUCT}, segmentation given by the user",
+        family=codes.DCM.ArtificialIntelligence,
+        version=run.version,
+    )
+    segments = [
+        SegmentDescription(
+            segment_number=at,
+            segment_label=mask.vertebra.level.value,
+            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_type=level_code(mask.vertebra.level),
+            algorithm_type="AUTOMATIC" if automatic else "SEMIAUTOMATIC",
+            algorithm_identification=algorithm,
+            tracking_id=mask.vertebra.level.value,
+            tracking_uid=UID(),
+            display_color=CIELabColor.from_rgb(*_TURNS[mask.vertebra.level.rank % len(_TURNS)]),
+        )
+        for at, mask in enumerate(masks, start=1)
+    ]
+    for segment, mask in zip(segments, masks, strict=True):
+        if others := mask.vertebra.alternatives:
+            names = [name for name, _ in others]
+            segment.SegmentDescription = either(mask.vertebra.level, names)
+    return segments

@@ -1,0 +1,377 @@
+"""`sr.dcm`: the findings as a Comprehensive 3D SR by TID 1500 "Measurement Report".
+
+One measurement group (TID 1410) a vertebra: a point where its body lies, and what is known of it.
+The study's verdict stands in "Qualitative Evaluations" at the report's level. Imported only when
+DICOM results are wanted: highdicom belongs to an extra.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from highdicom import sr
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from vfx_edge.outputs.dicom import codes as code
+from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
+from vfx_edge.outputs.dicom.write import NO_SERIAL, PRODUCT, identity, refusing, save
+from vfx_edge.outputs.report.facts import limits
+from vfx_edge.outputs.report.page import banner, label_doubt, rest
+from vfx_edge.outputs.status import status_of
+from vfx_edge.outputs.verdict import advice, line, verdict_of
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.study import (
+    Analysis,
+    CauseNotClassified,
+    Classified,
+    Coverage,
+    DicomSource,
+    Finding,
+    NotAssessable,
+    NotClassified,
+    RunInfo,
+    StudyResult,
+    tier_of,
+)
+
+DESCRIPTION = "vfx-edge SR"
+_MM_DIGITS, _PERCENT_DIGITS, _PIXEL_DIGITS = 2, 2, 2
+_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+_PROPERTIES = sr.RelationshipTypeValues.HAS_PROPERTIES
+_CONTEXT = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
+
+
+@dataclass(frozen=True, eq=False)
+class _Report:
+    """What every part of the document needs. segments: level -> item of the Segment Sequence."""
+
+    result: StudyResult
+    t: Wording
+    frame_of_reference: str
+    slices: tuple[SourceSlice, ...]
+    segmentation: Any
+    segments: dict[str, Any]
+
+    @property
+    def language(self) -> str:
+        return self.t.language
+
+
+def write_sr(
+    analysis: Analysis,
+    source: DicomSource,
+    path: Path,
+    language: str = "en",
+    segmentation: Path | None = None,
+    previous: Path | None = None,
+) -> Path:
+    """Writes the report; `segmentation`: the seg.dcm of the same analysis, to be referred to;
+    `previous`: the sr.dcm that this one takes the place of (Predecessor Documents Sequence).
+
+    Findings and their order are those of `result.json`, lengths in mm and shares in percent with
+    its digits. OutputError when the place can't be written or a header can't be repeated.
+    """
+    result = analysis.result
+    with refusing(path):
+        segments = _header(segmentation)
+        report = _Report(
+            result=result,
+            t=Wording(language),
+            frame_of_reference=str(source.first.FrameOfReferenceUID),
+            slices=source_slices(source),
+            segmentation=segments,
+            segments={s.SegmentLabel: s for s in segments.SegmentSequence} if segments else {},
+        )
+        document = sr.Comprehensive3DSR(
+            evidence=[*source.instances, *([segments] if segments else [])],
+            content=_root(report, source),
+            is_complete=True,
+            previous_versions=None if previous is None else [_header(previous)],
+            coding_schemes=[coding_scheme(result.run)],
+            **identity(source, result.run, "sr", DESCRIPTION),
+        )
+    return save(document, path)
+
+
+def coding_scheme(run: RunInfo) -> Any:
+    """What 99VFXEDGE is (PS3.3 C.12.1, Coding Scheme Identification Sequence)."""
+    return CodingSchemeIdentificationItem(
+        designator=code.SCHEME,
+        name=code.SCHEME_NAME,
+        version=run.version,
+        responsible_organization=PRODUCT,
+    )
+
+
+def device_observer() -> Any:
+    """TID 1002, TID 1004: who observed is a program, and the same one in every document."""
+    return sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=generate_uid(entropy_srcs=[PRODUCT, "device observer"]),
+            name=PRODUCT,
+            manufacturer_name=PRODUCT,
+            model_name=PRODUCT,
+            serial_number=NO_SERIAL,
+        ),
+    )
+
+
+def _header(path: Path | None) -> Any:
+    return None if path is None else pydicom.dcmread(path, stop_before_pixels=True)
+
+
+def _root(report: _Report, source: DicomSource) -> Any:
+    """TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict is said
+    first, too, for it would else stand below every measurement."""
+    language = sr.LanguageOfContentItemAndDescendants(code.LANGUAGES[report.language])
+    procedure = sr.CodeContentItem(
+        codes.DCM.ProcedureReported,
+        code.CT_PROCEDURE,
+        sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    parts = [*language, *sr.ObservationContext(device_observer()), procedure, *_first(report)]
+    parts.append(_image_library(report, source))
+    if report.result.findings:
+        groups = [_group(report, finding) for finding in report.result.findings]
+        parts.append(_container(codes.DCM.ImagingMeasurements, groups))
+    parts.append(_container(code.QUALITATIVE_EVALUATIONS, list(_evaluations(report))))
+    root = sr.ContainerContentItem(
+        codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
+    )
+    root.ContentSequence = sr.ContentSequence(parts)
+    return root
+
+
+def _first(report: _Report) -> Iterator[Any]:
+    """What must be read before anything else."""
+    t = report.t
+    yield _text(code.CONCLUSION, conclusion(report.result, t))
+    if use := banner(report.result.run.intended_use, t):
+        yield _text(code.private("INTENDED_USE", t.language), use)
+
+
+def _container(name: Code, items: list[Any]) -> Any:
+    container = sr.ContainerContentItem(
+        name, is_content_continuous=False, relationship_type=_CONTAINS
+    )
+    container.ContentSequence = sr.ContentSequence(items)
+    return container
+
+
+def _image_library(report: _Report, source: DicomSource) -> Any:
+    """TID 1600: the slice through each vertebra, what they share said once.
+
+    The whole series stands in the evidence; hundreds of entries here would only bury the findings.
+    """
+    slices = report.slices
+    shown = {
+        (s.sop_instance, s.frame): s
+        for finding in report.result.findings
+        for s in slices_at(slices, finding.vertebra.centroid_lps_mm)
+    }
+    group = _container(
+        codes.DCM.ImageLibraryGroup,
+        [
+            sr.CodeContentItem(codes.DCM.Modality, codes.DCM.ComputedTomography, _CONTEXT),
+            sr.UIDRefContentItem(
+                codes.DCM.FrameOfReferenceUID, report.frame_of_reference, _CONTEXT
+            ),
+            *map(image_item, shown.values() or slices[:1]),
+        ],
+    )
+    return _container(codes.DCM.ImageLibrary, [group])
+
+
+def image_item(slice_: SourceSlice) -> Any:
+    """A source slice as a content item."""
+    return sr.ImageContentItem(
+        name=code.SOURCE,
+        referenced_sop_class_uid=slice_.sop_class,
+        referenced_sop_instance_uid=slice_.sop_instance,
+        referenced_frame_numbers=slice_.frame,
+        relationship_type=_CONTAINS,
+    )
+
+
+def _group(report: _Report, finding: Finding) -> Any:
+    """TID 1410: one vertebra."""
+    level, run = finding.vertebra.level, report.result.run
+    segment = report.segments.get(level.value)
+    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=segment.TrackingUID if segment else generate_uid(), identifier=level.value
+        ),
+        referenced_region=_region(report, finding),
+        geometric_purpose=code.CENTER,
+        finding_type=code.status_code(status_of(finding), report.language),
+        finding_sites=[sr.FindingSite(code.level_code(level))],
+        algorithm_id=sr.AlgorithmIdentification(
+            PRODUCT, run.version, parameters=[f"model set {run.model_set}"]
+        ),
+        measurements=list(_measurements(report, finding, segment)),
+        qualitative_evaluations=list(_answers(finding, report.language)),
+    )
+    group[0].ContinuityOfContent = "SEPARATE"  # else viewers run its lines together
+    for item in group[0].ContentSequence:
+        if item.ValueType == "NUM":
+            item.ContentSequence = [_centre(report, finding), *item.get("ContentSequence", [])]
+    if doubt := label_doubt(finding, report.t):
+        group[0].ContentSequence.append(_text(code.COMMENT, doubt))
+    return group[0]
+
+
+def _region(report: _Report, finding: Finding) -> Any:
+    """The pixel at the body's centre: viewers jump to an image and mark it there; at a place in
+    space few do. The place itself stands below every measurement."""
+    centre = finding.vertebra.centroid_lps_mm
+    (slice_,) = slices_at(report.slices, centre)
+    return sr.ImageRegion(
+        sr.GraphicTypeValues.POINT,
+        np.round([slice_.pixel(centre)], _PIXEL_DIGITS),
+        sr.SourceImageForRegion(
+            slice_.sop_class,
+            slice_.sop_instance,
+            None if slice_.frame is None else [slice_.frame],
+        ),
+    )
+
+
+def _centre(report: _Report, finding: Finding) -> Any:
+    """Where in the source's frame of reference it was measured. No row of TID 1419, but the IOD
+    allows it (dciodvfy agrees); OHIF takes over no measurement that does not say it itself."""
+    place = sr.CoordinatesForMeasurement3D(
+        sr.GraphicTypeValues3D.POINT,
+        np.round([finding.vertebra.centroid_lps_mm], _MM_DIGITS),
+        report.frame_of_reference,
+        purpose=codes.DCM.ImageRegion,
+    )
+    place.RelationshipType = sr.RelationshipTypeValues.INFERRED_FROM.value
+    return place
+
+
+def _measurements(report: _Report, finding: Finding, segment: Any) -> Iterator[Any]:
+    measured = finding.measurement
+    if measured.heights is not None:
+        outlined = _outline(report, segment)
+        for value, height in (
+            ("HEIGHT_ANTERIOR", measured.heights.anterior_mm),
+            ("HEIGHT_MIDDLE", measured.heights.middle_mm),
+            ("HEIGHT_POSTERIOR", measured.heights.posterior_mm),
+        ):
+            yield sr.Measurement(
+                name=code.private(value, report.language),
+                value=round(float(height), _MM_DIGITS),
+                unit=code.MM,
+                referenced_images=outlined,
+            )
+    shares = {"HEIGHT_LOSS": measured.height_loss, "P_LEVEL": finding.vertebra.label_probability}
+    if isinstance(finding.assessment, Classified):
+        shares["P_MALIGNANT"] = finding.assessment.p_malignant
+        shares["P_OSTEOPOROTIC"] = finding.assessment.p_osteoporotic
+    for value, share in shares.items():
+        if share is not None:
+            yield sr.Measurement(
+                name=code.private(value, report.language),
+                value=round(float(share) * 100, _PERCENT_DIGITS),
+                unit=code.PERCENT,
+            )
+
+
+def _outline(report: _Report, segment: Any) -> list[Any] | None:
+    """The segment that the heights were measured on."""
+    if segment is None:
+        return None
+    item = sr.SourceImageForMeasurement(
+        report.segmentation.SOPClassUID, report.segmentation.SOPInstanceUID
+    )
+    item.ReferencedSOPSequence[0].ReferencedSegmentNumber = segment.SegmentNumber
+    return [item]
+
+
+def _answers(finding: Finding, language: str) -> Iterator[Any]:
+    """What is known of the vertebra in codes."""
+    measured, assessment = finding.measurement, finding.assessment
+
+    def answer(question: str, value: Code) -> Any:
+        return sr.QualitativeEvaluation(code.private(question, language), value)
+
+    yield answer("FRACTURE", _suspicion(measured.suspected_fracture, language))
+    if measured.genant_grade is not None:
+        yield answer("GENANT", code.private(f"GENANT_{measured.genant_grade}", language))
+    if measured.reason is not None:
+        yield answer("WHY_MEASUREMENT", code.reason_code(measured.reason, language))
+    if tier := tier_of(assessment):
+        yield answer("ASSESSMENT", code.tier_code(tier, language))
+    else:
+        yield answer("ASSESSMENT", code.private(assessment.kind.upper(), language))
+    match assessment:
+        case (
+            CauseNotClassified(because=why) | NotClassified(reason=why) | NotAssessable(reason=why)
+        ):
+            yield answer("WHY_ASSESSMENT", code.reason_code(why, language))
+
+
+def _suspicion(suspected: bool | None, language: str) -> Code:
+    if suspected is None:
+        return code.UNDETERMINED
+    return code.SUSPECTED if suspected else code.private("NOT_SUSPECTED", language)
+
+
+def _evaluations(report: _Report) -> Iterator[Any]:
+    """The study's tier, what to do, and what must be known to judge it."""
+    triage, t, run = report.result.triage, report.t, report.result.run
+    tier = sr.CodeContentItem(
+        code.private("TRIAGE", t.language), code.tier_code(triage.tier, t.language), _CONTAINS
+    )
+    if triage.levels:
+        tier.ContentSequence = sr.ContentSequence(
+            [sr.FindingSite(code.level_code(level)) for level in triage.levels]
+        )
+    yield tier
+    yield from _coverage(triage.coverage, t.language)
+    yield _text(code.RECOMMENDATION, advice(verdict_of(report.result), t))
+    for remark in (*limits(report.result, t), *_remarks(report.result)):
+        yield _text(code.COMMENT, remark)
+    for model in run.models:
+        words = f"{model.role}: {model.name}, SHA-256 {model.sha256}"
+        yield _text(codes.DCM.AlgorithmParameters, words)
+
+
+def conclusion(result: StudyResult, t: Wording) -> str:
+    """The verdict with its levels and what could not be read; then what else is to be said."""
+    words = [line(verdict_of(result), t), rest(result, t)]
+    return ". ".join(filter(None, words))
+
+
+def _coverage(coverage: Coverage, language: str) -> Iterator[Any]:
+    """Whether all in view was judged; below it each level: judged, cut, or not read and why."""
+
+    def has(question: str, value: Code) -> Any:
+        return sr.CodeContentItem(code.private(question, language), value, _PROPERTIES)
+
+    answer = code.private("COMPLETE" if coverage.complete else "INCOMPLETE", language)
+    cover = sr.CodeContentItem(code.private("COVERAGE", language), answer, _CONTAINS)
+    levels = [has("LEVEL_ASSESSED", code.level_code(level)) for level in coverage.assessed]
+    levels += [has("LEVEL_CUT", code.level_code(level)) for level in coverage.cut]
+    for level, reason in coverage.unread:
+        levels.append(has("LEVEL_UNREAD", code.level_code(level)))
+        why = has("WHY_UNREAD", code.reason_code(reason, language))
+        levels[-1].ContentSequence = sr.ContentSequence([why])
+    if levels:
+        cover.ContentSequence = sr.ContentSequence(levels)
+    yield cover
+
+
+def _remarks(result: StudyResult) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*result.series.warnings, *result.run.warnings)))
+
+
+def _text(name: Code, words: str) -> Any:
+    return sr.TextContentItem(name, words, _CONTAINS)

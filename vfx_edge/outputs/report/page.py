@@ -1,0 +1,384 @@
+"""`report.html`: one self-contained page, verdict first, that also prints on white A4."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+
+from vfx_edge.files import write_text
+from vfx_edge.naming import stretches
+from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
+from vfx_edge.outputs.report.pictures import Picture, crop_pictures, spine_pictures
+from vfx_edge.outputs.status import (
+    Status,
+    is_card,
+    status_of,
+    status_reason,
+    to_look_at,
+    verdict_sign,
+)
+from vfx_edge.outputs.verdict import advice, also, cut, gap, name_of, place, verdict_of
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.study import (
+    Analysis,
+    Classified,
+    Finding,
+    Heights,
+    Level,
+    StudyResult,
+    Tier,
+)
+
+# Both views side by side: as large as the screen's height and a column of cards allow.
+_TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
+_AROUND_VIEWS_PX = 110
+_BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
+_LABEL_DOUBT = 0.8
+_DASH = "–"
+_USUAL = [level for level in Level if Level.T1 <= level <= Level.L5 and level is not Level.T13]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One level of the strip."""
+
+    level: str
+    status: Status
+    words: str
+    marked: bool
+    doubtful: bool
+    href: str | None
+
+
+@dataclass(frozen=True)
+class HeightRow:
+    """Heights of one level in words: anterior, middle, posterior."""
+
+    level: str
+    cells: tuple[str, str, str]
+    own: bool
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A probability against its threshold, 0..1."""
+
+    name: str
+    value: float
+    threshold: float | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Card:
+    """A suspected vertebra. name: the level, with those that it could be as well."""
+
+    level: str
+    name: str
+    status: Status
+    words: str
+    measure: str
+    label_doubt: str | None
+    pictures: tuple[Picture, ...]
+    alts: dict[str, str]
+    heights: tuple[HeightRow, ...]
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. name: the level, with those that it could be as well."""
+
+    level: str
+    name: str
+    status: Status
+    marked: bool
+    cells: tuple[str, str, str]
+    loss: str
+    genant: str
+    words: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Levels that could not be assessed for the same reason."""
+
+    levels: str
+    reason: str
+
+
+def write_report(analysis: Analysis, path: Path, language: str = "en") -> Path:
+    """Writes the page; OutputError when the place can't be written or the language is unknown."""
+    return write_text(path, render_report(analysis, language))
+
+
+def render_report(analysis: Analysis, language: str = "en") -> str:
+    """The page's HTML."""
+    t = Wording(language)
+    result = analysis.result
+    spine = spine_pictures(analysis)
+    shown = cards(analysis, t)
+    strip = _strip(result, t)
+    views_px, views_tall_px = _views_px(spine)
+    words = {
+        "sign": verdict_sign(result),
+        "verdict": t(f"verdict.{result.triage.tier}"),
+        "driving": place(verdict_of(result), t),
+        "recommendation": recommendation(result, t),
+        "gap": missing(result, t),
+        "rest": rest(result, t),
+        "calm": calm(result, t),
+        "banner": banner(result.run.intended_use, t),
+        "limits": limits(result, t),
+        "series_facts": series_facts(result.series, t),
+        "run_facts": run_facts(result.run, t),
+        "timings": timings(result.run, t),
+        "spine_alt": {p.name: _spine_alt(p, result, t) for p in spine},
+    }
+    return template().render(
+        t=t,
+        n=t.number,
+        r=result,
+        strip=strip,
+        legend=_legend(strip),
+        spine=spine,
+        views_px=views_px,
+        views_tall_px=views_tall_px,
+        views_print_mm=_views_print_mm(spine),
+        has_masks=bool(analysis.masks),
+        cards=shown,
+        rulers_shown=any(p.rulers for c in shown for p in c.pictures),
+        unassessed=unassessed(result, t),
+        rows=[_row(finding, result, t) for finding in result.findings],
+        remarks=list(dict.fromkeys((*result.series.warnings, *result.run.warnings))),
+        **words,
+    )
+
+
+def banner(intended_use: str, t: Wording) -> str | None:
+    """What must be read before anything else; None for a model cleared for clinical use."""
+    if intended_use == "clinical":
+        return None
+    known = t.known("intended_use", intended_use)
+    return known or t("intended_use.other", use=intended_use)
+
+
+def recommendation(result: StudyResult, t: Wording) -> str:
+    """What to do; nothing where nothing is suspected: the verdict and its levels say it all."""
+    if result.triage.tier is Tier.NONE_SUSPECTED:
+        return ""
+    return advice(verdict_of(result), t)
+
+
+def missing(result: StudyResult, t: Wording) -> str:
+    """A sentence on what is in view and could not be read; empty where there is nothing, or the
+    recommendation says it."""
+    if result.triage.tier is Tier.NOT_ASSESSABLE:
+        return ""
+    words = gap(verdict_of(result), t)
+    return f"{words}." if words else ""
+
+
+def rest(result: StudyResult, t: Wording) -> str:
+    """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
+    be assessed, all without suspicion; what the edge of the scan cuts. Empty if nothing."""
+    spared = _fine(result, t) if result.triage.tier is Tier.NOT_ASSESSABLE else ""
+    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t)]))
+
+
+def _fine(result: StudyResult, t: Wording) -> str:
+    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
+    return t("page.rest", levels=stretches(fine)) if fine else ""
+
+
+def calm(result: StudyResult, t: Wording) -> str:
+    """What stands where no vertebra is suspected; nothing where none could be assessed, as that
+    would calm without cause."""
+    if result.triage.tier is Tier.NOT_ASSESSABLE:
+        return _fine(result, t)
+    return t("page.no_suspected")
+
+
+@functools.cache
+def template() -> Template:
+    """The page, compiled once: that takes longer than filling it."""
+    environment = Environment(
+        loader=DictLoader({"report": _text("report.html.j2"), "css": _text("report.css")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("report")
+
+
+def _text(name: str) -> str:
+    return files("vfx_edge.outputs.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _views_px(spine: Sequence[Picture]) -> tuple[int, int]:
+    """Width and height of the column: level names readable, the spine on one screen if it can."""
+    wide = sum(p.width_mm for p in spine)
+    tall = max(p.height_mm for p in spine)
+    width = round(min(max(wide * _TALLEST_PX / tall, _NARROWEST_PX), _WIDEST_PX))
+    return width, round(tall * width / wide) + _AROUND_VIEWS_PX
+
+
+def _views_print_mm(spine: Sequence[Picture]) -> int:
+    """On paper below the verdict; a spine too long for that gets a page of its own."""
+    wide = sum(p.width_mm for p in spine)
+    tall = max(p.height_mm for p in spine)
+    room = _BELOW_VERDICT_MM if tall <= _LONG_SPINE_MM else _WHOLE_PAGE_MM
+    return round(wide * room / tall)
+
+
+def _words(finding: Finding, t: Wording) -> str:
+    reason = status_reason(finding)
+    words = t(f"status.{status_of(finding)}")
+    return words if reason is None else f"{words}: {t.reason(reason)}"
+
+
+def _strip(result: StudyResult, t: Wording) -> list[Cell]:
+    found = {f.vertebra.level: f for f in result.findings}
+    return [_cell(level, found.get(level), result, t) for level in sorted({*_USUAL, *found})]
+
+
+def _cell(level: Level, finding: Finding | None, result: StudyResult, t: Wording) -> Cell:
+    if finding is None:
+        words = f"{level}: {t('status.not_found')}"
+        return Cell(level.value, Status.NOT_FOUND, words, marked=False, doubtful=False, href=None)
+    marked = is_card(finding, result.triage)
+    doubt = label_doubt(finding, t)
+    words = f"{name_of(finding.vertebra, t)}: {_words(finding, t)}"
+    return Cell(
+        level=level.value,
+        status=status_of(finding),
+        words=words + (f". {doubt}" if doubt else ""),
+        marked=marked,
+        doubtful=doubt is not None,
+        href=f"{'card' if marked else 'row'}-{level}",
+    )
+
+
+def _legend(strip: Sequence[Cell]) -> list[Status]:
+    return sorted({cell.status for cell in strip}, key=lambda status: status.urgency)
+
+
+def cards(analysis: Analysis, t: Wording) -> list[Card]:
+    """The vertebrae to look at, the most urgent first."""
+    return [_card(analysis, finding, t) for finding in to_look_at(analysis.result)]
+
+
+def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
+    level = finding.vertebra.level
+    pictures = crop_pictures(analysis, finding)
+    return Card(
+        level=level.value,
+        name=name_of(finding.vertebra, t),
+        status=status_of(finding),
+        words=_words(finding, t),
+        measure=_measure(finding, t),
+        label_doubt=label_doubt(finding, t),
+        pictures=pictures,
+        alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},
+        heights=_height_rows(analysis.result.findings, finding, t),
+        bars=_bars(finding, analysis.result.run.thresholds, t),
+    )
+
+
+def _measure(finding: Finding, t: Wording) -> str:
+    measured = finding.measurement
+    if measured.height_loss is None:
+        return t("card.unmeasured", reason=t.reason(measured.reason or "no_mask"))
+    parts = [t("card.loss", loss=t.percent(measured.height_loss))]
+    if (grade := measured.grade_words) is not None:
+        parts.append(t("card.genant", grade=grade))
+    return " · ".join(parts)
+
+
+def label_doubt(finding: Finding, t: Wording) -> str | None:
+    """A sentence where the vertebra's name is not certain."""
+    vertebra = finding.vertebra
+    if vertebra.alternatives:
+        names = ((vertebra.level, vertebra.label_probability), *vertebra.alternatives)
+        words = f" {t('level.or')} ".join(f"{level} ({t.percent(p)})" for level, p in names)
+        return t("card.label_other", names=words)
+    if vertebra.label_probability >= _LABEL_DOUBT:
+        return None
+    return t("card.label_doubt", value=t.percent(vertebra.label_probability))
+
+
+def _height_rows(
+    findings: Sequence[Finding], finding: Finding, t: Wording
+) -> tuple[HeightRow, ...]:
+    """The vertebra between its neighbours, as far as they were found."""
+    here = findings.index(finding)
+    rows = findings[max(here - 1, 0) : here + 2]
+    return tuple(
+        HeightRow(f.vertebra.level.value, _heights(f.measurement.heights, t), f is finding)
+        for f in rows
+    )
+
+
+def _heights(heights: Heights | None, t: Wording) -> tuple[str, str, str]:
+    if heights is None:
+        return (_DASH, _DASH, _DASH)
+    return (
+        t.number(heights.anterior_mm),
+        t.number(heights.middle_mm),
+        t.number(heights.posterior_mm),
+    )
+
+
+def _bars(finding: Finding, thresholds: dict[str, float], t: Wording) -> tuple[Bar, ...]:
+    match finding.assessment:
+        case Classified(p_osteoporotic=p_osteoporotic, p_malignant=p_malignant):
+            return (
+                _bar(Tier.MALIGNANT, p_malignant, thresholds, t),
+                _bar(Tier.OSTEOPOROTIC, p_osteoporotic, thresholds, t),
+            )
+        case _:
+            return ()
+
+
+def _bar(tier: Tier, value: float, thresholds: dict[str, float], t: Wording) -> Bar:
+    return Bar(t(f"card.p_{tier}"), value, thresholds.get(tier.value), Status(tier.value))
+
+
+def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
+    measured, status = finding.measurement, status_of(finding)
+    # Why a level can't be assessed stands right above the table, once for all that share it.
+    words = t(f"status.{status}") if status is Status.NOT_ASSESSABLE else _words(finding, t)
+    return Row(
+        level=finding.vertebra.level.value,
+        name=name_of(finding.vertebra, t),
+        status=status,
+        marked=is_card(finding, result.triage),
+        cells=_heights(measured.heights, t),
+        loss=_DASH if measured.height_loss is None else t.percent(measured.height_loss),
+        genant=measured.grade_words or _DASH,
+        words=words,
+        label=t.percent(finding.vertebra.label_probability),
+    )
+
+
+def unassessed(result: StudyResult, t: Wording) -> list[Group]:
+    """Wholly in view and not judged: by reason, in the order of the spine."""
+    reasons = {
+        f.vertebra.level: status_reason(f) or "low_confidence"
+        for f in result.findings
+        if status_of(f) is Status.NOT_ASSESSABLE
+    }
+    reasons |= dict(result.triage.coverage.unread)  # what was not found has no finding
+    groups: dict[str, list[Level]] = {}
+    for level in sorted(reasons):
+        groups.setdefault(reasons[level], []).append(level)
+    return [Group(stretches(levels), t.reason(reason)) for reason, levels in groups.items()]
+
+
+def _spine_alt(picture: Picture, result: StudyResult, t: Wording) -> str:
+    levels = [f.vertebra.level for f in result.findings]
+    named = f"{levels[0]}–{levels[-1]}" if levels else t("view.no_levels")
+    return t("view.spine_alt", view=t(f"view.{picture.name}"), levels=named)

@@ -1,0 +1,1 @@
+"""What arrives: by DICOM association or in a drop folder."""

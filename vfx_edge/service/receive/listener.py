@@ -1,0 +1,353 @@
+"""The DICOM node: verification and storage of CT, for whom we let in and within limits.
+
+A C-STORE is answered with success only when its instance is in the spool, safe from a power cut.
+"""
+
+import logging
+import shutil
+import ssl
+import threading
+import traceback
+from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pydicom
+import pynetdicom
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
+from pynetdicom import AE, dimse_messages, evt
+from pynetdicom.sop_class import Verification
+
+from vfx_edge import __version__
+from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.inputs.facts import parsed, printable, text
+from vfx_edge.inputs.files import Source
+from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED, Unusable, read_header
+from vfx_edge.service.receive.wire import BoundedReader, BoundedServer, WireLimits
+from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
+from vfx_edge.service.store.arrivals import name_of
+from vfx_edge.service.store.queue import OperationalError
+from vfx_edge.service.store.spool import Spool
+
+log = logging.getLogger(__name__)
+
+STORED = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+SYNTAXES = sorted(UNCOMPRESSED | DECODABLE)
+
+# Status of a C-STORE response: DICOM PS3.4 table B.2-1.
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+# Priority of a C-STORE request: DICOM PS3.7 table 9.1-1.
+HIGH = 1
+
+# Result, source and reason of an A-ASSOCIATE-RJ: DICOM PS3.8 table 9-21.
+LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
+
+
+class CannotListen(VfxError):
+    """The address or the certificates can't be used."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"No DICOM node can be opened at {where}: {why}; choose another --host or --port, "
+            "or end the program that holds it."
+        )
+
+
+class TlsUnusable(VfxError):
+    """Certificate, key or CA can't be read."""
+
+    exit_code = 2
+
+    def __init__(self, tls: Tls, why: str) -> None:
+        super().__init__(
+            f"TLS can't be used with {tls.certificate.name}, {tls.key.name} and {tls.ca.name}: "
+            f"{why}; give PEM files that this user may read, the key without a password."
+        )
+
+
+class Listener:
+    """The running node. `complete(key)`: a study came whole, its association having ended as it
+    should; None: only quiet tells. `count(event, reason)`: what came and what was refused."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        complete: Callable[[str], object] | None = None,
+        count: Callable[[str, str], None] = lambda event, reason: None,
+        limits: WireLimits | None = None,
+    ) -> None:
+        self._settings = settings
+        self._limits = limits or wire_limits(settings)
+        self._spool = spool
+        self._complete = complete
+        self._count = count
+        self._server: Any = None
+        self.on_death: Callable[[], None] | None = None
+        """Called where connections are no longer accepted though nobody stopped that."""
+        self._lock = threading.Lock()
+        self._came: dict[int, dict[str, bool]] = {}
+        """Association -> studies that came with it, as long as it is open -> whether all of what it
+        brought of them was taken."""
+
+    @property
+    def port(self) -> int:
+        """The port that was opened; of use where 0 was asked for."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Open the node; instances are taken in threads of its own. CannotListen, TlsUnusable."""
+        settings = self._settings
+        _configure_pynetdicom(self._spool.root / "part")
+        context = tls_context(settings.tls) if settings.tls else None
+        where = f"{settings.host}:{settings.port}"
+        make = partial(
+            BoundedServer,
+            limits=self._limits,
+            refused=partial(self._count, "refused"),
+            has_room=self._spool.has_room,
+        )
+        try:
+            self._server = self._entity().make_server(
+                (settings.host, settings.port),
+                ssl_context=context,
+                evt_handlers=self._handlers(),
+                server_class=make,
+            )
+        except (OSError, OverflowError) as error:
+            raise CannotListen(where, getattr(error, "strerror", None) or str(error)) from None
+        threading.Thread(target=self._serve, name="listener", daemon=True).start()
+        log.info("DICOM node %s listens at %s:%d", settings.ae_title, settings.host, self.port)
+
+    def _serve(self) -> None:
+        try:
+            self._server.serve_forever()
+        except BaseException as error:  # noqa: BLE001  half a service must end, whatever it is
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a bug ended the DICOM node, %s:\n%s", type(error).__name__, where)
+            if self.on_death is not None:
+                self.on_death()
+
+    def stop(self) -> None:
+        """No new connections; open associations are aborted, so that their senders try again."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        for association in self._server.active_associations:
+            association.abort(block=False)
+
+    def _entity(self) -> AE:
+        settings = self._settings
+        try:
+            entity = AE(settings.ae_title)
+            entity.require_calling_aet = list(settings.callers)
+        except ValueError as error:
+            raise SettingsInvalid("the settings", f"ae_title, callers: {error}") from None
+        entity.implementation_version_name = f"VFX_EDGE_{__version__}"[:16]
+        entity.require_called_aet = True
+        entity.maximum_pdu_size = settings.max_pdu_bytes
+        # The library counts connections that have not yet asked for anything; we do the limiting.
+        entity.maximum_associations = self._limits.connections
+        entity.acse_timeout = self._limits.handshake_s
+        entity.network_timeout = settings.idle_timeout_s
+        entity.dimse_timeout = settings.idle_timeout_s
+        entity.add_supported_context(Verification)
+        for stored in STORED:
+            entity.add_supported_context(stored, SYNTAXES)
+        return entity
+
+    def _handlers(self) -> list[Any]:
+        return [
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_REJECTED, self._on_rejected),
+            (evt.EVT_C_ECHO, self._on_echo),
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_RELEASED, self._on_released),
+            (evt.EVT_ABORTED, self._on_cut_off),
+            (evt.EVT_CONN_CLOSE, self._on_cut_off),
+        ]
+
+    def _on_requested(self, event: Any) -> None:
+        asked = event.assoc.requestor.primitive.presentation_context_definition_list
+        only_echo = all(context.abstract_syntax == Verification for context in asked)
+        if not only_echo and not self._spool.has_room():
+            log.warning("association refused: no room on the disk; see min_free_mib")
+            self._turn_away(event, "disk")
+            return
+        server = event.assoc._server
+        established = sum(one.is_established for one in server.active_associations)
+        if established >= self._settings.max_associations:
+            log.warning("association refused: %d are open", established)
+            self._turn_away(event, "associations")
+
+    def _turn_away(self, event: Any, reason: str) -> None:
+        """For now: the sender is told to come again."""
+        self._count("refused", reason)
+        event.assoc.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
+        event.assoc.is_rejected = True
+        event.assoc.kill()
+
+    def _on_rejected(self, event: Any) -> None:
+        asked = event.assoc.requestor.primitive
+        log.warning(
+            "association refused: caller %r asked for %r; see --caller and --ae-title",
+            printable(asked.calling_ae_title),
+            printable(asked.called_ae_title),
+        )
+        self._count("refused", "ae_title")
+
+    def _on_echo(self, event: Any) -> int:
+        _reader(event.assoc).message_ended()
+        self._count("echo", "")
+        return SUCCESS
+
+    def _on_store(self, event: Any) -> int:
+        _reader(event.assoc).message_ended()
+        file = event.dataset_path
+        try:
+            status = self._taken(event, file)
+        finally:
+            file.unlink(missing_ok=True)
+        return status
+
+    def _taken(self, event: Any, file: Path) -> int:
+        """Put one instance into the spool; the status for its sender."""
+        uids = _uids(file)
+        if uids is None:
+            return self._refuse("damaged", CANNOT_UNDERSTAND, "its data set can't be read")
+        study, instance, sop_class = uids
+        if not (UID(study).is_valid and UID(instance).is_valid):
+            return self._refuse("uid", CANNOT_UNDERSTAND, "a UID of it is none")
+        asked = event.request
+        if (instance, sop_class) != (asked.AffectedSOPInstanceUID, asked.AffectedSOPClassUID):
+            return self._refuse("mismatch", DATA_SET_DOES_NOT_MATCH, "it is not what was announced")
+        self._begin(event, study)
+        try:
+            with file.open("rb") as received:
+                self._spool.store(study, instance, partial(shutil.copyfileobj, received))
+        except (OutputError, OSError) as error:
+            self._note(event, study, taken=False)
+            return self._refuse("disk", OUT_OF_RESOURCES, str(error))
+        if self._is_urgent(event):
+            self._spool.mark_urgent(study)
+        self._note(event, study, taken=True)
+        self._count("instance", "")
+        return SUCCESS
+
+    def _begin(self, event: Any, study: str) -> None:
+        """Before the first image: were we killed now, there would be more to come after it."""
+        with self._lock:
+            begun = name_of(study) in self._came.get(id(event.assoc), {})
+        if not begun:
+            self._spool.mark_cut_off(name_of(study), cut_off=True)
+
+    def _note(self, event: Any, study: str, *, taken: bool) -> None:
+        with self._lock:
+            mine = self._came.setdefault(id(event.assoc), {})
+            mine[name_of(study)] = taken and mine.get(name_of(study), True)
+
+    def _is_urgent(self, event: Any) -> bool:
+        caller = event.assoc.requestor.ae_title.strip()
+        return event.request.Priority == HIGH or caller in self._settings.urgent_callers
+
+    def _refuse(self, reason: str, status: int, why: str) -> int:
+        log.warning("an instance was refused (status %04X): %s", status, why)
+        self._count("refused", reason)
+        return status
+
+    def _on_released(self, event: Any) -> None:
+        """A study is whole when none of the associations that bring it is open."""
+        with self._lock:
+            mine = self._came.pop(id(event.assoc), {})
+            whole = {study for study, taken in mine.items() if taken}
+            whole -= set().union(*self._came.values())
+        for study in mine:
+            self._spool.mark_cut_off(study, cut_off=study not in whole)
+        if self._complete is None:
+            return
+        for study in whole:
+            try:
+                self._complete(study)
+            except (OutputError, OSError, OperationalError) as error:
+                log.warning("a study waits for the quiet time, its completion failed: %s", error)
+
+    def _on_cut_off(self, event: Any) -> None:
+        """Its sender will try again: what came so far waits for that."""
+        with self._lock:
+            mine = self._came.pop(id(event.assoc), {})
+        if mine:  # their marks stay
+            log.warning("an association was cut off, what it brought is waited for: %d studies",
+                        len(mine))  # fmt: skip
+        half = getattr(event.assoc.dimse.message, "_data_set_file", None)
+        if half is not None:
+            half.close()
+            Path(half.name).unlink(missing_ok=True)
+
+
+def wire_limits(settings: Settings) -> WireLimits:
+    """The limits of one connection. SettingsInvalid."""
+    try:
+        networks = tuple(ip_network(address, strict=False) for address in settings.addresses)
+    except ValueError as error:
+        raise SettingsInvalid("the settings", f"addresses: {error}") from None
+    return WireLimits(
+        networks,
+        # Senders that count the header into the size are common, twice the size is none of them.
+        pdu_bytes=max(2 * settings.max_pdu_bytes, WireLimits(()).pdu_bytes),
+        instance_bytes=settings.max_instance_mib * 2**20,
+    )
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """For the side that is called: TLS 1.2 at least, and no peer without a certificate by `ca`
+    (DICOM PS3.15 B.12, BCP 195). TlsUnusable."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        # A password prompt would stop a service for ever.
+        context.load_cert_chain(tls.certificate, tls.key, password="")
+        context.load_verify_locations(tls.ca)
+    except (OSError, ValueError) as error:
+        raise TlsUnusable(tls, getattr(error, "strerror", None) or str(error)) from None
+    return context
+
+
+def _configure_pynetdicom(receiving: Path) -> None:
+    """Instances go to the disk piece by piece, not through memory; and nothing of them to logs.
+
+    Into the spool's own file system: the system's temporary folder may be memory or another disk.
+    """
+    pynetdicom._config.STORE_RECV_CHUNKED_DATASET = True
+    pynetdicom._config.LOG_HANDLER_LEVEL = "none"
+    dimse_messages.NamedTemporaryFile = partial(NamedTemporaryFile, dir=receiving)
+
+
+def _reader(association: Any) -> BoundedReader:
+    reader: BoundedReader = association.dul.socket.recv
+    return reader
+
+
+def _uids(file: Path) -> tuple[str, str, str] | None:
+    """Study, SOP instance and SOP class of an instance that can be read."""
+    if isinstance(read_header(Source(file, file.name)), Unusable):
+        return None
+    # Read a second time: what reading for the chain gives has its UIDs made fit for names.
+    tags = ["StudyInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+    facts = parsed(pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags))
+    study, instance, sop_class = (text(facts, tag) for tag in tags)
+    return study, instance, sop_class

@@ -1,0 +1,1 @@
+"""What is shown: the worklist page, its data, metrics."""

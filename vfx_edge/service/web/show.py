@@ -1,0 +1,147 @@
+"""The worklist in HTML: words, colours and marks as in the report."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from vfx_edge.naming import each_named
+from vfx_edge.outputs.verdict import Verdict, advice, gap, place
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.service.store.queue import State
+from vfx_edge.service.web.worklist import Row, Sent, recent
+from vfx_edge.study import Tier
+
+# Which of the report's marks stands for a state.
+_ICONS = {"failed": "failed", "running": "running", "retry": "waiting", "waiting": "waiting",
+          "receiving": "receiving", "incomplete": "incomplete"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row in words. `gap`: what could not be read. `note_lang`, `why_lang`: where they are not
+    in the page's language; `why`: of each destination that has not got the results."""
+
+    row: Row
+    icon: str
+    verdict: str
+    levels: str
+    note: str
+    gap: str
+    note_lang: str
+    came: str
+    took: str
+    delivery: str
+    delivered: bool
+    why: tuple[str, ...]
+    why_lang: str
+
+
+class Show:
+    """The page in one language."""
+
+    def __init__(self, language: str, show_accession: bool = False) -> None:
+        self._t = Wording(language)
+        self._footer = self._t("list.footer_named" if show_accession else "list.footer")
+
+    def page(self, fragment: str, lost_after_s: float) -> str:
+        """The whole page around the list. lost_after_s: silence from which it says so."""
+        template = self._environment.get_template("page")
+        lost_ms = round(lost_after_s * 1000)
+        return template.render(t=self._t, rows=fragment, lost_ms=lost_ms, footer=self._footer)
+
+    def rows(self, rows: list[Row]) -> str:
+        """What changes: the banner, the counts and the list."""
+        shown = recent(rows)
+        lines = [self._line(row) for row in shown]
+        uses = {row.intended_use for row in shown if row.intended_use}
+        return self._environment.get_template("rows").render(
+            t=self._t,
+            lines=lines,
+            uses=[self._use(use) for use in sorted(uses)],
+            urgent=sum(row.state in ("malignant", "uncertain") for row in shown),
+            failed=sum(row.state == "failed" for row in shown),
+            open=sum(not row.tier and row.state != "failed" for row in shown),
+        )
+
+    @cached_property
+    def _environment(self) -> Environment:
+        folder = files("vfx_edge.service.web").joinpath("page")
+        names = {"page": "page.html.j2", "rows": "rows.html.j2"}
+        texts = {name: folder.joinpath(file).read_text("utf-8") for name, file in names.items()}
+        return Environment(loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined)
+
+    def _line(self, row: Row) -> Line:
+        verdict = self._t(f"verdict.{row.tier}") if row.tier else self._t(f"list.{row.state}")
+        delivery, delivered = self._delivery(row)
+        english = "en" if self._t.language != "en" else ""  # the language of every reason
+        return Line(
+            row=row,
+            icon=_ICONS.get(row.state, row.tier),
+            verdict=verdict,
+            levels=self._levels(row.verdict) if row.verdict else "",
+            note=self._note(row),
+            gap=self._gap(row.verdict) if row.verdict else "",
+            note_lang=english if row.reason and not row.tier else "",
+            came=_clock(row.received_at_s, self._t.language),
+            took=self._took(row),
+            delivery=delivery,
+            delivered=delivered,
+            why=tuple(dict.fromkeys(one.reason for one in _late(row) if one.reason)),
+            why_lang=english,
+        )
+
+    def _levels(self, verdict: Verdict) -> str:
+        if verdict.tier == Tier.NONE_SUSPECTED:
+            return place(verdict, self._t)
+        return ", ".join(each_named(verdict.levels, verdict.others, self._t("level.or")))
+
+    def _gap(self, verdict: Verdict) -> str:
+        """What could not be read, where the note does not say it."""
+        said = verdict.tier in (Tier.NONE_SUSPECTED, Tier.NOT_ASSESSABLE)
+        return "" if said else gap(verdict, self._t)
+
+    def _note(self, row: Row) -> str:
+        if row.verdict:
+            return advice(row.verdict, self._t)
+        if row.state == "receiving":
+            return self._t("list.images", count=row.images)
+        return row.reason
+
+    def _took(self, row: Row) -> str:
+        if row.to_verdict_s is None:
+            return ""
+        minutes, seconds = divmod(round(row.to_verdict_s), 60)
+        return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+    def _delivery(self, row: Row) -> tuple[str, bool]:
+        if not row.tier:
+            return "", True
+        if not row.sent:
+            return self._t("list.kept_here"), True
+        if not (late := _late(row)):
+            return self._t("list.sent", names=", ".join(one.destination for one in row.sent)), True
+        given_up = late[0].state == State.DEAD  # then they all were
+        key = "list.not_sent" if given_up else "list.sending"
+        names = ", ".join(one.destination for one in late)
+        return self._t(key, names=names), not given_up
+
+    def _use(self, use: str) -> str:
+        return self._t.known("intended_use", use) or self._t("intended_use.other", use=use)
+
+
+def _late(row: Row) -> list[Sent]:
+    """Where the results are not yet; only those that were given up, where there are some."""
+    late = [one for one in row.sent if row.tier and one.state != State.DONE]
+    return [one for one in late if one.state == State.DEAD] or late
+
+
+def _clock(when_s: float, language: str) -> str:
+    """The time of the day, with the date where it is not today's."""
+    then, now = time.localtime(when_s), time.localtime()
+    clock = time.strftime("%H:%M", then)
+    if then[:3] == now[:3]:
+        return clock
+    return time.strftime("%d.%m. " if language == "de" else "%d %b ", then) + clock

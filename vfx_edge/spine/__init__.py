@@ -1,0 +1,1 @@
+"""The chain of this product, read from top to bottom in `chain.analyze`."""

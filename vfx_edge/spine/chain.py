@@ -1,0 +1,169 @@
+"""THE SPINE: the whole chain, read from top to bottom in `analyze`."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge import __version__
+from vfx_edge.backends import OpenModels
+from vfx_edge.spine.classify import classify_fractures
+from vfx_edge.spine.contradict import doubts
+from vfx_edge.spine.find import find_bodies
+from vfx_edge.spine.fracture import measure_vertebrae
+from vfx_edge.spine.joint import outline_vertebrae
+from vfx_edge.spine.label import label_vertebrae
+from vfx_edge.spine.locate import NoSpineInView, locate_spine
+from vfx_edge.spine.rename import renamed
+from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
+from vfx_edge.spine.squeeze import at_true_distance, put_back, with_warning
+from vfx_edge.spine.triage import triage
+from vfx_edge.study import (
+    THORACOLUMBAR,
+    Analysis,
+    ByHand,
+    Level,
+    Measurement,
+    RunInfo,
+    StudyResult,
+    VertebraMask,
+    Volume,
+)
+from vfx_edge.usage import peak_rss_mib, peak_vram_mib
+
+STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write")
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What is looked at. segmentation: VerSe labels (z, y, x) on the volume's grid, used
+    instead of the chain's own masks; segmentation_named: its file named them. levels_by_hand:
+    a person's word on the names. remarks: what is to be said of the input besides."""
+
+    levels: tuple[Level, ...] = THORACOLUMBAR
+    classify: str | tuple[Level, ...] = "suspected"
+    segmentation: NDArray[np.uint8] | None = None
+    segmentation_named: bool = False
+    levels_by_hand: ByHand | None = None
+    remarks: tuple[str, ...] = ()
+
+    def chosen(self, level: Level, measurement: Measurement) -> bool:
+        """Whether this vertebra goes to the classifier."""
+        if level not in self.levels:
+            return False
+        if isinstance(self.classify, tuple):
+            return level in self.classify
+        return self.classify == "all" or bool(measurement.suspected_fracture)
+
+
+@dataclass
+class StageClock:
+    """Seconds per stage, and word to whoever shows progress."""
+
+    on_stage: Callable[[str], None] = lambda _: None
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.on_stage(name)
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - begin
+
+
+def analyze(
+    volume: Volume,
+    models: OpenModels,
+    options: Options | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Analysis:
+    """A CT volume to a triage of its vertebrae. Raises NoSpineInView, BackendError leaves, and
+    InputError leaves about names that were given."""
+    options = options or Options()
+    clock = StageClock(on_stage or (lambda _: None))
+    started = datetime.now(UTC)
+    seen, found = at_true_distance(volume, lambda v: _find_vertebrae(v, models, options, clock))
+    masks, remarks = _named(found, options)
+    with clock.stage("measure"):
+        by_hand = options.segmentation is not None
+        loss = models.manifest.height_loss_suspected
+        measured = measure_vertebrae(seen, masks, loss, drawn_by_hand=by_hand)
+    with clock.stage("classify"):
+        findings = classify_fractures(
+            seen, masks, measured, models.network("classifier"), options.chosen
+        )
+    if seen is not volume:
+        findings, masks = put_back(findings, masks, seen, volume)
+        volume = replace(volume, series=with_warning(volume, seen))
+    verdict = triage(findings, options.levels)
+    run = _run_info(volume, models, clock, started)
+    run = replace(
+        run,
+        levels_by_hand=options.levels_by_hand,
+        warnings=(*run.warnings, *options.remarks, *remarks),
+    )
+    return Analysis(StudyResult(volume.series, verdict, findings, run), volume, masks)
+
+
+def _find_vertebrae(
+    volume: Volume, models: OpenModels, options: Options, clock: StageClock
+) -> tuple[VertebraMask, ...]:
+    """Masks of the vertebrae: by the networks, or as given."""
+    if options.segmentation is not None:
+        with clock.stage("segment"):
+            masks = masks_from_labels(volume, options.segmentation)
+    elif models.network("segmenter").spec.window is not None:
+        with clock.stage("locate"):
+            region = locate_spine(volume, models.network("locator"))
+        with clock.stage("segment"):
+            masks = outline_vertebrae(volume, region, models.network("segmenter"))
+    else:
+        with clock.stage("locate"):
+            region = locate_spine(volume, models.network("locator"))
+            bodies = find_bodies(volume, region, models.network("finder"))
+        with clock.stage("label"):
+            vertebrae = label_vertebrae(volume, bodies, models.network("labeller"))
+        with clock.stage("segment"):
+            masks = segment_vertebrae(volume, vertebrae, models.network("segmenter"))
+    return masks
+
+
+def _named(
+    found: tuple[VertebraMask, ...], options: Options
+) -> tuple[tuple[VertebraMask, ...], tuple[str, ...]]:
+    """The masks under the names that count, head to feet, and remarks on the names."""
+    by_hand = options.levels_by_hand
+    masks = renamed(found, by_hand)
+    remarks: tuple[str, ...] = ()
+    if by_hand is not None or options.segmentation is not None:
+        remarks = doubts(masks, settled=by_hand is not None or options.segmentation_named)
+    if not any(mask.vertebra.level in THORACOLUMBAR for mask in masks):
+        raise NoSpineInView("no vertebra from T1 to L5 is in view")
+    return masks, remarks
+
+
+def _run_info(volume: Volume, models: OpenModels, clock: StageClock, started: datetime) -> RunInfo:
+    spec = models.manifest.network("classifier")
+    return RunInfo(
+        version=__version__,
+        started_at=started.isoformat(timespec="seconds"),
+        model_set=models.manifest.name,
+        intended_use=models.manifest.intended_use,
+        models=models.uses,
+        backend=models.backend,
+        seconds={**clock.seconds, "total": sum(clock.seconds.values())},
+        peak_rss_mib=peak_rss_mib(),
+        peak_vram_mib=peak_vram_mib(),
+        warnings=(*volume.series.warnings, *models.warnings),
+        thresholds={
+            "height_loss": models.manifest.height_loss_suspected,
+            "malignant": spec.number("threshold_malignant"),
+            "osteoporotic": spec.number("threshold_osteoporotic"),
+        },
+    )

@@ -1,0 +1,92 @@
+"""Stage 2: every vertebra's name. Each is looked at by itself, then the column is named at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge.backends.protocol import Network
+from vfx_edge.image.grids import FloatArray, coarse_copy, grid_about, grid_between, sample
+from vfx_edge.inference.patches import as_points, our_shape, run_patches
+from vfx_edge.manifest import NetworkSpec
+from vfx_edge.spine.column import Candidates, Weights, level_evidence, name_column
+from vfx_edge.spine.find import Bodies
+from vfx_edge.spine.locate import NoSpineInView
+from vfx_edge.study import Point, Vertebra, Volume
+
+MIN_COLUMN = 0.9  # sum of the vertebrae's scores: a single doubtful one is no spine
+CUT_OFF_MM, SHOWN_MM, HARDLY = 2.0, 14.0, 0.1  # from a body's centre to the scan's end
+RIB = "rib"  # the class, where a labeller has it: this vertebra carries a rib
+
+
+def read_levels(
+    volume: Volume, centres_lps_mm: Sequence[Point], labeller: Network
+) -> NDArray[np.float64]:
+    """(n, classes): what the labeller says of the crop about each centre."""
+    crops = crops_about(volume, centres_lps_mm, labeller.spec)
+    return run_patches(labeller, crops).astype(np.float64)
+
+
+def crops_about(
+    volume: Volume, centres_lps_mm: Sequence[Point], spec: NetworkSpec
+) -> list[FloatArray]:
+    """The labeller's input for each centre, (1, z, y, x), ready in numbers."""
+    mm, shape = spec.input.spacing_mm, our_shape(spec.input)
+    middles = np.add(centres_lps_mm, (0.0, spec.number("backward_mm"), 0.0))
+    # the crops overlap manifold: coarsen what they cover once, then cut
+    reach = np.array(shape[::-1]) * mm / 2 + mm
+    coarse = coarse_copy(volume, grid_between(middles.min(0) - reach, middles.max(0) + reach, mm))
+    return [
+        spec.input.normalise(sample(coarse, grid_about(middle, shape, mm)))[None]
+        for middle in as_points(middles)
+    ]
+
+
+def label_vertebrae(volume: Volume, bodies: Bodies, labeller: Network) -> tuple[Vertebra, ...]:
+    """Named vertebrae from head to feet. Raises NoSpineInView when there is none."""
+    points = as_points(bodies.centres_lps_mm)
+    if not points:
+        raise NoSpineInView
+    spec = labeller.spec
+    answers = read_levels(volume, points, labeller)
+    candidates = candidates_of(bodies, answers, shown(volume, bodies.centres_lps_mm), spec)
+    named = name_column(candidates, weights_of(spec))
+    if candidates.score[[n.index for n in named]].sum() < MIN_COLUMN:
+        raise NoSpineInView
+    return tuple(
+        Vertebra(n.level, points[n.index], n.probability, alternatives=n.alternatives)
+        for n in named
+    )
+
+
+def weights_of(spec: NetworkSpec) -> Weights:
+    """How much this labeller's answers count; the defaults for one that says nothing of it."""
+    plain = Weights()
+    return Weights(
+        spec.number("evidence_weight", plain.evidence),
+        spec.number("rib_weight", plain.rib),
+        spec.number("overlap_exponent", plain.overlap),
+    )
+
+
+def shown(volume: Volume, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) 0..1: how much a body counts that lies so near to the scan's end. What is cut off, the
+    head of a rib for one, looks as if it were not there."""
+    index = volume.to_zyx(centres_lps_mm)
+    ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index)
+    mm = (ends * volume.spacing_zyx_mm).min(1)
+    return np.asarray(np.clip((mm - CUT_OFF_MM) / (SHOWN_MM - CUT_OFF_MM), HARDLY, 1.0))
+
+
+def candidates_of(
+    bodies: Bodies,
+    answers: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    spec: NetworkSpec,
+) -> Candidates:
+    """What the column is named from. answers: (n, classes) of the labeller; seen: `shown`."""
+    names = spec.output.classes
+    elsewhere = answers[:, [i for i, name in enumerate(names) if name in ("background", "sacrum")]]
+    score = bodies.score * (1 - elsewhere.sum(1))
+    rib = answers[:, names.index(RIB)] if RIB in names else None
+    return Candidates(bodies.centres_lps_mm, score, level_evidence(answers, names), rib, seen)
