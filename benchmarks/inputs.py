@@ -81,17 +81,17 @@ def _on_a_grid(path: Path, shape: tuple[int, int, int]) -> tuple[Any, Any]:
     """Linear: (z, y, x) int16 of this shape, and its affine (z, y, x, 1) -> LPS mm."""
     import SimpleITK as sitk
 
-    from vfx_edge.inputs import load_volume
+    from vfx_edge.inputs import load_scan
 
-    volume = load_volume(path)
-    factors = np.array(volume.hu.shape) / np.array(shape)
+    volume = load_scan(path)
+    factors = np.array(volume.image.values.shape) / np.array(shape)
     grid = sitk.Image([int(n) for n in shape[::-1]], sitk.sitkInt16)
     grid.SetSpacing([float(f) for f in factors[::-1]])
     # the new grid shows the same edges, so its first centre lies inside or outside of the old one
     grid.SetOrigin([float((f - 1) / 2) for f in factors[::-1]])
-    image = sitk.GetImageFromArray(volume.hu)
+    image = sitk.GetImageFromArray(volume.image.values)
     filled = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, -1024)
-    affine = volume.affine_zyx_to_lps.copy()
+    affine = volume.image.affine_zyx_to_lps.copy()
     affine[:3, 3] += affine[:3, :3] @ ((factors - 1) / 2)
     affine[:3, :3] *= factors
     return sitk.GetArrayFromImage(filled), affine
@@ -100,9 +100,9 @@ def _on_a_grid(path: Path, shape: tuple[int, int, int]) -> tuple[Any, Any]:
 def facts(path: Path) -> dict[str, Any]:
     """Shape, spacing and size of the CT: nothing that tells whose it is."""
     from vfx_edge.bench.worker import input_facts
-    from vfx_edge.inputs import load_volume
+    from vfx_edge.inputs import load_scan
 
-    return input_facts(load_volume(path))
+    return input_facts(load_scan(path))
 
 
 @contextmanager

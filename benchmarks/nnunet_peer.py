@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import threads
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.usage import peak_rss_mib
 
 CLASSES = 26
@@ -125,11 +125,11 @@ def study(order: Order) -> dict[str, Any]:
 
     ready = predictor(order)
     clock = [time.perf_counter()]
-    volume = load_volume(Path(order.path))
-    spacing = volume.spacing_zyx_mm
+    volume = load_scan(Path(order.path))
+    spacing = volume.image.spacing_zyx_mm
     clock.append(time.perf_counter())
     # get_fdata() makes 64-bit numbers of any image, and zoom keeps them
-    image: NDArray[np.float64] = volume.hu.astype(np.float64)
+    image: NDArray[np.float64] = volume.image.values.astype(np.float64)
     small = ndimage.zoom(image, spacing / order.spacing_mm, order=3).astype(np.int32)
     del image
     clock.append(time.perf_counter())
@@ -137,11 +137,11 @@ def study(order: Order) -> dict[str, Any]:
     properties = {"spacing": [order.spacing_mm] * 3}
     labels = ready.predict_single_npy_array(given, properties, None, None, False)
     clock.append(time.perf_counter())
-    back = np.array(volume.hu.shape) / np.array(labels.shape)
+    back = np.array(volume.image.values.shape) / np.array(labels.shape)
     there = ndimage.zoom(labels.astype(np.float64), back, order=0).astype(np.uint8)
     clock.append(time.perf_counter())
-    if there.shape != volume.hu.shape:
-        raise ValueError(f"labels of shape {there.shape} for a CT of {volume.hu.shape}")
+    if there.shape != volume.image.values.shape:
+        raise ValueError(f"labels of shape {there.shape} for a CT of {volume.image.values.shape}")
     steps = ("read", "resample", "predict", "back")
     return {
         "wall": clock[-1] - clock[0],

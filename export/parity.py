@@ -145,16 +145,16 @@ def gather(
     phantom: bool,
 ) -> "dict[str, dict[str, Floats]]":
     """Network name -> source -> patches."""
-    from export.parity_crops import chain_crops, phantom_volume, random_crops
+    from export.parity_crops import chain_crops, phantom_scan, random_crops
     from vfx_edge.bench.recorder import affordable
-    from vfx_edge.inputs import load_volume
+    from vfx_edge.inputs import load_scan
 
     sources: dict[str, dict[str, Floats]] = {}
     if cts:
-        volumes = [load_volume(path) for path in cts]
-        sources["real"] = chain_crops(volumes, manifest, specs, count)
+        scans = [load_scan(path) for path in cts]
+        sources["real"] = chain_crops(scans, manifest, specs, count)
     if phantom:
-        sources["phantom"] = chain_crops([phantom_volume()], manifest, specs, count)
+        sources["phantom"] = chain_crops([phantom_scan()], manifest, specs, count)
     if random:
         noise = {s.name: random_crops(s, affordable(s, random)) for s in specs}
         sources["random"] = noise

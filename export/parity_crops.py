@@ -11,11 +11,11 @@ from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
 from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.spine.locate import NoSpineInView
-from vfx_edge.study import SeriesInfo, Volume
+from vfx_edge.study import Scan
 
 
 def chain_crops(
-    volumes: Sequence[Volume], manifest: ModelManifest, specs: Sequence[NetworkSpec], count: int
+    scans: Sequence[Scan], manifest: ModelManifest, specs: Sequence[NetworkSpec], count: int
 ) -> dict[str, Floats]:
     """Network name -> at most `count` patches (n, c, a, b, c) that the chain asked of it.
 
@@ -23,10 +23,10 @@ def chain_crops(
     """
     asked: dict[str, list[Floats]] = {spec.name: [] for spec in specs}
     with open_models(manifest, "auto") as models:
-        for volume in volumes:
+        for scan in scans:
             watched, recorders = recorded(models)
             with contextlib.suppress(NoSpineInView):  # what was asked until then will do
-                analyze(volume, watched, Options(classify="all"))
+                analyze(scan, watched, Options(classify="all"))
             for spec in specs:
                 asked[spec.name] += recorders[spec.roles[0]].asked
     return {
@@ -43,7 +43,7 @@ def random_crops(spec: NetworkSpec, count: int, seed: int = 0) -> Floats:
     return spec.input.normalise(rng.uniform(*spec.input.hu_clip, size=size))
 
 
-def phantom_volume(seed: int = 0) -> Volume:
+def phantom_scan(seed: int = 0) -> Scan:
     """A spine from T1 to L5 with three fractures, one of them malignant."""
     spec = PhantomSpec(
         spacing_mm=2.0,
@@ -55,6 +55,4 @@ def phantom_volume(seed: int = 0) -> Volume:
         lesions=(LesionSpec("T10", "lytic"),),
         seed=seed,
     )
-    made = make_phantom(spec)
-    facts = SeriesInfo("1.2", f"1.2.{seed}", "CT", made.hu.shape[0], (1.5, 1.5, 2.0), "axial")
-    return Volume(made.hu, made.affine_zyx_to_lps, facts)
+    return make_phantom(spec).scan

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.study import ByHand, Level, Vertebra, VertebraMask, Volume
+from vfx_edge.study import ByHand, Level, Scan, Vertebra, VertebraMask
 
 OnStage = Callable[[str], None]
 
@@ -64,19 +64,19 @@ def keep(
     leaves."""
     say = on_stage or (lambda _: None)
     say("read")
-    from vfx_edge.inputs import load_volume
+    from vfx_edge.inputs import load_scan
     from vfx_edge.outputs.corrected import check_free, pseudonym, write_case
 
-    volume = load_volume(correction.path, correction.series)
-    name = correction.subject or pseudonym(volume.series)
+    scan = load_scan(correction.path, correction.series)
+    name = correction.subject or pseudonym(scan.series)
     check_free(correction.folder, name, overwrite=correction.overwrite)
     if correction.segmentation is None:
-        case = _by_the_chain(volume, correction.levels_by_hand, backend, model, say)
+        case = _by_the_chain(scan, correction.levels_by_hand, backend, model, say)
     else:
         say("segment")
-        case = _as_drawn(volume, correction.segmentation, correction.levels_by_hand)
+        case = _as_drawn(scan, correction.segmentation, correction.levels_by_hand)
     say("write")
-    files = write_case(volume, case.labels, case.vertebrae, correction.folder, name)
+    files = write_case(scan.image, case.labels, case.vertebrae, correction.folder, name)
     return Kept(files, tuple(v.level for v in case.vertebrae), case.remarks)
 
 
@@ -86,7 +86,7 @@ def is_subject(name: str) -> bool:
 
 
 def _by_the_chain(
-    volume: Volume, by_hand: ByHand | None, backend: str, model: str, say: OnStage
+    scan: Scan, by_hand: ByHand | None, backend: str, model: str, say: OnStage
 ) -> _Case:
     """The chain's own outlines under the names that the person set."""
     from vfx_edge.backends import open_models
@@ -95,20 +95,20 @@ def _by_the_chain(
     from vfx_edge.spine.chain import Options, analyze
 
     with open_models(load_model_set(model), backend) as models:
-        found = analyze(volume, models, Options(levels_by_hand=by_hand), say)
-    labels = label_map(volume, found.masks)
+        found = analyze(scan, models, Options(levels_by_hand=by_hand), say)
+    labels = label_map(scan.image, found.masks)
     return _Case(labels, _vertebrae(found.masks), found.result.run.warnings)
 
 
-def _as_drawn(volume: Volume, path: Path, by_hand: ByHand | None) -> _Case:
+def _as_drawn(scan: Scan, path: Path, by_hand: ByHand | None) -> _Case:
     """The mask voxel for voxel, only its numbers changed."""
     from vfx_edge.inputs.segmentation import read_segmentation
     from vfx_edge.spine.contradict import doubts
     from vfx_edge.spine.rename import renamed
     from vfx_edge.spine.segment import masks_from_labels
 
-    given = read_segmentation(path, volume)
-    drawn = masks_from_labels(volume, given.labels)
+    given = read_segmentation(path, scan)
+    drawn = masks_from_labels(scan.image, given.labels)
     if not drawn:
         raise NoVertebraGiven(path)
     masks = renamed(drawn, by_hand)

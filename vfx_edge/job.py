@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.manifest import ModelManifest
     from vfx_edge.spine.chain import Options
-    from vfx_edge.study import DicomSource, Volume
+    from vfx_edge.study import DicomSource, Scan
 
 DEFAULT_PARENT = Path("vfx-edge-out")
 DICOM_KINDS = frozenset({"sr", "seg", "sc"})
@@ -66,16 +66,16 @@ def run_alone(
         opening = pool.submit(_opened, job, backend, model)
         pool.submit(_prepare)
         with ctrl_c_waits():
-            from vfx_edge.inputs import load_volume
+            from vfx_edge.inputs import load_scan
 
-        volume = load_volume(job.path, job.series)
-        source = _source(job, volume)
+        scan = load_scan(job.path, job.series)
+        source = _source(job, scan)
         models = opening.result()
     finally:
         # Not waited for: what it still prepares is needed only for writing.
         pool.shutdown(wait=False)
     with models:
-        analysis = _analyzed(job, volume, models, say, began)
+        analysis = _analyzed(job, scan, models, say, began)
     return _written(analysis, source, job, say, began)
 
 
@@ -85,11 +85,11 @@ def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> 
     say = on_stage or (lambda _: None)
     _check_kinds(job)
     say("read")
-    from vfx_edge.inputs import load_volume
+    from vfx_edge.inputs import load_scan
 
-    volume = load_volume(job.path, job.series)
-    source = _source(job, volume)
-    return _written(_analyzed(job, volume, models, say, began), source, job, say, began)
+    scan = load_scan(job.path, job.series)
+    source = _source(job, scan)
+    return _written(_analyzed(job, scan, models, say, began), source, job, say, began)
 
 
 def default_folder(series: SeriesInfo) -> Path:
@@ -115,7 +115,7 @@ def _check_kinds(job: Job) -> None:
         check_extra()
 
 
-def _source(job: Job, volume: "Volume") -> "DicomSource | None":
+def _source(job: Job, scan: "Scan") -> "DicomSource | None":
     """The headers that DICOM results repeat, where such are wanted: what can't be repeated, or
     is no DICOM, is refused before anything is computed."""
     if not DICOM_KINDS.intersection(job.kinds):
@@ -123,7 +123,7 @@ def _source(job: Job, volume: "Volume") -> "DicomSource | None":
     with ctrl_c_waits():
         from vfx_edge.inputs.source import read_source
 
-    return read_source(job.path, volume)
+    return read_source(job.path, scan)
 
 
 def _opened(job: Job, backend: str, model: str) -> "OpenModels":
@@ -143,16 +143,14 @@ def _prepare() -> None:
     template()
 
 
-def _analyzed(
-    job: Job, volume: "Volume", models: "OpenModels", say: OnStage, began: float
-) -> Analysis:
+def _analyzed(job: Job, scan: "Scan", models: "OpenModels", say: OnStage, began: float) -> Analysis:
     from vfx_edge.spine.chain import analyze
 
     read = time.perf_counter() - began
-    return _with_run(analyze(volume, models, _options(job, volume), say), {"read": read})
+    return _with_run(analyze(scan, models, _options(job, scan), say), {"read": read})
 
 
-def _options(job: Job, volume: "Volume") -> "Options":
+def _options(job: Job, scan: "Scan") -> "Options":
     from vfx_edge.spine.chain import Options
 
     options = Options(classify=job.classify, levels_by_hand=job.levels_by_hand)
@@ -161,7 +159,7 @@ def _options(job: Job, volume: "Volume") -> "Options":
     if job.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation
 
-        given = read_segmentation(job.segmentation, volume)
+        given = read_segmentation(job.segmentation, scan)
         options = replace(
             options,
             segmentation=given.labels,
@@ -179,7 +177,7 @@ def _written(
     from vfx_edge.outputs.former import remove_former
 
     say("write")
-    folder = job.out or default_folder(analysis.volume.series)
+    folder = job.out or default_folder(analysis.scan.series)
     remove_former(folder)
     start = time.perf_counter()
     analysis = _with_run(analysis, {"total": start - began})

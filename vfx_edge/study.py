@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.image.image import Image, frozen_array
+from vfx_edge.image.image import Point as Point
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
-
-Point = tuple[float, float, float]
-"""Millimetres (left, posterior, superior)."""
 
 
 class Tier(StrEnum):
@@ -27,12 +26,6 @@ class Tier(StrEnum):
     OSTEOPOROTIC = "osteoporotic"
     NOT_ASSESSABLE = "not_assessable"
     NONE_SUSPECTED = "none_suspected"
-
-
-def frozen_array(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The same array, made read-only."""
-    array.setflags(write=False)
-    return array
 
 
 @dataclass(frozen=True)
@@ -65,47 +58,25 @@ class SeriesInfo:
 
 
 @dataclass(frozen=True, eq=False)
-class Volume:
-    """A CT in Hounsfield units, axes turned to the nearest of (S, P, L), never resampled
-    except where a sheared or uneven stack left no other way.
+class Scan:
+    """A series as it was read: its image, never resampled except where a sheared or uneven stack
+    left no other way, and the facts about it.
 
-    hu: (z, y, x) int16, read-only. index -> LPS mm: `affine_zyx_to_lps @ (z, y, x, 1)`.
-    `sources`: the files of the slices and their SOP instance UIDs, in z order, where known.
+    sources: (path, SOP instance UID) of the slices in z order, where known: for DICOM outputs that
+    refer to their source. frame_of_reference: the UID that places of this scan belong to; None
+    where the input was no DICOM.
     """
 
-    hu: NDArray[np.int16]
-    affine_zyx_to_lps: NDArray[np.float64]
+    image: Image
     series: SeriesInfo
     sources: tuple[tuple[str, str], ...] = ()
-    """(path, SOP instance UID); for DICOM outputs that refer to the source."""
-    valid: NDArray[np.bool_] | None = None
-    """(z, y, x) False where nothing was measured (padding of a resampled stack); None: all."""
     frame_of_reference: str | None = None
-    """The UID that places of this scan belong to; None where the input was no DICOM."""
-
-    def __post_init__(self) -> None:
-        frozen_array(self.hu)
-        frozen_array(self.affine_zyx_to_lps)
-
-    @property
-    def spacing_zyx_mm(self) -> NDArray[np.float64]:
-        """Voxel edge lengths (z, y, x) in mm."""
-        return np.asarray(np.linalg.norm(self.affine_zyx_to_lps[:3, :3], axis=0))
-
-    def to_lps(self, zyx: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 3) voxel indices (z, y, x) -> (n, 3) LPS mm."""
-        return np.asarray(zyx @ self.affine_zyx_to_lps[:3, :3].T + self.affine_zyx_to_lps[:3, 3])
-
-    def to_zyx(self, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 3) LPS mm -> (n, 3) voxel indices (z, y, x)."""
-        inverse = np.linalg.inv(self.affine_zyx_to_lps)
-        return np.asarray(lps_mm @ inverse[:3, :3].T + inverse[:3, 3])
 
 
 @dataclass(frozen=True, eq=False)
 class DicomSource:
-    """Headers of the files a volume was read from, without pixels, in the order of
-    `Volume.sources`: for results that carry their source's patient and study (DICOM PS3.3 C.7).
+    """Headers of the files a scan was read from, without pixels, in the order of
+    `Scan.sources`: for results that carry their source's patient and study (DICOM PS3.3 C.7).
 
     Text is decoded, whatever the source's character set was, and is to be written as UTF-8.
     `instances[0]` holds all that its file states before the pixels, the others what tells them
@@ -347,8 +318,8 @@ class StudyResult:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """A result with the volume and masks it came from, for writers that draw or store them."""
+    """A result with the scan and masks it came from, for writers that draw or store them."""
 
     result: StudyResult
-    volume: Volume
+    scan: Scan
     masks: tuple[VertebraMask, ...]

@@ -12,7 +12,7 @@ from models.recipes.shapes import ARCH, BODY, Case, centroids, load_case
 from vfx_edge.backends import open_models
 from vfx_edge.errors import InputError
 from vfx_edge.image.grids import grid_covering, sample
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Analysis, VertebraMask
@@ -58,7 +58,7 @@ def from_chain(name: str, image: Path, model: str) -> Labelled | None:
 
     None where fewer than three vertebrae are believed. Raises VfxError leaves.
     """
-    volume = load_volume(image)
+    volume = load_scan(image)
     with open_models(load_model_set(model), "auto") as models:
         found = analyze(volume, models)
     case = _painted(name, found)
@@ -77,8 +77,8 @@ def _sure(found: Analysis) -> set[int]:
 
 def _painted(name: str, found: Analysis) -> Case:
     """All masks of a result on one grid of the recipes' spacing."""
-    grid = grid_covering(found.volume, SPACING_MM)
-    hu = np.clip(sample(found.volume, grid), -1024, 3071).astype(np.int16)
+    grid = grid_covering(found.scan.image, SPACING_MM)
+    hu = np.clip(sample(found.scan.image, grid), -1024, 3071).astype(np.int16)
     empty = np.zeros(grid.shape, np.uint8)
     case = Case(name, SPACING_MM, np.array(grid.origin_lps_mm), hu, empty, empty.copy())
     best = np.full(grid.shape, 0.5, np.float32)

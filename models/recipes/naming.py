@@ -26,12 +26,13 @@ from models.recipes.scorecard.names import (
     reliability,
 )
 from vfx_edge.backends import OpenModels
+from vfx_edge.image import Image
 from vfx_edge.inference.patches import as_points
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.spine.column import EVIDENCE_FLOOR, LEVELS, Candidates, Weights, rib_evidence
 from vfx_edge.spine.find import Bodies
 from vfx_edge.spine.label import candidates_of, read_levels, shown
-from vfx_edge.study import Level, Volume
+from vfx_edge.study import Level
 from vfx_edge.vocabulary import PLAIN
 
 SHIFTS = np.arange(-5, 6)
@@ -53,22 +54,22 @@ class Glimpse:
 
 def glimpses(
     study: str,
-    volume: Volume,
+    image: Image,
     places: Mapping[str, Sequence[float]],
     models: OpenModels,
     cuts: int,
 ) -> list[Glimpse]:
     """The whole scan and so many cuts of it, looked at by a set whose labeller never saw it.
     places: name -> LPS mm of the bodies known to be there."""
-    bodies, names = known_bodies(volume, places, models)
-    field, labeller = field_of(volume), models.network("labeller")
+    bodies, names = known_bodies(image, places, models)
+    field, labeller = field_of(image), models.network("labeller")
     out = []
     for low, high in [field, *random_boxes(*field, bodies.centres_lps_mm, cuts, SEED)]:
         inside = ((bodies.centres_lps_mm >= low) & (bodies.centres_lps_mm <= high)).all(1)
         if not inside.any():
             continue
         at = as_points(bodies.centres_lps_mm[inside])
-        part = cut(volume, (low, high))
+        part = cut(image, (low, high))
         candidates = candidates_of(
             Bodies(bodies.centres_lps_mm[inside], bodies.score[inside]),
             read_levels(part, at, labeller),
@@ -88,8 +89,8 @@ def read_glimpses(data: Path, folds: Path, cuts: int, backend: str) -> list[Glim
         if chosen.trained_on or entry.get("bad_input"):
             continue
         with opened(chosen.folder, backend, ("locator", "finder", "labeller")) as models:
-            volume = load_volume(data / path)
-            out += glimpses(path.split("/")[0], volume, places_of(entry), models, cuts)
+            image = load_scan(data / path).image
+            out += glimpses(path.split("/")[0], image, places_of(entry), models, cuts)
     return out
 
 

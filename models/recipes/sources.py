@@ -17,7 +17,7 @@ from models.recipes.nets import UNet3D
 from models.recipes.plausible import plausible
 from models.recipes.shapes import ARCH, Case, load_case
 from vfx_edge.image.grids import grid_covering, sample
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.spine.parts import centroids
 from vfx_edge.study import Level
 
@@ -67,9 +67,9 @@ def named_ct(data: Path, references: Path) -> Iterator[Labelled]:
     """Every CT whose levels are known, as the labeller wants it: centres and, in place of masks,
     what is bone near the spine."""
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
-        volume = load_volume(data / path)
-        grid = grid_covering(volume, SPACING_MM)
-        hu = np.clip(sample(volume, grid), -1024, 3071).astype(np.int16)
+        image = load_scan(data / path).image
+        grid = grid_covering(image, SPACING_MM)
+        hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
         centres = {
             S1 if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
             for n, v in entry["vertebrae"].items()
@@ -114,9 +114,9 @@ def annotated_ct(
         name = path.split("/")[0]
         if name in (ABDOMEN, CROP.split("/")[0], *VERSE, *without):  # those have masks
             continue
-        volume = load_volume(data / path)
-        grid = grid_covering(volume, SPACING_MM)
-        hu = np.clip(sample(volume, grid), -1024, 3071).astype(np.int16)
+        image = load_scan(data / path).image
+        grid = grid_covering(image, SPACING_MM)
+        hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
         given = {
             level: grid.to_zyx(np.array(v["lps_mm"])) for level, v in entry["vertebrae"].items()
         }

@@ -12,7 +12,7 @@ import pytest
 
 from vfx_edge.backends import nvidia, open_models
 from vfx_edge.backends.choose import default_backends
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.spine.chain import Options, analyze
@@ -96,7 +96,7 @@ def test_the_whole_chain_within_the_budget(
     backend: str, shared_data: Path, used_gib: Callable[[], float]
 ) -> None:
     needed(backend)
-    volume = load_volume(shared_data / "ct_thoracolumbar_4mm_dicom")
+    volume = load_scan(shared_data / "ct_thoracolumbar_4mm_dicom")
     every = Options(classify="all")
     with open_models(load_model_set(), backend) as models:
         fast = analyze(volume, models, every).result

@@ -29,9 +29,9 @@ class Fake:
         if self.failure is not None and what == self.fails_at:
             raise self.failure
 
-    def load_volume(self, path: Path, series_uid: str | None = None) -> object:
+    def load_scan(self, path: Path, series_uid: str | None = None) -> object:
         self._do("read")
-        return self.analysis.volume
+        return self.analysis.scan.image
 
     def load_model_set(self, name: str) -> str:
         self._do("models")
@@ -67,7 +67,7 @@ def fake(analysis: Analysis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     made = Fake(analysis)
     monkeypatch.chdir(tmp_path)
     for place in (
-        *("inputs.load_volume", "manifest.load_model_set"),
+        *("inputs.load_scan", "manifest.load_model_set"),
         *("backends.open_models", "pipeline.analyze", "job.needed_roles"),
     ):
         monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.split(".")[1]))

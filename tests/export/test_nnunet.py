@@ -24,14 +24,15 @@ from tests.conftest import SHARED
 from tests.contract.conftest import call
 from tests.export import nnunet_folders as folders
 from tests.export.conftest import Run
-from tests.spine.world import FACTS, phantom
+from tests.spine.world import phantom
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
+from vfx_edge.image import Image
 from vfx_edge.inference.resize import Box
 from vfx_edge.manifest import load_model_set
 from vfx_edge.phantom import PhantomSpec
 from vfx_edge.spine.joint import label_spine
-from vfx_edge.study import Level, Volume
+from vfx_edge.study import Level
 
 PEER = Path(__file__).with_name("nnunet_peer.py")
 CASES = {
@@ -77,11 +78,11 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def volume(peer: Path) -> Volume:
+def volume(peer: Path) -> Image:
     with np.load(peer / "ct.npz") as ct:
         affine = np.eye(4)
         affine[:3, :3] = np.eye(3)[::-1] * ct["spacing"]
-        return Volume(ct["hu"], affine, FACTS)
+        return Image(ct["hu"], affine, "CT", "HU")
 
 
 @pytest.fixture(scope="module", params=[case for case in CASES if case != "old"])
@@ -113,10 +114,10 @@ def compared(case: str) -> tuple[slice, ...]:
 
 
 def test_labels_are_those_of_nnunets_own_predictor(
-    network: tuple[str, Network], peer: Path, volume: Volume
+    network: tuple[str, Network], peer: Path, volume: Image
 ) -> None:
     case, opened = network
-    everywhere = [tuple(slice(0, n) for n in volume.hu.shape)]
+    everywhere = [tuple(slice(0, n) for n in volume.values.shape)]
     ours, theirs = label_spine(volume, everywhere, opened), verse_labels(peer, case)
     assert len(np.unique(theirs)) > 4, "the network says too little to be compared"
     where = compared(case)
@@ -127,12 +128,12 @@ def test_labels_are_those_of_nnunets_own_predictor(
 
 
 def test_in_a_part_they_are_the_same_for_fewer_tiles(
-    network: tuple[str, Network], peer: Path, volume: Volume
+    network: tuple[str, Network], peer: Path, volume: Image
 ) -> None:
     case, opened = network
     boxes: list[Box] = [(slice(2, 12), slice(0, 14), slice(30, 44)),
                         (slice(5, 15), slice(0, 9), slice(25, 40))]  # fmt: skip
-    inside = np.zeros(volume.hu.shape, np.bool_)
+    inside = np.zeros(volume.values.shape, np.bool_)
     for box in boxes:
         inside[box] = True
     ours, theirs = label_spine(volume, boxes, opened), verse_labels(peer, case)

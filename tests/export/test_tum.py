@@ -15,6 +15,7 @@ from tests.spine.nets import network  # noqa: E402
 from tests.spine.world import FACTS, lumbar  # noqa: E402
 from vfx_edge.backends import open_models  # noqa: E402
 from vfx_edge.bench.recorder import recorded  # noqa: E402
+from vfx_edge.image import Image  # noqa: E402
 from vfx_edge.manifest import load_model_set  # noqa: E402
 from vfx_edge.spine.chain import Options, analyze  # noqa: E402
 from vfx_edge.spine.classify import classify_fractures  # noqa: E402
@@ -24,9 +25,9 @@ from vfx_edge.study import (  # noqa: E402
     Heights,
     Level,
     Measurement,
+    Scan,
     Vertebra,
     VertebraMask,
-    Volume,
 )
 
 BROKEN = Measurement(Heights(10.0, 15.0, 20.0), 0.4, 3, True)
@@ -88,11 +89,11 @@ def mask_of(box: tuple[slice, ...], level: Level, centre_lps_mm: np.ndarray) -> 
     return VertebraMask(Vertebra(level, centre, 0.9), body, body * 0, (x, y, z), step)
 
 
-def as_volume(hu_lps: np.ndarray) -> Volume:
+def as_volume(hu_lps: np.ndarray) -> Image:
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[::-1] * SPACING_LPS[::-1]
     affine[:3, 3] = ORIGIN_LPS
-    return Volume(np.ascontiguousarray(hu_lps.transpose(2, 1, 0)), affine, FACTS)
+    return Image(np.ascontiguousarray(hu_lps.transpose(2, 1, 0)), affine, "CT", "HU")
 
 
 @pytest.mark.parametrize("with_mask", [True, False])
@@ -145,11 +146,11 @@ def test_the_set_runs_on_a_phantom_and_answers_as_pytorch_does(
 ) -> None:
     made = lumbar()
     options = Options(classify="all", segmentation=made.labels)
-    volume = Volume(made.hu, made.affine_zyx_to_lps, FACTS)
+    volume = Image(made.hu, made.affine_zyx_to_lps, "CT", "HU")
     models = open_models(load_model_set(published), "cpu", roles=["classifier"])
     with models:
         watched, recorders = recorded(models)
-        result = analyze(volume, watched, options).result
+        result = analyze(Scan(volume, FACTS), watched, options).result
     assert result.run.model_set == "published"
     assert result.run.intended_use == "demonstration"  # that of the networks it borrows
     said = [f.assessment for f in result.findings if isinstance(f.assessment, Classified)]

@@ -17,7 +17,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLSLossless, MRImageS
 
 from tests.inputs.world import Edit, Scan, assert_shows_patient, only, put, write_scan
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import headers, load_volume
+from vfx_edge.inputs import headers, load_scan
 
 SCAN = Scan(places=tuple(range(20)), rows=32, columns=36, rows_mm=4.0, columns_mm=4.0)
 
@@ -39,7 +39,7 @@ def patched(folder: Path, old: bytes, new: bytes) -> None:
 
 def assert_refused(path: Path, match: str) -> None:
     with pytest.raises(InputError, match=match) as caught:
-        load_volume(path)
+        load_scan(path)
     sentence = str(caught.value)
     assert caught.value.exit_code == 3
     assert "\n" not in sentence
@@ -147,7 +147,7 @@ def test_numbers_that_are_none(tmp_path: Path, edit: Edit, old, new, match: str)
 def test_cosines_that_are_a_little_off_are_mended(tmp_path: Path) -> None:
     scaled = put(ImageOrientationPatient=["1.002", "0", "0.0002", "0.0004", "0.998", "0"])
     write_scan(tmp_path, SCAN, scaled)
-    assert_shows_patient(load_volume(tmp_path), tolerance_hu=5)
+    assert_shows_patient(load_scan(tmp_path).image, tolerance_hu=5)
 
 
 def test_a_code_stream_that_claims_gigabytes_is_not_decoded(
@@ -175,11 +175,11 @@ def test_one_truncated_slice_is_bridged_and_said(tmp_path: Path, compress: bool)
     write_scan(tmp_path, Scan(step=(0, 0, 2)), packed)
     victim = sorted(tmp_path.iterdir())[13]
     victim.write_bytes(victim.read_bytes()[:-900])
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
     assert only(volume.series.warnings, "left out")
     assert only(volume.series.warnings, "missing")
-    assert_shows_patient(volume, tolerance_hu=30)
+    assert_shows_patient(volume.image, tolerance_hu=30)
 
 
 def test_a_folder_of_nothing(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return scandir
 
     monkeypatch.setattr(os, "scandir", denied(tmp_path / "locked"))
-    assert only(load_volume(tmp_path).series.warnings, "locked could not be opened")
+    assert only(load_scan(tmp_path).series.warnings, "locked could not be opened")
     monkeypatch.setattr(os, "scandir", denied(tmp_path))
     assert_refused(tmp_path, "Permission denied")
 
@@ -253,9 +253,9 @@ def test_random_damage_never_gets_past_the_error_tree(
                 damaged = damaged[: len(damaged) - (cut if cut < 800 else 0)]
             (Path(folder) / str(number)).write_bytes(damaged)
         with contextlib.suppress(InputError):
-            volume = load_volume(Path(folder))
-            assert np.isfinite(volume.affine_zyx_to_lps).all()
-            assert abs(np.linalg.det(volume.affine_zyx_to_lps)) > 1e-3
+            volume = load_scan(Path(folder))
+            assert np.isfinite(volume.image.affine_zyx_to_lps).all()
+            assert abs(np.linalg.det(volume.image.affine_zyx_to_lps)) > 1e-3
 
 
 @pytest.fixture(scope="module", params=["plain", "RLE"])

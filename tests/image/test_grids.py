@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.spine.world import AXIAL, Floats, affine_of, places, turned, volume_of
+from vfx_edge.image import Image
 from vfx_edge.image.grids import (
     AIR_HU,
     Grid,
@@ -15,7 +16,6 @@ from vfx_edge.image.grids import (
     inside_scan,
     sample,
 )
-from vfx_edge.study import Volume
 
 SLOPE = np.array([3.0, -5.0, 7.0])  # HU per mm to the left, back and head
 CENTRE = (12.5, -140.25, 310.0)
@@ -26,7 +26,7 @@ def ramp_at(lps: Floats) -> Floats:
     return np.asarray((lps - np.array(CENTRE)) @ SLOPE)
 
 
-def ramp(spacing: tuple[float, ...], shape: tuple[int, ...], directions: Floats = AXIAL) -> Volume:
+def ramp(spacing: tuple[float, ...], shape: tuple[int, ...], directions: Floats = AXIAL) -> Image:
     affine = affine_of(spacing, CENTRE, shape, directions)
     return volume_of(ramp_at(places(affine, shape)), affine)
 

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from tests.inputs.world import Scan, assert_shows_patient, only, put, stored, write_scan
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 
 THIN = Scan(step=(0, 0, 1.5), places=tuple(range(80)))
 THICK = Scan(step=(0, 0, 5.0), places=tuple(range(24)))
@@ -42,7 +42,7 @@ def test_the_better_series_is_read_and_the_other_listed(
     folders = {"winner": tmp_path / "b", "loser": tmp_path / ("a" if first == "loser" else "c")}
     good = write_scan(folders["winner"], *winner)
     bad = write_scan(folders["loser"], *loser)
-    series = load_volume(tmp_path).series
+    series = load_scan(tmp_path).series
     assert series.series_uid == good[0].SeriesInstanceUID
     assert [(o.series_uid, o.reason) for o in series.others] == [(bad[0].SeriesInstanceUID, reason)]
 
@@ -51,7 +51,7 @@ def test_facts_of_the_series(tmp_path: Path) -> None:
     ones = write_scan(tmp_path, Scan(), put(
         ConvolutionKernel="Br40d", ContrastBolusAgent="IOMERON", ManufacturerModelName="X",
         SeriesDescription="Spine DOE jane 4711 SECRET-4711 1940-01-02 venous"))  # fmt: skip
-    volume = load_volume(tmp_path)
+    volume = load_scan(tmp_path)
     series = volume.series
     assert series.study_uid == ones[0].StudyInstanceUID
     assert series.spacing_mm == (2.4, 2.9, 3.0)
@@ -65,13 +65,13 @@ def test_facts_of_the_series(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("agent", "contrast"), [("", None), (None, None), ("none", False)])
 def test_contrast_is_unknown_unless_stated(tmp_path: Path, agent, contrast) -> None:
     write_scan(tmp_path, Scan(), put(ContrastBolusAgent=agent))
-    assert load_volume(tmp_path).series.contrast is contrast
+    assert load_scan(tmp_path).series.contrast is contrast
 
 
 def test_a_named_series_is_read_though_another_is_better(tmp_path: Path) -> None:
     write_scan(tmp_path / "a", THIN)
     thick = write_scan(tmp_path / "b", THICK)[0].SeriesInstanceUID
-    series = load_volume(tmp_path, series_uid=thick).series
+    series = load_scan(tmp_path, series_uid=thick).series
     assert series.series_uid == thick
     assert [o.reason for o in series.others] == ["another series was asked for"]
 
@@ -79,7 +79,7 @@ def test_a_named_series_is_read_though_another_is_better(tmp_path: Path) -> None
 def test_a_series_that_is_not_there_lists_what_is(tmp_path: Path) -> None:
     there = write_scan(tmp_path, Scan())[0].SeriesInstanceUID
     with pytest.raises(InputError, match=f"1.2.3 is not in the input.*{there}"):
-        load_volume(tmp_path, series_uid="1.2.3")
+        load_scan(tmp_path, series_uid="1.2.3")
 
 
 def test_a_scout_in_the_same_series_is_left_out(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_a_scout_in_the_same_series_is_left_out(tmp_path: Path) -> None:
     for name, kind in (("b", "LOCALIZER"), ("c", "AXIAL")):
         write_scan(tmp_path / name, scout, put(
             SeriesInstanceUID=uid, ImageType=["ORIGINAL", "PRIMARY", kind]))  # fmt: skip
-    volume = load_volume(tmp_path)
-    assert_shows_patient(volume)
+    volume = load_scan(tmp_path)
+    assert_shows_patient(volume.image)
     assert only(volume.series.warnings, "scout")
     assert only(volume.series.warnings, "a single slice")
 
@@ -98,15 +98,15 @@ def test_copies_are_dropped(tmp_path: Path) -> None:
     write_scan(tmp_path)
     for path in list(tmp_path.iterdir())[:7]:
         (tmp_path / f"copy of {path.name}").write_bytes(path.read_bytes())
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
     assert only(volume.series.warnings, "7 slice(s)")
 
 
 def test_two_slices_at_one_place_are_one(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(places=(*range(40), 12)))
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
     assert only(volume.series.warnings, "dropped")
 
 
@@ -132,9 +132,9 @@ def test_two_scans_in_one_series_are_told_apart(tmp_path: Path, acquisition, off
     scan, edit = second_breath_hold(offset, range(1, 39), acquisition, uids)
     middle = replace(scan, places=scan.places, centre=(0, 0, 3 * offset))
     write_scan(tmp_path / "b", middle, edit)
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
-    assert_shows_patient(volume)
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
+    assert_shows_patient(volume.image)
     assert [o.series_uid for o in volume.series.others] == [first.SeriesInstanceUID]
 
 
@@ -147,16 +147,16 @@ def test_scans_that_overlap_a_little_are_joined(tmp_path: Path) -> None:
                StudyInstanceUID=first.StudyInstanceUID,
                FrameOfReferenceUID=first.FrameOfReferenceUID)  # fmt: skip
     write_scan(tmp_path / "b", high, same)
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
     assert only(volume.series.warnings, "joined")
-    assert_shows_patient(volume)
+    assert_shows_patient(volume.image)
 
 
 def test_interleaved_scans_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
     places = sorted([*range(30), *(p + 0.1 for p in range(30))])
     with pytest.raises(InputError, match="can't be told apart"):
-        load_volume(write_and_return(tmp_path, Scan(places=tuple(places)),
+        load_scan(write_and_return(tmp_path, Scan(places=tuple(places)),
                                      put(InstanceNumber=1)))  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def write_and_return(folder: Path, *what) -> Path:
 def test_too_little_is_refused(tmp_path: Path, scan: Scan, why: str) -> None:
     write_scan(tmp_path, scan)
     with pytest.raises(InputError, match=why):
-        load_volume(tmp_path)
+        load_scan(tmp_path)
 
 
 def test_a_mask_stored_as_ct_gives_way_to_the_ct(tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ def test_a_mask_stored_as_ct_gives_way_to_the_ct(tmp_path: Path) -> None:
 
     write_scan(tmp_path / "mask", THIN, mask)
     with pytest.raises(InputError, match="a mask or an overlay"):
-        load_volume(tmp_path)
+        load_scan(tmp_path)
     ct = write_scan(tmp_path / "ct", THICK)[0].SeriesInstanceUID
-    series = load_volume(tmp_path).series
+    series = load_scan(tmp_path).series
     assert series.series_uid == ct
     assert "mask" in series.others[0].reason
 
@@ -196,7 +196,7 @@ def test_a_mask_stored_as_ct_gives_way_to_the_ct(tmp_path: Path) -> None:
 def test_another_patient_in_the_folder_is_said(tmp_path: Path) -> None:
     write_scan(tmp_path / "a", THIN)
     write_scan(tmp_path / "b", THICK, put(PatientID="SECRET-2", PatientName="Roe^Rita"))
-    volume = load_volume(tmp_path)
+    volume = load_scan(tmp_path)
     assert only(volume.series.warnings, "more than one patient")
     assert "SECRET" not in repr(volume.series)
 
@@ -207,16 +207,16 @@ def test_a_series_that_holds_two_patients_is_refused(tmp_path: Path) -> None:
     write_scan(tmp_path / "a", THIN, put(SeriesInstanceUID=uid))
     write_scan(tmp_path / "b", THICK, put(SeriesInstanceUID=uid, PatientID="SECRET-2"))
     with pytest.raises(InputError, match="different patients under one series UID") as refused:
-        load_volume(tmp_path)
+        load_scan(tmp_path)
     assert "SECRET" not in str(refused.value)
     alone = write_scan(tmp_path / "c", THICK)[0].SeriesInstanceUID
-    assert load_volume(tmp_path).series.series_uid == alone
+    assert load_scan(tmp_path).series.series_uid == alone
 
 
 def test_a_uid_that_is_a_path_never_gets_out(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(), put(SeriesInstanceUID="9.8.7.6.5.4"))
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes().replace(b"9.8.7.6.5.4", b"../../../aa"))
-    series = load_volume(tmp_path).series
+    series = load_scan(tmp_path).series
     assert series.series_uid.startswith("2.25.")
     assert len(series.series_uid) <= 64

@@ -17,10 +17,10 @@ from pydicom.dataset import Dataset
 from tests.inputs.world import Scan, enhanced, write_scan
 from tests.outputs.fakes import analysis_of
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.segmentation import GivenMask, read_segmentation
 from vfx_edge.inputs.source import read_source
-from vfx_edge.study import Level, Volume
+from vfx_edge.study import Level
 
 pytest.importorskip("highdicom", reason="needs the extra service, to write what is read here")
 from vfx_edge.outputs.dicom.seg import write_seg
@@ -46,8 +46,10 @@ class Drawn:
             enhanced(SCANS["axial"]).save_as(self.ct / "ct.dcm", enforce_file_format=True)
         else:
             write_scan(self.ct, scan)
-        self.volume = load_volume(self.ct)
-        middle = self.volume.to_lps(np.array([[n / 2 for n in self.volume.hu.shape]]))[0]
+        self.volume = load_scan(self.ct)
+        middle = self.volume.image.to_lps(
+            np.array([[n / 2 for n in self.volume.image.values.shape]])
+        )[0]
         # to the left of the middle and not one above the other, so that no flip can pass
         centres = {
             level: (float(middle[0] + 7 + 2 * i), float(middle[1] - 5 - i), float(middle[2] + z))
@@ -56,7 +58,7 @@ class Drawn:
             )
         }
         analysis = analysis_of(self.volume, centres, {})
-        self.labels = label_map(self.volume, analysis.masks)
+        self.labels = label_map(self.volume.image, analysis.masks)
         self.seg = write_seg(analysis, read_source(self.ct, self.volume), folder / "seg.dcm")
 
     def changed(self, edit: Callable[[Dataset], object], name: str = "changed.dcm") -> Path:
@@ -98,10 +100,12 @@ def by_slicer(made: Drawn, folder: Path, labels: list[str]) -> Path:
     """The segmentation as 3D Slicer exports it: by dcmqi, tissue as its type, names by hand."""
     order = (Level.L2, Level.T12, Level.L1)  # not from head to feet
     whole = sitk.GetImageFromArray(np.select([made.labels == v.verse for v in order], [1, 2, 3]))
-    affine = made.volume.affine_zyx_to_lps
-    whole.SetSpacing(made.volume.spacing_zyx_mm[::-1].tolist())
+    affine = made.volume.image.affine_zyx_to_lps
+    whole.SetSpacing(made.volume.image.spacing_zyx_mm[::-1].tolist())
     whole.SetOrigin(affine[:3, 3].tolist())
-    whole.SetDirection((affine[:3, 2::-1] / made.volume.spacing_zyx_mm[::-1]).ravel().tolist())
+    whole.SetDirection(
+        (affine[:3, 2::-1] / made.volume.image.spacing_zyx_mm[::-1]).ravel().tolist()
+    )
     sitk.WriteImage(sitk.Cast(whole, sitk.sitkUInt8), str(folder / "m.nrrd"))
 
     def coded(value: str, meaning: str) -> dict[str, str]:
@@ -295,11 +299,11 @@ def test_damage_anywhere_is_refused_or_harmless(drawn: Drawn, tmp_path: Path) ->
             given = read_segmentation(tmp_path / "b.dcm", drawn.volume)
         except InputError:
             continue
-        assert given.labels.shape == drawn.volume.hu.shape
+        assert given.labels.shape == drawn.volume.image.values.shape
 
 
 def test_a_ct_that_is_no_dicom_takes_it_by_its_places_and_says_so(drawn: Drawn) -> None:
-    nifti: Volume = replace(drawn.volume, frame_of_reference=None)
+    nifti = replace(drawn.volume, frame_of_reference=None)
     given: GivenMask = read_segmentation(drawn.seg, nifti)
     assert np.array_equal(given.labels, drawn.labels)
     assert "can't be told" in given.remarks[0]

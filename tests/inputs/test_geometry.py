@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.inputs.world import Scan, assert_shows_patient, only, write_scan
 from vfx_edge.image.orientation import turn_to_spl
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 
 TURNS = [
     np.array([np.eye(3)[axis] * sign for axis, sign in zip(order, signs, strict=True)])
@@ -58,10 +58,10 @@ def scans(draw: st.DrawFn) -> Scan:
 def test_any_orientation_shows_the_patient_in_place(scan: Scan) -> None:
     with TemporaryDirectory() as folder:
         write_scan(Path(folder), scan)
-        volume = load_volume(Path(folder))
+        volume = load_scan(Path(folder))
     tilted = bool(volume.series.warnings)
-    assert_shows_patient(volume, tolerance_hu=30 if tilted else 1)
-    assert tilted or volume.hu.size == scan.rows * scan.columns * len(scan.places)
+    assert_shows_patient(volume.image, tolerance_hu=30 if tilted else 1)
+    assert tilted or volume.image.values.size == scan.rows * scan.columns * len(scan.places)
 
 
 @pytest.mark.parametrize("turn", TURNS, ids=range(len(TURNS)))
@@ -82,39 +82,39 @@ def test_turning_never_mirrors(turn: np.ndarray) -> None:
 
 def test_tilt_is_undone_and_said(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(step=(0, 3 * np.tan(np.radians(18.5)), 3.0)))
-    volume = load_volume(tmp_path)
+    volume = load_scan(tmp_path)
     assert "18.5 degrees" in only(volume.series.warnings, "tilted")
-    assert volume.valid is not None
-    assert not volume.valid.all()
-    assert_shows_patient(volume, tolerance_hu=20)
-    steps = volume.affine_zyx_to_lps[:3, :3] / volume.spacing_zyx_mm
+    assert volume.image.valid is not None
+    assert not volume.image.valid.all()
+    assert_shows_patient(volume.image, tolerance_hu=20)
+    steps = volume.image.affine_zyx_to_lps[:3, :3] / volume.image.spacing_zyx_mm
     assert np.allclose(steps.T @ steps, np.eye(3), atol=1e-6)
 
 
 def test_missing_slices_are_bridged_and_said(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(places=tuple(p for p in range(40) if p != 20), step=(0, 0, 2.0)))
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
-    assert volume.valid is None
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
+    assert volume.image.valid is None
     assert "missing" in only(volume.series.warnings, "2.00 to 4.00 mm")
-    assert_shows_patient(volume, tolerance_hu=30)
+    assert_shows_patient(volume.image, tolerance_hu=30)
 
 
 def test_a_wide_gap_is_not_valid(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(places=tuple(p for p in range(60) if not 20 <= p < 28)))
-    volume = load_volume(tmp_path)
-    assert volume.valid is not None
-    assert volume.hu.shape[0] == 60
-    assert np.flatnonzero(~volume.valid[:, 0, 0]).tolist() == list(range(20, 28))
-    assert_shows_patient(volume)
+    volume = load_scan(tmp_path)
+    assert volume.image.valid is not None
+    assert volume.image.values.shape[0] == 60
+    assert np.flatnonzero(~volume.image.valid[:, 0, 0]).tolist() == list(range(20, 28))
+    assert_shows_patient(volume.image)
 
 
 def test_spacing_that_changes_half_way_is_evened_out(tmp_path: Path) -> None:
     places = (*np.arange(0, 20, 1.0), *np.arange(20, 40, 1.7))
     write_scan(tmp_path, Scan(places=places))
-    volume = load_volume(tmp_path)
+    volume = load_scan(tmp_path)
     assert only(volume.series.warnings, "unevenly")
-    assert_shows_patient(volume, tolerance_hu=35)
+    assert_shows_patient(volume.image, tolerance_hu=35)
 
 
 def test_rounded_positions_are_no_unevenness(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_rounded_positions_are_no_unevenness(tmp_path: Path) -> None:
         one.ImagePositionPatient = [f"{float(v):.1f}" for v in one.ImagePositionPatient]
 
     write_scan(tmp_path, Scan(step=(0, 0, 1.25), places=tuple(range(60))), rounded)
-    volume = load_volume(tmp_path)
+    volume = load_scan(tmp_path)
     assert volume.series.warnings == ()
-    assert volume.spacing_zyx_mm[0] == pytest.approx(1.25, abs=0.002)
+    assert volume.image.spacing_zyx_mm[0] == pytest.approx(1.25, abs=0.002)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_rounded_positions_are_no_unevenness(tmp_path: Path) -> None:
     ],
 )
 def test_real_cts_agree_with_itk_at_the_same_places(name: str, shared_data: Path) -> None:
-    volume = load_volume(shared_data / name)
+    volume = load_scan(shared_data / name)
     if name.endswith("gz"):
         image = sitk.ReadImage(str(shared_data / name))
     else:
@@ -149,10 +149,10 @@ def test_real_cts_agree_with_itk_at_the_same_places(name: str, shared_data: Path
         reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(shared_data / name)))
         image = reader.Execute()
     chance = np.random.default_rng(0)
-    index = np.stack([chance.integers(0, n, 5000) for n in volume.hu.shape], 1)
+    index = np.stack([chance.integers(0, n, 5000) for n in volume.image.values.shape], 1)
     step = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    at = np.linalg.solve(step, (volume.to_lps(index.astype(float)) - image.GetOrigin()).T)
+    at = np.linalg.solve(step, (volume.image.to_lps(index.astype(float)) - image.GetOrigin()).T)
     assert np.abs(at - np.rint(at)).max() < 0.02
     x, y, z = np.rint(at).astype(int)
     theirs = np.clip(np.rint(sitk.GetArrayViewFromImage(image)[z, y, x]), -1024, 3071)
-    assert np.array_equal(theirs, volume.hu[tuple(index.T)])
+    assert np.array_equal(theirs, volume.image.values[tuple(index.T)])

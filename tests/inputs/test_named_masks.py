@@ -10,16 +10,17 @@ import SimpleITK as sitk
 
 from tests.inputs.test_nifti import written
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.image import Image
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.segmentation import read_segmentation
-from vfx_edge.study import Volume
+from vfx_edge.study import Scan
 
 AT = {1: (28, 4, 10), 2: (-12, -20, 22), 7: (-20, 12, -20)}
 
 
 @pytest.fixture(scope="module")
-def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
-    return load_volume(written(tmp_path_factory.mktemp("ct") / "ct.nii.gz", np.eye(3)))
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    return load_scan(written(tmp_path_factory.mktemp("ct") / "ct.nii.gz", np.eye(3)))
 
 
 def balls(places: np.ndarray) -> np.ndarray:
@@ -38,7 +39,7 @@ def nrrd(path: Path, names: dict[int, str], tags: dict[int, str] | None = None) 
     return path
 
 
-def where(volume: Volume, labels: np.ndarray) -> dict[int, tuple[int, ...]]:
+def where(volume: Image, labels: np.ndarray) -> dict[int, tuple[int, ...]]:
     return {
         int(label): tuple(
             round(v) for v in volume.to_lps(np.argwhere(labels == label).mean(0)[None])[0]
@@ -48,26 +49,26 @@ def where(volume: Volume, labels: np.ndarray) -> dict[int, tuple[int, ...]]:
     }
 
 
-def test_slicers_names_come_before_its_numbers(volume: Volume, tmp_path: Path) -> None:
+def test_slicers_names_come_before_its_numbers(scan: Scan, tmp_path: Path) -> None:
     path = nrrd(tmp_path / "a.seg.nrrd", {7: "L3 (corrected)", 2: "BWK12", 1: "aorta"})
-    given = read_segmentation(path, volume)
+    given = read_segmentation(path, scan)
     assert given.named
-    assert where(volume, given.labels) == {19: AT[2], 22: AT[7]}
+    assert where(scan.image, given.labels) == {19: AT[2], 22: AT[7]}
     assert "aorta" in given.remarks[0]
 
 
-def test_slicers_terminology_names_what_was_left_unnamed(volume: Volume, tmp_path: Path) -> None:
+def test_slicers_terminology_names_what_was_left_unnamed(scan: Scan, tmp_path: Path) -> None:
     entry = "TerminologyEntry:List~SCT^123037004^Anatomical Structure~SCT^66794005^L1 vertebra~^^"
     names = {1: "Segment_1", 2: "Segment_2", 7: "L3"}
-    given = read_segmentation(nrrd(tmp_path / "a.seg.nrrd", names, {1: entry}), volume)
-    assert where(volume, given.labels) == {20: AT[1], 22: AT[7]}
+    given = read_segmentation(nrrd(tmp_path / "a.seg.nrrd", names, {1: entry}), scan)
+    assert where(scan.image, given.labels) == {20: AT[1], 22: AT[7]}
 
 
-def test_numbers_without_telling_names_are_verse_labels(volume: Volume, tmp_path: Path) -> None:
+def test_numbers_without_telling_names_are_verse_labels(scan: Scan, tmp_path: Path) -> None:
     names = {1: "Segment_1", 2: "Segment_2", 7: "Segment_7"}
-    given = read_segmentation(nrrd(tmp_path / "a.seg.nrrd", names), volume)
+    given = read_segmentation(nrrd(tmp_path / "a.seg.nrrd", names), scan)
     assert not given.named
-    assert where(volume, given.labels) == AT
+    assert where(scan.image, given.labels) == AT
 
 
 def with_table(path: Path, table: str, *, packed: bool) -> Path:
@@ -94,10 +95,10 @@ TABLE = (
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_a_label_table_names_numbers_beyond_verse(volume: Volume, tmp_path: Path, name) -> None:
+def test_a_label_table_names_numbers_beyond_verse(scan: Scan, tmp_path: Path, name) -> None:
     path = with_table(tmp_path / name, TABLE, packed=name.endswith("gz"))
-    given = read_segmentation(path, volume)
+    given = read_segmentation(path, scan)
     assert given.named
-    assert where(volume, given.labels) == {23: AT[2], 24: AT[1]}
+    assert where(scan.image, given.labels) == {23: AT[2], 24: AT[1]}
     with pytest.raises(InputError, match="numbers from 0 to 70"):
-        read_segmentation(with_table(tmp_path / "b.nii", "no table", packed=False), volume)
+        read_segmentation(with_table(tmp_path / "b.nii", "no table", packed=False), scan)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from tests.inputs.test_geometry import TURNS, rotated
 from tests.inputs.world import assert_shows_patient, only, patient_hu
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.segmentation import load_segmentation
 
 SHAPE, SPACING = (40, 44, 48), np.array([2.5, 3.0, 3.5])
@@ -34,24 +34,24 @@ def written(path: Path, direction: np.ndarray, dtype=np.int16, function=patient_
 @pytest.mark.parametrize("turn", TURNS[::3], ids=range(len(TURNS[::3])))
 def test_any_orientation(tmp_path: Path, turn: np.ndarray) -> None:
     direction = rotated((1, 2, 3), 8) @ turn
-    volume = load_volume(written(tmp_path / "ct.nii.gz", direction))
-    assert_shows_patient(volume)
+    volume = load_scan(written(tmp_path / "ct.nii.gz", direction))
+    assert_shows_patient(volume.image)
     assert only(volume.series.warnings, "says nothing about modality")
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
 def test_number_types_and_a_stable_uid(tmp_path: Path, dtype) -> None:
-    one = load_volume(written(tmp_path / "a.nii.gz", np.eye(3), dtype))
-    other = load_volume(written(tmp_path / "b.nii", np.eye(3)))
-    assert_shows_patient(one)
+    one = load_scan(written(tmp_path / "a.nii.gz", np.eye(3), dtype))
+    other = load_scan(written(tmp_path / "b.nii", np.eye(3)))
+    assert_shows_patient(one.image)
     assert one.series.series_uid == other.series.series_uid != one.series.study_uid
     assert one.series.series_uid.startswith("2.25.")
-    assert load_volume(tmp_path / "b.nii", series_uid=one.series.series_uid)
+    assert load_scan(tmp_path / "b.nii", series_uid=one.series.series_uid)
 
 
 def refused(path: Path, match: str) -> None:
     with pytest.raises(InputError, match=match):
-        load_volume(path)
+        load_scan(path)
 
 
 def test_what_is_no_ct_is_refused(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_four_dimensions_text_and_stumps_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.nii.gz").write_bytes(packed[: len(packed) // 2])
     refused(tmp_path / "cut.nii.gz", "truncated")
     (tmp_path / "two.nii.gz").write_bytes(gzip.compress(whole[:999]) + gzip.compress(whole[999:]))
-    assert_shows_patient(load_volume(tmp_path / "two.nii.gz"))
+    assert_shows_patient(load_scan(tmp_path / "two.nii.gz").image)
     huge = bytearray(whole)
     huge[40:56] = struct.pack("<8h", 3, 32000, 32000, 32000, 1, 1, 1, 1)
     (tmp_path / "huge.nii").write_bytes(huge)
@@ -96,7 +96,7 @@ def test_two_orientations_in_one_file_are_said(tmp_path: Path) -> None:
     whole[280:284] = struct.pack("<f", -struct.unpack("<f", whole[280:284])[0])  # srow_x[0]
     struct.pack_into("<hh", whole, 252, 1, 1)
     (tmp_path / "two.nii").write_bytes(whole)
-    volume = load_volume(tmp_path / "two.nii")
+    volume = load_scan(tmp_path / "two.nii")
     assert only(volume.series.warnings, "two different orientations")
 
 
@@ -105,12 +105,12 @@ def vertebra(places: np.ndarray) -> np.ndarray:
 
 
 def test_mask_lands_on_the_vertebra_whatever_its_axes(tmp_path: Path) -> None:
-    volume = load_volume(written(tmp_path / "ct.nii.gz", np.eye(3)))
+    volume = load_scan(written(tmp_path / "ct.nii.gz", np.eye(3)))
     path = written(tmp_path / "m.nii.gz", rotated((1, 1, 0), 12) @ TURNS[17], np.float64, vertebra)
     labels = load_segmentation(path, volume)
     assert labels.dtype == np.uint8
-    assert labels.shape == volume.hu.shape
-    where = volume.to_lps(np.argwhere(labels == 20).astype(float))
+    assert labels.shape == volume.image.values.shape
+    where = volume.image.to_lps(np.argwhere(labels == 20).astype(float))
     assert np.abs(where.mean(axis=0) - (28, 4, 10)).max() < 1.0
 
 
@@ -120,13 +120,13 @@ def test_mask_lands_on_the_vertebra_whatever_its_axes(tmp_path: Path) -> None:
      (lambda p: np.rint(patient_hu(p)), "VerSe labels")],
 )  # fmt: skip
 def test_what_is_no_mask_is_refused(tmp_path: Path, function, match: str) -> None:
-    volume = load_volume(written(tmp_path / "ct.nii.gz", np.eye(3)))
+    volume = load_scan(written(tmp_path / "ct.nii.gz", np.eye(3)))
     with pytest.raises(InputError, match=match):
         load_segmentation(written(tmp_path / "m.nii.gz", np.eye(3), function=function), volume)
 
 
 def test_a_mask_of_another_place_is_refused(tmp_path: Path) -> None:
-    volume = load_volume(written(tmp_path / "ct.nii.gz", np.eye(3)))
+    volume = load_scan(written(tmp_path / "ct.nii.gz", np.eye(3)))
     image = sitk.ReadImage(str(written(tmp_path / "m.nii.gz", np.eye(3), np.uint8, vertebra)))
     image.SetOrigin([5000.0, 0.0, 0.0])
     sitk.WriteImage(image, str(tmp_path / "far.nii.gz"))
@@ -138,7 +138,7 @@ def test_a_mask_of_another_place_is_refused(tmp_path: Path) -> None:
 
 def test_real_masks_land_on_their_ct(shared_data: Path) -> None:
     folder = shared_data / "ct_abdomen_3mm_labelled"
-    volume = load_volume(folder / "ct.nii.gz")
+    volume = load_scan(folder / "ct.nii.gz")
     labels = load_segmentation(folder / "seg-vert_msk.nii.gz", volume)
     assert {20, 21, 22, 23, 24} <= set(np.unique(labels))
-    assert volume.hu[labels == 22].mean() > 100
+    assert volume.image.values[labels == 22].mean() > 100

@@ -10,7 +10,7 @@ from pydicom.uid import RLELossless
 
 from tests.inputs.world import Scan, assert_shows_patient, enhanced, only, write_scan
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import files, load_volume
+from vfx_edge.inputs import files, load_scan
 
 
 def test_any_depth_and_mix(tmp_path: Path) -> None:
@@ -20,15 +20,15 @@ def test_any_depth_and_mix(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "a" / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
-    volume = load_volume(tmp_path)
-    assert_shows_patient(volume)
+    volume = load_scan(tmp_path)
+    assert_shows_patient(volume.image)
     assert volume.series.warnings == ()
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
     write_scan(tmp_path)
     lines: list[str] = []
-    load_volume(tmp_path, progress=lines.append)
+    load_scan(tmp_path, progress=lines.append)
     assert only(lines, "headers of 40 files")
     assert only(lines, "40 slices")
 
@@ -41,8 +41,8 @@ def test_links_that_go_in_circles(tmp_path: Path) -> None:
         (tmp_path / "self").symlink_to(tmp_path / "self")
     except OSError:
         pytest.skip("this account may not make symbolic links")
-    volume = load_volume(tmp_path)
-    assert volume.hu.shape[0] == 40
+    volume = load_scan(tmp_path)
+    assert volume.image.values.shape[0] == 40
     assert volume.series.warnings == ()
 
 
@@ -50,9 +50,9 @@ def test_links_that_go_in_circles(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     write_scan(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    assert load_volume(tmp_path).hu.shape[0] == 40
+    assert load_scan(tmp_path).image.values.shape[0] == 40
     with pytest.raises(InputError, match="neither a file nor a folder"):
-        load_volume(tmp_path / "pipe")
+        load_scan(tmp_path / "pipe")
 
 
 def packed(path: Path, folder: Path, kind: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -68,8 +68,8 @@ def test_zip_of_slices_with_names_that_lead_outside(tmp_path: Path, kind: int) -
     write_scan(tmp_path / "ct")
     archive = packed(tmp_path / "study.zip", tmp_path / "ct", kind)
     before = set(tmp_path.rglob("*"))
-    volume = load_volume(archive)
-    assert_shows_patient(volume)
+    volume = load_scan(archive)
+    assert_shows_patient(volume.image)
     assert set(tmp_path.rglob("*")) == before
     assert volume.sources[0][0].startswith(str(archive))
 
@@ -77,7 +77,7 @@ def test_zip_of_slices_with_names_that_lead_outside(tmp_path: Path, kind: int) -
 def test_zip_of_an_enhanced_file(tmp_path: Path) -> None:
     (tmp_path / "ct").mkdir()
     enhanced(Scan()).save_as(tmp_path / "ct" / "one.dcm", enforce_file_format=True)
-    assert_shows_patient(load_volume(packed(tmp_path / "study.zip", tmp_path / "ct")))
+    assert_shows_patient(load_scan(packed(tmp_path / "study.zip", tmp_path / "ct")).image)
 
 
 def test_zip_bomb_by_its_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_zip_bomb_by_its_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         archive.writestr("zeros", bytes(4 * 2**20))
     monkeypatch.setattr(files, "RATIO_APPLIES_FROM_BYTES", 2**20)
     with pytest.raises(InputError, match="times its size"):
-        load_volume(tmp_path / "bomb.zip")
+        load_scan(tmp_path / "bomb.zip")
 
 
 def test_zip_bomb_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_zip_bomb_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         archive.writestr("noise", os.urandom(2**20))
     monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 2**19)
     with pytest.raises(InputError, match="would unpack to"):
-        load_volume(tmp_path / "bomb.zip")
+        load_scan(tmp_path / "bomb.zip")
 
 
 def test_damaged_and_encrypted_zips(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_damaged_and_encrypted_zips(tmp_path: Path) -> None:
     (tmp_path / "locked.zip").write_bytes(locked)
     for name in ("flipped", "locked"):
         with pytest.raises(InputError, match="unpack it yourself"):
-            load_volume(tmp_path / f"{name}.zip")
+            load_scan(tmp_path / f"{name}.zip")
 
 
 def test_no_room_for_what_must_be_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,5 +119,5 @@ def test_no_room_for_what_must_be_unpacked(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     for path in (tmp_path / "one.dcm", archive):
         with pytest.raises(InputError, match="temporary folder"):
-            load_volume(path)
-    assert_shows_patient(load_volume(tmp_path / "ct"))
+            load_scan(path)
+    assert_shows_patient(load_scan(tmp_path / "ct").image)

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from tests.inputs.world import Scan, assert_shows_patient, enhanced, put, reread, stored, write_scan
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.codestream import first_fragment, stated_size
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import read_header
@@ -71,7 +71,7 @@ def no_instance_uid_differs(one: Dataset, _index: int) -> None:
 )  # fmt: skip
 def test_ways_to_store(tmp_path: Path, edit) -> None:
     write_scan(tmp_path, Scan(), edit)
-    assert_shows_patient(load_volume(tmp_path))
+    assert_shows_patient(load_scan(tmp_path).image)
 
 
 @pytest.mark.parametrize("value", [-2000, 63536])
@@ -86,9 +86,9 @@ def test_padding_outside_the_field_becomes_air(tmp_path: Path, value: int, bits:
         one.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
 
     write_scan(tmp_path, Scan(), padded)
-    volume = load_volume(tmp_path)
-    assert np.all(volume.hu[:, :5] == -1024)
-    assert volume.hu[:, 5:].max() > 500
+    volume = load_scan(tmp_path)
+    assert np.all(volume.image.values[:, :5] == -1024)
+    assert volume.image.values[:, 5:].max() > 500
 
 
 def test_padding_of_zero_does_not_turn_water_into_air(tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_padding_of_zero_does_not_turn_water_into_air(tmp_path: Path) -> None:
         one.add_new("PixelPaddingValue", "SS", 0)
 
     write_scan(tmp_path, Scan(), padded)
-    volume = load_volume(tmp_path)
-    assert np.all(volume.hu[:, :3] == -1024)
-    assert np.all(volume.hu[20, 20:24, 20:24] == 0)
+    volume = load_scan(tmp_path)
+    assert np.all(volume.image.values[:, :3] == -1024)
+    assert np.all(volume.image.values[20, 20:24, 20:24] == 0)
 
 
 def test_numbers_beyond_the_scale_are_clipped(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_numbers_beyond_the_scale_are_clipped(tmp_path: Path) -> None:
         stored(one, pixels)
 
     write_scan(tmp_path, Scan(), metal)
-    volume = load_volume(tmp_path)
-    assert volume.hu[0, 0, :2].tolist() == [3071, -1024]
+    volume = load_scan(tmp_path)
+    assert volume.image.values[0, 0, :2].tolist() == [3071, -1024]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_transfer_syntaxes(tmp_path: Path, syntax: pydicom.uid.UID) -> None:
             one.PixelData = values(one).byteswap().tobytes()
 
     write_scan(tmp_path, Scan(), converted)
-    assert_shows_patient(load_volume(tmp_path))
+    assert_shows_patient(load_scan(tmp_path).image)
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["without preamble", "with preamble"])
@@ -144,7 +144,7 @@ def test_files_without_preamble(tmp_path: Path, bare: bool) -> None:
         del one.file_meta
         one.preamble = None if bare else b"\0" * 128
         one.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=False)
-    assert_shows_patient(load_volume(tmp_path))
+    assert_shows_patient(load_scan(tmp_path).image)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_enhanced_multi_frame(tmp_path: Path, syntax: pydicom.uid.UID) -> None:
     one.file_meta.TransferSyntaxUID = syntax
     path = tmp_path / "enhanced.dcm"
     one.save_as(path, enforce_file_format=True)
-    volume = load_volume(path)
-    assert_shows_patient(volume)
+    volume = load_scan(path)
+    assert_shows_patient(volume.image)
     assert volume.series.slices == 40
     assert volume.sources == ((str(path.name), one.SOPInstanceUID),)
 

@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from vfx_edge.study import Volume
+from vfx_edge.image import Image
 
 Floats = NDArray[np.float64]
 Edit = Callable[[Dataset, int], None]
@@ -169,9 +169,9 @@ def put(**values: object) -> Edit:
     return edit
 
 
-def assert_shows_patient(volume: Volume, tolerance_hu: float = 1.0, clear_mm: float = 0.0) -> None:
+def assert_shows_patient(volume: Image, tolerance_hu: float = 1.0, clear_mm: float = 0.0) -> None:
     """Every valid voxel holds what the patient has at its place, and the axes are turned right."""
-    hu = volume.hu
+    hu = volume.values
     assert hu.dtype == np.int16
     assert hu.flags.c_contiguous
     steps = volume.affine_zyx_to_lps[:3, :3]

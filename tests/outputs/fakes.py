@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.image import Image
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     THORACOLUMBAR,
@@ -24,6 +25,7 @@ from vfx_edge.study import (
     NotClassified,
     Point,
     RunInfo,
+    Scan,
     SeriesInfo,
     SkippedSeries,
     StudyResult,
@@ -31,7 +33,6 @@ from vfx_edge.study import (
     Triage,
     Vertebra,
     VertebraMask,
-    Volume,
 )
 
 SHA = "0123456789abcdef" * 4
@@ -183,7 +184,7 @@ def triage_of(findings: Sequence[Finding]) -> Triage:
 
 
 def analysis_of(
-    volume: Volume,
+    seen: Image | Scan,
     centres: Mapping[Level, Point],
     cases: Mapping[Level, Case],
     with_masks: bool = True,
@@ -193,7 +194,8 @@ def analysis_of(
         finding_of(level, centre, cases.get(level, NORMAL)) for level, centre in centres.items()
     )
     masks = tuple(mask_of(level, centre) for level, centre in centres.items()) if with_masks else ()
-    return Analysis(StudyResult(volume.series, triage_of(findings), findings, RUN), volume, masks)
+    scan = seen if isinstance(seen, Scan) else Scan(seen, SERIES)
+    return Analysis(StudyResult(scan.series, triage_of(findings), findings, RUN), scan, masks)
 
 
 def curved_centres(levels: Sequence[Level], scoliosis_mm: float = 0.0) -> dict[Level, Point]:
@@ -213,7 +215,7 @@ def curved_centres(levels: Sequence[Level], scoliosis_mm: float = 0.0) -> dict[L
 
 def ellipsoid_volume(
     centres: Mapping[Level, Point], spacing_zyx_mm: tuple[float, float, float] = (2.0, 1.5, 1.5)
-) -> Volume:
+) -> Image:
     """A CT with a bright ellipsoid for every body; the patient's left half is a little brighter."""
     places = np.array(list(centres.values()) or [(0.0, 0.0, 40.0)])
     low = places.min(0) - np.array([90, 70, 55])
@@ -230,7 +232,7 @@ def ellipsoid_volume(
         ]
         inside = square[2][:, None, None] + square[1][None, :, None] + square[0][None, None, :] < 1
         hu[inside] = 320
-    return Volume(hu, affine, SERIES)
+    return Image(hu, affine, "CT", "HU")
 
 
 LEVELS = [level for level in Level if Level.T6 <= level <= Level.L5 and level is not Level.T13]

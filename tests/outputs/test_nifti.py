@@ -20,9 +20,10 @@ from tests.outputs.fakes import (
     tilted,
 )
 from vfx_edge.errors import OutputError
+from vfx_edge.image import Image
 from vfx_edge.outputs import write_nifti
 from vfx_edge.outputs.labels import label_map
-from vfx_edge.study import Analysis, Level, Volume
+from vfx_edge.study import Analysis, Level
 
 SPACING_ZYX_MM = (2.5, 1.5, 1.25)
 
@@ -32,7 +33,7 @@ def _analysis(degrees: float = 0.0) -> Analysis:
     volume = ellipsoid_volume(centres, SPACING_ZYX_MM)
     if degrees:
         turned = tilted(volume.affine_zyx_to_lps, degrees)
-        volume = Volume(volume.hu, turned, SERIES)
+        volume = Image(volume.values, turned, "CT", "HU")
         centres = {
             level: tuple(map(float, (tilted(np.eye(4), degrees) @ [*centre, 1])[:3]))
             for level, centre in centres.items()
@@ -51,7 +52,7 @@ def test_files_read_back(degrees: float, tmp_path: Path) -> None:
         f"{stem}_seg-vert_ctd.json",
     ]
     ct, mask = (sitk.ReadImage(str(path)) for path in paths[:2])
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), analysis.volume.hu)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), analysis.scan.image.values)
     assert ct.GetSpacing() == pytest.approx(SPACING_ZYX_MM[::-1], abs=1e-4)
     labels = sitk.GetArrayFromImage(mask)
     assert labels.dtype == np.uint8
@@ -59,7 +60,7 @@ def test_files_read_back(degrees: float, tmp_path: Path) -> None:
         centre = finding.vertebra.centroid_lps_mm
         assert mask[mask.TransformPhysicalPointToIndex(centre)] == finding.vertebra.level.verse
         index = np.array(ct.TransformPhysicalPointToContinuousIndex(centre))
-        zyx = analysis.volume.to_zyx(np.array([centre]))[0]
+        zyx = analysis.scan.image.to_zyx(np.array([centre]))[0]
         np.testing.assert_allclose(index[::-1], zyx, atol=0.01)
 
 
@@ -84,7 +85,7 @@ def test_the_likelier_vertebra_wins() -> None:
 
 
 def test_a_mask_outside_the_scan_is_left_out() -> None:
-    volume = Volume(np.zeros((9, 9, 9), np.int16), axis_aligned((0, 0, 0), (1, 1, 1)), SERIES)
+    volume = Image(np.zeros((9, 9, 9), np.int16), axis_aligned((0, 0, 0), (1, 1, 1)), "CT", "HU")
     assert not label_map(volume, (mask_of(Level.L1, (500.0, 0.0, 0.0)),)).any()
 
 
@@ -94,7 +95,7 @@ def test_centroids_in_verse_format(tmp_path: Path) -> None:
     first, *rest = json.loads(path.read_text())
     assert first == {"direction": ["L", "P", "S"]}
     assert [entry["label"] for entry in rest] == [level.verse for level in LEVELS]
-    z, y, x = analysis.volume.to_zyx(
+    z, y, x = analysis.scan.image.to_zyx(
         np.array([analysis.result.findings[0].vertebra.centroid_lps_mm])
     )[0]
     assert rest[0] == {"label": 13, "X": pytest.approx(x, abs=0.051)} | {

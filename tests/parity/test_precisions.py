@@ -16,7 +16,7 @@ from scipy import ndimage
 from vfx_edge.backends import OpenModels, default_backends, open_models
 from vfx_edge.bench.figures import figures_of
 from vfx_edge.bench.recorder import recorded, some_of
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.study import Analysis, Classified, VertebraMask
@@ -57,7 +57,7 @@ def exact() -> Iterator[OpenModels]:
 def both(
     request: pytest.FixtureRequest, shared_data: Path, fast: OpenModels, exact: OpenModels
 ) -> Both:
-    volume = load_volume(shared_data / request.param)
+    volume = load_scan(shared_data / request.param)
     every = Options(classify="all")
     watched, recorders = recorded(fast)
     quick = analyze(volume, watched, every)

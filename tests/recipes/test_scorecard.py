@@ -35,7 +35,6 @@ from vfx_edge.study import (
     StudyResult,
     Tier,
     Triage,
-    Volume,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,8 +196,7 @@ def analysis_of(made: Phantom, off_mm: float, suspected: set[str]) -> Analysis:
         findings.append(Finding(mask.vertebra, measured, NotClassified("none")))
     run = RunInfo("", "", "", "", (), BackendUse("", "", "", ""), {}, 0.0, None, ())
     result = StudyResult(FACTS, Triage(Tier.NONE_SUSPECTED, "", ()), tuple(findings), run)
-    scan = Volume(made.hu, made.affine_zyx_to_lps, FACTS)
-    return Analysis(result, scan, masks_of(made))
+    return Analysis(result, made.scan, masks_of(made))
 
 
 def test_a_phantom_is_tallied_against_its_truth() -> None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.spine.world import FACTS, Floats, phantom
+from vfx_edge.image import Image
 from vfx_edge.inference.patches import from_network, to_network
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.phantom import FractureSpec, Part, Phantom, PhantomSpec
-from vfx_edge.study import Level, Volume
+from vfx_edge.study import Level, Scan
 
 BODY_HU, ARCH_HU, TISSUE_HU = 800.0, 200.0, 40.0
 IS_BODY, IS_ARCH = 450.0, 120.0
@@ -26,11 +27,15 @@ TAG_LOW, TAG_STEP = -900.0, 25.0
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """The scan, and what is true of it."""
+    """The image, and what is true of it."""
 
-    volume: Volume
+    volume: Image
     made: Phantom
     move: Floats
+
+    @property
+    def scan(self) -> Scan:
+        return Scan(self.volume, FACTS)
 
     def centre(self, level: str) -> Floats:
         """LPS mm of a body in the scan (the phantom's own, moved with the patient)."""
@@ -69,7 +74,7 @@ def coded(
         hu = hu[:whole].reshape(-1, thick, *hu.shape[1:]).mean(1)
         affine[:3, 3] += affine[:3, 0] * (thick - 1) / 2
         affine[:3, 0] *= thick
-    return Coded(Volume(np.rint(hu).astype(np.int16), affine, FACTS), made, move)
+    return Coded(Image(np.rint(hu).astype(np.int16), affine, "CT", "HU"), made, move)
 
 
 def _zyx(made: Phantom, lps: tuple[float, ...]) -> Floats:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.spine.coded import Coded, blind, coded, oracle
 from tests.spine.nets import models, spec_of
-from tests.spine.world import turned
+from tests.spine.world import FACTS, turned
 from vfx_edge.errors import InputError
 from vfx_edge.phantom import Part
 from vfx_edge.spine.chain import Options, analyze
@@ -20,6 +20,7 @@ from vfx_edge.study import (
     Level,
     NotAssessable,
     NotClassified,
+    Scan,
     Tier,
 )
 
@@ -34,7 +35,7 @@ def scan() -> Coded:
 
 @pytest.fixture(scope="module")
 def analysis(scan: Coded) -> Analysis:
-    return analyze(scan.volume, models(oracle))
+    return analyze(scan.scan, models(oracle))
 
 
 def by_level(analysis: Analysis) -> dict[str, Finding]:
@@ -88,13 +89,15 @@ def test_the_lesion_drives_the_triage(analysis: Analysis) -> None:
 
 def test_without_a_lesion_it_is_osteoporotic() -> None:
     plain = coded(wedges=("L1",))
-    triage = analyze(plain.volume, models(oracle)).result.triage
+    triage = analyze(plain.scan, models(oracle)).result.triage
     assert (triage.tier, triage.levels) == (Tier.OSTEOPOROTIC, (Level.L1,))
 
 
 def test_stages_run_in_order_and_are_timed(scan: Coded) -> None:
     told: list[str] = []
-    seconds = analyze(scan.volume, models(oracle), on_stage=told.append).result.run.seconds
+    seconds = analyze(
+        Scan(scan.volume, FACTS), models(oracle), on_stage=told.append
+    ).result.run.seconds
     assert told == ["locate", "label", "segment", "measure", "classify"]
     assert set(seconds) == CONTRACT
     assert seconds["total"] == pytest.approx(sum(v for k, v in seconds.items() if k != "total"))
@@ -112,16 +115,16 @@ def test_what_is_known_of_the_run(analysis: Analysis) -> None:
 
 def test_only_the_levels_that_were_asked_for_are_judged(scan: Coded) -> None:
     options = Options(levels=(Level.L2, Level.L3))
-    result = analyze(scan.volume, models(oracle), options).result
+    result = analyze(scan.scan, models(oracle), options).result
     assert result.triage.tier == Tier.NONE_SUSPECTED
     assert not any(isinstance(f.assessment, Classified) for f in result.findings)
 
 
 def test_all_or_named_ones_go_to_the_classifier(scan: Coded) -> None:
-    some = by_level(analyze(scan.volume, models(oracle), Options(classify=(Level.L3,))))
+    some = by_level(analyze(scan.scan, models(oracle), Options(classify=(Level.L3,))))
     assert [k for k, f in some.items() if isinstance(f.assessment, Classified)] == ["L3"]
     assert some["L1"].assessment == CauseNotClassified("not_requested")
-    every = by_level(analyze(scan.volume, models(oracle), Options(classify="all")))
+    every = by_level(analyze(scan.scan, models(oracle), Options(classify="all")))
     whole = [t.level for t in scan.made.truth.levels if t.whole_in_view]
     assert {k for k, f in every.items() if isinstance(f.assessment, Classified)} == set(whole)
 
@@ -138,7 +141,7 @@ def test_networks_may_ask_for_any_axes(scan: Coded, analysis: Analysis) -> None:
         ),
         classifier=spec_of("classifier", orientation="PIR"),
     )
-    got = analyze(scan.volume, odd)
+    got = analyze(scan.scan, odd)
     assert got.result.findings == analysis.result.findings
 
 
@@ -150,7 +153,7 @@ TILT[:3, 3] = (-310.0, 45.0, 1200.0)
 @pytest.mark.parametrize(("move", "thick"), [(TILT, 1), (np.eye(4), 2)], ids=["tilted", "thick"])
 def test_tilted_and_thick_scans(move: np.ndarray, thick: int) -> None:
     scan = coded(wedges=("L1",), lesions=("L1",), move=move, thick=thick)
-    analysis = analyze(scan.volume, models(oracle))
+    analysis = analyze(scan.scan, models(oracle))
     check_places(scan, analysis, 2.0)
     assert Level.L1 in analysis.result.triage.levels
 
@@ -168,7 +171,7 @@ def test_masks_lie_on_the_bone(scan: Coded, analysis: Analysis) -> None:
 
 def test_no_spine_in_view(scan: Coded) -> None:
     with pytest.raises(NoSpineInView) as caught:
-        analyze(scan.volume, models(blind))
+        analyze(scan.scan, models(blind))
     assert isinstance(caught.value, InputError)
     assert caught.value.exit_code == 3
     assert str(caught.value).startswith("no spine was found in the scan: ")
@@ -179,7 +182,7 @@ def test_a_neck_alone_is_no_spine_in_view() -> None:
     neck = coded(levels=("C3", "C6"))
     seen: list[str] = []
     with pytest.raises(NoSpineInView, match="no vertebra from T1 to L5 is in view"):
-        analyze(neck.volume, models(oracle), on_stage=seen.append)
+        analyze(neck.scan, models(oracle), on_stage=seen.append)
     assert seen[-1] == "segment"
 
 
@@ -189,7 +192,7 @@ def test_a_given_segmentation_needs_the_classifier_alone(scan: Coded, analysis: 
     opened = type(opened)(opened.manifest, only, opened.backend, opened.uses)
     told: list[str] = []
     labels = np.where(scan.made.parts <= Part.POSTERIOR, scan.made.labels, 0).astype(np.uint8)
-    given = analyze(scan.volume, opened, Options(segmentation=labels), told.append)
+    given = analyze(scan.scan, opened, Options(segmentation=labels), told.append)
     assert told == ["segment", "measure", "classify"]
     assert given.result.triage == analysis.result.triage
     for level, finding in by_level(analysis).items():

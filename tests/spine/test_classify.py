@@ -8,6 +8,7 @@ import pytest
 from tests.spine.nets import network, spec_of
 from tests.spine.world import affine_of, places, turned, volume_of
 from vfx_edge.backends.fake_backend import FakeNetwork
+from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import classify_fractures, crop
 from vfx_edge.study import (
@@ -21,7 +22,6 @@ from vfx_edge.study import (
     Tier,
     Vertebra,
     VertebraMask,
-    Volume,
 )
 
 CENTRE = (10.0, -20.0, 300.0)
@@ -45,7 +45,7 @@ def mask(level: Level = Level.L1, at: tuple[float, float, float] = CENTRE) -> Ve
     return VertebraMask(Vertebra(level, at, 0.9), body, arch, (x, y, z), 1.0)
 
 
-def ramp(degrees: tuple[float, float, float] = (0, 0, 0)) -> Volume:
+def ramp(degrees: tuple[float, float, float] = (0, 0, 0)) -> Image:
     affine = affine_of((2.5, 0.9, 0.9), CENTRE, (60, 160, 160), turned(degrees))
     hu = (places(affine, (60, 160, 160)) - np.array(CENTRE)) @ SLOPE
     return volume_of(hu, affine)
@@ -69,7 +69,7 @@ def test_a_crop_lies_about_the_body_and_is_not_flipped(
     np.testing.assert_allclose(got, wanted, atol=1.0 / spec.input.hu_scale)
 
 
-def at_the_edge() -> tuple[Volume, VertebraMask]:
+def at_the_edge() -> tuple[Image, VertebraMask]:
     """A vertebra at the top of the scan: the upper part of its crop shows nothing."""
     volume = ramp()
     top = volume.to_lps(np.array([[59.0, 79.5, 79.5]]))[0]

@@ -10,11 +10,12 @@ import SimpleITK as sitk
 
 from tests.spine.world import lumbar, masks_of
 from vfx_edge.errors import InputError
+from vfx_edge.image import Image
 from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs.nifti import image_affine
 from vfx_edge.spine.contradict import contradiction, doubts
 from vfx_edge.spine.segment import masks_from_labels
-from vfx_edge.study import Level, SeriesInfo, VertebraMask, Volume
+from vfx_edge.study import Level, VertebraMask
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 EXPERTS = {
@@ -42,8 +43,7 @@ def expert(name: str) -> tuple[VertebraMask, ...]:
     image = sitk.ConstantPad(image, (5, 5, 5), (5, 5, 5))
     stored = sitk.GetArrayFromImage(image)
     turn = turn_to_spl(image_affine(image), stored.shape)
-    facts = SeriesInfo("1.2", "1.2.3", "CT", len(stored), (1.0, 1.0, 1.0), "axial")
-    volume = Volume(np.zeros(turn.shape, np.int16), turn.affine, facts)
+    volume = Image(np.zeros(turn.shape, np.int16), turn.affine, "CT", "HU")
     return masks_from_labels(volume, np.ascontiguousarray(turn.apply(stored)))
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from tests.spine.test_measure import UP, block, triple
 from tests.spine.world import Floats, volume_of
+from vfx_edge.image import Image
 from vfx_edge.spine.measure import depth_mm, measure_heights
-from vfx_edge.study import Heights, VertebraMask, Volume
+from vfx_edge.study import Heights, VertebraMask
 
 DISC_HU, BONE_HU = 80.0, 260.0
 HEIGHT, DEPTH, WIDTH, PAD = 24, 30, 40, 8
@@ -27,11 +28,11 @@ def painted(sunken_mm: float, bone_hu: float = BONE_HU) -> Floats:
     return hu
 
 
-def noisy(hu: Floats) -> Volume:
+def noisy(hu: Floats) -> Image:
     return volume_of(hu + np.random.default_rng(5).normal(0, 25, hu.shape), TO_LPS)
 
 
-def read(volume: Volume | None) -> Heights:
+def read(volume: Image | None) -> Heights:
     heights = measure_heights(block((HEIGHT, DEPTH, WIDTH)), UP, volume)
     assert heights is not None
     return heights

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from tests.spine.nets import models, network, spec_of
-from tests.spine.world import lumbar, masks_of, volume_of
+from tests.spine.world import FACTS, lumbar, masks_of, volume_of
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import OpenModels
 from vfx_edge.backends.errors import BudgetTooSmall
 from vfx_edge.backends.fake_backend import FakeNetwork
 from vfx_edge.backends.network import batch_limit
 from vfx_edge.backends.protocol import Budget
+from vfx_edge.image import Image
 from vfx_edge.manifest import ManifestInvalid, NetworkSpec, WindowSpec, load_model_set
 from vfx_edge.phantom import Phantom
 from vfx_edge.spine.chain import analyze
@@ -24,7 +25,7 @@ from vfx_edge.spine.joint import (
     spine_boxes,
 )
 from vfx_edge.spine.locate import SpineRegion
-from vfx_edge.study import Level, Volume
+from vfx_edge.study import Level, Scan
 
 NAMES = ("background", "T11", "T12", "L1", "L2", "L3", "L4")
 FIRST_HU, STEP_HU = 400.0, 100.0
@@ -65,7 +66,7 @@ def made() -> Phantom:
 
 
 @pytest.fixture(scope="module")
-def volume(made: Phantom) -> Volume:
+def volume(made: Phantom) -> Image:
     return volume_of(coded(made), made.affine_zyx_to_lps)
 
 
@@ -73,8 +74,8 @@ def region(made: Phantom) -> SpineRegion:
     return SpineRegion(np.array([t.centroid_lps_mm for t in made.truth.levels], np.float64))
 
 
-def everywhere(volume: Volume) -> list[tuple[slice, slice, slice]]:
-    a, b, c = (slice(0, n) for n in volume.hu.shape)
+def everywhere(volume: Image) -> list[tuple[slice, slice, slice]]:
+    a, b, c = (slice(0, n) for n in volume.values.shape)
     return [(a, b, c)]
 
 
@@ -82,7 +83,7 @@ def net(spec: NetworkSpec) -> FakeNetwork:
     return network(spec, nearest_code)
 
 
-def test_masks_and_levels_are_the_phantoms_own(made: Phantom, volume: Volume) -> None:
+def test_masks_and_levels_are_the_phantoms_own(made: Phantom, volume: Image) -> None:
     masks = outline_vertebrae(volume, region(made), net(joined()))
     truth = {m.vertebra.level: m for m in masks_of(made)}
     assert [m.vertebra.level.value for m in masks] == list(NAMES[1:])
@@ -97,7 +98,7 @@ def test_masks_and_levels_are_the_phantoms_own(made: Phantom, volume: Volume) ->
     ("orientation", "transpose"), [("SAR", (0, 1, 2)), ("IPR", (2, 0, 1)), ("LAS", (1, 2, 0))]
 )
 def test_networks_may_ask_for_any_axes(
-    orientation: str, transpose: tuple[int, int, int], volume: Volume
+    orientation: str, transpose: tuple[int, int, int], volume: Image
 ) -> None:
     plain = label_spine(volume, everywhere(volume), net(joined(spacing=(2.6, 2.6, 2.6))))
     odd = joined(
@@ -119,14 +120,14 @@ def test_thick_slices_of_network_and_scan(made: Phantom) -> None:
     assert set(np.unique(got)) == set(np.unique(truth))
 
 
-def test_only_the_spine_is_looked_at(made: Phantom, volume: Volume) -> None:
+def test_only_the_spine_is_looked_at(made: Phantom, volume: Image) -> None:
     """Tiles far from it are not run; about it the answers are those of a whole run."""
     spec = joined(patch_zyx=(24, 16, 16))
     line = SpineRegion(region(made).centreline_lps_mm[2:3])
     boxes = spine_boxes(volume, line)
     assert len(boxes) == 1
     some, every = (label_spine(volume, where, net(spec)) for where in (boxes, everywhere(volume)))
-    inside = np.zeros(volume.hu.shape, np.bool_)
+    inside = np.zeros(volume.values.shape, np.bool_)
     inside[boxes[0]] = True
     assert (some.labels == every.labels)[inside].all()
     assert not some.labels[~inside].any()
@@ -135,7 +136,7 @@ def test_only_the_spine_is_looked_at(made: Phantom, volume: Volume) -> None:
 
 
 def test_a_vertebra_at_the_end_of_what_is_looked_at_counts_as_cut(
-    made: Phantom, volume: Volume
+    made: Phantom, volume: Image
 ) -> None:
     """Where the scan goes on, but the locator saw no spine any more."""
     near = [truth for truth in made.truth.levels if truth.level in ("T12", "L1")]
@@ -152,9 +153,9 @@ def test_a_vertebra_at_the_end_of_what_is_looked_at_counts_as_cut(
     assert not any(whole[name].touches_edge for name in ends)
 
 
-def test_zeros_around_the_scan_do_not_count(volume: Volume) -> None:
+def test_zeros_around_the_scan_do_not_count(volume: Image) -> None:
     """nnU-Net crops to what is not zero before it resamples: tiles then lie elsewhere."""
-    framed = np.pad(volume.hu, ((5, 3), (7, 0), (0, 9)))
+    framed = np.pad(volume.values, ((5, 3), (7, 0), (0, 9)))
     affine = volume.affine_zyx_to_lps.copy()
     affine[:3, 3] -= affine[:3, :3] @ [5, 7, 0]
     spec = joined(spacing=(3.1, 3.1, 3.1))
@@ -164,8 +165,8 @@ def test_zeros_around_the_scan_do_not_count(volume: Volume) -> None:
     assert (got == np.pad(plain, ((5, 3), (7, 0), (0, 9)))).all()
 
 
-def test_a_scan_smaller_than_a_tile_is_filled_up_with_the_mean(volume: Volume) -> None:
-    corner = volume_of(np.array(volume.hu[:20, :20, :20]), volume.affine_zyx_to_lps)
+def test_a_scan_smaller_than_a_tile_is_filled_up_with_the_mean(volume: Image) -> None:
+    corner = volume_of(np.array(volume.values[:20, :20, :20]), volume.affine_zyx_to_lps)
     seen: list[np.ndarray] = []
 
     def look(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
@@ -176,16 +177,16 @@ def test_a_scan_smaller_than_a_tile_is_filled_up_with_the_mean(volume: Volume) -
     (batch,) = seen
     assert not batch[0, 0, :5].any()
     assert not batch[0, 0, 25:].any()
-    np.testing.assert_allclose(batch[0, 0, 5:25], corner.hu / 100, atol=1e-6)
+    np.testing.assert_allclose(batch[0, 0, 5:25], corner.values / 100, atol=1e-6)
 
 
-def test_sums_beyond_half_precision_are_refused(volume: Volume) -> None:
+def test_sums_beyond_half_precision_are_refused(volume: Image) -> None:
     huge = network(joined(), lambda spec, batch: 1e5 * nearest_code(spec, batch))
     with pytest.raises(AnswerOverflows, match="too large to be summed"):
         label_spine(volume, everywhere(volume), huge)
 
 
-def chain(volume: Volume, spec: NetworkSpec) -> OpenModels:
+def chain(volume: Image, spec: NetworkSpec) -> OpenModels:
     """Locator by threshold, the joined network, and a classifier nobody asks."""
 
     def function(of: NetworkSpec, batch: np.ndarray) -> np.ndarray:
@@ -202,9 +203,9 @@ def chain(volume: Volume, spec: NetworkSpec) -> OpenModels:
     return replace(opened, networks={**opened.networks, "labeller": whole, "segmenter": whole})
 
 
-def test_the_chain_goes_from_locator_to_masks(volume: Volume) -> None:
+def test_the_chain_goes_from_locator_to_masks(volume: Image) -> None:
     stages: list[str] = []
-    analysis = analyze(volume, chain(volume, joined()), on_stage=stages.append)
+    analysis = analyze(Scan(volume, FACTS), chain(volume, joined()), on_stage=stages.append)
     assert stages == ["locate", "segment", "measure", "classify"]
     assert {f.vertebra.level.value for f in analysis.result.findings} == set(NAMES[1:])
     assert analysis.result.run.seconds["label"] == 0

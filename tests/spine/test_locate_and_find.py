@@ -6,14 +6,14 @@ import pytest
 from tests.spine.coded import Coded, coded, oracle
 from tests.spine.nets import network, spec_of
 from tests.spine.world import Floats, affine_of, places, volume_of
+from vfx_edge.image import Image
 from vfx_edge.spine.find import APART_MM, MAX_CANDIDATES, MIN_HEAT, find_bodies
 from vfx_edge.spine.locate import NoSpineInView, SpineRegion, locate_spine
-from vfx_edge.study import Volume
 
 LOCATOR, FINDER = spec_of("locator"), spec_of("finder")
 
 
-def locate(volume: Volume) -> SpineRegion:
+def locate(volume: Image) -> SpineRegion:
     return locate_spine(volume, network(LOCATOR, oracle))
 
 
@@ -58,7 +58,7 @@ def rod(x: float, low: float, high: float, radius: float = 14.0) -> Floats:
     return near & (AT[..., 2] > low) & (AT[..., 2] < high)
 
 
-def scan_of(*rods: Floats) -> Volume:
+def scan_of(*rods: Floats) -> Image:
     return volume_of(np.where(np.any(rods, axis=0), 1000, 40), AFFINE)
 
 

@@ -7,12 +7,13 @@ import pytest
 
 from tests.spine.coded import Coded, coded, oracle
 from tests.spine.nets import network, spec_of
-from tests.spine.world import FACTS, lumbar, turned
+from tests.spine.world import lumbar, turned
+from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.phantom import SACRUM_NUMBER, Part
 from vfx_edge.spine.measure import column_axes, measure_heights
 from vfx_edge.spine.segment import body_cm3, masks_from_labels, overlap, segment_vertebrae
-from vfx_edge.study import Level, Vertebra, VertebraMask, Volume
+from vfx_edge.study import Level, Vertebra, VertebraMask
 
 SEGMENTER = network(spec_of("segmenter"), oracle)
 
@@ -107,12 +108,12 @@ def test_no_names_no_masks(scan: Coded) -> None:
 def test_the_end_of_what_was_measured_cuts_like_the_end_of_the_scan(scan: Coded) -> None:
     """Padding of a resampled stack is inside the array, yet nothing was seen there."""
     known = vertebrae(scan)
-    hu = scan.volume.hu
+    hu = scan.volume.values
     top = int(scan.volume.to_zyx(scan.centre(known[0].level.value)[None])[0, 0]) + 5
     for last, valid in ((top, None), (len(hu), np.ones(hu.shape, bool))):
         if valid is not None:
             valid[top:] = False
-        cut = Volume(hu[:last].copy(), scan.volume.affine_zyx_to_lps.copy(), FACTS, valid=valid)
+        cut = Image(hu[:last].copy(), scan.volume.affine_zyx_to_lps.copy(), "CT", "HU", valid=valid)
         masks = segment_vertebrae(cut, known, SEGMENTER)
         touching = {m.vertebra.level for m in masks if m.touches_edge}
         assert touching == {known[0].level}
@@ -139,7 +140,7 @@ def test_drawn_labels_become_masks(move: str, thick: int) -> None:
     affine = MOVES[move] @ affine
     affine[:3, 0] *= thick
     labels = labels[::thick]
-    volume = Volume(np.zeros(labels.shape, np.int16), affine, FACTS)
+    volume = Image(np.zeros(labels.shape, np.int16), affine, "CT", "HU")
     masks = masks_from_labels(volume, labels)
     assert [m.vertebra.level.value for m in masks] == [t.level for t in made.truth.levels]
     errors = []
@@ -168,7 +169,7 @@ def test_verse_numbers_become_levels_and_the_sacrum_none() -> None:
     renamed = labels.copy()
     for old, new in wanted.items():
         renamed[labels == old] = new
-    volume = Volume(np.zeros(labels.shape, np.int16), affine, FACTS)
+    volume = Image(np.zeros(labels.shape, np.int16), affine, "CT", "HU")
     levels = [m.vertebra.level for m in masks_from_labels(volume, renamed)]
     assert Level.T13 in levels
     assert Level.L6 in levels
@@ -179,7 +180,7 @@ def test_verse_numbers_become_levels_and_the_sacrum_none() -> None:
 
 def test_no_labels_no_masks() -> None:
     labels = np.zeros((10, 12, 14), np.uint8)
-    assert masks_from_labels(Volume(labels.astype(np.int16), np.eye(4), FACTS), labels) == ()
+    assert masks_from_labels(Image(labels.astype(np.int16), np.eye(4), "CT", "HU"), labels) == ()
 
 
 def test_overlap_is_a_share_of_the_smaller_body(scan: Coded) -> None:

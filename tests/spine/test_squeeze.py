@@ -1,33 +1,31 @@
 """Stacks whose stated slice distance squeezes the patient."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.spine.world import lumbar, masks_of, volume_of
+from tests.spine.world import FACTS, lumbar, masks_of, volume_of
+from vfx_edge.image import Image
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.spine.fracture import measure_vertebrae
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.segment import masks_from_labels
 from vfx_edge.spine.squeeze import at_true_distance, put_back, with_warning
-from vfx_edge.study import Finding, NotClassified, VertebraMask, Volume
+from vfx_edge.study import Finding, NotClassified, VertebraMask
 
 MADE = lumbar(margin_mm=(20.0, 20.0))
 LABELS: NDArray[np.uint8] = np.where(MADE.parts > 0, MADE.labels, 0).astype(np.uint8)
 
 
-def stated(orientation: str, axis: int | None, share: float = 1.0) -> Volume:
+def stated(axis: int | None, share: float = 1.0) -> Image:
     """The phantom, its distances along one axis of the array multiplied in its file."""
     affine = MADE.affine_zyx_to_lps.copy()
     if axis is not None:
         affine[:3, axis] *= share
-    volume = volume_of(MADE.hu, affine)
-    return replace(volume, series=replace(volume.series, orientation=orientation))
+    return volume_of(MADE.hu, affine)
 
 
-def find(volume: Volume) -> tuple[VertebraMask, ...]:
+def find(volume: Image) -> tuple[VertebraMask, ...]:
     return masks_from_labels(volume, LABELS)
 
 
@@ -38,13 +36,13 @@ def find(volume: Volume) -> tuple[VertebraMask, ...]:
 def test_slices_are_moved_to_where_bodies_have_their_proportions(
     orientation: str, axis: int, share: float
 ) -> None:
-    volume = stated(orientation, axis, share)
-    seen, masks = at_true_distance(volume, find)
+    volume = stated(axis, share)
+    seen, masks = at_true_distance(volume, orientation, find)
     assert seen.spacing_zyx_mm[axis] == pytest.approx(MADE.truth.spec.spacing_mm, rel=0.15)
     whole = [m for m in measure_vertebrae(seen, masks, 0.2) if m.reason != "truncated"]
     assert [m.suspected_fracture for m in whole] == [False] * len(whole)
     assert len(whole) >= 5
-    assert f"{volume.spacing_zyx_mm[axis]:.2f} mm" in with_warning(volume, seen).warnings[-1]
+    assert f"{volume.spacing_zyx_mm[axis]:.2f} mm" in with_warning(FACTS, volume, seen).warnings[-1]
 
 
 @pytest.mark.parametrize(
@@ -54,19 +52,19 @@ def test_slices_are_moved_to_where_bodies_have_their_proportions(
 def test_what_is_right_or_squeezes_heights_stays(
     orientation: str, axis: int | None, share: float
 ) -> None:
-    volume = stated(orientation, axis, share)
-    assert at_true_distance(volume, find)[0] is volume
+    volume = stated(axis, share)
+    assert at_true_distance(volume, orientation, find)[0] is volume
 
 
 def test_where_no_distance_shows_a_spine_the_first_look_counts() -> None:
-    volume = stated("sagittal", 2, 0.5)
+    volume = stated(2, 0.5)
 
-    def only_as_stated(seen: Volume) -> tuple[VertebraMask, ...]:
+    def only_as_stated(seen: Image) -> tuple[VertebraMask, ...]:
         if seen is not volume:
             raise NoSpineInView("nothing")
         return find(seen)
 
-    seen, masks = at_true_distance(volume, only_as_stated)
+    seen, masks = at_true_distance(volume, "sagittal", only_as_stated)
     assert seen is volume
     got = measure_vertebrae(seen, masks, 0.2)
     assert {m.reason for m in got} <= {"implausible_spacing", "truncated"}
@@ -74,8 +72,8 @@ def test_where_no_distance_shows_a_spine_the_first_look_counts() -> None:
 
 
 def test_places_and_masks_go_back_to_where_the_file_has_them() -> None:
-    volume = stated("sagittal", 2, 0.5)
-    seen, masks = at_true_distance(volume, find)
+    volume = stated(2, 0.5)
+    seen, masks = at_true_distance(volume, "sagittal", find)
     measured = measure_vertebrae(seen, masks, 0.2)
     findings = [
         Finding(m.vertebra, one, NotClassified("no_fracture_suspected"))

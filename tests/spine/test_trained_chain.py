@@ -13,12 +13,12 @@ import pytest
 
 from tests.spine.world import Floats, phantom
 from vfx_edge.backends import OpenModels, open_models
-from vfx_edge.inputs import load_volume
+from vfx_edge.image import Image
+from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.outputs import result_to_dict, write_ct_series
 from vfx_edge.phantom import FractureSpec, Phantom, PhantomSpec
 from vfx_edge.spine.chain import analyze
-from vfx_edge.study import Volume
 
 # Curved and off the middle, so that a flip or a shift shows.
 SPEC = PhantomSpec(
@@ -35,7 +35,7 @@ class Run:
 
     made: Phantom
     result: dict[str, Any]
-    volume: Volume
+    volume: Image
 
     @property
     def places(self) -> dict[str, Floats]:
@@ -60,7 +60,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     assert done.returncode == 0, done.stderr
     result = json.loads((folder / "out" / "result.json").read_text(encoding="utf-8"))
-    return Run(made, result, load_volume(folder / "ct"))
+    return Run(made, result, load_scan(folder / "ct").image)
 
 
 def test_every_whole_vertebra_is_named_and_near_its_place(run: Run) -> None:
@@ -90,12 +90,12 @@ def test_the_wedge_is_suspected_and_no_intact_vertebra(run: Run) -> None:
 def test_left_and_right_are_not_lost(run: Run, networks: OpenModels, tmp_path: Path) -> None:
     """The mirrored patient's vertebrae lie at the mirrored places."""
     write_ct_series(run.made.hu[:, :, ::-1], run.made.affine_zyx_to_lps, tmp_path / "ct")
-    volume = load_volume(tmp_path / "ct")
+    scan = load_scan(tmp_path / "ct")
     found = {
         f.vertebra.level.value: np.array(f.vertebra.centroid_lps_mm)
-        for f in analyze(volume, networks).result.findings
+        for f in analyze(scan, networks).result.findings
     }
-    ends = volume.to_lps(np.array([[0.0, 0, 0], [0.0, 0, volume.hu.shape[2] - 1]]))
+    ends = scan.image.to_lps(np.array([[0.0, 0, 0], [0.0, 0, scan.image.values.shape[2] - 1]]))
     sides = ends[:, 0].sum()
     whole = [t.level for t in run.made.truth.levels if t.whole_in_view]
     assert set(whole) <= set(found)
@@ -115,10 +115,12 @@ def test_feet_first_and_upside_down_files_give_the_same_result(
     affine[:3, 3] += affine[:3, 0] * last[0] + affine[:3, 2] * last[2]
     affine[:3, [0, 2]] *= -1
     write_ct_series(run.made.hu[::-1, :, ::-1], affine, tmp_path / "ct")
-    volume = load_volume(tmp_path / "ct")
-    np.testing.assert_array_equal(volume.hu, run.volume.hu)
-    np.testing.assert_allclose(volume.affine_zyx_to_lps, run.volume.affine_zyx_to_lps, atol=1e-4)
-    again = result_to_dict(analyze(volume, networks).result)
+    scan = load_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(scan.image.values, run.volume.values)
+    np.testing.assert_allclose(
+        scan.image.affine_zyx_to_lps, run.volume.affine_zyx_to_lps, atol=1e-4
+    )
+    again = result_to_dict(analyze(scan, networks).result)
     for one, other in zip(again["findings"], run.result["findings"], strict=True):
         assert one["level"] == other["level"]
         np.testing.assert_allclose(one["centroid_lps_mm"], other["centroid_lps_mm"], atol=0.2)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.image import Image
 from vfx_edge.phantom import FractureSpec, Part, Phantom, PhantomSpec, make_phantom
-from vfx_edge.study import Level, SeriesInfo, Vertebra, VertebraMask, Volume
+from vfx_edge.study import Level, SeriesInfo, Vertebra, VertebraMask
 
 Floats = NDArray[np.float64]
 
@@ -43,8 +44,8 @@ def places(affine: Floats, shape: tuple[int, ...]) -> Floats:
     return np.asarray(index @ affine[:3, :3].T + affine[:3, 3])
 
 
-def volume_of(hu: NDArray[np.generic], affine: Floats) -> Volume:
-    return Volume(np.round(hu).astype(np.int16), affine, FACTS)
+def volume_of(hu: NDArray[np.generic], affine: Floats) -> Image:
+    return Image(np.round(hu).astype(np.int16), affine, "CT", "HU")
 
 
 @cache

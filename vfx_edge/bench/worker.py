@@ -23,12 +23,12 @@ from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
 from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.bench.recorder import recorded
 from vfx_edge.errors import VfxError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.job import Job, needed_roles, run_job
 from vfx_edge.manifest import load_model_set
 from vfx_edge.outputs import write_report, write_result_json
 from vfx_edge.spine.chain import analyze
-from vfx_edge.study import Volume
+from vfx_edge.study import Scan
 from vfx_edge.usage import peak_rss_mib, peak_vram_mib
 
 Say = Callable[[dict[str, Any]], None]
@@ -107,12 +107,12 @@ def one_run(kind: str, order: Order, models: OpenModels, say: Say) -> None:
     say({"event": "run", "kind": kind, "wall": wall, "stages": stages, "facts": facts})
 
 
-def input_facts(volume: Volume) -> dict[str, Any]:
+def input_facts(scan: Scan) -> dict[str, Any]:
     """The scan's size; nothing of where it lay or whose it is."""
     return {
-        "shape_zyx": list(volume.hu.shape),
-        "spacing_zyx_mm": [round(float(edge), 4) for edge in volume.spacing_zyx_mm],
-        "int16_mib": round(volume.hu.nbytes / 2**20, 1),
+        "shape_zyx": list(scan.image.values.shape),
+        "spacing_zyx_mm": [round(float(edge), 4) for edge in scan.image.spacing_zyx_mm],
+        "int16_mib": round(scan.image.values.nbytes / 2**20, 1),
     }
 
 
@@ -120,12 +120,12 @@ def throughput(path: Path, out: Path, models: OpenModels, studies: int) -> float
     """Seconds for `studies` studies, the next being read while the present one is analysed."""
     begin = time.perf_counter()
     with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(load_volume, path)
+        coming = pool.submit(load_scan, path)
         for left in reversed(range(studies)):
-            volume = coming.result()
+            scan = coming.result()
             if left:
-                coming = pool.submit(load_volume, path)
-            analysis = analyze(volume, models)
+                coming = pool.submit(load_scan, path)
+            analysis = analyze(scan, models)
             write_report(analysis, out / "report.html")
             write_result_json(analysis.result, out / "result.json")
     return time.perf_counter() - begin
@@ -136,7 +136,7 @@ def _compare(order: Order, models: OpenModels, say: Say) -> None:
     patches = Path(order.patches)
     if order.reference:
         watched, recorders = recorded(models)
-        analyze(load_volume(Path(order.path)), watched)
+        analyze(load_scan(Path(order.path)), watched)
         keep_asked(recorders, models, patches)
     elif patches.is_file():
         compared = replay(models, patches)
@@ -144,7 +144,7 @@ def _compare(order: Order, models: OpenModels, say: Say) -> None:
         networks = [asdict(one) for one in compared]
         say({"event": "parity", "networks": networks, "unasked": sorted(unasked)})
     if order.describe:
-        say({"event": "input", **input_facts(load_volume(Path(order.path)))})
+        say({"event": "input", **input_facts(load_scan(Path(order.path)))})
     if order.reference or order.precision == "auto":
         names = possible_precisions(order.backend, models.manifest)
         say({"event": "precisions", "names": names})

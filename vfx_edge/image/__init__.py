@@ -1,1 +1,5 @@
-"""Grids, orientation, block means and resampling of images; knows nothing of what they show."""
+"""Images and their grids: orientation, block means, resampling. Knows nothing of what they show."""
+
+from vfx_edge.image.image import Image, Point
+
+__all__ = ["Image", "Point"]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.image.blocks import block_means
-from vfx_edge.study import Point, Volume
+from vfx_edge.image.image import AIR_HU as AIR_HU
+from vfx_edge.image.image import Image, Point
 
-AIR_HU = -1024.0
 SPLINE_REACH = 8  # voxels beyond which a cubic spline's ends are not felt
 FloatArray = NDArray[np.float32]
 
@@ -41,10 +41,10 @@ def grid_about(centre_lps_mm: Point, shape: tuple[int, int, int], spacing_mm: fl
     return Grid((left, posterior, superior), spacing_mm, shape)
 
 
-def bounds_lps_mm(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bounds_lps_mm(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest LPS mm of the voxel centres' bounding box."""
-    last = np.array(volume.hu.shape, dtype=np.float64) - 1
-    corners = volume.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
+    last = np.array(image.values.shape, dtype=np.float64) - 1
+    corners = image.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
     return corners.min(0), corners.max(0)
 
 
@@ -58,14 +58,14 @@ def grid_between(
     return Grid((left, posterior, superior), spacing_mm, shape)
 
 
-def grid_covering(volume: Volume, spacing_mm: float) -> Grid:
+def grid_covering(image: Image, spacing_mm: float) -> Grid:
     """The grid that covers the whole scan."""
-    return grid_between(*bounds_lps_mm(volume), spacing_mm)
+    return grid_between(*bounds_lps_mm(image), spacing_mm)
 
 
-def _index_map(volume: Volume, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _index_map(image: Image, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """matrix, offset with source index = matrix @ grid index + offset (both z, y, x)."""
-    inverse = np.linalg.inv(volume.affine_zyx_to_lps)
+    inverse = np.linalg.inv(image.affine_zyx_to_lps)
     reverse = np.eye(3)[::-1]
     matrix = inverse[:3, :3] @ reverse * grid.spacing_mm
     offset = inverse[:3, :3] @ np.array(grid.origin_lps_mm) + inverse[:3, 3]
@@ -78,7 +78,7 @@ def _corners(grid: Grid) -> NDArray[np.float64]:
 
 
 def _source_box(
-    volume: Volume, corners: NDArray[np.float64], factors: NDArray[np.int_], reach: int
+    image: Image, corners: NDArray[np.float64], factors: NDArray[np.int_], reach: int
 ) -> tuple[slice, ...] | None:
     """The part of the scan that a grid with these corners can touch, whole blocks of `factors`
     voxels with `reach` more on each side; None when they do not meet."""
@@ -86,27 +86,27 @@ def _source_box(
     first = np.floor(corners.min(0) / factors).astype(int) - reach
     stop = np.ceil((corners.max(0) + 1) / factors).astype(int) + reach
     low = np.maximum(first * factors, 0)
-    high = np.minimum(stop * factors, volume.hu.shape)
+    high = np.minimum(stop * factors, image.values.shape)
     if (high - low < 1).any():
         return None
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> FloatArray:
-    """HU of the scan on `grid`, float32 (z, y, x); -1024 outside the scan.
+def sample(image: Image, grid: Grid, order: int = 1, smooth: bool = True) -> FloatArray:
+    """The image on `grid`, float32 (z, y, x); `Image.outside` beyond its end.
 
     Where the grid is coarser than the scan, blocks of voxels are averaged first if `smooth`.
     order: 1 linear, 3 cubic.
     """
-    matrix, offset = _index_map(volume, grid)
-    ratio = grid.spacing_mm / volume.spacing_zyx_mm
+    matrix, offset = _index_map(image, grid)
+    ratio = grid.spacing_mm / image.spacing_zyx_mm
     factors = np.maximum(1, ratio * smooth + 0.2).astype(int)
     reach = 1 if order == 1 else SPLINE_REACH
     corners = _corners(grid) @ matrix.T + offset
-    box = _source_box(volume, corners, factors, reach)
+    box = _source_box(image, corners, factors, reach)
     if box is None:
-        return np.full(grid.shape, AIR_HU, np.float32)
-    source = block_means(volume.hu[box], (int(factors[0]), int(factors[1]), int(factors[2])))
+        return np.full(grid.shape, image.outside, np.float32)
+    source = block_means(image.values[box], (int(factors[0]), int(factors[1]), int(factors[2])))
     start = np.array([s.start for s in box], dtype=np.float64)
     # block b of factor f covers source indices b*f .. b*f+f-1, its centre is b*f + (f-1)/2
     to_block = matrix / factors[:, None]
@@ -116,8 +116,8 @@ def sample(volume: Volume, grid: Grid, order: int = 1, smooth: bool = True) -> F
     else:
         mode = "nearest" if order == 1 else "mirror"  # no step that a spline would echo
         out = ndimage.affine_transform(source, to_block, shift, grid.shape, np.float32, order, mode)
-    if (corners < -0.5).any() or (corners > np.array(volume.hu.shape) - 0.5).any():
-        out[_outside(matrix, offset, grid.shape, volume.hu.shape)] = AIR_HU
+    if (corners < -0.5).any() or (corners > np.array(image.values.shape) - 0.5).any():
+        out[_outside(matrix, offset, grid.shape, image.values.shape)] = image.outside
     return np.asarray(out, dtype=np.float32)
 
 
@@ -156,25 +156,25 @@ def _separable(
     return result
 
 
-def coarse_copy(volume: Volume, grid: Grid) -> Volume:
-    """The part of the scan on `grid` as a volume of its own, to be looked at many times."""
+def coarse_copy(image: Image, grid: Grid) -> Image:
+    """The part of the scan on `grid` as an image of its own, to be looked at many times."""
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[::-1] * grid.spacing_mm
     affine[:3, 3] = grid.origin_lps_mm
-    hu = np.clip(np.rint(sample(volume, grid)), -1024, 32767).astype(np.int16)
-    return Volume(hu, affine, volume.series)
+    hu = np.clip(np.rint(sample(image, grid)), -1024, 32767).astype(np.int16)
+    return Image(hu, affine, image.modality, image.unit)
 
 
 def inside_scan(
-    volume: Volume, lps_mm: NDArray[np.float64], margin_mm: float = 0.0
+    image: Image, lps_mm: NDArray[np.float64], margin_mm: float = 0.0
 ) -> NDArray[np.bool_]:
     """(n, 3) LPS mm -> (n,) True where the scan has data, at least `margin_mm` from its end.
 
     A voxel reaches half its edge beyond its centre.
     """
-    index = volume.to_zyx(lps_mm)
-    margin = margin_mm / volume.spacing_zyx_mm - 0.5
-    top = np.array(volume.hu.shape) - 1 - margin
+    index = image.to_zyx(lps_mm)
+    margin = margin_mm / image.spacing_zyx_mm - 0.5
+    top = np.array(image.values.shape) - 1 - margin
     return np.asarray(((index >= margin) & (index <= top)).all(-1))
 
 

@@ -20,7 +20,7 @@ from vfx_edge.inputs.build import MAX_VOXELS
 from vfx_edge.inputs.faults import SEGMENTATIONS, SPACING_MM
 from vfx_edge.inputs.headers import BIG_ENDIAN, DEFLATED, UNCOMPRESSED, inflated
 from vfx_edge.inputs.segment_names import coded_label, vertebra_label
-from vfx_edge.study import Volume
+from vfx_edge.study import Scan
 
 Floats = NDArray[np.float64]
 KINDS = ("BINARY", "FRACTIONAL", "LABELMAP")
@@ -90,7 +90,7 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def read_dicom_seg(path: Path, like: Volume) -> SegStack:
+def read_dicom_seg(path: Path, like: Scan) -> SegStack:
     """SegUnreadable; SegOfAnotherScan where it was not drawn on `like`."""
     try:
         seg = _opened(path)
@@ -125,7 +125,7 @@ def _opened(path: Path) -> Dataset:
     return seg
 
 
-def _check_whose(seg: Dataset, like: Volume, path: Path) -> bool:
+def _check_whose(seg: Dataset, like: Scan, path: Path) -> bool:
     """Whether it can be told: a CT that was no DICOM has no UIDs to compare."""
     if like.frame_of_reference is None:
         return False

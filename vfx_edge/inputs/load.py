@@ -1,4 +1,4 @@
-"""The way in: a path -> the one CT volume that is analysed."""
+"""The way in: a path -> the one scan that is analysed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vfx_edge.errors import InputError
+from vfx_edge.image import Image
 from vfx_edge.inputs.build import Built, build
 from vfx_edge.inputs.choose import Choice, choose
 from vfx_edge.inputs.files import Listing, Source, listed
@@ -13,7 +14,7 @@ from vfx_edge.inputs.headers import Slice, Unusable, read_headers
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.quiet import quiet
 from vfx_edge.parallel import ctrl_c_waits
-from vfx_edge.study import SeriesInfo, Volume
+from vfx_edge.study import Scan, SeriesInfo
 
 Progress = Callable[[str], None]
 
@@ -36,14 +37,13 @@ class AllDamaged(InputError):
         )
 
 
-def load_volume(
-    path: Path, series_uid: str | None = None, progress: Progress | None = None
-) -> Volume:
-    """The CT volume at `path`: a folder (any depth and mix), an enhanced CT file, a .zip of
+def load_scan(path: Path, series_uid: str | None = None, progress: Progress | None = None) -> Scan:
+    """The CT at `path`: a folder (any depth and mix), an enhanced CT file, a .zip of
     either, or a .nii/.nii.gz.
 
-    hu: (z, y, x) int16 in Hounsfield units, -1024..3071, C-contiguous. `series_uid`: read this
-    series instead of choosing one. Raises InputError where nothing usable is there.
+    The image's values: (z, y, x) int16 in Hounsfield units, -1024..3071, C-contiguous.
+    `series_uid`: read this series instead of choosing one. Raises InputError where nothing usable
+    is there.
     """
     path = Path(path)
     say: Progress = progress or (lambda _line: None)
@@ -61,7 +61,7 @@ def _is_nifti(files: tuple[Source, ...]) -> bool:
     return len(files) == 1 and files[0].name.lower().endswith((".nii", ".nii.gz"))
 
 
-def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Volume:
+def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Scan:
     name = listing.root.name or str(listing.root)
     say(f"reading the headers of {len(listing.files)} files")
     slices, unusable = _headers(listing.files)
@@ -76,12 +76,10 @@ def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Volu
     built = build(choice.stack)
     notes = [f"{len(damaged)} damaged DICOM file(s) were passed over."] if damaged else []
     notes += [f"The folder {f} could not be opened." for f in listing.unreadable[:3]]
-    return Volume(
-        hu=built.hu,
-        affine_zyx_to_lps=built.affine,
+    return Scan(
+        image=Image(built.hu, built.affine, "CT", "HU", built.valid),
         series=_info(choice, built, tuple(notes)),
         sources=_sources(built),
-        valid=built.valid,
         frame_of_reference=built.stack.slices[0].frame_of_reference,
     )
 

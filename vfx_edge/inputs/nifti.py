@@ -1,4 +1,4 @@
-"""NIfTI files -> Volume. They carry neither modality nor units, so the numbers must convince."""
+"""NIfTI files -> Scan. They carry neither modality nor units, so the numbers must convince."""
 
 import gzip
 import hashlib
@@ -12,12 +12,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
+from vfx_edge.image import Image
 from vfx_edge.image.orientation import Floats, turn_to_spl
 from vfx_edge.inputs.build import MAX_VOXELS
 from vfx_edge.inputs.pixels import HIGHEST_HU, LOWEST_HU
 from vfx_edge.inputs.plausible import no_hounsfield
 from vfx_edge.inputs.quiet import itk_quiet
-from vfx_edge.study import SeriesInfo, Volume
+from vfx_edge.study import Scan, SeriesInfo
 
 SPACING_MM = (0.05, 12.0)
 NO_AIR_HU = -200
@@ -58,8 +59,8 @@ class SeriesOfNifti(InputError):
 
 
 @itk_quiet()
-def load_nifti(path: Path, series_uid: str | None = None) -> Volume:
-    """The volume of a .nii or .nii.gz; UIDs are made from its content."""
+def load_nifti(path: Path, series_uid: str | None = None) -> Scan:
+    """The scan in a .nii or .nii.gz; UIDs are made from its content."""
     image, warnings = read_image(path)
     affine, shape = image_affine(image), image.GetSize()[::-1]
     turn = turn_to_spl(affine, shape)
@@ -85,7 +86,7 @@ def load_nifti(path: Path, series_uid: str | None = None) -> Volume:
             *warnings,
         ),
     )
-    return Volume(hu=hu, affine_zyx_to_lps=turn.affine, series=info)
+    return Scan(Image(hu, turn.affine, "CT", "HU"), info)
 
 
 def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""A mask of the vertebrae, drawn or corrected by hand -> VerSe labels on the volume's own grid.
+"""A mask of the vertebrae, drawn or corrected by hand -> VerSe labels on the scan's own grid.
 
 NIfTI, NRRD or a DICOM Segmentation. Where the file names its segments, the names count; where it
 does not, its numbers are VerSe labels.
@@ -22,7 +22,7 @@ from vfx_edge.inputs.files import PathMissing
 from vfx_edge.inputs.nifti import NiftiUnreadable, read_image
 from vfx_edge.inputs.quiet import itk_quiet, quiet
 from vfx_edge.inputs.segment_names import coded_label, vertebra_label
-from vfx_edge.study import Volume
+from vfx_edge.study import Scan
 
 HIGHEST_VERSE_LABEL = 28
 HIGHEST_NAMED = 2**16 - 1
@@ -57,7 +57,7 @@ class MaskElsewhere(InputError):
 
 @dataclass(frozen=True, eq=False)
 class GivenMask:
-    """labels: (z, y, x) VerSe labels on the volume's grid. named: the file says itself which
+    """labels: (z, y, x) VerSe labels on the scan's grid. named: the file says itself which
     vertebra is which. remarks: what was odd, one sentence each."""
 
     labels: NDArray[np.uint8]
@@ -65,12 +65,12 @@ class GivenMask:
     remarks: tuple[str, ...] = ()
 
 
-def load_segmentation(path: Path, like: Volume) -> NDArray[np.uint8]:
+def load_segmentation(path: Path, like: Scan) -> NDArray[np.uint8]:
     """(z, y, x) uint8 VerSe labels on the grid of `like`, taken from the nearest mask voxel."""
     return read_segmentation(path, like).labels
 
 
-def read_segmentation(path: Path, like: Volume) -> GivenMask:
+def read_segmentation(path: Path, like: Scan) -> GivenMask:
     """The mask on the grid of `like`. Raises InputError leaves."""
     path = Path(path)
     if not path.exists():
@@ -81,7 +81,7 @@ def read_segmentation(path: Path, like: Volume) -> GivenMask:
         return _dicom(path, like) if is_dicom(path) else _image(path, like)
 
 
-def _dicom(path: Path, like: Volume) -> GivenMask:
+def _dicom(path: Path, like: Scan) -> GivenMask:
     seg = read_dicom_seg(path, like)
     labels, remarks = _verse(seg.numbers, seg.names, seg.labels, path)
     if not seg.whose_is_told:
@@ -97,7 +97,7 @@ def _dicom(path: Path, like: Volume) -> GivenMask:
     return GivenMask(_placed(image, like, path), bool(seg.labels), remarks)
 
 
-def _image(path: Path, like: Volume) -> GivenMask:
+def _image(path: Path, like: Scan) -> GivenMask:
     image, _ = read_image(path)
     names = _names(image, path)
     known = {
@@ -190,19 +190,19 @@ def _extension(path: Path) -> bytes:
         return b""
 
 
-def _placed(labels: sitk.Image, like: Volume, path: Path) -> NDArray[np.uint8]:
+def _placed(labels: sitk.Image, like: Scan, path: Path) -> NDArray[np.uint8]:
     placed = _on_grid(labels, like)
     if not placed.any():
         raise MaskElsewhere(path)
     return placed
 
 
-def _on_grid(labels: sitk.Image, like: Volume) -> NDArray[np.uint8]:
-    affine = like.affine_zyx_to_lps
-    spacing = like.spacing_zyx_mm
+def _on_grid(labels: sitk.Image, like: Scan) -> NDArray[np.uint8]:
+    affine = like.image.affine_zyx_to_lps
+    spacing = like.image.spacing_zyx_mm
     placed = sitk.Resample(
         labels,
-        [int(n) for n in like.hu.shape[::-1]],
+        [int(n) for n in like.image.shape[::-1]],
         sitk.Transform(),
         sitk.sitkNearestNeighbor,
         affine[:3, 3].tolist(),

@@ -20,7 +20,7 @@ from vfx_edge.errors import InputError, OutputError
 from vfx_edge.inputs.files import listed
 from vfx_edge.inputs.headers import DEFLATED, inflated
 from vfx_edge.inputs.quiet import quiet
-from vfx_edge.study import DicomSource, Volume
+from vfx_edge.study import DicomSource, Scan
 
 UTF_8 = "ISO_IR 192"
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -74,20 +74,20 @@ class SourceLacks(OutputError):
         )
 
 
-def read_source(path: Path, volume: Volume) -> DicomSource:
-    """The headers behind `volume`, which was read from `path`.
+def read_source(path: Path, scan: Scan) -> DicomSource:
+    """The headers behind `scan`, which was read from `path`.
 
     NoDicomSource, SourceLacks: no DICOM result can be written of it. SourceChanged.
     """
-    if not volume.sources:
+    if not scan.sources:
         raise NoDicomSource(path)
     with quiet(), listed(path) as listing:
         by_name = {file.name: file.path for file in listing.files}
-        if missing := [name for name, _ in volume.sources if name not in by_name]:
+        if missing := [name for name, _ in scan.sources if name not in by_name]:
             raise SourceChanged(missing[0])
-        paths = [by_name[name] for name, _ in volume.sources]
+        paths = [by_name[name] for name, _ in scan.sources]
         headers = [_header(path, None if at == 0 else _OF_EACH) for at, path in enumerate(paths)]
-    for (name, sop_uid), header in zip(volume.sources, headers, strict=True):
+    for (name, sop_uid), header in zip(scan.sources, headers, strict=True):
         if header is None or str(header.get("SOPInstanceUID", "")).strip("\0 ") != sop_uid:
             raise SourceChanged(name)
         _check_uids(name, header)

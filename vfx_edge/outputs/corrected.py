@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from vfx_edge.errors import OutputError
 from vfx_edge.files import mapped, replacing
+from vfx_edge.image import Image
 from vfx_edge.outputs.nifti import centroids_of, store_image
-from vfx_edge.study import SeriesInfo, Vertebra, Volume
+from vfx_edge.study import SeriesInfo, Vertebra
 
 
 class CaseThere(OutputError):
@@ -50,7 +51,7 @@ def check_free(folder: Path, name: str, *, overwrite: bool) -> None:
 
 
 def write_case(
-    volume: Volume,
+    image: Image,
     labels: NDArray[np.uint8],
     vertebrae: Sequence[Vertebra],
     folder: Path,
@@ -59,14 +60,14 @@ def write_case(
     """CT, centroids and mask. All are written before any takes its place; a case that was there
     stays whole until then. OutputError leaves.
 
-    labels: VerSe labels on the volume's grid.
+    labels: VerSe labels on the image's grid.
     """
     assert re.fullmatch("[A-Za-z0-9]+", name), "the command looks after that"
     mask = case_mask(folder, name)
     centroids = mask.with_name(f"sub-{name}_seg-vert_ctd.json")
     ct = folder / "rawdata" / f"sub-{name}" / f"sub-{name}_ct.nii.gz"
     with replacing(mask) as new_mask, replacing(centroids) as new_list, replacing(ct) as new_ct:
-        store_image(volume.hu, volume, new_ct, ct)
-        new_list.write_text(json.dumps(centroids_of(volume, vertebrae)) + "\n", encoding="utf-8")
-        store_image(labels, volume, new_mask, mask)
+        store_image(image.values, image, new_ct, ct)
+        new_list.write_text(json.dumps(centroids_of(image, vertebrae)) + "\n", encoding="utf-8")
+        store_image(labels, image, new_mask, mask)
     return ct, mask, centroids

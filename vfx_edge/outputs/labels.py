@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.image import Image
 from vfx_edge.parallel import computing
-from vfx_edge.study import VertebraMask, Volume
+from vfx_edge.study import VertebraMask
 
 _INSIDE = 0.5
 _FULL = 255
@@ -26,7 +27,7 @@ class _Part:
 
 
 def label_map(
-    volume: Volume, masks: Sequence[VertebraMask], numbers: Sequence[int] | None = None
+    image: Image, masks: Sequence[VertebraMask], numbers: Sequence[int] | None = None
 ) -> NDArray[np.uint8]:
     """(z, y, x) VerSe labels on the CT's grid, or each mask's own of `numbers` (1..255); 0 outside.
 
@@ -34,15 +35,15 @@ def label_map(
     one half.
     """
     named = [mask.vertebra.level.verse for mask in masks] if numbers is None else numbers
-    return numbered(volume, masks, named)[0]
+    return numbered(image, masks, named)[0]
 
 
 def numbered(
-    volume: Volume, masks: Sequence[VertebraMask], numbers: Sequence[int]
+    image: Image, masks: Sequence[VertebraMask], numbers: Sequence[int]
 ) -> tuple[NDArray[np.uint8], tuple[bool, ...]]:
     """The map as of `label_map`, and for each mask whether a voxel of it is there."""
-    labels = np.zeros(volume.hu.shape, dtype=np.uint8)
-    drawn = computing(lambda mask: _on_grid(volume, mask), masks)
+    labels = np.zeros(image.values.shape, dtype=np.uint8)
+    drawn = computing(lambda mask: _on_grid(image, mask), masks)
     around = _union([found[0] for found in drawn if found is not None])
     # Where the column is, not the whole scan; bytes, not floats: memory is what costs here.
     column = labels[around]
@@ -78,16 +79,16 @@ def _within(box: Box, around: Box) -> Box:
     return z, y, x
 
 
-def _on_grid(volume: Volume, mask: VertebraMask) -> tuple[Box, NDArray[np.uint8]] | None:
+def _on_grid(image: Image, mask: VertebraMask) -> tuple[Box, NDArray[np.uint8]] | None:
     """The vertebra's probability, body and arch together, in 255ths on the CT's voxels, and which
     voxels these are; None when it lies outside."""
     part = _inner_part(mask)
-    box = None if part is None else _box(volume, part)
+    box = None if part is None else _box(image, part)
     if part is None or box is None:
         return None
     reverse = np.eye(3)[::-1]
-    matrix = reverse @ volume.affine_zyx_to_lps[:3, :3] / part.spacing_mm
-    start = volume.affine_zyx_to_lps[:3, 3] - part.origin_lps_mm
+    matrix = reverse @ image.affine_zyx_to_lps[:3, :3] / part.spacing_mm
+    start = image.affine_zyx_to_lps[:3, 3] - part.origin_lps_mm
     corner = np.array([edge.start for edge in box], dtype=np.float64)
     offset = reverse @ start / part.spacing_mm + matrix @ corner
     shape = tuple(edge.stop - edge.start for edge in box)
@@ -113,13 +114,13 @@ def _inner_part(mask: VertebraMask) -> _Part | None:
     return _Part(whole[inner], origin, mask.spacing_mm)
 
 
-def _box(volume: Volume, part: _Part) -> Box | None:
+def _box(image: Image, part: _Part) -> Box | None:
     """The voxels of the CT that the part covers."""
     last = (np.array(part.chance.shape[::-1]) - 1) * part.spacing_mm
     corners = part.origin_lps_mm + np.array(list(np.ndindex(2, 2, 2))) * last
-    zyx = volume.to_zyx(corners)
+    zyx = image.to_zyx(corners)
     low = np.maximum(np.ceil(zyx.min(0)).astype(int), 0)
-    high = np.minimum(np.floor(zyx.max(0)).astype(int) + 1, volume.hu.shape)
+    high = np.minimum(np.floor(zyx.max(0)).astype(int) + 1, image.values.shape)
     if (high <= low).any():
         return None
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.files import OutputFailed, replacing, write_text
+from vfx_edge.image import Image
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.names import series_stem
-from vfx_edge.study import Analysis, Vertebra, Volume
+from vfx_edge.study import Analysis, Vertebra
 
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
 
@@ -21,25 +22,25 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
     The masks carry VerSe labels on the CT's own grid. OutputError when a file can't be written.
     """
     stem = series_stem(analysis.result.series)
-    volume = analysis.volume
-    labels = label_map(volume, analysis.masks)
-    centroids = centroids_of(volume, [f.vertebra for f in analysis.result.findings])
+    image = analysis.scan.image
+    labels = label_map(image, analysis.masks)
+    centroids = centroids_of(image, [f.vertebra for f in analysis.result.findings])
     return (
-        write_image(volume.hu, volume, directory / f"{stem}_ct.nii.gz"),
-        write_image(labels, volume, directory / f"{stem}_seg-vert_msk.nii.gz"),
+        write_image(image.values, image, directory / f"{stem}_ct.nii.gz"),
+        write_image(labels, image, directory / f"{stem}_seg-vert_msk.nii.gz"),
         write_text(directory / f"{stem}_seg-vert_ctd.json", json.dumps(centroids) + "\n"),
     )
 
 
-def centroids_of(volume: Volume, vertebrae: Sequence[Vertebra]) -> list[dict[str, object]]:
+def centroids_of(like: Image, vertebrae: Sequence[Vertebra]) -> list[dict[str, object]]:
     """VerSe's format: the array's orientation first, then label and voxel X, Y, Z of each body."""
-    first: dict[str, object] = {"direction": list(axis_codes(volume))}
-    return [first, *(_centroid(volume, vertebra) for vertebra in vertebrae)]
+    first: dict[str, object] = {"direction": list(axis_codes(like))}
+    return [first, *(_centroid(like, vertebra) for vertebra in vertebrae)]
 
 
-def axis_codes(volume: Volume) -> tuple[str, str, str]:
+def axis_codes(like: Image) -> tuple[str, str, str]:
     """Where the stored image's x, y and z axes point, to the nearest: "L", "P", "S" as a rule."""
-    axes = volume.affine_zyx_to_lps[:3, 2::-1].T
+    axes = like.affine_zyx_to_lps[:3, 2::-1].T
     first, second, third = (_code(axis) for axis in axes)
     return first, second, third
 
@@ -50,8 +51,8 @@ def _code(axis: NDArray[np.float64]) -> str:
     return _AXIS_CODES[main][int(axis[main] > 0)]
 
 
-def _centroid(volume: Volume, vertebra: Vertebra) -> dict[str, object]:
-    z, y, x = volume.to_zyx(np.array([vertebra.centroid_lps_mm]))[0]
+def _centroid(like: Image, vertebra: Vertebra) -> dict[str, object]:
+    z, y, x = like.to_zyx(np.array([vertebra.centroid_lps_mm]))[0]
     label = vertebra.level.verse
     return {"label": label, "X": _tenths(x), "Y": _tenths(y), "Z": _tenths(z)}
 
@@ -60,19 +61,17 @@ def _tenths(value: float) -> float:
     return round(float(value), 1)
 
 
-def write_image(array: NDArray[np.generic], volume: Volume, path: Path) -> Path:
-    """A .nii.gz on the volume's grid. OutputError leaves."""
+def write_image(array: NDArray[np.generic], like: Image, path: Path) -> Path:
+    """A .nii.gz on the grid of `like`. OutputError leaves."""
     with replacing(path) as temporary:
-        store_image(array, volume, temporary, path)
+        store_image(array, like, temporary, path)
     return path
 
 
-def store_image(
-    array: NDArray[np.generic], volume: Volume, temporary: Path, meant_for: Path
-) -> None:
+def store_image(array: NDArray[np.generic], like: Image, temporary: Path, meant_for: Path) -> None:
     """Into a file that is to become `meant_for`."""
-    affine = volume.affine_zyx_to_lps
-    spacing = volume.spacing_zyx_mm
+    affine = like.affine_zyx_to_lps
+    spacing = like.spacing_zyx_mm
     import SimpleITK as sitk  # most runs write none
 
     image = sitk.GetImageFromArray(array)

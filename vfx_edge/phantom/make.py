@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from vfx_edge.image import Image
 from vfx_edge.phantom.arch import Arch, make_arch
 from vfx_edge.phantom.body import Body, make_body
 from vfx_edge.phantom.bone import BoneTissue, bone_tissue
@@ -34,6 +35,7 @@ from vfx_edge.phantom.torso import (
 from vfx_edge.phantom.truth import Truth, level_truth
 from vfx_edge.phantom.upper import paint_arms, paint_girdle, paint_head
 from vfx_edge.phantom.vertebra import Bone, paint_canal, paint_disc, paint_vertebra
+from vfx_edge.study import Scan, SeriesInfo
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,15 @@ class Phantom:
     parts: U8
     affine_zyx_to_lps: F64
     truth: Truth
+
+    @property
+    def scan(self) -> Scan:
+        """The CT as it would be read from a file."""
+        spec = self.truth.spec
+        spacing = (spec.pixel_mm, spec.pixel_mm, spec.spacing_mm)
+        uid = f"1.2.826.0.1.3680043.8.498.{spec.seed}"
+        series = SeriesInfo(uid, f"{uid}.1", "CT", len(self.hu), spacing, "axial")
+        return Scan(Image(self.hu, self.affine_zyx_to_lps, "CT", "HU"), series)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
+from vfx_edge.image import Image
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.contradict import doubts
 from vfx_edge.spine.find import find_bodies
@@ -29,9 +30,10 @@ from vfx_edge.study import (
     Level,
     Measurement,
     RunInfo,
+    Scan,
+    SeriesInfo,
     StudyResult,
     VertebraMask,
-    Volume,
 )
 from vfx_edge.usage import peak_rss_mib, peak_vram_mib
 
@@ -40,7 +42,7 @@ STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """What is looked at. segmentation: VerSe labels (z, y, x) on the volume's grid, used
+    """What is looked at. segmentation: VerSe labels (z, y, x) on the scan's grid, used
     instead of the chain's own masks; segmentation_named: its file named them. levels_by_hand:
     a person's word on the names. remarks: what is to be said of the input besides."""
 
@@ -78,17 +80,20 @@ class StageClock:
 
 
 def analyze(
-    volume: Volume,
+    scan: Scan,
     models: OpenModels,
     options: Options | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Analysis:
-    """A CT volume to a triage of its vertebrae. Raises NoSpineInView, BackendError leaves, and
+    """A CT to a triage of its vertebrae. Raises NoSpineInView, BackendError leaves, and
     InputError leaves about names that were given."""
     options = options or Options()
     clock = StageClock(on_stage or (lambda _: None))
     started = datetime.now(UTC)
-    seen, found = at_true_distance(volume, lambda v: _find_vertebrae(v, models, options, clock))
+    image, series = scan.image, scan.series
+    seen, found = at_true_distance(
+        image, series.orientation, lambda v: _find_vertebrae(v, models, options, clock)
+    )
     masks, remarks = _named(found, options)
     with clock.stage("measure"):
         by_hand = options.segmentation is not None
@@ -98,39 +103,41 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
-    if seen is not volume:
-        findings, masks = put_back(findings, masks, seen, volume)
-        volume = replace(volume, series=with_warning(volume, seen))
+    if seen is not image:
+        findings, masks = put_back(findings, masks, seen, image)
+        series = with_warning(series, image, seen)
     verdict = triage(findings, options.levels)
-    run = _run_info(volume, models, clock, started)
+    run = _run_info(series, models, clock, started)
     run = replace(
         run,
         levels_by_hand=options.levels_by_hand,
         warnings=(*run.warnings, *options.remarks, *remarks),
     )
-    return Analysis(StudyResult(volume.series, verdict, findings, run), volume, masks)
+    return Analysis(
+        StudyResult(series, verdict, findings, run), replace(scan, series=series), masks
+    )
 
 
 def _find_vertebrae(
-    volume: Volume, models: OpenModels, options: Options, clock: StageClock
+    image: Image, models: OpenModels, options: Options, clock: StageClock
 ) -> tuple[VertebraMask, ...]:
     """Masks of the vertebrae: by the networks, or as given."""
     if options.segmentation is not None:
         with clock.stage("segment"):
-            masks = masks_from_labels(volume, options.segmentation)
+            masks = masks_from_labels(image, options.segmentation)
     elif models.network("segmenter").spec.window is not None:
         with clock.stage("locate"):
-            region = locate_spine(volume, models.network("locator"))
+            region = locate_spine(image, models.network("locator"))
         with clock.stage("segment"):
-            masks = outline_vertebrae(volume, region, models.network("segmenter"))
+            masks = outline_vertebrae(image, region, models.network("segmenter"))
     else:
         with clock.stage("locate"):
-            region = locate_spine(volume, models.network("locator"))
-            bodies = find_bodies(volume, region, models.network("finder"))
+            region = locate_spine(image, models.network("locator"))
+            bodies = find_bodies(image, region, models.network("finder"))
         with clock.stage("label"):
-            vertebrae = label_vertebrae(volume, bodies, models.network("labeller"))
+            vertebrae = label_vertebrae(image, bodies, models.network("labeller"))
         with clock.stage("segment"):
-            masks = segment_vertebrae(volume, vertebrae, models.network("segmenter"))
+            masks = segment_vertebrae(image, vertebrae, models.network("segmenter"))
     return masks
 
 
@@ -148,7 +155,9 @@ def _named(
     return masks, remarks
 
 
-def _run_info(volume: Volume, models: OpenModels, clock: StageClock, started: datetime) -> RunInfo:
+def _run_info(
+    series: SeriesInfo, models: OpenModels, clock: StageClock, started: datetime
+) -> RunInfo:
     spec = models.manifest.network("classifier")
     return RunInfo(
         version=__version__,
@@ -160,7 +169,7 @@ def _run_info(volume: Volume, models: OpenModels, clock: StageClock, started: da
         seconds={**clock.seconds, "total": sum(clock.seconds.values())},
         peak_rss_mib=peak_rss_mib(),
         peak_vram_mib=peak_vram_mib(),
-        warnings=(*volume.series.warnings, *models.warnings),
+        warnings=(*series.warnings, *models.warnings),
         thresholds={
             "height_loss": models.manifest.height_loss_suspected,
             "malignant": spec.number("threshold_malignant"),

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
+from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import AIR_HU, FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.inference.patches import from_voxel_to_middle_mm, our_shape, run_patches
 from vfx_edge.manifest import NetworkSpec
@@ -20,23 +21,20 @@ from vfx_edge.study import (
     Measurement,
     NotAssessable,
     NotClassified,
-    Point,
-    SeriesInfo,
     Tier,
     Vertebra,
     VertebraMask,
-    Volume,
 )
 
 Chooser = Callable[[Level, Measurement], bool]
 
 
-def crop(volume: Volume, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
+def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     """The classifier's input for one vertebra, (z, y, x), ready in numbers, our axes."""
     grid = grid_about(_middle(mask, spec), our_shape(spec.input), spec.input.spacing_mm)
     order = 3 if spec.input.interpolation == "cubic" else 1
-    hu = sample(volume, grid, order, smooth=spec.number("smooth", 1) != 0)
-    wanted = _covered(volume, grid)
+    hu = sample(image, grid, order, smooth=spec.number("smooth", 1) != 0)
+    wanted = _covered(image, grid)
     if spec.input.mask == "vertebra":
         wanted &= _near_vertebra(mask, grid, spec.number("mask_margin_mm", 0.0))
     if not wanted.any():
@@ -59,28 +57,28 @@ def _middle(mask: VertebraMask, spec: NetworkSpec) -> Point:
     return x + to_left, y + to_back, z + to_head
 
 
-def boxed(volume: Volume, masks: Sequence[VertebraMask], margin_mm: float) -> Volume:
+def boxed(image: Image, masks: Sequence[VertebraMask], margin_mm: float) -> Image:
     """The scan cut, in whole voxels, to the box about all vertebrae and the margin."""
     bone = [np.argwhere(m.body.astype(np.float32) + m.arch > 0.5) for m in masks]
     places = [
         index[:, ::-1] * m.spacing_mm + np.array(m.origin_lps_mm)
         for index, m in zip(bone, masks, strict=True)
     ]
-    index = volume.to_zyx(np.concatenate(places))
+    index = image.to_zyx(np.concatenate(places))
     # a soft mask ends half a voxel beyond the voxels that were marked
     first, last = np.rint(index.min(0) + 1e-3), np.rint(index.max(0) - 1e-3)
-    reach = np.rint(margin_mm / volume.spacing_zyx_mm)
-    low = np.clip(first - reach, 0, np.array(volume.hu.shape) - 1).astype(int)
-    high = np.clip(last + reach, low + 1, volume.hu.shape).astype(int)
-    affine = volume.affine_zyx_to_lps.copy()
-    affine[:3, 3] = volume.to_lps(low[None].astype(np.float64))[0]
+    reach = np.rint(margin_mm / image.spacing_zyx_mm)
+    low = np.clip(first - reach, 0, np.array(image.values.shape) - 1).astype(int)
+    high = np.clip(last + reach, low + 1, image.values.shape).astype(int)
+    affine = image.affine_zyx_to_lps.copy()
+    affine[:3, 3] = image.to_lps(low[None].astype(np.float64))[0]
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return Volume(volume.hu[z, y, x], affine, volume.series)
+    return Image(image.values[z, y, x], affine, image.modality, image.unit)
 
 
-def _covered(volume: Volume, grid: Grid) -> np.ndarray:
+def _covered(image: Image, grid: Grid) -> np.ndarray:
     points = grid.to_lps(np.argwhere(np.ones(grid.shape, np.bool_)).astype(np.float64))
-    return inside_scan(volume, points).reshape(grid.shape)
+    return inside_scan(image, points).reshape(grid.shape)
 
 
 def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
@@ -89,8 +87,7 @@ def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarr
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[::-1] * mask.spacing_mm
     affine[:3, 3] = mask.origin_lps_mm
-    facts = SeriesInfo("", "", "CT", bone.shape[0], (mask.spacing_mm,) * 3, "axial")
-    soft = sample(Volume((bone * np.int16(1000)).astype(np.int16), affine, facts), grid) > 500
+    soft = sample(Image((bone * np.int16(1000)).astype(np.int16), affine, "SEG", "1"), grid) > 500
     if margin_mm <= 0:
         return soft
     distance = ndimage.distance_transform_edt(~soft) * grid.spacing_mm
@@ -168,7 +165,7 @@ def _without_network(
 
 
 def classify_fractures(
-    volume: Volume,
+    image: Image,
     masks: Sequence[VertebraMask],
     measurements: Sequence[Measurement],
     classifier: Network,
@@ -186,8 +183,8 @@ def classify_fractures(
         if answer is None
     ]
     if ask and spec.input.mask == "box":
-        volume = boxed(volume, masks, spec.number("mask_margin_mm", 0.0))
-    answers = iter(_ask(volume, ask, classifier))
+        image = boxed(image, masks, spec.number("mask_margin_mm", 0.0))
+    answers = iter(_ask(image, ask, classifier))
     return tuple(
         Finding(_in_view(m.vertebra, got), got, answer if answer is not None else next(answers))
         for m, got, answer in zip(masks, measurements, known, strict=True)
@@ -201,14 +198,14 @@ def _in_view(vertebra: Vertebra, measured: Measurement) -> Vertebra:
 
 
 def _ask(
-    volume: Volume, asked: Sequence[tuple[VertebraMask, bool]], classifier: Network
+    image: Image, asked: Sequence[tuple[VertebraMask, bool]], classifier: Network
 ) -> list[Assessment]:
     """From the crop and, where the manifest asks for it, its left-right mirror image. asked:
     masks, and whether their heights make a fracture suspected."""
     if not asked:
         return []
     spec = classifier.spec
-    crops = [crop(volume, mask, spec)[None] for mask, _ in asked]
+    crops = [crop(image, mask, spec)[None] for mask, _ in asked]
     mirrored = [c[..., ::-1] for c in crops] if spec.number("mirror", 0) else []
     answer = run_patches(classifier, [*crops, *mirrored])
     views = answer.reshape(-1, len(crops), answer.shape[1])

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.study import VertebraMask, Volume
+from vfx_edge.image import Image
+from vfx_edge.study import VertebraMask
 
 Array = NDArray[np.float64]
 
@@ -148,11 +149,11 @@ def body_width_mm(plates: Endplates) -> float:
     return float(np.isfinite(plates.upper_mm).any(0).sum() * LEFT_STEP_MM)
 
 
-def edged(plates: Endplates, frame: Frame, volume: Volume) -> Endplates:
+def edged(plates: Endplates, frame: Frame, image: Image) -> Endplates:
     """The endplates, each column's moved to the strongest edge from bone to disc near it. Where
     there is none it stays."""
     strip: NDArray[np.bool_] = np.asarray(np.isfinite(plates.upper_mm).any(0))
-    fall = _fall_upwards(plates, frame, volume, strip)
+    fall = _fall_upwards(plates, frame, image, strip)
     moved = []
     for surface, sign in ((plates.upper_mm, 1), (plates.lower_mm, -1)):
         out = surface.copy()
@@ -166,12 +167,12 @@ def _fine_steps() -> Array:
 
 
 def _fall_upwards(
-    plates: Endplates, frame: Frame, volume: Volume, strip: NDArray[np.bool_]
+    plates: Endplates, frame: Frame, image: Image, strip: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """(up, back, left): mean HU just below less that just above the lower face of each step."""
     raster = _Raster(frame, _fine_steps(), plates.back_mm, plates.left_mm[strip])
-    lps_to_index = np.asarray(np.linalg.inv(volume.affine_zyx_to_lps), np.float64)
-    hu = raster.read(volume.hu, lps_to_index, "nearest")
+    lps_to_index = np.asarray(np.linalg.inv(image.affine_zyx_to_lps), np.float64)
+    hu = raster.read(image.values, lps_to_index, "nearest")
     # neighbouring columns together: an endplate goes on, noise does not
     hu = ndimage.uniform_filter(np.clip(hu, SOFT_HU, HARD_HU), (1, 3, 3))
     n = round(SIDE_MM / FINE_MM)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
+from vfx_edge.image import Image
 from vfx_edge.image.grids import (
     FloatArray,
     Grid,
@@ -17,7 +18,6 @@ from vfx_edge.image.grids import (
 )
 from vfx_edge.inference.patches import our_shape, run_tiles
 from vfx_edge.spine.locate import SpineRegion
-from vfx_edge.study import Volume
 
 MIN_HEAT = 0.15
 APART_MM = 9.0  # closer than any two neighbouring vertebrae
@@ -57,14 +57,14 @@ def _tile_starts(line_zyx: NDArray[np.float64], shape: tuple[int, int, int]) -> 
     return starts
 
 
-def centre_heat(volume: Volume, region: SpineRegion, finder: Network) -> tuple[FloatArray, Grid]:
+def centre_heat(image: Image, region: SpineRegion, finder: Network) -> tuple[FloatArray, Grid]:
     """Heat map (z, y, x) of bodies' centres along the spine, and its grid."""
     spec = finder.spec
     shape = our_shape(spec.input)
     grid = _grid_along(region, shape, spec.input.spacing_mm)
     starts = _tile_starts(grid.to_zyx(region.centreline_lps_mm), shape)
     centre = spec.output.classes.index("centre")
-    return run_tiles(finder, sample(volume, grid), starts, grid.shape, centre), grid
+    return run_tiles(finder, sample(image, grid), starts, grid.shape, centre), grid
 
 
 def _vertex(heat: FloatArray, place: NDArray[np.int_]) -> NDArray[np.float64]:
@@ -100,35 +100,35 @@ def _peaks(heat: FloatArray, spacing_mm: float) -> tuple[NDArray[np.float64], ND
     return at, heat[index].astype(np.float64)
 
 
-def find_bodies(volume: Volume, region: SpineRegion, finder: Network) -> Bodies:
+def find_bodies(image: Image, region: SpineRegion, finder: Network) -> Bodies:
     """All places within the scan that might be a vertebral body's centre.
 
     Where bodies are found up to an end of the line and the scan goes on, so does the search: at
     6 mm a part of the spine that runs out of the field is easily overlooked.
     """
-    found = _bodies_along(volume, region, finder)
+    found = _bodies_along(image, region, finder)
     for end in (0, -1):
         line = region
         for _ in range(MAX_STEPS):
-            if (beyond := _line_beyond(volume, found, line, end)) is None:
+            if (beyond := _line_beyond(image, found, line, end)) is None:
                 break
-            found = _with_new(found, _bodies_along(volume, beyond, finder))
+            found = _with_new(found, _bodies_along(image, beyond, finder))
             line = beyond
     return found
 
 
-def _bodies_along(volume: Volume, region: SpineRegion, finder: Network) -> Bodies:
+def _bodies_along(image: Image, region: SpineRegion, finder: Network) -> Bodies:
     """From head to feet."""
-    heat, grid = centre_heat(volume, region, finder)
+    heat, grid = centre_heat(image, region, finder)
     at, score = _peaks(heat, grid.spacing_mm)
     lps = grid.to_lps(at)
-    inside = np.flatnonzero(inside_scan(volume, lps)) if len(lps) else np.zeros(0, int)
+    inside = np.flatnonzero(inside_scan(image, lps)) if len(lps) else np.zeros(0, int)
     order = inside[np.argsort(-lps[inside, 2])]
     return Bodies(lps[order], score[order])
 
 
 def _line_beyond(
-    volume: Volume, found: Bodies, searched: SpineRegion, end: int
+    image: Image, found: Bodies, searched: SpineRegion, end: int
 ) -> SpineRegion | None:
     """The spine's course straight on, from the outermost two bodies that are sure; None where the
     last search ended without such a body, or the scan ends. end: 0 head, -1 feet."""
@@ -141,7 +141,7 @@ def _line_beyond(
         return None
     way = (last - before) / np.linalg.norm(last - before)
     line = last + way * np.arange(10.0, STEP_MM, 5.0)[:, None]
-    line = line[inside_scan(volume, line)]
+    line = line[inside_scan(image, line)]
     if len(line) < 3:
         return None
     return SpineRegion(line if end == -1 else line[::-1])

@@ -10,10 +10,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.image import Image
 from vfx_edge.parallel import computing
 from vfx_edge.spine.measure import PLACES, column_axes, depth_mm, measure_heights
 from vfx_edge.spine.squeeze import NARROW, WIDE, usual_share, width_shares
-from vfx_edge.study import Heights, Level, Measurement, VertebraMask, Volume
+from vfx_edge.study import Heights, Level, Measurement, VertebraMask
 from vfx_edge.vocabulary import TRANSITIONAL
 
 Scales = NDArray[np.float64]
@@ -206,18 +207,18 @@ def _neighbours(values: Scales, at: int) -> Scales:
     return np.asarray(near[np.isfinite(near)])
 
 
-def _obstacle(volume: Volume, mask: VertebraMask, heights: Heights | None) -> str | None:
+def _obstacle(image: Image, mask: VertebraMask, heights: Heights | None) -> str | None:
     """Why this vertebra's heights can't be judged, or None."""
-    if mask.touches_edge and not (heights and _ends_in_view(volume, heights)):
+    if mask.touches_edge and not (heights and _ends_in_view(image, heights)):
         return "truncated"
-    if float(volume.spacing_zyx_mm.max()) > MAX_SPACING_MM:
+    if float(image.spacing_zyx_mm.max()) > MAX_SPACING_MM:
         return "spacing_too_coarse"
     if heights is None:
         return "low_confidence"
-    return "metal" if _has_metal(volume, mask) else None
+    return "metal" if _has_metal(image, mask) else None
 
 
-def _ends_in_view(volume: Volume, heights: Heights) -> bool:
+def _ends_in_view(image: Image, heights: Heights) -> bool:
     """Whether a cut body's heights end within the scan: no more than a rim is missing."""
     pairs = np.array(heights.landmarks_lps_mm)
     if len(pairs) != len(PLACES):
@@ -231,10 +232,10 @@ def _ends_in_view(volume: Volume, heights: Heights) -> bool:
         pairs[:, 0] + INSIDE_MM * up, pairs[:, 1] - INSIDE_MM * up,
         [middle[0] - back, middle[2] + back],
     ])  # fmt: skip
-    index = np.round(volume.to_zyx(ends)).astype(int)
-    if ((index < 0) | (index >= volume.hu.shape)).any():
+    index = np.round(image.to_zyx(ends)).astype(int)
+    if ((index < 0) | (index >= image.values.shape)).any():
         return False
-    return volume.valid is None or bool(volume.valid[tuple(index.T)].all())
+    return image.valid is None or bool(image.valid[tuple(index.T)].all())
 
 
 def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
@@ -259,16 +260,16 @@ def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
     return ["low_confidence" if everything or one else None for one in odd]
 
 
-def _has_metal(volume: Volume, mask: VertebraMask) -> bool:
+def _has_metal(image: Image, mask: VertebraMask) -> bool:
     inside = np.argwhere(mask.body > 0.5)
     lps = inside[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
-    index = np.round(volume.to_zyx(lps)).astype(int)
-    index = np.clip(index, 0, np.array(volume.hu.shape) - 1)
-    return bool((volume.hu[tuple(index.T)] > METAL_HU).mean() > METAL_SHARE)
+    index = np.round(image.to_zyx(lps)).astype(int)
+    index = np.clip(index, 0, np.array(image.values.shape) - 1)
+    return bool((image.values[tuple(index.T)] > METAL_HU).mean() > METAL_SHARE)
 
 
 def measure_vertebrae(
-    volume: Volume,
+    image: Image,
     masks: Sequence[VertebraMask],
     suspected_from: float,
     drawn_by_hand: bool = False,
@@ -282,9 +283,9 @@ def measure_vertebrae(
     axes = column_axes(masks)
 
     def look(at: int) -> tuple[Heights | None, str | None]:
-        edges = None if drawn_by_hand else volume
+        edges = None if drawn_by_hand else image
         heights = measure_heights(masks[at], axes[at], edges)
-        return heights, _obstacle(volume, masks[at], heights)
+        return heights, _obstacle(image, masks[at], heights)
 
     looked = computing(look, range(len(masks)))
     heights, obstacles = [h for h, _ in looked], [why for _, why in looked]
@@ -294,7 +295,7 @@ def measure_vertebrae(
     levels = [mask.vertebra.level for mask in masks]
     losses = height_losses(levels, usable)
     sure = min((m.vertebra.label_probability for m in masks), default=1.0) >= NAME_SURE
-    ranges = loss_ranges(levels, usable, float(volume.spacing_zyx_mm[0]), sure)
+    ranges = loss_ranges(levels, usable, float(image.spacing_zyx_mm[0]), sure)
     behind = height_losses(levels, usable, read=(1,))
     # what a mask that left the body in front says of the front is no reason for suspicion
     doubtful = [

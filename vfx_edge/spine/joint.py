@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import ModelError
+from vfx_edge.image import Image
 from vfx_edge.image.grids import FloatArray
 from vfx_edge.inference.patches import cut, network_axes, to_network
 from vfx_edge.inference.resize import (
@@ -34,7 +35,7 @@ from vfx_edge.inference.resize import (
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.locate import SpineRegion
 from vfx_edge.spine.segment import masks_from_labels
-from vfx_edge.study import Level, VertebraMask, Volume
+from vfx_edge.study import Level, VertebraMask
 
 ABOUT_MM = (45.0, 65.0, 60.0)
 """z, y, x: this far from the spine's line the network is asked. A transverse process ends 50 mm
@@ -59,7 +60,7 @@ class AnswerOverflows(ModelError):
 
 @dataclass(frozen=True, eq=False)
 class SpineLabels:
-    """labels: VerSe labels (z, y, x) uint8 on the volume's grid. probability: of each level, the
+    """labels: VerSe labels (z, y, x) uint8 on the image's grid. probability: of each level, the
     mean over its voxels. cut_off: levels that reach the end of where the network was asked, within
     the scan. tiles: run, of so many that cover the whole scan."""
 
@@ -70,11 +71,11 @@ class SpineLabels:
 
 
 def outline_vertebrae(
-    volume: Volume, region: SpineRegion, network: Network
+    image: Image, region: SpineRegion, network: Network
 ) -> tuple[VertebraMask, ...]:
     """Masks of the named vertebrae, head to feet. Raises BackendError leaves, AnswerOverflows."""
-    found = label_spine(volume, spine_boxes(volume, region), network)
-    return tuple(_told(mask, found) for mask in masks_from_labels(volume, found.labels))
+    found = label_spine(image, spine_boxes(image, region), network)
+    return tuple(_told(mask, found) for mask in masks_from_labels(image, found.labels))
 
 
 def _told(mask: VertebraMask, found: SpineLabels) -> VertebraMask:
@@ -89,22 +90,22 @@ def _told(mask: VertebraMask, found: SpineLabels) -> VertebraMask:
     return replace(mask, vertebra=vertebra, touches_edge=cut_off)
 
 
-def spine_boxes(volume: Volume, region: SpineRegion) -> list[Box]:
+def spine_boxes(image: Image, region: SpineRegion) -> list[Box]:
     """Boxes of voxels (z, y, x) that together hold the spine and what may belong to it."""
-    reach = np.array(ABOUT_MM) / volume.spacing_zyx_mm
-    places = volume.to_zyx(region.centreline_lps_mm)
-    low = np.clip(np.floor(places - reach).astype(int), 0, volume.hu.shape)
-    high = np.clip(np.ceil(places + reach).astype(int) + 1, 0, volume.hu.shape)
+    reach = np.array(ABOUT_MM) / image.spacing_zyx_mm
+    places = image.to_zyx(region.centreline_lps_mm)
+    low = np.clip(np.floor(places - reach).astype(int), 0, image.values.shape)
+    high = np.clip(np.ceil(places + reach).astype(int) + 1, 0, image.values.shape)
     meets = (low < high).all(1)
     return [box_of(a, b) for a, b in zip(low[meets], high[meets], strict=True)]
 
 
-def label_spine(volume: Volume, boxes: Sequence[Box], network: Network) -> SpineLabels:
+def label_spine(image: Image, boxes: Sequence[Box], network: Network) -> SpineLabels:
     """What the network says of the voxels inside `boxes`; the others are background."""
-    frame = _frame(volume, network.spec)
-    turned = [frame.turned(box, volume.hu.shape) for box in boxes]
+    frame = _frame(image, network.spec)
+    turned = [frame.turned(box, image.values.shape) for box in boxes]
     wanted = [box for box in turned if box is not None]
-    labels: NDArray[Any] = np.zeros(volume.hu.shape, np.uint8)
+    labels: NDArray[Any] = np.zeros(image.values.shape, np.uint8)
     if not wanted:
         return SpineLabels(labels, {}, frozenset(), (0, 0))
     answer = _slide(frame, network, wanted)
@@ -112,24 +113,24 @@ def label_spine(volume: Volume, boxes: Sequence[Box], network: Network) -> Spine
     names = network.spec.output.classes
     verse = np.array([Level(n).verse if n in set(Level) else 0 for n in names], np.uint8)
     to_network(labels, network.spec.input)[frame.crop][inner] = verse[classes]  # a view
-    cut_off = _cut_off(volume, labels, boxes)
+    cut_off = _cut_off(image, labels, boxes)
     return SpineLabels(labels, _probabilities(answer, names), cut_off, answer.tiles)
 
 
-def _cut_off(volume: Volume, labels: NDArray[np.uint8], boxes: Sequence[Box]) -> frozenset[Level]:
+def _cut_off(image: Image, labels: NDArray[np.uint8], boxes: Sequence[Box]) -> frozenset[Level]:
     """Levels with more than CUT_MM2 on faces where the boxes end and the scan does not."""
     outer = around(boxes)
     inside = np.zeros(size_of(outer), np.bool_)
     for box in boxes:
         inside[within(box, outer)] = True
     mm2 = np.zeros(256)
-    for axis, spacing in enumerate(volume.spacing_zyx_mm):
+    for axis, spacing in enumerate(image.spacing_zyx_mm):
         # the scan's own end is no end of the boxes: `masks_from_labels` looks after that
         ends = (outer[axis].start == 0, outer[axis].stop == labels.shape[axis])
         along, seen = np.moveaxis(inside, axis, 0), np.moveaxis(labels[outer], axis, 0)
         first, last = (np.full_like(along[:1], end) for end in ends)
         padded = np.concatenate([first, along, last])
-        face = float(np.prod(volume.spacing_zyx_mm)) / spacing
+        face = float(np.prod(image.spacing_zyx_mm)) / spacing
         for beyond in (padded[:-2], padded[2:]):
             mm2 += face * np.bincount(seen[along & ~beyond], minlength=256)
     return frozenset(level for level in Level if mm2[level.verse] > CUT_MM2)
@@ -141,7 +142,7 @@ class _Frame:
     grid before the scan begins, where the scan is smaller than a tile; padded: its size then."""
 
     spec: NetworkSpec
-    hu: NDArray[np.int16]
+    values: NDArray[np.int16]
     crop: Box
     forth: Resize
     back: Resize
@@ -149,7 +150,7 @@ class _Frame:
     padded: Shape
 
     def turned(self, box: Box, shape: tuple[int, ...]) -> Box | None:
-        """A box of the volume in the cropped scan's voxels; None where they do not meet."""
+        """A box of the image in the cropped scan's voxels; None where they do not meet."""
         order, flips = network_axes(self.spec.input)
         ends = [(shape[a] - s.stop, shape[a] - s.start) if a in flips else (s.start, s.stop)
                 for a, s in enumerate(box)]  # fmt: skip
@@ -160,15 +161,15 @@ class _Frame:
         return (found[0], found[1], found[2]) if all(s.start < s.stop for s in found) else None
 
 
-def _frame(volume: Volume, spec: NetworkSpec) -> _Frame:
+def _frame(image: Image, spec: NetworkSpec) -> _Frame:
     window = spec.window
     assert window is not None, "only networks with a [network.window] come here"
     order, _ = network_axes(spec.input)
-    scan: NDArray[Any] = volume.hu
+    scan: NDArray[Any] = image.values
     hu: NDArray[Any] = to_network(scan, spec.input)
     crop = _not_zero(hu)
     # computed from an affine: without rounding, a tie in counting voxels could tip over
-    old_mm = [round(float(volume.spacing_zyx_mm[axis]), 9) for axis in order]
+    old_mm = [round(float(image.spacing_zyx_mm[axis]), 9) for axis in order]
     new_mm = spec.input.spacing_zyx_mm
     hu = hu[crop]
     old = (hu.shape[0], hu.shape[1], hu.shape[2])
@@ -278,7 +279,7 @@ class _Resampled:
     def _part(self, box: Box) -> FloatArray:
         forth = self._frame.forth
         at = forth.source(box)
-        block = self._normalised(self._frame.hu[at]).astype(np.float64)
+        block = self._normalised(self._frame.values[at]).astype(np.float64)
         return forth.part(block, at, box, self._limits).astype(np.float32)
 
     def _normalised(self, hu: NDArray[np.int16]) -> FloatArray:
@@ -286,7 +287,7 @@ class _Resampled:
 
     def _find_limits(self) -> NDArray[np.float64]:
         """Lowest and highest number of the whole scan, or of each plane: see `Resize.part`."""
-        hu, apart = self._frame.hu, self._frame.forth.separate
+        hu, apart = self._frame.values, self._frame.forth.separate
         axes = None if apart is None else tuple(a for a in range(3) if a != apart)
         ends = np.stack([hu.min(axes), hu.max(axes)])
         return self._normalised(ends).astype(np.float64)

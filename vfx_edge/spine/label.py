@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.backends.protocol import Network
+from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import FloatArray, coarse_copy, grid_about, grid_between, sample
 from vfx_edge.inference.patches import as_points, our_shape, run_patches
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.column import Candidates, Weights, level_evidence, name_column
 from vfx_edge.spine.find import Bodies
 from vfx_edge.spine.locate import NoSpineInView
-from vfx_edge.study import Point, Vertebra, Volume
+from vfx_edge.study import Vertebra
 
 MIN_COLUMN = 0.9  # sum of the vertebrae's scores: a single doubtful one is no spine
 CUT_OFF_MM, SHOWN_MM, HARDLY = 2.0, 14.0, 0.1  # from a body's centre to the scan's end
@@ -20,36 +21,36 @@ RIB = "rib"  # the class, where a labeller has it: this vertebra carries a rib
 
 
 def read_levels(
-    volume: Volume, centres_lps_mm: Sequence[Point], labeller: Network
+    image: Image, centres_lps_mm: Sequence[Point], labeller: Network
 ) -> NDArray[np.float64]:
     """(n, classes): what the labeller says of the crop about each centre."""
-    crops = crops_about(volume, centres_lps_mm, labeller.spec)
+    crops = crops_about(image, centres_lps_mm, labeller.spec)
     return run_patches(labeller, crops).astype(np.float64)
 
 
 def crops_about(
-    volume: Volume, centres_lps_mm: Sequence[Point], spec: NetworkSpec
+    image: Image, centres_lps_mm: Sequence[Point], spec: NetworkSpec
 ) -> list[FloatArray]:
     """The labeller's input for each centre, (1, z, y, x), ready in numbers."""
     mm, shape = spec.input.spacing_mm, our_shape(spec.input)
     middles = np.add(centres_lps_mm, (0.0, spec.number("backward_mm"), 0.0))
     # the crops overlap manifold: coarsen what they cover once, then cut
     reach = np.array(shape[::-1]) * mm / 2 + mm
-    coarse = coarse_copy(volume, grid_between(middles.min(0) - reach, middles.max(0) + reach, mm))
+    coarse = coarse_copy(image, grid_between(middles.min(0) - reach, middles.max(0) + reach, mm))
     return [
         spec.input.normalise(sample(coarse, grid_about(middle, shape, mm)))[None]
         for middle in as_points(middles)
     ]
 
 
-def label_vertebrae(volume: Volume, bodies: Bodies, labeller: Network) -> tuple[Vertebra, ...]:
+def label_vertebrae(image: Image, bodies: Bodies, labeller: Network) -> tuple[Vertebra, ...]:
     """Named vertebrae from head to feet. Raises NoSpineInView when there is none."""
     points = as_points(bodies.centres_lps_mm)
     if not points:
         raise NoSpineInView
     spec = labeller.spec
-    answers = read_levels(volume, points, labeller)
-    candidates = candidates_of(bodies, answers, shown(volume, bodies.centres_lps_mm), spec)
+    answers = read_levels(image, points, labeller)
+    candidates = candidates_of(bodies, answers, shown(image, bodies.centres_lps_mm), spec)
     named = name_column(candidates, weights_of(spec))
     if candidates.score[[n.index for n in named]].sum() < MIN_COLUMN:
         raise NoSpineInView
@@ -69,12 +70,12 @@ def weights_of(spec: NetworkSpec) -> Weights:
     )
 
 
-def shown(volume: Volume, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+def shown(image: Image, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) 0..1: how much a body counts that lies so near to the scan's end. What is cut off, the
     head of a rib for one, looks as if it were not there."""
-    index = volume.to_zyx(centres_lps_mm)
-    ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index)
-    mm = (ends * volume.spacing_zyx_mm).min(1)
+    index = image.to_zyx(centres_lps_mm)
+    ends = np.minimum(index + 0.5, np.array(image.values.shape) - 0.5 - index)
+    mm = (ends * image.spacing_zyx_mm).min(1)
     return np.asarray(np.clip((mm - CUT_OFF_MM) / (SHOWN_MM - CUT_OFF_MM), HARDLY, 1.0))
 
 

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import InputError
+from vfx_edge.image import Image
 from vfx_edge.image.grids import FloatArray, Grid, grid_covering, sample
 from vfx_edge.inference.patches import our_shape, run_tiles, tile_starts
-from vfx_edge.study import Volume
 
 BACKGROUND = 0  # the class
 OVERLAP = 16  # voxels that neighbouring tiles share
@@ -37,11 +37,11 @@ class SpineRegion:
     centreline_lps_mm: NDArray[np.float64]
 
 
-def spine_probability(volume: Volume, locator: Network) -> tuple[FloatArray, Grid]:
+def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]:
     """Probability (z, y, x) that a coarse voxel is spine, and its grid."""
     spec = locator.spec
-    grid = grid_covering(volume, spec.input.spacing_mm)
-    hu = sample(volume, grid)
+    grid = grid_covering(image, spec.input.spacing_mm)
+    hu = sample(image, grid)
     shape = our_shape(spec.input)
     starts = [
         (z, y, x)
@@ -79,9 +79,9 @@ def _continues(column: NDArray[np.bool_], piece: NDArray[np.bool_]) -> bool:
     return bool(np.hypot(*(there - here)) < 4 + 1.2 * gap)
 
 
-def locate_spine(volume: Volume, locator: Network) -> SpineRegion:
+def locate_spine(image: Image, locator: Network) -> SpineRegion:
     """The spine's centreline. Raises NoSpineInView."""
-    probability, grid = spine_probability(volume, locator)
+    probability, grid = spine_probability(image, locator)
     column = _main_column(probability)
     planes = np.flatnonzero(column.any((1, 2)))
     cm3 = float(probability[column].sum()) * grid.spacing_mm**3 / 1000

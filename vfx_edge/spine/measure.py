@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.image import Image
 from vfx_edge.inference.patches import as_points
 from vfx_edge.spine.endplates import (
     STEP_MM,
@@ -19,7 +20,7 @@ from vfx_edge.spine.endplates import (
     outlined,
 )
 from vfx_edge.spine.parts import vertebra_frame
-from vfx_edge.study import Heights, VertebraMask, Volume
+from vfx_edge.study import Heights, VertebraMask
 
 MIN_DEPTH_MM = 8.0
 CROSS_MM = 1.5
@@ -196,9 +197,9 @@ def _robust_line(x: Array, y: Array, at: float) -> float:
 
 
 def measure_heights(
-    mask: VertebraMask, up_lps: Array, volume: Volume | None = None
+    mask: VertebraMask, up_lps: Array, image: Image | None = None
 ) -> Heights | None:
-    """Heights of one body. up_lps: first guess of its axis, from its neighbours. volume: the CT,
+    """Heights of one body. up_lps: first guess of its axis, from its neighbours. image: the CT,
     whose edges near the outline are then read; without it the outline itself.
 
     None where the body can't be read (too flat a mask, no depth).
@@ -218,7 +219,7 @@ def measure_heights(
         if max(abs(s) for s in slopes) < 0.01:
             break
     plates = outlined(mask, frame)
-    return _read(edged(plates, frame, volume) if volume else plates, frame)
+    return _read(edged(plates, frame, image) if image else plates, frame)
 
 
 def depth_mm(heights: Heights) -> float:

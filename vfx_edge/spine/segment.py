@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from vfx_edge.backends import activate
 from vfx_edge.backends.protocol import Network
+from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import (
     FloatArray,
     Grid,
@@ -23,7 +24,7 @@ from vfx_edge.inference.patches import as_batch, from_network, our_shape
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.parallel import computing, cores
 from vfx_edge.spine.parts import BODY, split_parts
-from vfx_edge.study import Level, Point, Vertebra, VertebraMask, Volume
+from vfx_edge.study import Level, Vertebra, VertebraMask
 
 MIN_BODY_CM3 = 1.2  # a cervical body has about 4
 MIN_SHARE_OF_NEIGHBOURS = 0.2
@@ -54,7 +55,7 @@ def _guide(grid: Grid, wanted: Point, others: Sequence[Point], sigma_mm: float) 
 
 
 def _patch(
-    volume: Volume, vertebrae: Sequence[Vertebra], i: int, spec: NetworkSpec
+    image: Image, vertebrae: Sequence[Vertebra], i: int, spec: NetworkSpec
 ) -> tuple[FloatArray, Grid]:
     """Network input (2, z, y, x) for vertebra number i, and its grid."""
     x, y, z = vertebrae[i].centroid_lps_mm
@@ -62,7 +63,7 @@ def _patch(
     grid = grid_about(middle, our_shape(spec.input), spec.input.spacing_mm)
     near = [vertebrae[j].centroid_lps_mm for j in (i - 1, i + 1) if 0 <= j < len(vertebrae)]
     guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, spec.number("guide_sigma_mm"))
-    return np.stack([spec.input.normalise(sample(volume, grid)), guide]), grid
+    return np.stack([spec.input.normalise(sample(image, grid)), guide]), grid
 
 
 def _one_piece(soft: FloatArray) -> FloatArray:
@@ -107,34 +108,34 @@ def _body_centre(body: FloatArray, grid: Grid) -> Point:
     return x, y, z
 
 
-def _meets_edge(volume: Volume, body: FloatArray, grid: Grid) -> bool:
+def _meets_edge(image: Image, body: FloatArray, grid: Grid) -> bool:
     """Whether the body reaches the end of what was scanned: it is seen in the last slice."""
     inside = body > 0.5
     box = box_about(inside, 0)
-    last = np.array(volume.hu.shape) - 1
+    last = np.array(image.values.shape) - 1
     low = np.array([side.start for side in box], dtype=np.float64)
     # padded, so that a body at the grid's own end has somewhere to grow
     grown = np.pad(inside[box], 1)
     corners = low - 1 + np.array(list(np.ndindex(2, 2, 2))) * (np.array(grown.shape) - 1)
-    reach = volume.to_zyx(grid.to_lps(corners))
-    if volume.valid is None and (reach >= 0).all() and (reach <= last).all():
+    reach = image.to_zyx(grid.to_lps(corners))
+    if image.valid is None and (reach >= 0).all() and (reach <= last).all():
         return False
     shell = ndimage.binary_dilation(grown, iterations=1)
-    index = volume.to_zyx(grid.to_lps(np.argwhere(shell) + low - 1))
+    index = image.to_zyx(grid.to_lps(np.argwhere(shell) + low - 1))
     outside = ((index < -1e-6) | (index > last + 1e-6)).any(1)
-    if volume.valid is not None:
+    if image.valid is not None:
         for near in (np.floor(index), np.ceil(index)):
             nearest = np.clip(near.astype(int), 0, last)
-            outside |= ~volume.valid[tuple(nearest.T)]
+            outside |= ~image.valid[tuple(nearest.T)]
     return bool(outside.sum() > 0.004 * max(len(index), 1))
 
 
-def _mask(volume: Volume, vertebra: Vertebra, bone: FloatArray, grid: Grid) -> VertebraMask | None:
+def _mask(image: Image, vertebra: Vertebra, bone: FloatArray, grid: Grid) -> VertebraMask | None:
     """The mask of one vertebra, or None where there is hardly any body. bone: one piece."""
     body, arch = bone
     if float(body.sum()) * grid.spacing_mm**3 / 1000 < MIN_BODY_CM3:
         return None
-    cut = _meets_edge(volume, body, grid)
+    cut = _meets_edge(image, body, grid)
     named = replace(vertebra, centroid_lps_mm=_body_centre(body, grid), wholly_in_view=not cut)
     # one voxel of air all around: whoever interpolates finds an end there
     box = box_about((body > 0) | (arch > 0), 1)
@@ -179,12 +180,12 @@ def overlap(a: VertebraMask, b: VertebraMask) -> float:
 
 
 def segment_vertebrae(
-    volume: Volume, vertebrae: Sequence[Vertebra], segmenter: Network
+    image: Image, vertebrae: Sequence[Vertebra], segmenter: Network
 ) -> tuple[VertebraMask, ...]:
     """Masks from head to feet; a name without a body under it is dropped."""
     if not vertebrae:
         return ()
-    looked = _look(volume, vertebrae, range(len(vertebrae)), segmenter)
+    looked = _look(image, vertebrae, range(len(vertebrae)), segmenter)
     moved = [replace(v, centroid_lps_mm=_corrected(v, *looked[i])) for i, v in enumerate(vertebrae)]
     # a guide that was off its body's centre is set right, and that vertebra looked at once more
     again = [
@@ -192,13 +193,13 @@ def segment_vertebrae(
         for i, (old, new) in enumerate(zip(vertebrae, moved, strict=True))
         if _gap_mm(old, new) > OFF_CENTRE_MM
     ]
-    looked |= _look(volume, moved, again, segmenter)
-    masks = computing(lambda i: _mask(volume, moved[i], *looked[i]), range(len(moved)))
+    looked |= _look(image, moved, again, segmenter)
+    masks = computing(lambda i: _mask(image, moved[i], *looked[i]), range(len(moved)))
     whole = [mask for mask in masks if mask is not None]
     if not any(_arch_share(mask) > SOME_ARCH for mask in whole):
         return ()  # a rod, a table, bodies without a spine: no vertebra is seen for one
     # one whose marrow a tumour replaced still has its arch
-    seen = [mask for mask in whole if _arch_share(mask) > GOOD_ARCH or _is_bone(volume, mask)]
+    seen = [mask for mask in whole if _arch_share(mask) > GOOD_ARCH or _is_bone(image, mask)]
     return tuple(_plausible(seen))
 
 
@@ -208,23 +209,23 @@ def _arch_share(mask: VertebraMask) -> float:
     return arch / max(body, 1.0)
 
 
-def _is_bone(volume: Volume, mask: VertebraMask) -> bool:
+def _is_bone(image: Image, mask: VertebraMask) -> bool:
     """Whether an outline has any bone in it: where the spine leaves the field, soft tissue in front
     of it is taken for bodies."""
     places = np.argwhere(mask.body > 0.5)[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
-    index = np.rint(volume.to_zyx(places)).astype(int)
-    inside = index[((index >= 0) & (index < volume.hu.shape)).all(1)]
-    return len(inside) == 0 or float(np.percentile(volume.hu[tuple(inside.T)], 80)) > BONE_HU
+    index = np.rint(image.to_zyx(places)).astype(int)
+    inside = index[((index >= 0) & (index < image.values.shape)).all(1)]
+    return len(inside) == 0 or float(np.percentile(image.values[tuple(inside.T)], 80)) > BONE_HU
 
 
 def _look(
-    volume: Volume, vertebrae: Sequence[Vertebra], which: Sequence[int], segmenter: Network
+    image: Image, vertebrae: Sequence[Vertebra], which: Sequence[int], segmenter: Network
 ) -> dict[int, tuple[FloatArray, Grid]]:
     """Number -> (body, arch) probabilities (2, z, y, x) of one piece of bone and their grid, for
     those in `which`. Patches are cut and tidied up while the network is busy with others."""
     spec, size = segmenter.spec, segmenter.batch_limit
     with ThreadPoolExecutor(cores(), thread_name_prefix="vfx-edge-patch") as pool:
-        cut = [pool.submit(_patch, volume, vertebrae, i, spec) for i in which]
+        cut = [pool.submit(_patch, image, vertebrae, i, spec) for i in which]
         tidied: list[Future[FloatArray]] = []
         for at in range(0, len(cut), size):
             patches = [job.result()[0] for job in cut[at : at + size]]
@@ -257,14 +258,14 @@ def _gap_mm(a: Vertebra, b: Vertebra) -> float:
     return float(np.linalg.norm(np.subtract(a.centroid_lps_mm, b.centroid_lps_mm)))
 
 
-def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[VertebraMask, ...]:
-    """Masks from a segmentation in VerSe labels on the volume's own grid.
+def masks_from_labels(image: Image, labels: NDArray[np.uint8]) -> tuple[VertebraMask, ...]:
+    """Masks from a segmentation in VerSe labels on the image's own grid.
 
     Labels that name no vertebra (sacrum, coccyx) are left out.
     """
-    whole = grid_covering(volume, LABEL_SPACING_MM)
+    whole = grid_covering(image, LABEL_SPACING_MM)
     values = [v for v in range(1, 29) if v in (28, *range(1, 26)) and (labels == v).any()]
-    soft = {value: _soft_label(volume, labels, value, whole) for value in values}
+    soft = {value: _soft_label(image, labels, value, whole) for value in values}
     hard = np.zeros(whole.shape, np.uint8)
     for value, (box, likely) in soft.items():
         hard[box][likely > 0.5] = value
@@ -281,24 +282,23 @@ def masks_from_labels(volume: Volume, labels: NDArray[np.uint8]) -> tuple[Verteb
         body = np.where(front & ~rear, likely, 0).astype(np.float32)
         vertebra = Vertebra(Level.from_verse(value), _body_centre(likely, grid), 1.0)
         bone = _one_piece(np.stack([body, likely - body]))
-        mask = _mask(volume, vertebra, bone, grid)
+        mask = _mask(image, vertebra, bone, grid)
         if mask is not None:
             masks.append(mask)
     return tuple(sorted(masks, key=lambda m: m.vertebra.level.rank))
 
 
 def _soft_label(
-    volume: Volume, labels: NDArray[np.uint8], value: int, whole: Grid
+    image: Image, labels: NDArray[np.uint8], value: int, whole: Grid
 ) -> tuple[tuple[slice, ...], FloatArray]:
     """(box in `whole`, probability in it) of one label, linearly interpolated."""
     found = ndimage.find_objects((labels == value).astype(np.uint8))[0]
     box = tuple(slice(max(s.start - 2, 0), s.stop + 2) for s in found)
     start = np.array([s.start for s in box], dtype=np.float64)
-    affine = volume.affine_zyx_to_lps.copy()
-    affine[:3, 3] = volume.to_lps(start[None])[0]
-    piece = Volume(
-        ((labels[box] == value) * np.int16(1000)).astype(np.int16), affine, volume.series
-    )
+    affine = image.affine_zyx_to_lps.copy()
+    affine[:3, 3] = image.to_lps(start[None])[0]
+    hard = ((labels[box] == value) * np.int16(1000)).astype(np.int16)
+    piece = Image(hard, affine, "SEG", "1")
     low, high = bounds_lps_mm(piece)
     first = np.maximum(np.floor(whole.to_zyx(np.stack([low, high])).min(0)).astype(int) - 4, 0)
     last = np.minimum(

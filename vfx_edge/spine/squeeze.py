@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.image import Image
 from vfx_edge.inference.patches import as_points
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.measure import column_axes
 from vfx_edge.spine.parts import vertebra_frame
-from vfx_edge.study import Finding, Level, SeriesInfo, VertebraMask, Volume
+from vfx_edge.study import Finding, Level, SeriesInfo, VertebraMask
 
 # Spread of an adult body from side to side over that from front to back, medians of expert masks
 # and good outlines of 15 patients. Half of a level's values lie within 0.05 of it.
@@ -48,8 +49,8 @@ NARROW, WIDE = 0.8, 1.25  # beyond this it is no build of a body
 CLOSE = 0.1  # near enough, once slices are moved
 LOOKS = 6  # each look at a squeezed spine sees it better than the last…
 OVERSTEP = 1.5  # …and the first, whose outlines spill over, makes too little of it
-SLICE_AXIS = {"sagittal": 2, "coronal": 1}  # of a volume's array (z, y, x)
-Find = Callable[[Volume], tuple[VertebraMask, ...]]
+SLICE_AXIS = {"sagittal": 2, "coronal": 1}  # of an image's array (z, y, x)
+Find = Callable[[Image], tuple[VertebraMask, ...]]
 
 
 def width_shares(masks: Sequence[VertebraMask]) -> list[float]:
@@ -77,17 +78,19 @@ def usual_share(shares: Sequence[float], masks: Sequence[VertebraMask]) -> float
     return float(np.median(chosen)) if len(chosen) >= MIN_JUDGED else None
 
 
-def at_true_distance(volume: Volume, find: Find) -> tuple[Volume, tuple[VertebraMask, ...]]:
-    """What `find` sees, and the volume in which it sees it: the given one, or one whose slices
-    lie as far apart as the bodies' proportions ask for."""
-    first = find(volume)
-    axis = SLICE_AXIS.get(volume.series.orientation)
+def at_true_distance(
+    image: Image, plane: str, find: Find
+) -> tuple[Image, tuple[VertebraMask, ...]]:
+    """What `find` sees, and the image in which it sees it: the given one, or one whose slices
+    lie as far apart as the bodies' proportions ask for. plane: of the stored slices."""
+    first = find(image)
+    axis = SLICE_AXIS.get(plane)
     step = _step(first, axis, NARROW, WIDE)
     if axis is None or step is None:
-        return volume, first
+        return image, first
     stretch = step**OVERSTEP
     for _ in range(LOOKS):
-        seen = _stretched(volume, axis, stretch)
+        seen = _stretched(image, axis, stretch)
         try:
             masks = find(seen)
         except NoSpineInView:
@@ -97,7 +100,7 @@ def at_true_distance(volume: Volume, find: Find) -> tuple[Volume, tuple[Vertebra
         if step is None:
             return seen, masks
         stretch *= step
-    return volume, first
+    return image, first
 
 
 def _step(
@@ -110,38 +113,38 @@ def _step(
     return 1 / usual if axis == SLICE_AXIS["sagittal"] else usual
 
 
-def _stretched(volume: Volume, axis: int, factor: float) -> Volume:
+def _stretched(image: Image, axis: int, factor: float) -> Image:
     """The same voxels, `factor` times as far apart along one axis of the array."""
-    affine = volume.affine_zyx_to_lps.copy()
+    affine = image.affine_zyx_to_lps.copy()
     affine[:3, axis] *= factor
-    return replace(volume, affine_zyx_to_lps=affine)
+    return replace(image, affine_zyx_to_lps=affine)
 
 
-def with_warning(volume: Volume, seen: Volume) -> SeriesInfo:
+def with_warning(series: SeriesInfo, image: Image, seen: Image) -> SeriesInfo:
     """The series' facts, and that its slices were taken to lie farther apart than stated."""
-    stated, used = volume.spacing_zyx_mm, seen.spacing_zyx_mm
+    stated, used = image.spacing_zyx_mm, seen.spacing_zyx_mm
     axis = int(np.argmax(np.abs(np.log(used / stated))))
     words = (
-        f"The file says that its {volume.series.orientation} slices lie {stated[axis]:.2f} mm "
+        f"The file says that its {series.orientation} slices lie {stated[axis]:.2f} mm "
         f"apart, the vertebrae's proportions say about {used[axis]:.1f} mm: they were found and "
         "measured at that distance; places in the results keep to the file."
     )
-    return replace(volume.series, warnings=(*volume.series.warnings, words))
+    return replace(series, warnings=(*series.warnings, words))
 
 
 def put_back(
-    findings: Sequence[Finding], masks: Sequence[VertebraMask], seen: Volume, volume: Volume
+    findings: Sequence[Finding], masks: Sequence[VertebraMask], seen: Image, image: Image
 ) -> tuple[tuple[Finding, ...], tuple[VertebraMask, ...]]:
     """Places and masks as the file has them; what was measured stays."""
     return (
-        tuple(_finding_back(finding, seen, volume) for finding in findings),
-        tuple(_mask_back(mask, seen, volume) for mask in masks),
+        tuple(_finding_back(finding, seen, image) for finding in findings),
+        tuple(_mask_back(mask, seen, image) for mask in masks),
     )
 
 
-def _finding_back(finding: Finding, seen: Volume, volume: Volume) -> Finding:
+def _finding_back(finding: Finding, seen: Image, image: Image) -> Finding:
     def back(*points: tuple[float, float, float]) -> list[tuple[float, float, float]]:
-        return list(as_points(volume.to_lps(seen.to_zyx(np.array(points)))))
+        return list(as_points(image.to_lps(seen.to_zyx(np.array(points)))))
 
     (centre,) = back(finding.vertebra.centroid_lps_mm)
     measured, heights = finding.measurement, finding.measurement.heights
@@ -153,18 +156,18 @@ def _finding_back(finding: Finding, seen: Volume, volume: Volume) -> Finding:
     return replace(finding, vertebra=vertebra, measurement=measured)
 
 
-def _mask_back(mask: VertebraMask, seen: Volume, volume: Volume) -> VertebraMask:
+def _mask_back(mask: VertebraMask, seen: Image, image: Image) -> VertebraMask:
     """The mask resampled to a grid that is isotropic in the file's own millimetres."""
     shape = np.array(mask.body.shape)
     corners = np.array(list(np.ndindex(2, 2, 2))) * (shape - 1)
     lps = corners[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
-    there = volume.to_lps(seen.to_zyx(lps))
+    there = image.to_lps(seen.to_zyx(lps))
     low, high = there.min(0), there.max(0)
     size = np.ceil((high - low) / mask.spacing_mm).astype(int)[::-1] + 1
     # index of the new grid -> the file's LPS -> voxel -> LPS as seen -> index of the old grid
     ends = np.vstack([np.zeros(3), np.eye(3)])
     new_lps = ends[:, ::-1] * mask.spacing_mm + low
-    old = (seen.to_lps(volume.to_zyx(new_lps)) - np.array(mask.origin_lps_mm)) / mask.spacing_mm
+    old = (seen.to_lps(image.to_zyx(new_lps)) - np.array(mask.origin_lps_mm)) / mask.spacing_mm
     old = old[:, ::-1]
     matrix, offset = (old[1:] - old[0]).T, old[0]
     body, arch = (
@@ -173,7 +176,7 @@ def _mask_back(mask: VertebraMask, seen: Volume, volume: Volume) -> VertebraMask
         ).astype(np.float16)
         for soft in (mask.body, mask.arch)
     )
-    (centre,) = as_points(volume.to_lps(seen.to_zyx(np.array([mask.vertebra.centroid_lps_mm]))))
+    (centre,) = as_points(image.to_lps(seen.to_zyx(np.array([mask.vertebra.centroid_lps_mm]))))
     vertebra = replace(mask.vertebra, centroid_lps_mm=centre)
     (origin,) = as_points(low[None])
     return replace(mask, vertebra=vertebra, body=body, arch=arch, origin_lps_mm=origin)

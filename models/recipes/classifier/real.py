@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.recipes.classifier.phantoms import THORACOLUMBAR
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import crop
 from vfx_edge.study import Level, Vertebra, VertebraMask
@@ -26,8 +26,8 @@ def real_crops(data: Path, references: Path, spec: NetworkSpec) -> dict[str, Ten
         whole = {n: v for n, v in known if n in THORACOLUMBAR and v["whole"]}
         if not whole or not (data / place).exists():
             continue
-        volume = load_volume(data / place)
-        crops = [crop(volume, _around(n, v["lps_mm"]), spec) for n, v in whole.items()]
+        image = load_scan(data / place).image
+        crops = [crop(image, _around(n, v["lps_mm"]), spec) for n, v in whole.items()]
         found[place] = torch.from_numpy(np.stack(crops)[:, None])
     return found
 

@@ -10,7 +10,7 @@ from scipy import ndimage as ndi
 
 from models.recipes.cases import load
 from vfx_edge.image.grids import grid_covering, sample
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 
 Array = np.ndarray
 REAL = (
@@ -79,8 +79,8 @@ def _real(data: Path, count: int, rng: np.random.Generator) -> Iterator[Panel]:
     volumes = [data / name for name in REAL if (data / name).exists()]
     for i in range(count if volumes else 0):
         path = volumes[i % len(volumes)]
-        volume = load_volume(path)
-        hu = sample(volume, grid_covering(volume, GRID_MM))
+        image = load_scan(path).image
+        hu = sample(image, grid_covering(image, GRID_MM))
         plane = PLANES[(i + 2 * (i // len(volumes))) % len(PLANES)]
         name = path.relative_to(data).parts[0].removesuffix("_dicom")
         yield Panel(_slice(hu, plane, rng), f"real: {name}")

@@ -11,7 +11,7 @@ from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import analyze
 from vfx_edge.spine.locate import NoSpineInView
-from vfx_edge.study import Analysis, Volume
+from vfx_edge.study import Analysis, Scan
 
 SPINE_ROLES = ("locator", "finder", "labeller", "segmenter")
 # Two scans of one patient: who has seen the one has seen the other's vertebrae.
@@ -74,11 +74,11 @@ def opened(
         yield models
 
 
-def analysed(volume: Volume, models: OpenModels) -> tuple[Analysis | None, float]:
+def analysed(scan: Scan, models: OpenModels) -> tuple[Analysis | None, float]:
     """The chain's answer, None where it sees no spine, and the seconds it took."""
     begin = time.perf_counter()
     try:
-        analysis = analyze(volume, models)
+        analysis = analyze(scan, models)
     except NoSpineInView:
         analysis = None
     return analysis, time.perf_counter() - begin

@@ -15,8 +15,9 @@ from models.recipes.generator import ComposeOptions, compose, load_bank
 from models.recipes.scorecard.matching import Place
 from models.recipes.scorecard.synthetic import Synthetic
 from models.recipes.shapes import BODY
+from vfx_edge.image import Image
 from vfx_edge.phantom import SACRUM_NUMBER
-from vfx_edge.study import Level, SeriesInfo, Volume
+from vfx_edge.study import Level, Scan, SeriesInfo
 
 FIRST_SEED = 95_000
 OPTIONS = ComposeOptions(
@@ -45,15 +46,15 @@ def synthetic(made: Labelled) -> Synthetic:
     affine[:3, :3] = np.eye(3)[::-1] * case.spacing_mm
     affine[:3, 3] = case.origin_lps_mm
     facts = SeriesInfo("1.2.3", "1.2.3.4", "CT", len(case.hu), (case.spacing_mm,) * 3, "axial")
-    volume = Volume(case.hu, affine, facts)
+    image = Image(case.hu, affine, "CT", "HU")
     boxes = ndimage.find_objects(np.where(case.part == BODY, case.verse, 0).astype(np.uint8))
     places = {}
     for label, at in made.centres.items():
-        x, y, z = (float(v) for v in volume.to_lps(np.asarray(at)[None])[0])
+        x, y, z = (float(v) for v in image.to_lps(np.asarray(at)[None])[0])
         name = "S1" if label == SACRUM_NUMBER else Level.from_verse(label).value
         places[name] = Place((x, y, z), _whole(boxes[label - 1], case.verse.shape))
     labels = np.where(case.part > 0, case.verse, 0).astype(np.uint8)
-    return Synthetic(volume, labels, places)
+    return Synthetic(Scan(image, facts), labels, places)
 
 
 def _whole(box: tuple[slice, ...] | None, shape: tuple[int, ...]) -> bool:

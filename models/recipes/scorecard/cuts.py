@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from vfx_edge.image import Image
 from vfx_edge.image.grids import bounds_lps_mm
-from vfx_edge.study import Volume
 
 SHORTEST_MM = 60.0
 INSIDE_MM = 10.0  # from a cut end to a centre that still counts
@@ -50,22 +50,20 @@ def _box(low: np.ndarray, high: np.ndarray, centres: np.ndarray, rng: np.random.
     return low, high
 
 
-def cut(volume: Volume, box: Box) -> Volume:
+def cut(image: Image, box: Box) -> Image:
     """The part of a scan in a box, in whole voxels."""
     corners = np.array([[box[i][a] for a, i in enumerate(bits)] for bits in np.ndindex(2, 2, 2)])
-    index = volume.to_zyx(corners)
-    last = np.array(volume.hu.shape)
+    index = image.to_zyx(corners)
+    last = np.array(image.values.shape)
     first = np.clip(np.ceil(index.min(0)), 0, last - 2).astype(int)
     stop = np.clip(np.floor(index.max(0)) + 1, first + 2, last).astype(int)
     part = tuple(slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
-    affine = volume.affine_zyx_to_lps.copy()
-    affine[:3, 3] = volume.to_lps(first[None].astype(np.float64))[0]
-    valid = None if volume.valid is None else volume.valid[part].copy()
-    return replace(
-        volume, hu=volume.hu[part].copy(), affine_zyx_to_lps=affine, sources=(), valid=valid
-    )
+    affine = image.affine_zyx_to_lps.copy()
+    affine[:3, 3] = image.to_lps(first[None].astype(np.float64))[0]
+    valid = None if image.valid is None else image.valid[part].copy()
+    return replace(image, values=image.values[part].copy(), affine_zyx_to_lps=affine, valid=valid)
 
 
-def field_of(volume: Volume) -> Box:
+def field_of(image: Image) -> Box:
     """The whole scan as a box."""
-    return bounds_lps_mm(volume)
+    return bounds_lps_mm(image)

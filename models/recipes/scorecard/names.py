@@ -20,11 +20,12 @@ from models.recipes.scorecard.chain import Fold, choose, opened
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
 from models.recipes.scorecard.real import Row, Say
 from vfx_edge.backends import OpenModels
-from vfx_edge.inputs import load_volume
+from vfx_edge.image import Image
+from vfx_edge.inputs import load_scan
 from vfx_edge.spine.find import Bodies, find_bodies
 from vfx_edge.spine.label import label_vertebrae
 from vfx_edge.spine.locate import NoSpineInView, locate_spine
-from vfx_edge.study import Vertebra, Volume
+from vfx_edge.study import Vertebra
 
 NEAR_MM = 12.0
 INSIDE_MM = 10.0  # a body nearer to the cut's end is not counted
@@ -72,12 +73,12 @@ def score_names(
     every: list[Told] = []
     for path, entry in json.loads(REFERENCES.read_text(encoding="utf-8")).items():
         chosen = choose(path.split("/")[0], folds, model)
-        volume = load_volume(data / path)
+        image = load_scan(data / path).image
         places, every_place = places_of(entry), _all_places(entry)
         with opened(chosen.folder, backend, ("locator", "finder", "labeller")) as models:
-            short = [list(told) for told in _named_cuts(volume, places, every_place, models, cuts)]
+            short = [list(told) for told in _named_cuts(image, places, every_place, models, cuts)]
             whole = [
-                list(told) for told in _chained_cuts(volume, places, every_place, models, chain)
+                list(told) for told in _chained_cuts(image, places, every_place, models, chain)
             ]
         row = {
             "name": path.split("/")[0], "note": chosen.note, "trained_on": chosen.trained_on,
@@ -100,30 +101,30 @@ def _all_places(entry: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 def _named_cuts(
-    volume: Volume, places: Places, every_place: Places, models: OpenModels, count: int
+    image: Image, places: Places, every_place: Places, models: OpenModels, count: int
 ) -> Iterator[Iterator[Told]]:
     """The whole scan first, then the cuts, all from the same bodies."""
-    bodies = _bodies(volume, models)
+    bodies = _bodies(image, models)
     at = np.array(list(places.values()))
-    field = field_of(volume)
+    field = field_of(image)
     for box in [field, *random_boxes(*field, at, count, SEED)]:
         low, high = box
         inside = ((bodies.centres_lps_mm >= low) & (bodies.centres_lps_mm <= high)).all(1)
         part = Bodies(bodies.centres_lps_mm[inside], bodies.score[inside])
         try:
-            named = label_vertebrae(cut(volume, box), part, models.network("labeller"))
+            named = label_vertebrae(cut(image, box), part, models.network("labeller"))
         except NoSpineInView:
             named = ()
         yield matched(named, every_place, (low, high))
 
 
 def _chained_cuts(
-    volume: Volume, places: Places, every_place: Places, models: OpenModels, count: int
+    image: Image, places: Places, every_place: Places, models: OpenModels, count: int
 ) -> Iterator[Iterator[Told]]:
     """The chain as far as the names on each cut."""
-    field = field_of(volume)
+    field = field_of(image)
     for box in random_boxes(*field, np.array(list(places.values())), count, SEED + 1):
-        part = cut(volume, box)
+        part = cut(image, box)
         try:
             named = label_vertebrae(part, _bodies(part, models), models.network("labeller"))
         except NoSpineInView:
@@ -132,10 +133,10 @@ def _chained_cuts(
 
 
 def known_bodies(
-    volume: Volume, places: Mapping[str, Sequence[float]], models: OpenModels
+    image: Image, places: Mapping[str, Sequence[float]], models: OpenModels
 ) -> tuple[Bodies, np.ndarray]:
     """The bodies that are found of known vertebrae, and their names (n,)."""
-    bodies = _bodies(volume, models)
+    bodies = _bodies(image, models)
     gaps = np.linalg.norm(
         bodies.centres_lps_mm[:, None] - np.array(list(places.values()))[None], axis=2
     )
@@ -144,9 +145,9 @@ def known_bodies(
     return Bodies(bodies.centres_lps_mm[known], bodies.score[known]), names[known]
 
 
-def _bodies(volume: Volume, models: OpenModels) -> Bodies:
-    region = locate_spine(volume, models.network("locator"))
-    return find_bodies(volume, region, models.network("finder"))
+def _bodies(image: Image, models: OpenModels) -> Bodies:
+    region = locate_spine(image, models.network("locator"))
+    return find_bodies(image, region, models.network("finder"))
 
 
 def matched(

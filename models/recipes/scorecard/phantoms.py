@@ -67,7 +67,7 @@ def score_phantoms(
 def _row(made: Iterable[Synthetic], models: OpenModels) -> Row:
     tallies, errors = [], []
     for scan in made:
-        analysis, seconds = analysed(scan.volume, models)
+        analysis, seconds = analysed(scan.scan, models)
         tally, wrong = tallied(scan, analysis, seconds)
         tallies.append(tally)
         errors.append(list(wrong))
@@ -118,7 +118,7 @@ def _broken(truth: LevelTruth) -> bool:
 def _overlaps(scan: Synthetic, analysis: Analysis, pairs: dict[str, int]) -> list[float]:
     """Dice of each vertebra that has a finding in its place, whatever that is called."""
     called = [(analysis.masks[i].vertebra.level.verse, Level(n).verse) for n, i in pairs.items()]
-    return label_dice(label_map(scan.volume, analysis.masks), scan.labels, called)
+    return label_dice(label_map(scan.scan.image, analysis.masks), scan.labels, called)
 
 
 def _height_errors(scan: Synthetic, analysis: Analysis, pairs: dict[str, int]) -> Iterator[float]:

@@ -21,7 +21,7 @@ from models.recipes.scorecard.matching import (
     total,
 )
 from vfx_edge.backends import OpenModels
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 
 COARSE_MM = 6.0  # slices farther apart are no basis for heights
 ANCHORS = ("C2", "T1", "T12", "S1")  # seen whole they say where to count from
@@ -49,14 +49,14 @@ def score_real(
 def score_one(path: Path, entry: dict[str, Any], models: OpenModels, chosen: Chosen) -> Row:
     """One CT, read and analysed."""
     begin = time.perf_counter()
-    volume = load_volume(path)
-    analysis, _ = analysed(volume, models)
+    scan = load_scan(path)
+    analysis, _ = analysed(scan, models)
     seconds = time.perf_counter() - begin
     row = row_of(findings_of(analysis) if analysis else [], entry)
     name = path.parent.name if path.suffix == ".gz" else path.name
     return {
         "name": name, "note": chosen.note, "trained_on": chosen.trained_on, **row,
-        "seconds": seconds, "coarse": bool(max(volume.series.spacing_mm) > COARSE_MM),
+        "seconds": seconds, "coarse": bool(max(scan.series.spacing_mm) > COARSE_MM),
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.recipes.scorecard.matching import Place
 from vfx_edge.phantom import LevelTruth, Part, Phantom
-from vfx_edge.study import SeriesInfo, Volume
+from vfx_edge.study import Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class Synthetic:
     and losses, where they are known. Nothing is said of suspicions where there are none.
     """
 
-    volume: Volume
+    scan: Scan
     labels: NDArray[np.uint8]
     places: dict[str, Place]
     truths: dict[str, LevelTruth] = field(default_factory=dict)
@@ -27,11 +27,7 @@ class Synthetic:
 def from_phantom(made: Phantom) -> Synthetic:
     """The product's own phantom as a scan with truth."""
     places = {t.level: Place(t.centroid_lps_mm, t.whole_in_view) for t in made.truth.levels}
-    spec = made.truth.spec
-    spacing = (spec.pixel_mm, spec.pixel_mm, spec.spacing_mm)
-    facts = SeriesInfo("1.2.3", "1.2.3.4", "CT", made.hu.shape[0], spacing, "axial")
-    volume = Volume(made.hu, made.affine_zyx_to_lps, facts)
-    return Synthetic(volume, _bone(made), places, {t.level: t for t in made.truth.levels})
+    return Synthetic(made.scan, _bone(made), places, {t.level: t for t in made.truth.levels})
 
 
 def _bone(phantom: Phantom) -> NDArray[np.uint8]:

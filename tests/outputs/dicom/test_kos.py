@@ -89,6 +89,6 @@ def test_none_is_written_where_nothing_is_suspected_and_an_old_one_goes(tmp_path
     path = tmp_path / "kos.dcm"
     assert write_kos(analysis, source, path) == path
     centres = {f.vertebra.level: f.vertebra.centroid_lps_mm for f in analysis.result.findings}
-    calm = analysis_of(analysis.volume, centres, dict.fromkeys(EXAMPLE_CASES, NORMAL))
+    calm = analysis_of(analysis.scan, centres, dict.fromkeys(EXAMPLE_CASES, NORMAL))
     assert write_kos(replace(calm, masks=()), source, path) is None
     assert not path.exists()

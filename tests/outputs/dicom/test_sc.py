@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from tests.inputs.world import put, write_scan
 from tests.outputs.fakes import LEVELS, RUN, example
 from vfx_edge.errors import OutputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.source import read_source
 from vfx_edge.outputs.dicom.captures import captures, notice
 from vfx_edge.outputs.dicom.sc import write_sc
@@ -34,7 +34,7 @@ PIXELS_PER_MM = 2.0
 def source(tmp_path_factory: pytest.TempPathFactory) -> DicomSource:
     folder = tmp_path_factory.mktemp("ct")
     write_scan(folder, None, put(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Zoë"))
-    return read_source(folder, load_volume(folder))
+    return read_source(folder, load_scan(folder))
 
 
 def test_one_series_of_the_study_that_names_its_source(source: DicomSource, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_pictures_of_an_earlier_run_do_not_stay(source: DicomSource, tmp_path: P
     (folder / "mine.dcm").write_bytes(b"")
     triage = replace(example().result.triage, levels=())
     quiet = replace(example().result, findings=example().result.findings[:1], triage=triage)
-    calm = Analysis(quiet, example().volume, example().masks[:1])
+    calm = Analysis(quiet, example().scan, example().masks[:1])
     assert [path.name for path in write_sc(calm, source, folder)] == NAMES[:1]
     assert sorted(file.name for file in folder.iterdir()) == ["01-overview.dcm", "mine.dcm"]
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from tests.inputs.world import BLOBS, Scan, enhanced, put, write_scan
 from tests.outputs.fakes import RUN, analysis_of, mask_of
 from vfx_edge.errors import OutputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.source import read_source
 from vfx_edge.outputs.dicom.seg import write_seg
 from vfx_edge.study import Analysis, DicomSource, Level, VertebraMask
@@ -39,7 +39,7 @@ GAP = replace(OWN_PLANES["sagittal"], places=(*range(12), *range(13, 30), *range
 
 def _analysed(path: Path) -> tuple[Analysis, DicomSource]:
     """The bony blob on the left as L1, the one towards the feet as L3: no two directions alike."""
-    volume = load_volume(path)
+    volume = load_scan(path)
     bone, _, feet = (centre for centre, _, _ in BLOBS)
     return analysis_of(volume, {Level.L1: bone, Level.L3: feet}, {}), read_source(path, volume)
 
@@ -79,7 +79,7 @@ def _assert_in_place(path: Path, analysis: Analysis, *, whole: bool = True) -> h
         assert (expected[pixels] > 0.49).all()
         assert (expected[~pixels] < 0.51).all()
         voxels[level] += int(pixels.sum())
-    voxel_mm3 = abs(np.linalg.det(analysis.volume.affine_zyx_to_lps))
+    voxel_mm3 = abs(np.linalg.det(analysis.scan.image.affine_zyx_to_lps))
     for level, mask in masks.items() if whole else ():  # and no slice is missing
         wanted = (_whole(mask) >= 0.5).sum() * mask.spacing_mm**3
         assert voxels[level] * voxel_mm3 == pytest.approx(wanted, rel=0.1)
@@ -119,7 +119,7 @@ def test_slices_that_are_missing_have_no_frames(tmp_path: Path) -> None:
     """A viewer that lays segments over slices waits for ever for a slice that is not there."""
     slices = write_scan(tmp_path / "ct", GAP)
     analysis, source = _analysed(tmp_path / "ct")
-    assert len(analysis.volume.hu) or len(slices) < max(analysis.volume.hu.shape)
+    assert len(analysis.scan.image.values) or len(slices) < max(analysis.scan.image.values.shape)
     path = write_seg(analysis, source, tmp_path / "seg.dcm")
     seg = _assert_in_place(path, analysis, whole=False)
     _assert_valid(path)

@@ -23,7 +23,7 @@ from tests.outputs.fakes import (
     curved_centres,
 )
 from vfx_edge.errors import OutputError
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.source import NoDicomSource, SourceChanged, SourceLacks, read_source
 from vfx_edge.outputs import result_to_dict
 from vfx_edge.outputs.dicom.codes import PRIVATE, REASONS, SCHEME
@@ -61,7 +61,7 @@ def study(
 
 
 def found_in(path: Path, **cases) -> tuple[Analysis, DicomSource]:
-    volume = load_volume(path)
+    volume = load_scan(path)
     # Left of the middle, in front of it and not symmetric up and down: a flip can't pass.
     centres = {
         level: (x + 17.25, y - 9.5, z / 4 - 60.125)
@@ -365,7 +365,7 @@ def test_two_runs_are_two_documents(axial, tmp_path: Path) -> None:
 
 def test_no_vertebra_at_all_is_a_report_too(axial, tmp_path: Path) -> None:
     analysis, source = axial
-    nothing = analysis_of(analysis.volume, {}, {})
+    nothing = analysis_of(analysis.scan, {}, {})
     path = write_sr(nothing, source, tmp_path / "sr.dcm")
     assert validated(path) == []
     document = pydicom.dcmread(path)
@@ -407,7 +407,7 @@ def test_codes_fit_and_have_both_languages() -> None:
 def test_it_refers_to_the_segments_that_were_measured(axial, tmp_path: Path) -> None:
     analysis, source = axial
     centres = {f.vertebra.level: f.vertebra.centroid_lps_mm for f in analysis.result.findings}
-    analysis = analysis_of(analysis.volume, centres, EXAMPLE_CASES)
+    analysis = analysis_of(analysis.scan, centres, EXAMPLE_CASES)
     segmentation = write_seg(analysis, source, tmp_path / "seg.dcm")
     path = write_sr(analysis, source, tmp_path / "sr.dcm", segmentation=segmentation)
     assert validated(path) == []
@@ -492,14 +492,14 @@ def test_nonsense_in_the_header_ends_in_a_report_or_in_one_sentence(
 
 def test_what_a_result_must_repeat_and_the_source_lacks_is_said(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct", None, put(FrameOfReferenceUID=None))
-    volume = load_volume(tmp_path / "ct")
+    volume = load_scan(tmp_path / "ct")
     with pytest.raises(SourceLacks, match="frame of reference"):
         read_source(tmp_path / "ct", volume)
 
 
 def test_files_that_went_or_are_others_are_noticed(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct")
-    volume = load_volume(tmp_path / "ct")
+    volume = load_scan(tmp_path / "ct")
     file = sorted((tmp_path / "ct").iterdir())[3]
     other = sorted((tmp_path / "ct").iterdir())[4].read_bytes()
     file.write_bytes(other)
@@ -516,7 +516,7 @@ def test_a_zip_is_read_again_and_nothing_of_it_stays(tmp_path: Path, monkeypatch
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     analysis, source = found_in(archive)
-    assert len(source.instances) == analysis.volume.series.slices
+    assert len(source.instances) == analysis.scan.series.slices
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -524,12 +524,12 @@ def test_results_beside_the_ct_are_not_taken_for_it(tmp_path: Path) -> None:
     """An archive sends a study back with all that was ever written into it."""
     analysis, source = study(tmp_path / "ct")
     segmentation = write_seg(
-        replace(analysis, masks=analysis_of(analysis.volume, PLACES, {}).masks),
+        replace(analysis, masks=analysis_of(analysis.scan, PLACES, {}).masks),
         source,
         tmp_path / "ct" / "seg.dcm",
     )
     write_sr(analysis, source, tmp_path / "ct" / "sr.dcm", segmentation=segmentation)
-    again = load_volume(tmp_path / "ct")
+    again = load_scan(tmp_path / "ct")
     assert again.series.series_uid == source.first.SeriesInstanceUID
     assert len(again.series.others) == 2
     assert len(read_source(tmp_path / "ct", again).instances) == len(source.instances)
@@ -538,4 +538,4 @@ def test_results_beside_the_ct_are_not_taken_for_it(tmp_path: Path) -> None:
 def test_nifti_has_no_study_to_belong_to(axial, tmp_path: Path) -> None:
     analysis, _ = axial
     with pytest.raises(NoDicomSource, match="no DICOM"):
-        read_source(tmp_path / "ct.nii.gz", replace(analysis.volume, sources=()))
+        read_source(tmp_path / "ct.nii.gz", replace(analysis.scan, sources=()))

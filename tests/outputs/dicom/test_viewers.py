@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from tests.conftest import ROOT
 from tests.inputs.world import Edit, Scan, enhanced, put, write_scan
 from tests.outputs.fakes import EXAMPLE_CASES, analysis_of, curved_centres
-from vfx_edge.inputs import load_volume
+from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.source import read_source
 from vfx_edge.outputs import result_to_dict
 from vfx_edge.study import Analysis, DicomSource, Level
@@ -52,8 +52,8 @@ class Written:
             enhanced(SCANS["axial"]).save_as(self.ct / "ct.dcm", enforce_file_format=True)
         else:
             write_scan(self.ct, scan, *edits)
-        volume = load_volume(self.ct)
-        middle = volume.to_lps(np.array([[n / 2 for n in volume.hu.shape]]))[0]
+        volume = load_scan(self.ct)
+        middle = volume.image.to_lps(np.array([[n / 2 for n in volume.image.values.shape]]))[0]
         # Beside the middle, so that a flip can't pass.
         centres = {
             level: (float(middle[0] + x / 4 + 7), float(middle[1] - 5), float(middle[2] + z / 9))
@@ -61,7 +61,7 @@ class Written:
         }
         self.analysis: Analysis = analysis_of(volume, centres, EXAMPLE_CASES)
         self.source: DicomSource = read_source(self.ct, volume)
-        self.labels = label_map(volume, self.analysis.masks)
+        self.labels = label_map(volume.image, self.analysis.masks)
         self.seg = write_seg(self.analysis, self.source, folder / "seg.dcm")
         self.sr = write_sr(self.analysis, self.source, folder / "sr.dcm", segmentation=self.seg)
 
@@ -73,12 +73,12 @@ class Written:
         """(z, y, x) of the voxels of a vertebra on the volume's grid, where there is a slice."""
         found = voxels(np.argwhere(self.labels == Level(level).verse))
         corners = [plane["ImagePositionPatient"] for plane in _planes(self.source)]
-        zyx = np.rint(self.analysis.volume.to_zyx(np.array(corners))).astype(int)
+        zyx = np.rint(self.analysis.scan.image.to_zyx(np.array(corners))).astype(int)
         across = int(np.ptp(zyx, axis=0).argmax())
         return {voxel for voxel in found if voxel[across] in set(zyx[:, across].tolist())}
 
     def on_grid(self, lps_mm: np.ndarray) -> set[tuple[int, ...]]:
-        zyx = self.analysis.volume.to_zyx(lps_mm)
+        zyx = self.analysis.scan.image.to_zyx(lps_mm)
         assert np.abs(zyx - np.rint(zyx)).max() < 0.1
         return voxels(np.rint(zyx).astype(int))
 

@@ -29,10 +29,11 @@ from tests.outputs.fakes import (
     tilted,
 )
 from vfx_edge.errors import OutputError
+from vfx_edge.image import Image as Volume
 from vfx_edge.outputs import write_report
 from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.report.pictures import crop_pictures, spine_pictures
-from vfx_edge.study import Analysis, Coverage, Level, NotClassified, Tier, Triage, Volume
+from vfx_edge.study import Analysis, Coverage, Level, NotClassified, Scan, Tier, Triage
 
 VOID = {"meta", "link", "input", "image", "path", "rect", "line", "circle", "use"}
 
@@ -178,8 +179,10 @@ def test_crops_follow_the_vertebra_and_show_every_side_where_its_letter_stands(
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     own = {"L": (1, 0, 0), "P": (0, c, s), "H": (0, -s, c)}  # head leans forward
     volume = ellipsoid_volume({Level.T4: (0.0, 0.0, 40.0)}, (1.0, 1.0, 1.0))
-    places = volume.to_lps(np.argwhere(np.ones(volume.hu.shape))).reshape(*volume.hu.shape, 3)
-    hu = np.zeros(volume.hu.shape, np.int16)
+    places = volume.to_lps(np.argwhere(np.ones(volume.values.shape))).reshape(
+        *volume.values.shape, 3
+    )
+    hu = np.zeros(volume.values.shape, np.int16)
     for axis in own.values():
         hu[np.linalg.norm(places - centre - 30 * np.array(axis), axis=-1) < 5] = 1000
     finding = finding_of(Level.T4, (0.0, 0.0, 40.0), MALIGNANT)
@@ -193,8 +196,8 @@ def test_crops_follow_the_vertebra_and_show_every_side_where_its_letter_stands(
     measured = replace(finding.measurement, heights=replace(heights, landmarks_lps_mm=landmarks))
     finding = replace(finding, measurement=measured)
     result = replace(example().result, findings=(finding,))
-    scan = Volume(hu, volume.affine_zyx_to_lps.copy(), SERIES)
-    crops = {p.name: p for p in crop_pictures(Analysis(result, scan, ()), finding)}
+    scan = Volume(hu, volume.affine_zyx_to_lps.copy(), "CT", "HU")
+    crops = {p.name: p for p in crop_pictures(Analysis(result, Scan(scan, SERIES), ()), finding)}
     seen = {"sagittal": "HP", "coronal": "HL", "axial": "LP"}
     for name, sides in seen.items():
         gray = _gray(crops[name].data_uri)
@@ -362,7 +365,7 @@ def test_one_vertebra_in_any_scan(
 ) -> None:
     centres = {Level.L1: (0.0, 0.0, 40.0)}
     volume = ellipsoid_volume(centres, spacing)
-    volume = Volume(volume.hu, tilted(volume.affine_zyx_to_lps, degrees), SERIES)
+    volume = Volume(volume.values, tilted(volume.affine_zyx_to_lps, degrees), "CT", "HU")
     path = write_report(analysis_of(volume, centres, {Level.L1: MALIGNANT}), tmp_path / "r.html")
     assert Page(path.read_text(encoding="utf-8")).of("article")
 
@@ -408,9 +411,9 @@ def test_a_large_scan_makes_no_large_report_and_is_not_copied(tmp_path: Path) ->
     centres = curved_centres(levels, 20)
     small = ellipsoid_volume(centres, (1.0, 1.5, 1.5))
     hu = np.zeros((600, 512, 512), np.int16)
-    z, y, x = (min(a, b) for a, b in zip(hu.shape, small.hu.shape, strict=True))
-    hu[:z, :y, :x] = small.hu[:z, :y, :x]
-    volume = Volume(hu, small.affine_zyx_to_lps.copy(), SERIES)
+    z, y, x = (min(a, b) for a, b in zip(hu.shape, small.values.shape, strict=True))
+    hu[:z, :y, :x] = small.values[:z, :y, :x]
+    volume = Volume(hu, small.affine_zyx_to_lps.copy(), "CT", "HU")
     some = analysis_of(volume, centres, dict.fromkeys(levels[4:8], OSTEOPOROTIC))
     tracemalloc.start()
     write_report(some, tmp_path / "r.html")

@@ -6,7 +6,6 @@ from scipy import ndimage
 
 from tests.outputs.fakes import (
     LEVELS,
-    SERIES,
     axis_aligned,
     curved_centres,
     ellipsoid_volume,
@@ -14,15 +13,16 @@ from tests.outputs.fakes import (
     mask_of,
     tilted,
 )
+from vfx_edge.image import Image
 from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import outline
-from vfx_edge.study import Level, Volume
+from vfx_edge.study import Level
 
 STEP_MM = 0.6
 CENTRES = curved_centres(LEVELS, scoliosis_mm=30)
 
 
-def _line(volume: Volume) -> views.FloatArray:
+def _line(volume: Image) -> views.FloatArray:
     return views.midline(volume, list(CENTRES.values()))
 
 
@@ -78,9 +78,9 @@ def test_an_oblique_scan_gives_the_same_picture() -> None:
     affine = tilted(straight.affine_zyx_to_lps, 15.0)
     to_straight = np.linalg.inv(straight.affine_zyx_to_lps) @ affine
     hu = ndimage.affine_transform(
-        straight.hu, to_straight[:3, :3], to_straight[:3, 3], order=1, cval=-1024
+        straight.values, to_straight[:3, :3], to_straight[:3, 3], order=1, cval=-1024
     )
-    oblique = Volume(hu, affine, SERIES)
+    oblique = Image(hu, affine, "CT", "HU")
     centre = list(CENTRES.values())[6]
     for across, down in (
         (views.FRONT_TO_BACK, views.HEAD_TO_FEET),
@@ -111,7 +111,7 @@ def test_two_vertebrae_at_one_place_do_not_break_the_line() -> None:
 
 def test_the_line_ends_where_the_scan_ends() -> None:
     hu = np.zeros((40, 60, 60), np.int16)
-    volume = Volume(hu, axis_aligned((-45, -45, 0), (2.0, 1.5, 1.5)), SERIES)
+    volume = Image(hu, axis_aligned((-45, -45, 0), (2.0, 1.5, 1.5)), "CT", "HU")
     line = views.midline(volume, [(0.0, 0.0, 70.0), (0.0, 0.0, 10.0)])
     assert line[:, 2].max() <= 79.01
     assert line[:, 2].min() >= -1.01

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.image import Image
 from vfx_edge.naming import either
 from vfx_edge.outputs.dicom.write import PRODUCT, check_extra, identity, refusing, save
 from vfx_edge.outputs.labels import numbered
-from vfx_edge.study import Analysis, DicomSource, RunInfo, VertebraMask, Volume
+from vfx_edge.study import Analysis, DicomSource, RunInfo, Scan, VertebraMask
 
 Floats = NDArray[np.float64]
 
@@ -61,10 +62,10 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
     from vfx_edge.outputs.dicom.sr import coding_scheme
 
     run = analysis.result.run
-    numbers, masks = _numbered(analysis.volume, analysis.masks)
-    planes = _planes(analysis.volume, numbers, source)
+    numbers, masks = _numbered(analysis.scan.image, analysis.masks)
+    planes = _planes(analysis.scan.image, numbers, source)
     segmentation = Segmentation(
-        **_placed(planes, source, analysis.volume),
+        **_placed(planes, source, analysis.scan),
         segmentation_type="BINARY",
         segment_descriptions=_segments(masks, run),
         content_label="VERTEBRAE",
@@ -80,18 +81,18 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
 
 
 def _numbered(
-    volume: Volume, masks: tuple[VertebraMask, ...]
+    image: Image, masks: tuple[VertebraMask, ...]
 ) -> tuple[NDArray[np.uint8], tuple[VertebraMask, ...]]:
-    """(z, y, x) segment numbers on the volume's grid, and the masks they stand for."""
-    numbers, there = numbered(volume, masks, range(1, len(masks) + 1))
+    """(z, y, x) segment numbers on the image's grid, and the masks they stand for."""
+    numbers, there = numbered(image, masks, range(1, len(masks) + 1))
     seen = tuple(mask for mask, shown in zip(masks, there, strict=True) if shown)
     if not seen:
         raise ValueError("no vertebra lies on its slices")
-    return (numbers, masks) if seen == masks else _numbered(volume, seen)
+    return (numbers, masks) if seen == masks else _numbered(image, seen)
 
 
-def _planes(volume: Volume, numbers: NDArray[np.uint8], source: DicomSource) -> _Planes:
-    stored, affine = _as_stored(numbers, volume.affine_zyx_to_lps, _orientation(source))
+def _planes(image: Image, numbers: NDArray[np.uint8], source: DicomSource) -> _Planes:
+    stored, affine = _as_stored(numbers, image.affine_zyx_to_lps, _orientation(source))
     first = source.first
     own = None
     if stored.shape[1:] == (first.Rows, first.Columns):
@@ -105,7 +106,7 @@ def _planes(volume: Volume, numbers: NDArray[np.uint8], source: DicomSource) -> 
 def _as_stored(
     numbers: NDArray[np.uint8], affine: Floats, orientation: Sequence[float]
 ) -> tuple[NDArray[np.uint8], Floats]:
-    """The volume turned back to (plane, row, column) of its source, as a view, and its affine.
+    """The array turned back to (plane, row, column) of its source, as a view, and its affine.
 
     orientation: direction of a row, then of a column (PS3.3 C.7.6.2.1.1).
     """
@@ -139,12 +140,12 @@ def _own_planes(positions: Floats, affine: Floats, count: int) -> tuple[int, ...
     return tuple(found.get(plane, -1) for plane in range(count))
 
 
-def _placed(planes: _Planes, source: DicomSource, volume: Volume) -> dict[str, Any]:
+def _placed(planes: _Planes, source: DicomSource, scan: Scan) -> dict[str, Any]:
     """Pixels, source and geometry, as highdicom's keyword arguments."""
     from highdicom import PixelMeasuresSequence, PlanePositionSequence
     from highdicom import Volume as Grid
 
-    images = _consistent(source, volume)
+    images = _consistent(source, scan)
     enhanced = "PerFrameFunctionalGroupsSequence" in source.first
     named = {"source_images": images[:1], "further_source_images": images[1:]}
     if not enhanced:
@@ -156,7 +157,7 @@ def _placed(planes: _Planes, source: DicomSource, volume: Volume) -> dict[str, A
     thickness, rows_mm, columns_mm = np.linalg.norm(planes.affine[:3, :3], axis=0)
     measures = PixelMeasuresSequence(
         pixel_spacing=(rows_mm, columns_mm),
-        slice_thickness=volume.series.slice_thickness_mm or thickness,
+        slice_thickness=scan.series.slice_thickness_mm or thickness,
         spacing_between_slices=thickness,
     )
     placed = {**named, "pixel_array": planes.numbers, "pixel_measures": measures}
@@ -166,11 +167,11 @@ def _placed(planes: _Planes, source: DicomSource, volume: Volume) -> dict[str, A
     return placed
 
 
-def _consistent(source: DicomSource, volume: Volume) -> list[Any]:
+def _consistent(source: DicomSource, scan: Scan) -> list[Any]:
     """Copies of the headers that highdicom takes for one series: it compares to the last digit,
     and needs a slice thickness and what enhanced files say of all frames in one place."""
     orientation = _orientation(source)
-    thickness = volume.series.slice_thickness_mm or float(volume.spacing_zyx_mm.max())
+    thickness = scan.series.slice_thickness_mm or float(scan.image.spacing_zyx_mm.max())
     images = []
     for header in source.instances:
         if "PerFrameFunctionalGroupsSequence" in header:

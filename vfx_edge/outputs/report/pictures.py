@@ -106,9 +106,9 @@ MARKS = {
 def spine_pictures(analysis: Analysis) -> tuple[Picture, Picture]:
     """The sagittal and the coronal view along the whole spine."""
     trusted = _trusted(analysis.result.findings)
-    line = views.midline(analysis.volume, [f.vertebra.centroid_lps_mm for f in trusted])
-    sagittal = views.sagittal(analysis.volume, line, _SPINE_STEP_MM)
-    coronal = views.coronal(analysis.volume, line, _SPINE_STEP_MM)
+    line = views.midline(analysis.scan.image, [f.vertebra.centroid_lps_mm for f in trusted])
+    sagittal = views.sagittal(analysis.scan.image, line, _SPINE_STEP_MM)
+    coronal = views.coronal(analysis.scan.image, line, _SPINE_STEP_MM)
     return (
         _spine_picture("sagittal", _scene(analysis, sagittal, analysis.masks)),
         _spine_picture("coronal", _scene(analysis, coronal, analysis.masks)),
@@ -201,7 +201,7 @@ def _picture(
     sheet = scene.sheet
     return Picture(
         name=name,
-        gray=views.sample(scene.analysis.volume, sheet),
+        gray=views.sample(scene.analysis.scan.image, sheet),
         width_mm=round(sheet.width_mm, 1),
         height_mm=round(sheet.height_mm, 1),
         marks=MARKS[name],

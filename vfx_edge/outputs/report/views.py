@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.study import Point, Volume
+from vfx_edge.image import Image, Point
 
 FloatArray = NDArray[np.float64]
 
@@ -78,14 +78,14 @@ class Sheet:
         return along, np.linalg.norm(apart - along[..., None] * self.across, axis=2)
 
 
-def sample(volume: Volume, sheet: Sheet) -> NDArray[np.uint8]:
+def sample(image: Image, sheet: Sheet) -> NDArray[np.uint8]:
     """(rows, columns) grey values of the scan on the sheet, bone window."""
-    inverse = np.linalg.inv(volume.affine_zyx_to_lps)
+    inverse = np.linalg.inv(image.affine_zyx_to_lps)
     first = sheet.rows_lps_mm @ inverse[:3, :3].T + inverse[:3, 3]
     along = inverse[:3, :3] @ sheet.across * sheet.step_mm
     zyx = first.T[:, :, None] + along[:, None, None] * np.arange(sheet.columns)
     hu = ndimage.map_coordinates(
-        volume.hu, zyx, output=np.float32, order=1, mode="constant", cval=AIR_HU
+        image.values, zyx, output=np.float32, order=1, mode="constant", cval=AIR_HU
     )
     low, high = WINDOW_HU
     return np.asarray((np.clip((hu - low) / (high - low), 0, 1) * 255).round(), dtype=np.uint8)
@@ -101,26 +101,26 @@ def plane(
     return Sheet(rows, across, count, step_mm)
 
 
-def midline(volume: Volume, centroids_lps_mm: Sequence[Point]) -> FloatArray:
+def midline(image: Image, centroids_lps_mm: Sequence[Point]) -> FloatArray:
     """(n, 3) LPS mm every half millimetre from head to feet, through the bodies and a little on.
 
     Without any centroid: straight down through the middle of the scan.
     """
     if not centroids_lps_mm:
-        line = _straight_through(volume)
+        line = _straight_through(image)
     else:
         line = _extended(_smooth(np.array(centroids_lps_mm, dtype=np.float64)))
-    return _inside(volume, line)
+    return _inside(image, line)
 
 
-def sagittal(volume: Volume, line: FloatArray, step_mm: float) -> Sheet:
+def sagittal(image: Image, line: FloatArray, step_mm: float) -> Sheet:
     """The view from the patient's left: anterior on the viewer's left."""
-    return _curtain(volume, line, FRONT_TO_BACK, (_ANTERIOR_MM, _POSTERIOR_MM), step_mm)
+    return _curtain(image, line, FRONT_TO_BACK, (_ANTERIOR_MM, _POSTERIOR_MM), step_mm)
 
 
-def coronal(volume: Volume, line: FloatArray, step_mm: float) -> Sheet:
+def coronal(image: Image, line: FloatArray, step_mm: float) -> Sheet:
     """The view from in front: the patient's left on the viewer's right."""
-    return _curtain(volume, line, RIGHT_TO_LEFT, (_SIDE_MM, _SIDE_MM), step_mm)
+    return _curtain(image, line, RIGHT_TO_LEFT, (_SIDE_MM, _SIDE_MM), step_mm)
 
 
 def _smooth(centroids: FloatArray) -> FloatArray:
@@ -154,8 +154,8 @@ def _extended(line: FloatArray) -> FloatArray:
     return np.concatenate([line[0] + steps[::-1] * top, line, line[-1] + steps * bottom])
 
 
-def _straight_through(volume: Volume) -> FloatArray:
-    low, high = _bounds(volume)
+def _straight_through(image: Image) -> FloatArray:
+    low, high = _bounds(image)
     middle = (low + high) / 2
     tall = min(high[2] - low[2], _TALLEST_MM)
     steps = np.arange(0.0, tall + _CURVE_STEP_MM, _CURVE_STEP_MM)[:, None]
@@ -163,17 +163,17 @@ def _straight_through(volume: Volume) -> FloatArray:
     return np.asarray(top + steps * HEAD_TO_FEET)
 
 
-def _inside(volume: Volume, line: FloatArray) -> FloatArray:
+def _inside(image: Image, line: FloatArray) -> FloatArray:
     """Without the ends that lie above or below the scan."""
-    z = volume.to_zyx(line)[:, 0]
-    within = np.flatnonzero((z >= -0.5) & (z <= volume.hu.shape[0] - 0.5))
+    z = image.to_zyx(line)[:, 0]
+    within = np.flatnonzero((z >= -0.5) & (z <= image.values.shape[0] - 0.5))
     if len(within) < 2:
         return line
     return line[within[0] : within[-1] + 1]
 
 
 def _curtain(
-    volume: Volume,
+    image: Image,
     line: FloatArray,
     across: FloatArray,
     margins_mm: tuple[float, float],
@@ -181,7 +181,7 @@ def _curtain(
 ) -> Sheet:
     """The surface that hangs `across` the line, cut to the scan's own width."""
     place = line @ across
-    low, high = _bounds(volume)
+    low, high = _bounds(image)
     start = max(place.min() - margins_mm[0], min(float(low @ across), place.min() - _LEAST_MM))
     end = min(place.max() + margins_mm[1], max(float(high @ across), place.max() + _LEAST_MM))
     flat = line - place[:, None] * across
@@ -197,9 +197,9 @@ def _evenly(line: FloatArray, step_mm: float) -> FloatArray:
     return np.column_stack([np.interp(wanted, along, axis) for axis in line.T])
 
 
-def _bounds(volume: Volume) -> tuple[FloatArray, FloatArray]:
-    last = np.array(volume.hu.shape, dtype=np.float64) - 1
-    corners = volume.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
+def _bounds(image: Image) -> tuple[FloatArray, FloatArray]:
+    last = np.array(image.values.shape, dtype=np.float64) - 1
+    corners = image.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
     return corners.min(0), corners.max(0)
 
 
