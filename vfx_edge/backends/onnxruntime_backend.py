@@ -18,8 +18,8 @@ from vfx_edge.backends.half import half_of
 from vfx_edge.backends.machine import cpu_name, usable_cores
 from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
-from vfx_edge.backends.quiet import quiet_stderr
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.quiet import runtime_quiet
 
 FATAL = 4
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -32,7 +32,7 @@ def runtime() -> Any:
     # Official builds report usage to Microsoft, with an identifier kept in the user's cache. On
     # Linux and macOS only this, set before the import, keeps all of it off; Windows takes the call.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    with quiet_stderr():
+    with runtime_quiet():
         import onnxruntime
 
         onnxruntime.disable_telemetry_events()

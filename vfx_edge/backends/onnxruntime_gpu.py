@@ -16,8 +16,8 @@ from vfx_edge.backends.half import half_key
 from vfx_edge.backends.network import GPU_SHARE
 from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtBackend, runtime
 from vfx_edge.backends.protocol import Availability, Budget
-from vfx_edge.backends.quiet import quiet_stderr
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.quiet import runtime_quiet
 
 log = logging.getLogger("vfx_edge.backends")
 
@@ -51,7 +51,7 @@ class CudaBackend(OrtBackend):
         if gpu.driver_cuda[0] < major:
             have = ".".join(map(str, gpu.driver_cuda))
             return f"the driver serves CUDA {have}, CUDA {major} is needed", "update the driver"
-        with quiet_stderr():
+        with runtime_quiet():
             runtime().preload_dlls()
         if missing := nvidia.first_missing(nvidia.cuda_libraries(major)):
             reason = f"{missing} was not found"

@@ -12,8 +12,8 @@ from vfx_edge.inputs.choose import Choice, choose
 from vfx_edge.inputs.files import Listing, Source, listed
 from vfx_edge.inputs.headers import Slice, Unusable, read_headers
 from vfx_edge.inputs.pixels import probe
-from vfx_edge.inputs.quiet import quiet
 from vfx_edge.parallel import ctrl_c_waits
+from vfx_edge.quiet import quiet
 from vfx_edge.study import Scan, SeriesInfo
 
 Progress = Callable[[str], None]

@@ -17,7 +17,7 @@ from vfx_edge.image.orientation import Floats, turn_to_spl
 from vfx_edge.inputs.build import MAX_VOXELS
 from vfx_edge.inputs.pixels import HIGHEST_HU, LOWEST_HU
 from vfx_edge.inputs.plausible import no_hounsfield
-from vfx_edge.inputs.quiet import itk_quiet
+from vfx_edge.quiet import itk_quiet
 from vfx_edge.study import Scan, SeriesInfo
 
 SPACING_MM = (0.05, 12.0)

@@ -5,8 +5,8 @@ JPEG Lossless, JPEG-LS, JPEG 2000 and RLE and lets other threads run meanwhile.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,9 @@ from vfx_edge.inputs.headers import (
     inflated,
 )
 from vfx_edge.inputs.plausible import no_hounsfield
-from vfx_edge.inputs.quiet import itk_quiet, native_stderr_muted
 from vfx_edge.inputs.stack import Stack
 from vfx_edge.parallel import reading
+from vfx_edge.quiet import decoders_quiet
 
 Hounsfield = NDArray[np.int16]
 LOWEST_HU, HIGHEST_HU = -1024, 3071
@@ -56,15 +56,9 @@ def read_into(places: Iterable[Job]) -> list[Slice]:
     with scratch() if any(map(needs_file, asked)) else nullcontext() as folder:
         if folder is not None:
             work = frames_as_files(work, folder)
-        with _decoders_quiet() if compressed else nullcontext():
+        with decoders_quiet() if compressed else nullcontext():
             done = reading(_read_one, work)
     return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
-
-
-@contextmanager
-def _decoders_quiet() -> Iterator[None]:
-    with native_stderr_muted(), itk_quiet():
-        yield
 
 
 def probe(stack: Stack) -> str | None:

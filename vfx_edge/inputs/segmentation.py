@@ -20,8 +20,8 @@ from vfx_edge.errors import InputError
 from vfx_edge.inputs.dicom_seg import is_dicom, read_dicom_seg
 from vfx_edge.inputs.files import PathMissing
 from vfx_edge.inputs.nifti import NiftiUnreadable, read_image
-from vfx_edge.inputs.quiet import itk_quiet, quiet
 from vfx_edge.inputs.segment_names import coded_label, vertebra_label
+from vfx_edge.quiet import itk_quiet, quiet
 from vfx_edge.study import Scan
 
 HIGHEST_VERSE_LABEL = 28

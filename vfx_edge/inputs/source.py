@@ -19,7 +19,7 @@ from pydicom.valuerep import DA, TM, PersonName
 from vfx_edge.errors import InputError, OutputError
 from vfx_edge.inputs.files import listed
 from vfx_edge.inputs.headers import DEFLATED, inflated
-from vfx_edge.inputs.quiet import quiet
+from vfx_edge.quiet import quiet
 from vfx_edge.study import DicomSource, Scan
 
 UTF_8 = "ISO_IR 192"

@@ -1,0 +1,165 @@
+"""Keeps what libraries print and warn of away from the user's terminal.
+
+Warning filters, loggers, `sys.stdout` and file descriptor 2 belong to the whole process, and slices
+are decoded while a runtime is imported. So each is changed by whoever comes first and set back by
+whoever leaves last, in any order.
+"""
+
+import io
+import logging
+import os
+import re
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout, suppress
+
+_ONNXRUNTIME = re.compile(rb"\[[VIWEF]:onnxruntime:")
+
+
+class _Shared:
+    """A context for overlapping users: entered with the first, left with the last."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._users = 0
+        self._open = ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if self._users == 0:
+                self._open.enter_context(self._make())
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._open.close()
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _no_prints() -> Iterator[None]:
+    with redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextmanager
+def _no_itk_warnings() -> Iterator[None]:
+    import SimpleITK as sitk  # only here: where no file needs it, it is not loaded
+
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def _caught_stderr() -> Iterator[None]:
+    """What is written to descriptor 2 is caught, and passed on at the end but for noise. Python's
+    own standard error writes past that."""
+    with ExitStack() as stack:
+        try:
+            kept = os.dup(2)
+        except OSError:  # no standard error at all, as under pythonw.exe
+            yield
+            return
+        stack.callback(os.close, kept)
+        caught = stack.enter_context(tempfile.TemporaryFile())
+        with _python_stderr_on(kept):
+            os.dup2(caught.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+        _pass_on(caught)
+
+
+@contextmanager
+def _python_stderr_on(descriptor: int) -> Iterator[None]:
+    """`sys.stderr` on another descriptor, where it is on 2 now."""
+    former = sys.stderr
+    ours = None
+    with suppress(OSError, ValueError, AttributeError):
+        if former.fileno() == 2:
+            former.flush()
+            ours = open(descriptor, "w", encoding=former.encoding, closefd=False, buffering=1)  # noqa: SIM115
+            sys.stderr = ours
+    try:
+        yield
+    finally:
+        if ours is not None:
+            ours.flush()
+            if sys.stderr is ours:
+                sys.stderr = former
+
+
+def _pass_on(caught: "tempfile._TemporaryFileWrapper[bytes] | io.BufferedRandom") -> None:
+    if _decoders.used:
+        _decoders.used = False
+        return
+    caught.seek(0)
+    noise = False
+    for line in caught:
+        if line.strip(b"\r\n") not in (b"", b"\x1b[m", b"\x1b[0m"):  # colours alone
+            noise = bool(_ONNXRUNTIME.search(line))
+        if not noise:
+            os.write(2, line)
+
+
+class _Decoders:
+    """Whether a decoder wrote to what is caught: nobody can tell its lines from others'."""
+
+    used = False
+
+
+_decoders = _Decoders()
+_stderr = _Shared(_caught_stderr)
+_prints = _Shared(_no_prints)
+quiet = _Shared(_no_warnings)
+"""No warning of pydicom or NumPy escapes while the block runs."""
+itk_quiet = _Shared(_no_itk_warnings)
+"""No warning of ITK escapes while the block runs."""
+
+
+@contextmanager
+def runtime_quiet() -> Iterator[None]:
+    """A runtime's log lines, prints and warnings are dropped; other lines are passed on.
+
+    ONNX Runtime's logger writes below Python, at import, at a level that nothing can set
+    beforehand (onnxruntime issue 27092).
+    """
+    with quiet(), _prints(), _stderr():
+        yield
+
+
+@contextmanager
+def decoders_quiet() -> Iterator[None]:
+    """Whatever native code writes to descriptor 2 is dropped.
+
+    GDCM's decoders print there: libjpeg "Unsupported JPEG data precision 12" for every intact
+    12-bit slice, OpenJPEG whatever it finds in damaged ones. No switch turns that off.
+    """
+    with itk_quiet(), _stderr():
+        _decoders.used = True
+        yield
