@@ -15,11 +15,11 @@ from vfx_edge.backends.fake_backend import FakeNetwork
 from vfx_edge.backends.network import batch_limit
 from vfx_edge.backends.protocol import Budget
 from vfx_edge.image import Image
+from vfx_edge.inference.window import AnswerOverflows
 from vfx_edge.manifest import ManifestInvalid, NetworkSpec, WindowSpec, load_model_set
 from vfx_edge.phantom import Phantom
 from vfx_edge.spine.chain import analyze
 from vfx_edge.spine.joint import (
-    AnswerOverflows,
     label_spine,
     outline_vertebrae,
     spine_boxes,
