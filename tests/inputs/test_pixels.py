@@ -19,6 +19,7 @@ from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.codestream import first_fragment, stated_size
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import read_header
+from vfx_edge.inputs.modality import CT
 from vfx_edge.inputs.pixels import read_into
 
 
@@ -194,5 +195,5 @@ def hu_of(path: Path) -> np.ndarray:
     found = read_header(Source(path, path.name))
     assert isinstance(found, tuple)
     hu = np.empty((found[0].rows, found[0].columns), np.int16)
-    assert read_into([(found[0], hu)]) == []
+    assert read_into([(found[0], hu)], CT) == []
     return hu

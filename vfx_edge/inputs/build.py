@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
 from vfx_edge.image.orientation import turn_to_spl
-from vfx_edge.inputs.pixels import LOWEST_HU, Hounsfield, Undecodable, read_into
+from vfx_edge.inputs.modality import Modality
+from vfx_edge.inputs.pixels import Undecodable, Values, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
 from vfx_edge.parallel import computing
 
@@ -34,19 +35,19 @@ class VolumeTooLarge(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """hu: (z, y, x) int16; affine (4, 4) index -> LPS; valid: None where all was measured."""
+    """values: (z, y, x) int16; affine (4, 4) index -> LPS; valid: None where all was measured."""
 
-    hu: Hounsfield
+    values: Values
     affine: Floats
     valid: NDArray[np.bool_] | None
     stack: Stack
     warnings: tuple[str, ...]
 
 
-def build(stack: Stack) -> Built:
+def build(stack: Stack, modality: Modality) -> Built:
     """The volume of a stack. A few slices that can't be decoded are treated as missing."""
     plain = stack.even and not stack.sheared
-    built, failed = (_direct if plain else _resampled)(stack)
+    built, failed = (_direct if plain else _resampled)(stack, modality)
     if not failed:
         return built
     kept = tuple(s for i, s in enumerate(stack.slices) if i not in failed)
@@ -55,7 +56,7 @@ def build(stack: Stack) -> Built:
         raise Undecodable(first.source.name, len(failed), first.pixels.syntax)
     del built
     note = f"{len(failed)} damaged slice(s) could not be decoded and were left out."
-    return build(sorted_stack(kept, (*stack.warnings, note)))
+    return build(sorted_stack(kept, (*stack.warnings, note)), modality)
 
 
 def _affine(stack: Stack, step: float, corner_mm: Floats) -> Floats:
@@ -73,7 +74,7 @@ def _corner(stack: Stack) -> Floats:
     return np.asarray(stack.slices[0].position_mm, float)
 
 
-def _empty(shape: tuple[int, ...]) -> Hounsfield:
+def _empty(shape: tuple[int, ...]) -> Values:
     if np.prod([float(n) for n in shape]) > MAX_VOXELS:
         raise VolumeTooLarge(shape)
     try:
@@ -82,23 +83,23 @@ def _empty(shape: tuple[int, ...]) -> Hounsfield:
         raise VolumeTooLarge(shape) from None
 
 
-def _direct(stack: Stack) -> tuple[Built, set[int]]:
+def _direct(stack: Stack, modality: Modality) -> tuple[Built, set[int]]:
     """A straight, even stack: every slice decoded to where it stays."""
     first = stack.slices[0]
     shape = (len(stack.slices), first.rows, first.columns)
     turn = turn_to_spl(_affine(stack, stack.step_mm, _corner(stack)), shape)
-    hu = _empty(turn.shape)
-    failed = _fill(stack, turn.as_stored(hu))
-    return Built(hu, turn.affine, None, stack, ()), failed
+    values = _empty(turn.shape)
+    failed = _fill(stack, turn.as_stored(values), modality)
+    return Built(values, turn.affine, None, stack, ()), failed
 
 
-def _fill(stack: Stack, stored: Hounsfield) -> set[int]:
+def _fill(stack: Stack, stored: Values, modality: Modality) -> set[int]:
     """Decodes every slice into `stored` (slice, row, column); indices of those that failed."""
-    bad = set(map(id, read_into(zip(stack.slices, stored, strict=True))))
+    bad = set(map(id, read_into(zip(stack.slices, stored, strict=True), modality)))
     return {i for i, s in enumerate(stack.slices) if id(s) in bad}
 
 
-def _resampled(stack: Stack) -> tuple[Built, set[int]]:
+def _resampled(stack: Stack, modality: Modality) -> tuple[Built, set[int]]:
     """An uneven or sheared stack on the even upright grid nearest to it.
 
     Each slice is shifted within its plane to where the true affine puts it (linear between
@@ -107,7 +108,7 @@ def _resampled(stack: Stack) -> tuple[Built, set[int]]:
     """
     first = stack.slices[0]
     raw = _empty((len(stack.slices), first.rows, first.columns))
-    failed = _fill(stack, raw)
+    failed = _fill(stack, raw, modality)
     rows_mm, columns_mm = first.pixel_spacing_mm or (1.0, 1.0)
     drift = stack.drift_mm if stack.sheared else np.zeros_like(stack.drift_mm)
     start = drift.min(axis=0)
@@ -117,11 +118,11 @@ def _resampled(stack: Stack) -> tuple[Built, set[int]]:
     corner = _corner(stack) + stack.row * start[0] + stack.column * start[1]
     shape = (len(targets), first.rows + taller, first.columns + wider)
     turn = turn_to_spl(_affine(stack, float(targets[1] - targets[0]), corner), shape)
-    hu = _empty(turn.shape)
-    trusted = _resample(raw, stack, shift_px, targets, turn.as_stored(hu))
+    values = _empty(turn.shape)
+    trusted = _resample(raw, stack, shift_px, targets, turn.as_stored(values), modality.lowest)
     valid = _valid(trusted, shift_px, raw.shape, shape)
     turned = None if valid is None else turn.apply(valid)
-    return Built(hu, turn.affine, turned, stack, _what_was_done(stack)), failed
+    return Built(values, turn.affine, turned, stack, _what_was_done(stack)), failed
 
 
 def _targets(stack: Stack) -> Floats:
@@ -134,7 +135,12 @@ def _targets(stack: Stack) -> Floats:
 
 
 def _resample(
-    raw: Hounsfield, stack: Stack, shift_px: Floats, targets: Floats, out: Hounsfield
+    raw: Values,
+    stack: Stack,
+    shift_px: Floats,
+    targets: Floats,
+    out: Values,
+    outside: int,
 ) -> list[tuple[int, ...]]:
     """Fills `out`; for each of its slices the slices it came from, none where the gap is wide."""
     last = len(stack.slices) - 1
@@ -148,11 +154,11 @@ def _resample(
     def one(k: int) -> tuple[int, ...]:
         low = min(int(at[k] + 1e-3), last)
         weight = float(at[k] - low)
-        here = _shifted(raw[low], shift_px[low], out.shape[1:])
+        here = _shifted(raw[low], shift_px[low], out.shape[1:], outside)
         if weight <= 1e-3:
             np.copyto(out[k], np.rint(here), casting="unsafe")
             return (low,)
-        there = _shifted(raw[low + 1], shift_px[low + 1], out.shape[1:])
+        there = _shifted(raw[low + 1], shift_px[low + 1], out.shape[1:], outside)
         np.copyto(out[k], np.rint(here + (there - here) * np.float32(weight)), casting="unsafe")
         return (low, low + 1) if stack.gaps_mm[low] <= widest else ()
 
@@ -182,9 +188,11 @@ def _bridged_mm(step: float) -> float:
     return max(min(max(BRIDGED_STEPS * step, BRIDGED_MM), BRIDGED_AT_MOST_MM), 1.2 * step)
 
 
-def _shifted(image: Hounsfield, shift_px: Floats, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The image moved by (columns, rows) pixels into a canvas of air, linear between pixels."""
-    canvas = np.full(shape, LOWEST_HU, np.float32)
+def _shifted(
+    image: Values, shift_px: Floats, shape: tuple[int, ...], outside: int
+) -> NDArray[np.float32]:
+    """The image moved by (columns, rows) pixels, linear between them, on a canvas of `outside`."""
+    canvas = np.full(shape, outside, np.float32)
     whole = np.floor(shift_px).astype(int)
     rows, columns = image.shape
     window = canvas[whole[1] : whole[1] + rows, whole[0] : whole[0] + columns]

@@ -14,57 +14,55 @@ import numpy as np
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.faults import damage, fault
 from vfx_edge.inputs.headers import Slice
+from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.stack import FEWEST_SLICES, STEEPEST_TILT, Stack, stacked
 from vfx_edge.study import SkippedSeries
 
 SMALLEST_EXTENT_MM = 30.0
 MIXED = "images of different patients under one series UID"
 
-_SHARP_KERNEL = re.compile(
-    r"lung|pulm|edge|ultra|\b[bhuq][rvfp]?[6-9]\d|\bbl\d|\bfc(5|8)\d|\bl\b|\bya?\b|\byc\b",
-    re.IGNORECASE,
-)
-"""Lung and very sharp kernels: GE LUNG/EDGE, Siemens B60..B90 and Br/Bl/Hr 6x.., Canon FC5x/FC8x,
-Philips L/Y. Bone kernels below that are welcome."""
 _DERIVED = {"DERIVED", "SECONDARY", "REFORMATTED", "MPR"}
 _OTHER_PARTS = re.compile(r"HEAD|BRAIN|SKULL|SINUS|KNEE|FOOT|ANKLE|HAND|WRIST|ELBOW|EXTREM|LEG")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """penalty(stack, longest z extent in the study): 0 is best. `because`: why a loser lost."""
+    """0 is best; modality, and the longest z extent in the study. `because`: why a loser lost."""
 
     because: str
-    penalty: Callable[[Stack, float], float]
+    penalty: Callable[[Stack, float, Modality], float]
 
 
 def _thickness(stack: Stack) -> float:
     return max(stack.step_mm, stack.slices[0].thickness_mm or 0.0)
 
 
+def _too_thick(stack: Stack, _longest: float, _modality: Modality) -> float:
+    return float(np.interp(_thickness(stack), [1.0, 2.0, 3.0, 5.0, 10.0], [0, 3, 9, 30, 80]))
+
+
+def _too_short(stack: Stack, longest: float, _modality: Modality) -> float:
+    return 100.0 * (1 - min(1.0, float(stack.extent_mm[2]) / longest))
+
+
 RULES = (
-    Rule("no axial slices", lambda s, _: 0.0 if s.plane == "axial" else 20.0),
-    Rule(
-        "computed from other images",
-        lambda s, _: 12.0 if _DERIVED & _types(s) else 0.0,
-    ),
-    Rule(
-        "thicker slices",
-        lambda s, _: float(np.interp(_thickness(s), [1.0, 2.0, 3.0, 5.0, 10.0], [0, 3, 9, 30, 80])),
-    ),
-    Rule("shows less of the body", lambda s, z: 100.0 * (1 - min(1.0, float(s.extent_mm[2]) / z))),
-    Rule("a lung or very sharp kernel", lambda s, _: 12.0 if sharp(s) else 0.0),
-    Rule("another part of the body", lambda s, _: 25.0 if _OTHER_PARTS.search(_part(s)) else 0.0),
-    Rule("slices missing or unevenly spaced", lambda s, _: 0.0 if s.even else 10.0),
-    Rule("gantry tilt", lambda s, _: 5.0 if s.sheared else 0.0),
-    Rule("fewer slices", lambda s, _: 1.0 / len(s.slices)),
+    Rule("no axial slices", lambda s, *_: 0.0 if s.plane == "axial" else 20.0),
+    Rule("computed from other images", lambda s, *_: 12.0 if _DERIVED & _types(s) else 0.0),
+    Rule("thicker slices", _too_thick),
+    Rule("shows less of the body", _too_short),
+    Rule("a lung or very sharp kernel", lambda s, _, m: 12.0 if noisy(s, m) else 0.0),
+    Rule("another part of the body", lambda s, *_: 25.0 if _OTHER_PARTS.search(_part(s)) else 0.0),
+    Rule("slices missing or unevenly spaced", lambda s, *_: 0.0 if s.even else 10.0),
+    Rule("gantry tilt", lambda s, *_: 5.0 if s.sheared else 0.0),
+    Rule("fewer slices", lambda s, *_: 1.0 / len(s.slices)),
 )
 """Contrast medium is neutral: the networks are trained with and without."""
 
 
-def sharp(stack: Stack) -> bool:
+def noisy(stack: Stack, modality: Modality) -> bool:
     """Whether the reconstruction kernel makes noise that outshines bone."""
-    return bool(_SHARP_KERNEL.search(stack.slices[0].kernel or ""))
+    kernel = modality.noisy_kernel
+    return bool(kernel and kernel.search(stack.slices[0].kernel or ""))
 
 
 def _types(stack: Stack) -> set[str]:
@@ -75,13 +73,13 @@ def _part(stack: Stack) -> str:
     return stack.slices[0].body_part
 
 
-class NoCt(InputError):
-    """Nothing in the input is a CT volume."""
+class NoSeries(InputError):
+    """Nothing in the input is a series of the modality wanted."""
 
-    def __init__(self, name: str, found: Iterable[str]) -> None:
+    def __init__(self, name: str, modality: Modality, found: Iterable[str]) -> None:
         super().__init__(
-            f"{name} holds no CT series that can be used (found: {'; '.join(found)}): "
-            "give the folder of a CT study with all its slices."
+            f"{name} holds no {modality.name} series that can be used (found: {'; '.join(found)}): "
+            f"give the folder of a {modality.name} study with all its slices."
         )
 
 
@@ -95,7 +93,8 @@ class SeriesMissing(InputError):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A series, or part of one, that can't be read; `images` of it, of which `broken` are CT."""
+    """A series, or part of one, that can't be read; `images` of it. broken: of the
+    modality wanted, but damaged."""
 
     series_uid: str
     reason: str
@@ -115,15 +114,23 @@ class Choice:
     warnings: tuple[str, ...]
 
 
-Probe = Callable[[Stack], str | None]
-"""Why a stack's pixels are no CT, by a look at some of them; None: they are."""
+Probe = Callable[[Stack, Modality], str | None]
+"""Why a stack's pixels can't be this modality's, by a look at some of them; None: they can."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for: a modality, and one series UID or None for the best series."""
+
+    modality: Modality
+    series_uid: str | None = None
 
 
 def choose(
-    slices: tuple[Slice, ...], wanted: str | None, name: str, probe: Probe, damaged: int = 0
+    slices: tuple[Slice, ...], wanted: Wanted, name: str, probe: Probe, damaged: int = 0
 ) -> Choice:
-    """The best stack among the slices; `wanted` limits it to one series UID."""
-    good, refused = _sifted(slices)
+    """The best stack among the slices. name: of the input. NoSeries, SeriesMissing."""
+    good, refused = _sifted(slices, wanted.modality)
     stacks = _fit_stacks(good, refused)
     best = _best(stacks, refused, wanted, probe)
     if best is None:
@@ -140,17 +147,17 @@ def _uid(stack: Stack) -> str:
     return stack.slices[0].series_uid
 
 
-def _sifted(slices: tuple[Slice, ...]) -> tuple[list[Slice], list[Refusal]]:
+def _sifted(slices: tuple[Slice, ...], modality: Modality) -> tuple[list[Slice], list[Refusal]]:
     """Slices without a fault, and the others counted by series and fault."""
     good: list[Slice] = []
     bad: Counter[tuple[str, str, bool]] = Counter()
     mixed = _of_several_patients(slices)
     for slice_ in slices:
-        name = MIXED if slice_.series_uid in mixed else fault(slice_)
+        name = MIXED if slice_.series_uid in mixed else fault(slice_, modality)
         if name is None:
             good.append(slice_)
         else:
-            bad[slice_.series_uid, name, damage(slice_) == name] += 1
+            bad[slice_.series_uid, name, damage(slice_, modality) == name] += 1
     return good, [Refusal(uid, name, n, broken) for (uid, name, broken), n in bad.items()]
 
 
@@ -207,16 +214,16 @@ def _unfit(stack: Stack) -> str | None:
 
 
 def _best(
-    stacks: list[Stack], refused: list[Refusal], wanted: str | None, probe: Probe
+    stacks: list[Stack], refused: list[Refusal], wanted: Wanted, probe: Probe
 ) -> Stack | None:
-    """The stack of the lowest penalty whose pixels are a CT's; takes the others from `stacks`."""
+    """The stack of the lowest penalty that can be read; takes the others from `stacks`."""
     longest = max((float(s.extent_mm[2]) for s in stacks), default=0.0)
     pool = sorted(
-        (s for s in stacks if wanted is None or _uid(s) == wanted),
-        key=lambda s: (_total(s, longest), _uid(s)),
+        (s for s in stacks if wanted.series_uid in (None, _uid(s))),
+        key=lambda s: (_total(s, longest, wanted.modality), _uid(s)),
     )
     for stack in pool:
-        why = probe(stack)
+        why = probe(stack, wanted.modality)
         if why is None:
             return stack
         stacks.remove(stack)
@@ -224,14 +231,17 @@ def _best(
     return None
 
 
-def _total(stack: Stack, longest: float) -> float:
-    return sum(rule.penalty(stack, longest) for rule in RULES)
+def _total(stack: Stack, longest: float, modality: Modality) -> float:
+    return sum(rule.penalty(stack, longest, modality) for rule in RULES)
 
 
-def _why_lost(stack: Stack, best: Stack, longest: float, wanted: str | None) -> str:
-    if wanted is not None and _uid(stack) != wanted:
+def _why_lost(stack: Stack, best: Stack, longest: float, wanted: Wanted) -> str:
+    if wanted.series_uid not in (None, _uid(stack)):
         return "another series was asked for"
-    gain = [(r.penalty(stack, longest) - r.penalty(best, longest), r.because) for r in RULES]
+    mine, its = (
+        [rule.penalty(s, longest, wanted.modality) for rule in RULES] for s in (stack, best)
+    )
+    gain = [(a - b, rule.because) for a, b, rule in zip(mine, its, RULES, strict=True)]
     worst, because = max(gain)
     return because if worst > 0 else "as good as the one taken"
 
@@ -250,14 +260,15 @@ def _warnings(best: Stack, refused: list[Refusal], slices: tuple[Slice, ...]) ->
 
 
 def _nothing(
-    stacks: list[Stack], refused: list[Refusal], wanted: str | None, name: str, damaged: int
+    stacks: list[Stack], refused: list[Refusal], wanted: Wanted, name: str, damaged: int
 ) -> InputError:
-    if wanted is not None and stacks:
-        mine = next((r.reason for r in refused if r.series_uid == wanted), None)
+    if wanted.series_uid is not None and stacks:
+        mine = next((r.reason for r in refused if r.series_uid == wanted.series_uid), None)
         why = "is not in the input" if mine is None else f"can't be used (found: {mine})"
-        return SeriesMissing(wanted, why, map(_uid, stacks))
+        return SeriesMissing(wanted.series_uid, why, map(_uid, stacks))
     counts: Counter[str] = Counter()
     for refusal in refused:
         counts[refusal.reason] += refusal.images
     found = [str(Refusal("", reason, n)) for reason, n in counts.most_common(4)]
-    return NoCt(name, [*found, f"{damaged} damaged DICOM file(s)"] if damaged else found)
+    found += [f"{damaged} damaged DICOM file(s)"] if damaged else []
+    return NoSeries(name, wanted.modality, found)

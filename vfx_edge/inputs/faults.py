@@ -1,7 +1,7 @@
-"""Why a slice can't be part of a CT volume: two tables, read from top to bottom.
+"""Why a slice can't be part of an image: two tables, read from top to bottom.
 
 The first line that holds names the fault; a slice without one has all numbers the reader needs,
-within what a CT can be.
+within what a scanner writes.
 """
 
 from collections.abc import Callable
@@ -9,28 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from vfx_edge.inputs.headers import BIG_ENDIAN, DECODABLE, UNCOMPRESSED, Slice
+from vfx_edge.inputs.modality import Modality
 
-CT_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
-    "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
-    "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT
-}
 SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 SEGMENTATIONS = "1.2.840.10008.5.1.4.1.1.66"
-HU_TYPES = {None, "HU", "US", "HU_MOD", "HOUNSFIELD"}
-"""US: unspecified, which older scanners write for Hounsfield units."""
-
 NO_ANATOMY = {
     *("SCREEN SAVE", "SCREENSHOT", "REPORT", "RESULTS", "DOSE", "DOSE_INFO", "PATIENT_INFO"),
     *("REF_SURVIEW", "PROTOCOL"),
-}
-NO_HOUNSFIELD = {
-    *("PERFUSION", "RCBF", "RCBV", "CBF", "CBV", "MTT", "TTP", "TMAX", "IODINE", "IODINE_MAP"),
-    *("WATER_MAP", "Z_EFF", "EFF_ATOMIC_NUM", "ELECTRON_DENSITY", "CALCIUM_SUPP", "DIFFERENCE"),
-    "SUBTRACTION",
-}
-PROJECTIONS = {
-    *("MIP", "MINIP", "MAX_IP", "MIN_IP", "VOLREN", "VOLUME_RENDER", "CPR", "CSA MPR CURVED"),
 }
 MASK_TYPES = {"SEGMENTATION", "MASK", "OVERLAY", "LABELMAP"}
 
@@ -42,9 +27,8 @@ FARTHEST_MM = 1e5
 SCOUT = "a scout (localizer) image"
 
 
-def _types(*words: set[str]) -> Callable[[Slice], bool]:
-    wanted = set().union(*words)
-    return lambda s: not wanted.isdisjoint(s.image_type)
+def _types(words: set[str]) -> Callable[[Slice, Modality], bool]:
+    return lambda s, _: not words.isdisjoint(s.image_type)
 
 
 def _outside(value: float, limits: tuple[float, float]) -> bool:
@@ -72,37 +56,51 @@ def _rescale_wrong(s: Slice) -> bool:
 
 _Test = Callable[[Slice], bool]
 
-_SOMETHING_ELSE: tuple[tuple[_Test, str], ...] = (
+_Kind = Callable[[Slice, Modality], bool]
+
+_SOMETHING_ELSE: tuple[tuple[_Kind, str], ...] = (
     (
-        lambda s: s.modality == "SEG" or s.sop_class.startswith(SEGMENTATIONS),
-        "a segmentation, not a CT",
+        lambda s, _: s.modality == "SEG" or s.sop_class.startswith(SEGMENTATIONS),
+        "a segmentation, not a {wanted}",
     ),
     (
-        lambda s: s.sop_class.startswith(SECONDARY_CAPTURES),
-        "a secondary capture (a screen shot or a report), not a CT",
+        lambda s, _: s.sop_class.startswith(SECONDARY_CAPTURES),
+        "a secondary capture (a screen shot or a report), not a {wanted}",
     ),
-    (lambda s: s.modality not in ("CT", ""), "of modality {modality}, not CT"),
-    (lambda s: s.sop_class not in CT_CLASSES, "not a CT image, though its modality says CT"),
+    (lambda s, m: s.modality not in (m.name, ""), "of modality {modality}, not {wanted}"),
+    (
+        lambda s, m: s.sop_class not in m.sop_classes,
+        "not a {wanted} image, though its modality says {wanted}",
+    ),
     (_types({"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW"}), SCOUT),
-    (_types(NO_ANATOMY), "a report image, not a CT slice"),
-    (_types(MASK_TYPES), "a mask, not a CT"),
-    (_types(PROJECTIONS), "a projection (MIP or rendering), not a CT slice"),
-    (_types(NO_HOUNSFIELD), "a computed map that is not in Hounsfield units"),
-    (lambda s: s.pixels.rescale_type not in HU_TYPES, "an image that is not in Hounsfield units"),
-    (lambda s: s.pixels.lut, "an image with a lookup table instead of a rescale slope"),
+    (_types(NO_ANATOMY), "a report image, not a {wanted} slice"),
+    (_types(MASK_TYPES), "a mask, not a {wanted}"),
     (
-        lambda s: s.pixels.photometric not in ("MONOCHROME1", "MONOCHROME2", ""),
-        "a colour picture, not a CT slice",
+        lambda s, m: not m.projection_types.isdisjoint(s.image_type),
+        "a projection (MIP or rendering), not a {wanted} slice",
     ),
-    (lambda s: s.pixels.samples != 1, "an image of more than one value a pixel"),
-    (lambda s: s.pixels.element.kind == "float", "an image with floating-point pixels"),
+    (
+        lambda s, m: not m.computed_types.isdisjoint(s.image_type),
+        "a computed map that is not in {unit}",
+    ),
+    (
+        lambda s, m: m.rescale_types is not None and s.pixels.rescale_type not in m.rescale_types,
+        "an image that is not in {unit}",
+    ),
+    (lambda s, _: s.pixels.lut, "an image with a lookup table instead of a rescale slope"),
+    (
+        lambda s, _: s.pixels.photometric not in ("MONOCHROME1", "MONOCHROME2", ""),
+        "a colour picture, not a {wanted} slice",
+    ),
+    (lambda s, _: s.pixels.samples != 1, "an image of more than one value a pixel"),
+    (lambda s, _: s.pixels.element.kind == "float", "an image with floating-point pixels"),
 )
 
 _DAMAGE: tuple[tuple[_Test, str], ...] = (
     (lambda s: s.pixels.element.kind == "none", "a file without pixel data"),
     (
         lambda s: any(_outside(n, (SMALLEST_EDGE, LARGEST_EDGE)) for n in (s.rows, s.columns)),
-        "an image of a size no CT has",
+        "an image of a size no {wanted} has",
     ),
     (_bits_wrong, "an image whose bit depth makes no sense"),
     (
@@ -128,19 +126,16 @@ _DAMAGE: tuple[tuple[_Test, str], ...] = (
 )
 
 
-def fault(slice_: Slice) -> str | None:
-    """What keeps the slice out of a volume, as the end of "This is …"; None: nothing does."""
-    return _first(_SOMETHING_ELSE, slice_) or damage(slice_)
-
-
-def damage(slice_: Slice) -> str | None:
-    """What is broken about a CT slice."""
-    return _first(_DAMAGE, slice_)
-
-
-def _first(table: tuple[tuple[_Test, str], ...], slice_: Slice) -> str | None:
-    name = next((name for holds, name in table if holds(slice_)), None)
+def fault(slice_: Slice, wanted: Modality) -> str | None:
+    """What keeps the slice out of an image, as the end of "This is …"; None: nothing does."""
+    name = next((name for holds, name in _SOMETHING_ELSE if holds(slice_, wanted)), None)
     if name is None:
-        return None
+        return damage(slice_, wanted)
     modality = "".join(filter(str.isalnum, slice_.modality))[:16]
-    return name.format(modality=modality, syntax=slice_.pixels.syntax[:64])
+    return name.format(modality=modality, wanted=wanted.name, unit=wanted.unit_name)
+
+
+def damage(slice_: Slice, wanted: Modality) -> str | None:
+    """What is broken about a slice of the modality wanted."""
+    name = next((name for holds, name in _DAMAGE if holds(slice_)), None)
+    return name and name.format(wanted=wanted.name, syntax=slice_.pixels.syntax[:64])

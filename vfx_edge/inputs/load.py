@@ -8,9 +8,10 @@ import numpy as np
 from vfx_edge.errors import InputError
 from vfx_edge.image import Image
 from vfx_edge.inputs.build import Built, build
-from vfx_edge.inputs.choose import Choice, choose
+from vfx_edge.inputs.choose import Choice, Wanted, choose
 from vfx_edge.inputs.files import Listing, Source, listed
 from vfx_edge.inputs.headers import Slice, Unusable, read_headers
+from vfx_edge.inputs.modality import CT, Modality
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.parallel import ctrl_c_waits
 from vfx_edge.quiet import quiet
@@ -37,11 +38,16 @@ class AllDamaged(InputError):
         )
 
 
-def load_scan(path: Path, series_uid: str | None = None, progress: Progress | None = None) -> Scan:
-    """The CT at `path`: a folder (any depth and mix), an enhanced CT file, a .zip of
-    either, or a .nii/.nii.gz.
+def load_scan(
+    path: Path,
+    series_uid: str | None = None,
+    progress: Progress | None = None,
+    modality: Modality = CT,
+) -> Scan:
+    """The scan at `path`: a folder (any depth and mix), an enhanced file, a .zip of either, or,
+    of a CT, a .nii/.nii.gz.
 
-    The image's values: (z, y, x) int16 in Hounsfield units, -1024..3071, C-contiguous.
+    The image's values: (z, y, x) int16, C-contiguous; of a CT Hounsfield units, -1024..3071.
     `series_uid`: read this series instead of choosing one. Raises InputError where nothing usable
     is there.
     """
@@ -53,7 +59,7 @@ def load_scan(path: Path, series_uid: str | None = None, progress: Progress | No
                 from vfx_edge.inputs.nifti import load_nifti
 
             return load_nifti(listing.files[0].path, series_uid)
-        return _load_dicom(listing, series_uid, say)
+        return _load_dicom(listing, Wanted(modality, series_uid), say)
 
 
 def _is_nifti(files: tuple[Source, ...]) -> bool:
@@ -61,7 +67,7 @@ def _is_nifti(files: tuple[Source, ...]) -> bool:
     return len(files) == 1 and files[0].name.lower().endswith((".nii", ".nii.gz"))
 
 
-def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Scan:
+def _load_dicom(listing: Listing, wanted: Wanted, say: Progress) -> Scan:
     name = listing.root.name or str(listing.root)
     say(f"reading the headers of {len(listing.files)} files")
     slices, unusable = _headers(listing.files)
@@ -70,15 +76,17 @@ def _load_dicom(listing: Listing, series_uid: str | None, say: Progress) -> Scan
         raise AllDamaged(name, damaged[0], len(damaged))
     if not slices:
         raise NothingThere(name, len(listing.files))
-    choice = choose(slices, series_uid, name, probe, len(damaged))
+    choice = choose(slices, wanted, name, probe, len(damaged))
     del slices
     say(f"reading {len(choice.stack.slices)} slices")
-    built = build(choice.stack)
+    built = build(choice.stack, wanted.modality)
     notes = [f"{len(damaged)} damaged DICOM file(s) were passed over."] if damaged else []
     notes += [f"The folder {f} could not be opened." for f in listing.unreadable[:3]]
     return Scan(
-        image=Image(built.hu, built.affine, "CT", "HU", built.valid),
-        series=_info(choice, built, tuple(notes)),
+        image=Image(
+            built.values, built.affine, wanted.modality.name, wanted.modality.unit, built.valid
+        ),
+        series=_info(choice, built, wanted.modality, tuple(notes)),
         sources=_sources(built),
         frame_of_reference=built.stack.slices[0].frame_of_reference,
     )
@@ -95,7 +103,7 @@ def _headers(files: tuple[Source, ...]) -> tuple[tuple[Slice, ...], list[Unusabl
     return tuple(slices), unusable
 
 
-def _info(choice: Choice, built: Built, notes: tuple[str, ...]) -> SeriesInfo:
+def _info(choice: Choice, built: Built, modality: Modality, notes: tuple[str, ...]) -> SeriesInfo:
     stack = built.stack
     first = stack.slices[0]
     rows_mm, columns_mm = first.pixel_spacing_mm or (0.0, 0.0)
@@ -103,7 +111,7 @@ def _info(choice: Choice, built: Built, notes: tuple[str, ...]) -> SeriesInfo:
     return SeriesInfo(
         study_uid=first.study_uid,
         series_uid=first.series_uid,
-        modality="CT",
+        modality=modality.name,
         slices=len(stack.slices),
         spacing_mm=(columns_mm, rows_mm, round(stack.step_mm, 6)),
         orientation=stack.plane,

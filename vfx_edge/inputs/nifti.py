@@ -15,8 +15,7 @@ from vfx_edge.errors import InputError
 from vfx_edge.image import Image
 from vfx_edge.image.orientation import Floats, turn_to_spl
 from vfx_edge.inputs.build import MAX_VOXELS
-from vfx_edge.inputs.pixels import HIGHEST_HU, LOWEST_HU
-from vfx_edge.inputs.plausible import no_hounsfield
+from vfx_edge.inputs.modality import CT
 from vfx_edge.quiet import itk_quiet
 from vfx_edge.study import Scan, SeriesInfo
 
@@ -76,7 +75,7 @@ def load_nifti(path: Path, series_uid: str | None = None) -> Scan:
     info = SeriesInfo(
         study_uid=study,
         series_uid=series,
-        modality="CT",
+        modality=CT.name,
         slices=shape[0],
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         orientation=planes[turn.order.index(0)],
@@ -86,7 +85,7 @@ def load_nifti(path: Path, series_uid: str | None = None) -> Scan:
             *warnings,
         ),
     )
-    return Scan(Image(hu, turn.affine, "CT", "HU"), info)
+    return Scan(Image(hu, turn.affine, CT.name, CT.unit), info)
 
 
 def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -188,19 +187,19 @@ def _convert(image: sitk.Image, out: NDArray[np.int16]) -> None:
     for k in range(view.shape[0]):
         slab = view[k]
         if slab.dtype.kind == "f":
-            slab = np.rint(np.nan_to_num(slab, nan=LOWEST_HU, posinf=HIGHEST_HU, neginf=LOWEST_HU))
+            slab = np.rint(np.nan_to_num(slab, nan=CT.lowest, posinf=CT.highest, neginf=CT.lowest))
         np.copyto(out[k], np.clip(slab, *_limits(slab.dtype)), casting="unsafe")
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
     if dtype.kind == "f":
-        return LOWEST_HU, HIGHEST_HU
+        return CT.lowest, CT.highest
     info = np.iinfo(dtype)
-    return max(LOWEST_HU, int(info.min)), min(HIGHEST_HU, int(info.max))
+    return max(CT.lowest, int(info.min)), min(CT.highest, int(info.max))
 
 
 def _check_range(hu: NDArray[np.int16], path: Path) -> None:
-    why = no_hounsfield(hu)
+    why = CT.implausible(hu)
     if why is None and hu.min() > NO_AIR_HU:
         why = f"its lowest number is {hu.min()}: there is no air"
     if why is not None:

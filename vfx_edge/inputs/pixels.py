@@ -1,4 +1,4 @@
-"""The pixels of one slice -> Hounsfield units, written straight into its place in the volume.
+"""The pixels of one slice -> values in the modality's unit, written straight into their place.
 
 Uncompressed slices are read with NumPy, compressed ones by SimpleITK (GDCM), which decodes JPEG,
 JPEG Lossless, JPEG-LS, JPEG 2000 and RLE and lets other threads run meanwhile.
@@ -25,14 +25,12 @@ from vfx_edge.inputs.headers import (
     Slice,
     inflated,
 )
-from vfx_edge.inputs.plausible import no_hounsfield
+from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.stack import Stack
 from vfx_edge.parallel import reading
 from vfx_edge.quiet import decoders_quiet
 
-Hounsfield = NDArray[np.int16]
-LOWEST_HU, HIGHEST_HU = -1024, 3071
-_TISSUE = (-900.0, 3000.0)
+Values = NDArray[np.int16]
 PROBED_SLICES = 5
 _HEAD_BYTES = 2**16
 
@@ -48,8 +46,8 @@ class Undecodable(InputError):
         )
 
 
-def read_into(places: Iterable[Job]) -> list[Slice]:
-    """Fills each (rows, columns) place with its slice in HU; the slices that failed."""
+def read_into(places: Iterable[Job], modality: Modality) -> list[Slice]:
+    """Fills each (rows, columns) place with its slice's values; the slices that failed."""
     work = list(places)
     asked = [slice_ for slice_, _ in work]
     compressed = any(s.pixels.syntax not in UNCOMPRESSED for s in asked)
@@ -57,34 +55,33 @@ def read_into(places: Iterable[Job]) -> list[Slice]:
         if folder is not None:
             work = frames_as_files(work, folder)
         with decoders_quiet() if compressed else nullcontext():
-            done = reading(_read_one, work)
+            done = reading(lambda job: _read_one(job, modality), work)
     return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
 
 
-def probe(stack: Stack) -> str | None:
-    """Why a stack's pixels are no CT's, by a look at a few slices; None: they are."""
+def probe(stack: Stack, modality: Modality) -> str | None:
+    """Why a stack's pixels can't be this modality's, by a look at a few; None: they can."""
     few = sorted({round(i) for i in np.linspace(0, len(stack.slices) - 1, PROBED_SLICES)})
     first = stack.slices[0]
     sample = np.empty((len(few), first.rows, first.columns), np.int16)
     tried = [stack.slices[i] for i in few]
-    failed = set(map(id, read_into(zip(tried, sample, strict=True))))
+    failed = set(map(id, read_into(zip(tried, sample, strict=True), modality)))
     read = sample[[id(s) not in failed for s in tried]]
-    return no_hounsfield(read) if len(read) else "pixels that can't be decoded"
+    return modality.implausible(read) if len(read) else "pixels that can't be decoded"
 
 
-def _read_one(job: Job) -> bool:
+def _read_one(job: Job, modality: Modality) -> bool:
     slice_, place = job
     p = slice_.pixels
     try:
+        values = _raw(slice_) if p.syntax in UNCOMPRESSED else _decoded(slice_)
+        rescaled = p.syntax not in UNCOMPRESSED and slice_.frame is None  # by ITK
+        padded = _padded(values, p, (p.slope, p.intercept) if rescaled else (1.0, 0.0), modality)
         if p.syntax in UNCOMPRESSED:
-            raw = _raw(slice_)
-            _to_hu(_stored_bits(raw, p), _padded(raw, p, 1.0, 0.0), p.slope, p.intercept, place)
-            return True
-        values = _decoded(slice_)
-        if slice_.frame is None:  # ITK has rescaled already
-            _to_hu(values, _padded(values, p, p.slope, p.intercept), 1.0, 0.0, place)
-        else:
-            _to_hu(values, _padded(values, p, 1.0, 0.0), p.slope, p.intercept, place)
+            values = _stored_bits(values, p)
+        _store(values, (1.0, 0.0) if rescaled else (p.slope, p.intercept), place, modality)
+        if padded is not None:
+            place[padded] = modality.lowest
     except (RuntimeError, OSError, ValueError, MemoryError, zlib.error):
         return False
     return True
@@ -124,28 +121,25 @@ def _decoded(slice_: Slice) -> NDArray[Any]:
     return np.asarray(pixels.reshape(slice_.rows, slice_.columns))
 
 
-def _to_hu(
-    values: NDArray[Any],
-    padded: NDArray[np.bool_] | None,
-    slope: float,
-    intercept: float,
-    place: Hounsfield,
+def _store(
+    values: NDArray[Any], rescale: tuple[float, float], place: Values, modality: Modality
 ) -> None:
-    """Rescales, clips and stores. MONOCHROME1 needs nothing: it inverts the display only."""
+    """Rescales (slope, intercept), clips and stores. MONOCHROME1 needs nothing: it inverts the
+    display only."""
+    slope, intercept = rescale
     if slope == 1 and intercept == round(intercept) and values.dtype.kind in "iu":
-        _shifted(values, int(intercept), place)
+        _store_shifted(values, int(intercept), place, modality)
     else:
-        scaled = values * np.float64(slope) + intercept
-        np.copyto(place, np.clip(np.rint(scaled), LOWEST_HU, HIGHEST_HU), casting="unsafe")
-    if padded is not None:
-        place[padded] = LOWEST_HU
+        scaled = np.rint(values * np.float64(slope) + intercept)
+        clipped = np.clip(scaled, modality.lowest, modality.highest)
+        np.copyto(place, clipped, casting="unsafe")
 
 
-def _shifted(values: NDArray[Any], intercept: int, place: Hounsfield) -> None:
+def _store_shifted(values: NDArray[Any], intercept: int, place: Values, modality: Modality) -> None:
     """Clips in the values' own type, then adds: no wider copy, no overflow."""
     info = np.iinfo(values.dtype)
-    low = min(max(LOWEST_HU - intercept, int(info.min)), int(info.max))
-    high = min(max(HIGHEST_HU - intercept, int(info.min)), int(info.max))
+    low = min(max(modality.lowest - intercept, int(info.min)), int(info.max))
+    high = min(max(modality.highest - intercept, int(info.min)), int(info.max))
     clipped = np.clip(values, low, high, out=values)
     if info.bits == 16 and abs(intercept) < 2**15:
         # wraps for unsigned values and comes out right: the sum fits int16
@@ -163,25 +157,27 @@ def _stored_bits(raw: NDArray[Any], p: PixelFormat) -> NDArray[Any]:
 
 
 def _padded(
-    values: NDArray[Any], p: PixelFormat, slope: float, intercept: float
+    values: NDArray[Any], p: PixelFormat, rescale: tuple[float, float], modality: Modality
 ) -> NDArray[np.bool_] | None:
-    """Where the slice holds padding; `slope`, `intercept`: from stored numbers to `values`.
+    """Where the slice holds padding; rescale: slope and intercept from stored numbers to `values`.
 
     Some files name a padding value within the tissues (0 HU is water): there only what is
     connected to the slice's edge counts.
     """
     if p.padding is None:
         return None
+    slope, intercept = rescale
     first, last = p.padding
-    lowest_hu, highest_hu = first * p.slope + p.intercept, last * p.slope + p.intercept
-    if highest_hu <= LOWEST_HU and p.bits_stored == p.bits_allocated:
+    lowest, highest = first * p.slope + p.intercept, last * p.slope + p.intercept
+    if highest <= modality.lowest and p.bits_stored == p.bits_allocated:
         return None  # clipping does it
     half = slope / 2
     low, high = first * slope + intercept - half, last * slope + intercept + half
     padded = (values > low) & (values < high)
     if not padded.any():
         return None
-    if highest_hu < _TISSUE[0] or lowest_hu > _TISSUE[1]:
+    tissue = modality.tissue
+    if tissue is None or highest < tissue[0] or lowest > tissue[1]:
         return np.asarray(padded)
     from scipy import ndimage  # few files need it, and reading begins sooner without
 
