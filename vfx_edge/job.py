@@ -10,6 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vfx_edge.outputs.kinds import (
+    KINDS,
+    RESULT,
+    Request,
+    check_installed,
+    defaults,
+    dicom_kinds,
+    remove_former,
+    write_all,
+)
 from vfx_edge.parallel import ctrl_c_waits
 from vfx_edge.study import Analysis, ByHand, Level, SeriesInfo, StudyResult
 
@@ -20,14 +30,13 @@ if TYPE_CHECKING:
     from vfx_edge.study import DicomSource, Scan
 
 DEFAULT_PARENT = Path("vfx-edge-out")
-DICOM_KINDS = frozenset({"sr", "seg", "sc"})
 OnStage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Job:
     """A study and what is wanted of it. `out` None: ./vfx-edge-out/<series>. `levels` None: T1 to
-    the last lumbar vertebra. `kinds`: of json, html, sr, seg, sc, nifti; result.json is always
+    the last lumbar vertebra. `kinds`: names of `outputs.kinds.KINDS`; result.json is always
     written. `previous_report`: the sr.dcm of this study that the new one takes the place of."""
 
     path: Path
@@ -37,7 +46,7 @@ class Job:
     classify: str | tuple[Level, ...] = "suspected"
     segmentation: Path | None = None
     levels_by_hand: ByHand | None = None
-    kinds: tuple[str, ...] = ("json", "html")
+    kinds: tuple[str, ...] = defaults()
     language: str = "en"
     previous_report: Path | None = None
 
@@ -108,17 +117,15 @@ def needed_roles(manifest: "ModelManifest", segmentation_given: bool) -> tuple[s
 
 
 def _check_kinds(job: Job) -> None:
-    """What would be missing at the end is said at the start. DicomExtraMissing."""
-    if DICOM_KINDS.intersection(job.kinds):
-        from vfx_edge.outputs.dicom.write import check_extra
-
-        check_extra()
+    """What would be missing at the end is reported at the start. UnknownKind,
+    ExtraMissing."""
+    check_installed(job.kinds)
 
 
 def _source(job: Job, scan: "Scan") -> "DicomSource | None":
     """The headers that DICOM results repeat, where such are wanted: what can't be repeated, or
     is no DICOM, is refused before anything is computed."""
-    if not DICOM_KINDS.intersection(job.kinds):
+    if not set(dicom_kinds()).intersection(job.kinds):
         return None
     with ctrl_c_waits():
         from vfx_edge.inputs.source import read_source
@@ -173,26 +180,17 @@ def _written(
     analysis: Analysis, source: "DicomSource | None", job: Job, say: OnStage, began: float
 ) -> Finished:
     """Every file asked for; result.json comes last, so that its being there means all are."""
-    from vfx_edge.outputs import write_nifti, write_report, write_result_json
-    from vfx_edge.outputs.former import remove_former
-
     say("write")
     folder = job.out or default_folder(analysis.scan.series)
     remove_former(folder)
     start = time.perf_counter()
     analysis = _with_run(analysis, {"total": start - began})
-    if source is not None:
-        from vfx_edge.outputs.dicom.results import write_dicom_results
-
-        write_dicom_results(analysis, source, folder, job.kinds, job.language, job.previous_report)
-    if "nifti" in job.kinds:
-        write_nifti(analysis, folder)
-    if "html" in job.kinds:
-        write_report(analysis, folder / "report.html", job.language)
+    request = Request(analysis, folder, job.language, source, job.previous_report)
+    write_all(request, job.kinds)
     end = time.perf_counter()
-    result = _with_run(analysis, {"write": end - start, "total": end - began}).result
-    write_result_json(result, folder / "result.json")
-    return Finished(result, folder)
+    analysis = _with_run(analysis, {"write": end - start, "total": end - began})
+    KINDS[RESULT].write(replace(request, analysis=analysis))
+    return Finished(analysis.result, folder)
 
 
 def _with_run(analysis: Analysis, seconds: dict[str, float]) -> Analysis:

@@ -68,9 +68,9 @@ def fake(analysis: Analysis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.chdir(tmp_path)
     for place in (
         *("inputs.load_scan", "manifest.load_model_set"),
-        *("backends.open_models", "pipeline.analyze", "job.needed_roles"),
+        *("backends.open_models", "spine.chain.analyze", "job.needed_roles"),
     ):
-        monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.split(".")[1]))
+        monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.rpartition(".")[2]))
     return made
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.outputs.fakes import example
 from tests.waiting import HANG_S
-from vfx_edge.cli import parse
 from vfx_edge.outputs import result_to_json
+from vfx_edge.outputs.kinds import KINDS
 from vfx_edge.service.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_fhir_bundle_is_valid_and_refers_to_what_it_holds(tmp_path: Path) -> Non
 def test_shipped_settings_are_read() -> None:
     settings = load_settings(SCRIPTS / "systemd" / "service.toml", {})
     assert settings.destinations[0].ae_title == "ORTHANC"
-    assert set(settings.outputs) <= set(parse.OUTPUTS)
+    assert set(settings.outputs) <= set(KINDS)
     shipped = json.loads((SCRIPTS / "orthanc" / "orthanc.json").read_text("utf-8"))
     title, _, port = shipped["DicomModalities"]["vfx-edge"]
     assert (title, port) == (settings.ae_title, settings.port)

@@ -18,7 +18,7 @@ from tests.contract.dicom_files import write_series
 from tests.service.nodes import dcmtk
 from tests.service.running import ROOT, free_port, killable
 from tests.waiting import HANG_S, eventually, lasts
-from vfx_edge.cli.parse import OUTPUTS
+from vfx_edge.outputs.kinds import KINDS
 from vfx_edge.service.store.queue import Queue, State
 
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
@@ -142,7 +142,7 @@ def test_orthanc_sends_new_ct_and_takes_results_once(down_at_first: bool, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not {*WANTED} <= {*OUTPUTS}, reason="this version writes no DICOM results")
+@pytest.mark.skipif(not {*WANTED} <= {*KINDS}, reason="this version writes no DICOM results")
 @pytest.mark.parametrize("name", ["ct_thoracic_1mm_dicom"])
 def test_real_ct_comes_back_with_its_results(name: str, tmp_path: Path, shared_data: Path) -> None:
     """The command itself, real CT, the real chain: references intact, over Orthanc's REST API."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from vfx_edge.cli.parse import BACKENDS, LANGUAGES, OUTPUTS
+from vfx_edge.cli.parse import BACKENDS, LANGUAGES
+from vfx_edge.outputs.kinds import KINDS, OutputKind
 
 Input = Annotated[
     Path,
@@ -106,14 +107,20 @@ AnchorAt = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _described(kind: OutputKind) -> str:
+    """ "sr (a DICOM structured report; needs vfx-edge[service])"."""
+    needed = f"; needs vfx-edge[{kind.extra}]" if kind.extra else ""
+    return f"{kind.name} ({kind.what}{needed})"
+
+
 Outputs = Annotated[
     str,
     typer.Option(
         "--outputs",
         metavar="LIST",
-        help=f"What is written, any of {','.join(OUTPUTS)}: result.json (always), report.html, a "
-        "DICOM structured report with key images, a DICOM segmentation, secondary captures (these "
-        "three need vfx-edge[service]), the CT and the masks as NIfTI.",
+        help="What is written, any of: " + ", ".join(map(_described, KINDS.values())) + ".",
     ),
 ]
 TriageExitCode = Annotated[

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import typer
 
+from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 
-OUTPUTS = ("json", "html", "sr", "seg", "sc", "nifti")
-"""The results this version can write."""
 BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 LANGUAGES = ("en", "de")
@@ -63,14 +62,11 @@ def classify_choice(text: str) -> str | tuple[Level, ...]:
 
 
 def output_kinds(text: str) -> tuple[str, ...]:
-    """`"json,html"` -> the kinds asked for, always with json, in the order they are written."""
-    asked = {item.lower() for item in _items(text, ",".join(OUTPUTS))}
-    unknown = sorted(asked - set(OUTPUTS))
-    if unknown:
-        raise typer.BadParameter(
-            f"{unknown[0]!r} is nothing this version writes: use any of {', '.join(OUTPUTS)}"
-        )
-    return tuple(kind for kind in OUTPUTS if kind in asked | {"json"})
+    """`"json,html"` -> the kinds asked for, always with json, in the order of the table."""
+    try:
+        return kinds.chosen(item.lower() for item in _items(text, ",".join(kinds.KINDS)))
+    except kinds.UnknownKind as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def one_of(text: str, choices: Sequence[str], what: str) -> str:

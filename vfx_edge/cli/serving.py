@@ -13,6 +13,7 @@ import typer
 from vfx_edge.cli import parse
 from vfx_edge.cli.options import Backend as RunBackend
 from vfx_edge.errors import VfxError
+from vfx_edge.outputs.kinds import KINDS, defaults, dicom_kinds
 
 if TYPE_CHECKING:
     from vfx_edge.service.daemon import Part, Service
@@ -97,7 +98,7 @@ Outputs = Annotated[
     typer.Option(
         "--outputs",
         metavar="LIST",
-        help=f"What is written of each study, any of {','.join(parse.OUTPUTS)}.",
+        help=f"What is written of each study, any of {','.join(KINDS)}.",
         show_default="json,html; with a destination all but nifti",
     ),
 ]
@@ -156,8 +157,7 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
 
 
 def _all_kinds(for_archives: bool) -> tuple[str, ...]:
-    kinds = parse.OUTPUTS if for_archives else ("json", "html")
-    return tuple(kind for kind in kinds if kind != "nifti")
+    return (*defaults(), *(dicom_kinds() if for_archives else ()))
 
 
 def check_installed() -> None:

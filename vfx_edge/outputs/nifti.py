@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 
 from vfx_edge.files import OutputFailed, replacing, write_text
 from vfx_edge.image import Image
+from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.names import series_stem
 from vfx_edge.study import Analysis, Vertebra
 
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
+
+
+def write(request: Request) -> tuple[Path, ...]:
+    """The kind `nifti`."""
+    return write_nifti(request.analysis, request.folder)
 
 
 def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:

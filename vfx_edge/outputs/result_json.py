@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from vfx_edge.files import write_text
+from vfx_edge.outputs.kinds import Request
 from vfx_edge.study import (
     Anchor,
     Assessment,
@@ -42,6 +43,12 @@ def load_schema() -> dict[str, object]:
     text = files("vfx_edge.outputs").joinpath("result.schema.json").read_text(encoding="utf-8")
     schema: dict[str, object] = json.loads(text)
     return schema
+
+
+def write(request: Request) -> tuple[Path, ...]:
+    """The kind `json`."""
+    path = request.folder / "result.json"
+    return (write_result_json(request.analysis.result, path),)
 
 
 def write_result_json(result: StudyResult, path: Path) -> Path:

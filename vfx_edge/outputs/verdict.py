@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vfx_edge.naming import all_named, by_reason, each_named, either, stretches
-from vfx_edge.outputs.status import also_suspected
+from vfx_edge.outputs.status import Status, also_suspected, status_of, status_reason
 from vfx_edge.outputs.wording import Wording
-from vfx_edge.study import StudyResult, Tier, Vertebra
+from vfx_edge.study import Finding, Level, StudyResult, Tier, Vertebra
+
+_LABEL_DOUBT = 0.8
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Verdict:
     def is_gap(self) -> bool:
         """Nothing is suspected, but not all that is in view could be read."""
         return self.tier == Tier.NONE_SUSPECTED and bool(self.unread)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Levels that could not be assessed for the same reason."""
+
+    levels: str
+    reason: str
 
 
 def verdict_of(result: StudyResult) -> Verdict:
@@ -155,3 +165,83 @@ def also(result: StudyResult, t: Wording) -> str:
     beyond = result.triage.tier is Tier.NONE_SUSPECTED
     words = named_levels(levels, verdict_of(result), t)
     return t("page.outside" if beyond else "page.also", levels=words)
+
+
+def conclusion(result: StudyResult, t: Wording) -> str:
+    """The verdict with its levels and what could not be read; then what else is to be said."""
+    words = [line(verdict_of(result), t), rest(result, t)]
+    return ". ".join(filter(None, words))
+
+
+def remarks(result: StudyResult) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*result.series.warnings, *result.run.warnings)))
+
+
+def banner(intended_use: str, t: Wording) -> str | None:
+    """What must be read before anything else; None for a model cleared for clinical use."""
+    if intended_use == "clinical":
+        return None
+    known = t.known("intended_use", intended_use)
+    return known or t("intended_use.other", use=intended_use)
+
+
+def recommendation(result: StudyResult, t: Wording) -> str:
+    """What to do; nothing where nothing is suspected: the verdict and its levels say it all."""
+    if result.triage.tier is Tier.NONE_SUSPECTED:
+        return ""
+    return advice(verdict_of(result), t)
+
+
+def missing(result: StudyResult, t: Wording) -> str:
+    """A sentence on what is in view and could not be read; empty where there is nothing, or the
+    recommendation says it."""
+    if result.triage.tier is Tier.NOT_ASSESSABLE:
+        return ""
+    words = gap(verdict_of(result), t)
+    return f"{words}." if words else ""
+
+
+def rest(result: StudyResult, t: Wording) -> str:
+    """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
+    be assessed, all without suspicion; what the edge of the scan cuts. Empty if nothing."""
+    spared = _fine(result, t) if result.triage.tier is Tier.NOT_ASSESSABLE else ""
+    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t)]))
+
+
+def _fine(result: StudyResult, t: Wording) -> str:
+    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
+    return t("page.rest", levels=stretches(fine)) if fine else ""
+
+
+def calm(result: StudyResult, t: Wording) -> str:
+    """What stands where no vertebra is suspected; nothing where none could be assessed, as that
+    would calm without cause."""
+    if result.triage.tier is Tier.NOT_ASSESSABLE:
+        return _fine(result, t)
+    return t("page.no_suspected")
+
+
+def label_doubt(finding: Finding, t: Wording) -> str | None:
+    """A sentence where the vertebra's name is not certain."""
+    vertebra = finding.vertebra
+    if vertebra.alternatives:
+        names = ((vertebra.level, vertebra.label_probability), *vertebra.alternatives)
+        words = f" {t('level.or')} ".join(f"{level} ({t.percent(p)})" for level, p in names)
+        return t("card.label_other", names=words)
+    if vertebra.label_probability >= _LABEL_DOUBT:
+        return None
+    return t("card.label_doubt", value=t.percent(vertebra.label_probability))
+
+
+def unassessed(result: StudyResult, t: Wording) -> list[Group]:
+    """Wholly in view and not judged: by reason, in the order of the spine."""
+    reasons = {
+        f.vertebra.level: status_reason(f) or "low_confidence"
+        for f in result.findings
+        if status_of(f) is Status.NOT_ASSESSABLE
+    }
+    reasons |= dict(result.triage.coverage.unread)  # what was not found has no finding
+    groups: dict[str, list[Level]] = {}
+    for level in sorted(reasons):
+        groups.setdefault(reasons[level], []).append(level)
+    return [Group(stretches(levels), t.reason(reason)) for reason, levels in groups.items()]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from vfx_edge.errors import VfxError
+from vfx_edge.outputs.kinds import dicom_kinds
 
 STRICT = {"extra": "forbid"}
 """For pydantic: a misspelt key must not be passed over in silence."""
@@ -57,7 +58,7 @@ class Destination:
     host: str = ""
     port: int = 104
     url: str = ""
-    outputs: tuple[Literal["sr", "seg", "sc"], ...] = ()
+    outputs: tuple[str, ...] = ()
     """Which of the DICOM results it gets; empty: all that are made."""
     tls: Tls | None = None
     token_file: Path | None = None
@@ -72,6 +73,10 @@ class Destination:
             raise ValueError(f"destination {self.name!r} needs either host and ae_title, or url")
         if self.host and not 1 <= len(self.ae_title.strip()) <= 16:
             raise ValueError(f"destination {self.name!r} needs an ae_title of 1 to 16 characters")
+        for kind in self.outputs:
+            if kind not in dicom_kinds():
+                known = ", ".join(dicom_kinds())
+                raise ValueError(f"destination {self.name!r} can get {known}, not {kind!r}")
         if not 1 <= self.port <= 65535:
             raise ValueError(f"the port of destination {self.name!r} must be from 1 to 65535")
         if self.url and not self.url.startswith(("http://", "https://")):

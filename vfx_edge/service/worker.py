@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
 from vfx_edge.inputs.source import NoDicomSource, SourceLacks
-from vfx_edge.job import DICOM_KINDS, Job, needed_roles, run_job
-from vfx_edge.outputs.dicom.results import dicom_results
+from vfx_edge.job import Job, needed_roles, run_job
 from vfx_edge.outputs.dicom.write import DicomRefused
+from vfx_edge.outputs.kinds import dicom_files, dicom_kinds
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.queue import SUPERSEDED, Entry, OperationalError, Queue, State
@@ -151,7 +151,7 @@ class Worker:
                 if missing:
                     note_left_out(folder, missing)
         except (DicomRefused, NoDicomSource, SourceLacks) as error:
-            refused = {error.kind} if isinstance(error, DicomRefused) else DICOM_KINDS
+            refused = (error.kind,) if isinstance(error, DicomRefused) else dicom_kinds()
             rest = tuple(kind for kind in kinds if kind not in refused)
             if rest == kinds:
                 raise
@@ -173,7 +173,7 @@ class Worker:
 
     def _queue_sends(self, entry: Entry, results: Path) -> None:
         for destination in self._settings.destinations:
-            if not (dicom_results(results, destination.outputs) or left_out(results)):
+            if not (dicom_files(results, destination.outputs) or left_out(results)):
                 continue
             self._sends.put(
                 Entry(
@@ -217,7 +217,7 @@ class Worker:
 def _kinds(wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:
     """DICOM results can't be made of what is no DICOM."""
     if path.name.endswith((".nii", ".nii.gz")):
-        return tuple(kind for kind in wanted if kind not in DICOM_KINDS)
+        return tuple(kind for kind in wanted if kind not in dicom_kinds())
     return wanted
 
 

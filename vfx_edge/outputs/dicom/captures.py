@@ -11,15 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vfx_edge.outputs.report.page import (
-    Card,
-    calm,
-    cards,
-    missing,
-    recommendation,
-    rest,
-    unassessed,
-)
+from vfx_edge.outputs.report.page import Card, cards
 from vfx_edge.outputs.report.pictures import Picture, spine_pictures
 from vfx_edge.outputs.report.raster import (
     BLACK,
@@ -34,7 +26,15 @@ from vfx_edge.outputs.report.raster import (
     writable,
 )
 from vfx_edge.outputs.status import Status, verdict_sign, verdict_status
-from vfx_edge.outputs.verdict import verdict_of, where
+from vfx_edge.outputs.verdict import (
+    calm,
+    missing,
+    recommendation,
+    rest,
+    unassessed,
+    verdict_of,
+    where,
+)
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, RunInfo, StudyResult, Tier
 

@@ -5,11 +5,17 @@ from typing import Any
 
 from vfx_edge.files import mapped, replacing_folder
 from vfx_edge.outputs.dicom.captures import Capture, captures
-from vfx_edge.outputs.dicom.write import check_extra, identity, refusing
-from vfx_edge.outputs.former import PICTURES
+from vfx_edge.outputs.dicom.write import identity, refusing
+from vfx_edge.outputs.kinds import KINDS, Request
 from vfx_edge.study import Analysis, DicomSource, RunInfo
 
 SERIES_DESCRIPTION = "vfx-edge SC"
+
+
+def write(request: Request) -> tuple[Path, ...]:
+    """The kind `sc`."""
+    folder = request.folder / "sc"
+    return write_sc(request.analysis, request.headers, folder, request.language)
 
 
 def write_sc(
@@ -20,7 +26,6 @@ def write_sc(
     One series, RGB, uncompressed. Pictures of an earlier run in `folder` are removed, so that what
     lies there is one result. OutputError leaves when they can't be made or written.
     """
-    check_extra()
     pages = captures(analysis, language)
     names = [f"{at:02d}-{page.name}.dcm" for at, page in enumerate(pages, start=1)]
     with refusing(folder):
@@ -29,8 +34,8 @@ def write_sc(
         for name, image in zip(names, images, strict=True):
             image.save_as(temporary / name, enforce_file_format=True)
     with mapped(folder):
-        for file in folder.iterdir():
-            if PICTURES.fullmatch(file.name) and file.name not in names:
+        for file in KINDS["sc"].files_in(folder.parent):
+            if file.name not in names:
                 file.unlink()
     return tuple(folder / name for name in names)
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from vfx_edge.image import Image
 from vfx_edge.naming import either
-from vfx_edge.outputs.dicom.write import PRODUCT, check_extra, identity, refusing, save
+from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
+from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import numbered
 from vfx_edge.study import Analysis, DicomSource, RunInfo, Scan, VertebraMask
 
@@ -44,13 +45,19 @@ class _Planes:
     own: tuple[int, ...] | None
 
 
+def write(request: Request) -> tuple[Path, ...]:
+    """The kind `seg`; nothing where there is no vertebra."""
+    if not request.analysis.masks:
+        return ()
+    return (write_seg(request.analysis, request.headers, request.folder / "seg.dcm"),)
+
+
 def write_seg(analysis: Analysis, source: DicomSource, path: Path) -> Path:
     """Writes the Segmentation; OutputError leaves when it can't be made or written.
 
     Segments follow `analysis.masks`, head to feet, numbered from 1; `SegmentLabel` is the level. A
     vertebra without a voxel on the grid gets no segment.
     """
-    check_extra()
     with refusing(path):
         segmentation = _segmentation(analysis, source)
     return save(segmentation, path)
@@ -59,7 +66,7 @@ def write_seg(analysis: Analysis, source: DicomSource, path: Path) -> Path:
 def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
     from highdicom.seg import Segmentation
 
-    from vfx_edge.outputs.dicom.sr import coding_scheme
+    from vfx_edge.outputs.dicom.items import coding_scheme
 
     run = analysis.result.run
     numbers, masks = _numbered(analysis.scan.image, analysis.masks)

@@ -13,18 +13,26 @@ from typing import Any
 import numpy as np
 import pydicom
 from highdicom import sr
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from vfx_edge.outputs.dicom import codes as code
+from vfx_edge.outputs.dicom.items import coding_scheme, device_observer, image_item
+from vfx_edge.outputs.dicom.kos import write_kos
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
-from vfx_edge.outputs.dicom.write import NO_SERIAL, PRODUCT, identity, refusing, save
+from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
+from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.facts import limits
-from vfx_edge.outputs.report.page import banner, label_doubt, rest
 from vfx_edge.outputs.status import status_of
-from vfx_edge.outputs.verdict import advice, line, verdict_of
+from vfx_edge.outputs.verdict import (
+    advice,
+    banner,
+    conclusion,
+    label_doubt,
+    remarks,
+    verdict_of,
+)
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
@@ -35,7 +43,6 @@ from vfx_edge.study import (
     Finding,
     NotAssessable,
     NotClassified,
-    RunInfo,
     StudyResult,
     tier_of,
 )
@@ -61,6 +68,16 @@ class _Report:
     @property
     def language(self) -> str:
         return self.t.language
+
+
+def write(request: Request) -> tuple[Path, ...]:
+    """The kind `sr`: the report and, where a fracture is suspected, the key images."""
+    analysis, source, language = request.analysis, request.headers, request.language
+    segmentation = next(iter(request.written.get("seg", ())), None)
+    path, previous = request.folder / "sr.dcm", request.previous_report
+    report = write_sr(analysis, source, path, language, segmentation, previous)
+    images = write_kos(analysis, source, request.folder / "kos.dcm", language)
+    return (report, images) if images else (report,)
 
 
 def write_sr(
@@ -97,30 +114,6 @@ def write_sr(
             **identity(source, result.run, "sr", DESCRIPTION),
         )
     return save(document, path)
-
-
-def coding_scheme(run: RunInfo) -> Any:
-    """What 99VFXEDGE is (PS3.3 C.12.1, Coding Scheme Identification Sequence)."""
-    return CodingSchemeIdentificationItem(
-        designator=code.SCHEME,
-        name=code.SCHEME_NAME,
-        version=run.version,
-        responsible_organization=PRODUCT,
-    )
-
-
-def device_observer() -> Any:
-    """TID 1002, TID 1004: who observed is a program, and the same one in every document."""
-    return sr.ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=generate_uid(entropy_srcs=[PRODUCT, "device observer"]),
-            name=PRODUCT,
-            manufacturer_name=PRODUCT,
-            model_name=PRODUCT,
-            serial_number=NO_SERIAL,
-        ),
-    )
 
 
 def _header(path: Path | None) -> Any:
@@ -187,17 +180,6 @@ def _image_library(report: _Report, source: DicomSource) -> Any:
         ],
     )
     return _container(codes.DCM.ImageLibrary, [group])
-
-
-def image_item(slice_: SourceSlice) -> Any:
-    """A source slice as a content item."""
-    return sr.ImageContentItem(
-        name=code.SOURCE,
-        referenced_sop_class_uid=slice_.sop_class,
-        referenced_sop_instance_uid=slice_.sop_instance,
-        referenced_frame_numbers=slice_.frame,
-        relationship_type=_CONTAINS,
-    )
 
 
 def _group(report: _Report, finding: Finding) -> Any:
@@ -337,17 +319,11 @@ def _evaluations(report: _Report) -> Iterator[Any]:
     yield tier
     yield from _coverage(triage.coverage, t.language)
     yield _text(code.RECOMMENDATION, advice(verdict_of(report.result), t))
-    for remark in (*limits(report.result, t), *_remarks(report.result)):
+    for remark in (*limits(report.result, t), *remarks(report.result)):
         yield _text(code.COMMENT, remark)
     for model in run.models:
         words = f"{model.role}: {model.name}, SHA-256 {model.sha256}"
         yield _text(codes.DCM.AlgorithmParameters, words)
-
-
-def conclusion(result: StudyResult, t: Wording) -> str:
-    """The verdict with its levels and what could not be read; then what else is to be said."""
-    words = [line(verdict_of(result), t), rest(result, t)]
-    return ". ".join(filter(None, words))
 
 
 def _coverage(coverage: Coverage, language: str) -> Iterator[Any]:
@@ -367,10 +343,6 @@ def _coverage(coverage: Coverage, language: str) -> Iterator[Any]:
     if levels:
         cover.ContentSequence = sr.ContentSequence(levels)
     yield cover
-
-
-def _remarks(result: StudyResult) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*result.series.warnings, *result.run.warnings)))
 
 
 def _text(name: Code, words: str) -> Any:

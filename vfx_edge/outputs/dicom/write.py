@@ -6,12 +6,12 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from vfx_edge.errors import OutputError, first_line
 from vfx_edge.files import replacing
+from vfx_edge.outputs.kinds import kind_of
 from vfx_edge.study import DicomSource, RunInfo
 
 PRODUCT = "vfx-edge"
@@ -26,31 +26,15 @@ _REFUSALS = (
 )
 
 
-class DicomExtraMissing(OutputError):
-    """highdicom is in an extra of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The DICOM results need the package highdicom, which is not installed: "
-            "run pip install 'vfx-edge[service]', or leave sr, seg and sc out of --outputs."
-        )
-
-
 class DicomRefused(OutputError):
     """The source's header holds what can't be put into a valid object."""
 
     def __init__(self, path: Path, why: str) -> None:
-        self.kind = {"kos": "sr"}.get(path.stem, path.stem)
+        self.kind = kind_of(path)
         super().__init__(
             f"{path} can't be made from this series, its headers hold something that DICOM does "
             f"not allow ({why}): leave {self.kind} out of --outputs."
         )
-
-
-def check_extra() -> None:
-    """DicomExtraMissing where highdicom is not installed."""
-    if find_spec("highdicom") is None:
-        raise DicomExtraMissing
 
 
 def series_number(source: DicomSource, kind: str) -> int:

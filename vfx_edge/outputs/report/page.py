@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from vfx_edge.files import write_text
-from vfx_edge.naming import stretches
+from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.report.pictures import Picture, crop_pictures, spine_pictures
 from vfx_edge.outputs.status import (
@@ -20,7 +20,19 @@ from vfx_edge.outputs.status import (
     to_look_at,
     verdict_sign,
 )
-from vfx_edge.outputs.verdict import advice, also, cut, gap, name_of, place, verdict_of
+from vfx_edge.outputs.verdict import (
+    banner,
+    calm,
+    label_doubt,
+    missing,
+    name_of,
+    place,
+    recommendation,
+    remarks,
+    rest,
+    unassessed,
+    verdict_of,
+)
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
@@ -36,7 +48,6 @@ from vfx_edge.study import (
 _TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
 _AROUND_VIEWS_PX = 110
 _BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
-_LABEL_DOUBT = 0.8
 _DASH = "–"
 _USUAL = [level for level in Level if Level.T1 <= level <= Level.L5 and level is not Level.T13]
 
@@ -103,12 +114,10 @@ class Row:
     label: str
 
 
-@dataclass(frozen=True)
-class Group:
-    """Levels that could not be assessed for the same reason."""
-
-    levels: str
-    reason: str
+def write(request: Request) -> tuple[Path, ...]:
+    """The kind `html`."""
+    path = request.folder / "report.html"
+    return (write_report(request.analysis, path, request.language),)
 
 
 def write_report(analysis: Analysis, path: Path, language: str = "en") -> Path:
@@ -154,53 +163,9 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         rulers_shown=any(p.rulers for c in shown for p in c.pictures),
         unassessed=unassessed(result, t),
         rows=[_row(finding, result, t) for finding in result.findings],
-        remarks=list(dict.fromkeys((*result.series.warnings, *result.run.warnings))),
+        remarks=remarks(result),
         **words,
     )
-
-
-def banner(intended_use: str, t: Wording) -> str | None:
-    """What must be read before anything else; None for a model cleared for clinical use."""
-    if intended_use == "clinical":
-        return None
-    known = t.known("intended_use", intended_use)
-    return known or t("intended_use.other", use=intended_use)
-
-
-def recommendation(result: StudyResult, t: Wording) -> str:
-    """What to do; nothing where nothing is suspected: the verdict and its levels say it all."""
-    if result.triage.tier is Tier.NONE_SUSPECTED:
-        return ""
-    return advice(verdict_of(result), t)
-
-
-def missing(result: StudyResult, t: Wording) -> str:
-    """A sentence on what is in view and could not be read; empty where there is nothing, or the
-    recommendation says it."""
-    if result.triage.tier is Tier.NOT_ASSESSABLE:
-        return ""
-    words = gap(verdict_of(result), t)
-    return f"{words}." if words else ""
-
-
-def rest(result: StudyResult, t: Wording) -> str:
-    """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
-    be assessed, all without suspicion; what the edge of the scan cuts. Empty if nothing."""
-    spared = _fine(result, t) if result.triage.tier is Tier.NOT_ASSESSABLE else ""
-    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t)]))
-
-
-def _fine(result: StudyResult, t: Wording) -> str:
-    fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
-    return t("page.rest", levels=stretches(fine)) if fine else ""
-
-
-def calm(result: StudyResult, t: Wording) -> str:
-    """What stands where no vertebra is suspected; nothing where none could be assessed, as that
-    would calm without cause."""
-    if result.triage.tier is Tier.NOT_ASSESSABLE:
-        return _fine(result, t)
-    return t("page.no_suspected")
 
 
 @functools.cache
@@ -298,18 +263,6 @@ def _measure(finding: Finding, t: Wording) -> str:
     return " · ".join(parts)
 
 
-def label_doubt(finding: Finding, t: Wording) -> str | None:
-    """A sentence where the vertebra's name is not certain."""
-    vertebra = finding.vertebra
-    if vertebra.alternatives:
-        names = ((vertebra.level, vertebra.label_probability), *vertebra.alternatives)
-        words = f" {t('level.or')} ".join(f"{level} ({t.percent(p)})" for level, p in names)
-        return t("card.label_other", names=words)
-    if vertebra.label_probability >= _LABEL_DOUBT:
-        return None
-    return t("card.label_doubt", value=t.percent(vertebra.label_probability))
-
-
 def _height_rows(
     findings: Sequence[Finding], finding: Finding, t: Wording
 ) -> tuple[HeightRow, ...]:
@@ -362,20 +315,6 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
         words=words,
         label=t.percent(finding.vertebra.label_probability),
     )
-
-
-def unassessed(result: StudyResult, t: Wording) -> list[Group]:
-    """Wholly in view and not judged: by reason, in the order of the spine."""
-    reasons = {
-        f.vertebra.level: status_reason(f) or "low_confidence"
-        for f in result.findings
-        if status_of(f) is Status.NOT_ASSESSABLE
-    }
-    reasons |= dict(result.triage.coverage.unread)  # what was not found has no finding
-    groups: dict[str, list[Level]] = {}
-    for level in sorted(reasons):
-        groups.setdefault(reasons[level], []).append(level)
-    return [Group(stretches(levels), t.reason(reason)) for reason, levels in groups.items()]
 
 
 def _spine_alt(picture: Picture, result: StudyResult, t: Wording) -> str:

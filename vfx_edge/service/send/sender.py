@@ -4,7 +4,7 @@ the analysis."""
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vfx_edge.outputs.dicom.results import dicom_results
+from vfx_edge.outputs.kinds import dicom_files
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
 from vfx_edge.service.send.transmit import NeverTaken, NotSent, transmit
 from vfx_edge.service.settings import Destination, Settings
@@ -37,7 +37,7 @@ class Sender:
         results = self._spool.results_of(entry.job)
         if results is None:
             return Dead("The results are no longer in the spool: send the study again.")
-        files = dicom_results(results, self._destination.outputs)
+        files = dicom_files(results, self._destination.outputs)
         try:
             self._send(self._destination, files, self._settings.ae_title)
         except NeverTaken as error:
