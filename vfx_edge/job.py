@@ -8,25 +8,25 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vfx_edge.outputs.kinds import (
     KINDS,
     RESULT,
     Request,
     check_installed,
+    chosen,
     defaults,
     dicom_kinds,
     remove_former,
     write_all,
 )
 from vfx_edge.parallel import ctrl_c_waits
-from vfx_edge.study import Analysis, ByHand, Level, SeriesInfo, StudyResult
+from vfx_edge.study import Analysis, Answer, SeriesInfo, StudyResult
+from vfx_edge.tasks import DEFAULT, task_of
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
-    from vfx_edge.manifest import ModelManifest
-    from vfx_edge.spine.chain import Options
     from vfx_edge.study import DicomSource, Scan
 
 DEFAULT_PARENT = Path("vfx-edge-out")
@@ -35,28 +35,44 @@ OnStage = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Job:
-    """A study and what is wanted of it. `out` None: ./vfx-edge-out/<series>. `levels` None: T1 to
-    the last lumbar vertebra. `kinds`: names of `outputs.kinds.KINDS`; result.json is always
-    written. `previous_report`: the sr.dcm of this study that the new one takes the place of."""
+    """A study and what is wanted of it. `out` None: ./vfx-edge-out/<series>. `options`: of the
+    task's own type; None: its defaults. `kinds`: names of `outputs.kinds.KINDS`; None: the task's
+    default ones; result.json is always written. `previous_report`: the sr.dcm of this study that
+    the new one takes the place of."""
 
     path: Path
     out: Path | None = None
     series: str | None = None
-    levels: tuple[Level, ...] | None = None
-    classify: str | tuple[Level, ...] = "suspected"
-    segmentation: Path | None = None
-    levels_by_hand: ByHand | None = None
-    kinds: tuple[str, ...] = defaults()
+    task: str = DEFAULT
+    options: Any = None
+    kinds: tuple[str, ...] | None = None
     language: str = "en"
     previous_report: Path | None = None
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kinds that are written. UnknownKind, UnknownTask."""
+        outputs = task_of(self.task).outputs
+        return chosen(defaults(outputs) if self.kinds is None else self.kinds, outputs)
+
+    @property
+    def settled_options(self) -> Any:
+        """The options, or the task's defaults."""
+        return task_of(self.task).load().Options() if self.options is None else self.options
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What was found, and the folder its files lie in."""
+    """The answer, and the folder its files lie in."""
 
-    result: StudyResult
+    answer: Answer
     folder: Path
+
+    @property
+    def result(self) -> StudyResult:
+        """Of a triage of fractures."""
+        assert isinstance(self.answer, Analysis), "another task's answer has no such result"
+        return self.answer.result
 
 
 def run_alone(
@@ -66,39 +82,27 @@ def run_alone(
 
     Raises VfxError leaves.
     """
-    began = time.perf_counter()
-    say = on_stage or (lambda _: None)
-    _check_kinds(job)
-    say("read")
+    run = _Run(job, on_stage)
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
         opening = pool.submit(_opened, job, backend, model)
-        pool.submit(_prepare)
-        with ctrl_c_waits():
-            from vfx_edge.inputs import load_scan
-
-        scan = load_scan(job.path, job.series)
-        source = _source(job, scan)
+        if "html" in job.wanted:
+            pool.submit(_prepare_report)
+        scan, source = run.read()
         models = opening.result()
     finally:
         # Not waited for: what it still prepares is needed only for writing.
         pool.shutdown(wait=False)
     with models:
-        analysis = _analyzed(job, scan, models, say, began)
-    return _written(analysis, source, job, say, began)
+        answer = run.analyze(scan, models)
+    return run.write(answer, source)
 
 
 def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> Finished:
     """A study with networks that are open already. Raises VfxError leaves."""
-    began = time.perf_counter()
-    say = on_stage or (lambda _: None)
-    _check_kinds(job)
-    say("read")
-    from vfx_edge.inputs import load_scan
-
-    scan = load_scan(job.path, job.series)
-    source = _source(job, scan)
-    return _written(_analyzed(job, scan, models, say, began), source, job, say, began)
+    run = _Run(job, on_stage)
+    scan, source = run.read()
+    return run.write(run.analyze(scan, models), source)
 
 
 def default_folder(series: SeriesInfo) -> Path:
@@ -108,41 +112,16 @@ def default_folder(series: SeriesInfo) -> Path:
     return DEFAULT_PARENT / series_stem(series)
 
 
-def needed_roles(manifest: "ModelManifest", segmentation_given: bool) -> tuple[str, ...]:
-    """The networks that the chain asks with this set: only these need be opened. RoleMissing."""
-    if segmentation_given:  # nothing is located, named or outlined
-        return ("classifier",)
-    joined = manifest.network("segmenter").window is not None
-    return tuple(role for role in manifest.roles if not (joined and role == "finder"))
-
-
-def _check_kinds(job: Job) -> None:
-    """What would be missing at the end is reported at the start. UnknownKind,
-    ExtraMissing."""
-    check_installed(job.kinds)
-
-
-def _source(job: Job, scan: "Scan") -> "DicomSource | None":
-    """The headers that DICOM results repeat, where such are wanted: what can't be repeated, or
-    is no DICOM, is refused before anything is computed."""
-    if not set(dicom_kinds()).intersection(job.kinds):
-        return None
-    with ctrl_c_waits():
-        from vfx_edge.inputs.source import read_source
-
-    return read_source(job.path, scan)
-
-
 def _opened(job: Job, backend: str, model: str) -> "OpenModels":
     from vfx_edge.backends import open_models
     from vfx_edge.manifest import load_model_set
 
     manifest = load_model_set(model)
-    roles = needed_roles(manifest, job.segmentation is not None)
+    roles = task_of(job.task).load().roles(manifest, job.settled_options)
     return open_models(manifest, backend, roles=roles)
 
 
-def _prepare() -> None:
+def _prepare_report() -> None:
     """Load what comes after reading. SciPy is loaded here alone: two threads that import parts of
     one library from different ends can trip each other."""
     from vfx_edge.outputs.report.page import template
@@ -150,53 +129,64 @@ def _prepare() -> None:
     template()
 
 
-def _analyzed(job: Job, scan: "Scan", models: "OpenModels", say: OnStage, began: float) -> Analysis:
-    from vfx_edge.spine.chain import analyze
+class _Run:
+    """A job's steps, and how long they took. What would be missing at the end is refused at the
+    start: UnknownTask, UnknownKind, ExtraMissing."""
 
-    read = time.perf_counter() - began
-    return _with_run(analyze(scan, models, _options(job, scan), say), {"read": read})
+    def __init__(self, job: Job, on_stage: OnStage | None) -> None:
+        self._began = time.perf_counter()
+        self._job = job
+        self._task = task_of(job.task)
+        self._on_stage = on_stage or (lambda _: None)
+        check_installed(job.wanted)
+
+    def read(self) -> "tuple[Scan, DicomSource | None]":
+        """The scan, and the headers that DICOM results repeat, where such are wanted: what can't
+        be repeated, or is no DICOM, is refused before anything is computed."""
+        job = self._job
+        self._on_stage("read")
+        with ctrl_c_waits():
+            from vfx_edge.inputs import load_scan
+            from vfx_edge.inputs.modality import MODALITIES
+
+        scan = load_scan(job.path, job.series, modality=MODALITIES[self._task.modality])
+        if not set(dicom_kinds()).intersection(job.wanted):
+            return scan, None
+        with ctrl_c_waits():
+            from vfx_edge.inputs.source import read_source
+
+        return scan, read_source(job.path, scan)
+
+    def analyze(self, scan: "Scan", models: "OpenModels") -> Answer:
+        """The task's answer."""
+        read = self._seconds()
+        options = self._job.settled_options
+        answer = self._task.load().analyze(scan, models, options, self._on_stage)
+        return _with_seconds(answer, {"read": read})
+
+    def write(self, answer: Answer, source: "DicomSource | None") -> Finished:
+        """Every file asked for; result.json comes last, so that its being there means all are."""
+        job = self._job
+        self._on_stage("write")
+        folder = job.out or default_folder(answer.scan.series)
+        remove_former(folder)
+        start = self._seconds()
+        answer = _with_seconds(answer, {"total": start})
+        request = Request(answer, folder, job.language, source, job.previous_report)
+        write_all(request, job.wanted)
+        end = self._seconds()
+        answer = _with_seconds(answer, {"write": end - start, "total": end})
+        KINDS[RESULT].write(replace(request, answer=answer))
+        return Finished(answer, folder)
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
 
 
-def _options(job: Job, scan: "Scan") -> "Options":
-    from vfx_edge.spine.chain import Options
-
-    options = Options(classify=job.classify, levels_by_hand=job.levels_by_hand)
-    if job.levels is not None:
-        options = replace(options, levels=job.levels)
-    if job.segmentation is not None:
-        from vfx_edge.inputs.segmentation import read_segmentation
-
-        given = read_segmentation(job.segmentation, scan)
-        options = replace(
-            options,
-            segmentation=given.labels,
-            segmentation_named=given.named,
-            remarks=given.remarks,
-        )
-    return options
-
-
-def _written(
-    analysis: Analysis, source: "DicomSource | None", job: Job, say: OnStage, began: float
-) -> Finished:
-    """Every file asked for; result.json comes last, so that its being there means all are."""
-    say("write")
-    folder = job.out or default_folder(analysis.scan.series)
-    remove_former(folder)
-    start = time.perf_counter()
-    analysis = _with_run(analysis, {"total": start - began})
-    request = Request(analysis, folder, job.language, source, job.previous_report)
-    write_all(request, job.kinds)
-    end = time.perf_counter()
-    analysis = _with_run(analysis, {"write": end - start, "total": end - began})
-    KINDS[RESULT].write(replace(request, analysis=analysis))
-    return Finished(analysis.result, folder)
-
-
-def _with_run(analysis: Analysis, seconds: dict[str, float]) -> Analysis:
-    """What only the whole job knows, added to what the analysis says of itself."""
+def _with_seconds(answer: Answer, seconds: dict[str, float]) -> Answer:
+    """What only the whole job knows, added to what the answer says of itself."""
     from vfx_edge.usage import peak_rss_mib
 
-    run = analysis.result.run
-    run = replace(run, seconds={**run.seconds, **seconds}, peak_rss_mib=peak_rss_mib())
-    return replace(analysis, result=replace(analysis.result, run=run))
+    run = answer.run
+    seconds = {**run.seconds, **seconds}
+    return answer.with_run(replace(run, seconds=seconds, peak_rss_mib=peak_rss_mib()))

@@ -5,9 +5,9 @@ Places are millimetres in the DICOM patient frame LPS, as (x, y, z) = (left, pos
 A type that holds an array has `eq=False`, and the array is read-only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -323,3 +323,27 @@ class Analysis:
     result: StudyResult
     scan: Scan
     masks: tuple[VertebraMask, ...]
+
+    @property
+    def run(self) -> RunInfo:
+        """How it came about."""
+        return self.result.run
+
+    def with_run(self, run: RunInfo) -> "Analysis":
+        """The same with another record of the run."""
+        return replace(self, result=replace(self.result, run=run))
+
+
+class Answer(Protocol):
+    """What a task returns: `Analysis`, or a type of another task's own."""
+
+    @property
+    def scan(self) -> Scan:
+        """What was analysed."""
+
+    @property
+    def run(self) -> RunInfo:
+        """How it came about."""
+
+    def with_run(self, run: RunInfo) -> "Answer":
+        """The same with another record of the run."""

@@ -29,15 +29,15 @@ class Fake:
         if self.failure is not None and what == self.fails_at:
             raise self.failure
 
-    def load_scan(self, path: Path, series_uid: str | None = None) -> object:
+    def load_scan(self, path: Path, series_uid: str | None = None, **more: object) -> object:
         self._do("read")
-        return self.analysis.scan.image
+        return self.analysis.scan
 
     def load_model_set(self, name: str) -> str:
         self._do("models")
         return name
 
-    def needed_roles(self, manifest: str, segmentation_given: bool) -> tuple[str, ...]:
+    def roles(self, manifest: str, options: object) -> tuple[str, ...]:
         return ()
 
     @contextlib.contextmanager
@@ -68,7 +68,7 @@ def fake(analysis: Analysis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.chdir(tmp_path)
     for place in (
         *("inputs.load_scan", "manifest.load_model_set"),
-        *("backends.open_models", "spine.chain.analyze", "job.needed_roles"),
+        *("backends.open_models", "spine.chain.analyze", "fractures.roles"),
     ):
         monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.rpartition(".")[2]))
     return made

@@ -125,7 +125,7 @@ def test_tiles_of_a_scan_give_its_probabilities() -> None:
     size = our_shape(spec.input)
     assert size == (10, 8, 12)
     starts = list(product(*(tile_starts(n, s, 4) for n, s in zip(hu.shape, size, strict=True))))
-    got = run_tiles(network(spec, echo), hu, starts, hu.shape, 2)
+    got = run_tiles(network(spec, echo), hu, starts, 2, -1024.0)
     np.testing.assert_allclose(got, 3 * spec.input.normalise(hu), atol=1e-4)
 
 
@@ -137,7 +137,7 @@ def test_tiles_that_disagree_blend_into_each_other() -> None:
         return np.ones((1, 4, 16, 8, 8), np.float32) * own
 
     hu = np.zeros((24, 8, 8), np.float32)
-    got = run_tiles(network(spec, by_number), hu, [(0, 0, 0), (8, 0, 0)], hu.shape, 0)
+    got = run_tiles(network(spec, by_number), hu, [(0, 0, 0), (8, 0, 0)], 0, -1024.0)
     line = got[:, 4, 4]
     assert (line[:8] == 0).all()
     assert (line[16:] == 1).all()
@@ -150,6 +150,6 @@ def test_where_no_tile_lies_nothing_is_likely() -> None:
     spec = spec_of("finder", patch_zyx=(8, 8, 8))
     hu = np.zeros((30, 8, 8), np.float32)
     got = run_tiles(network(spec, lambda s, b: np.ones((len(b), 4, 8, 8, 8))), hu, [(0, 0, 0)],
-                    hu.shape, 3)  # fmt: skip
+                    3, -1024.0)  # fmt: skip
     assert (got[:8] == 1).all()
     assert (got[8:] == 0).all()

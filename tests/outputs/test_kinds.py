@@ -52,10 +52,10 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> None:
         yield
 
     for place, stand_in in {
-        "inputs.load_scan": lambda *_: example().scan,
+        "inputs.load_scan": lambda *_, **__: example().scan,
         "manifest.load_model_set": lambda name: name,
         "backends.open_models": models,
-        "job.needed_roles": lambda *_: (),
+        "fractures.roles": lambda *_: (),
         "spine.chain.analyze": lambda *_: example(),
     }.items():
         monkeypatch.setattr(f"vfx_edge.{place}", stand_in)

@@ -3,7 +3,7 @@
 from vfx_edge.backends import Budget, default_backends
 from vfx_edge.backends.errors import BudgetTooSmall
 from vfx_edge.errors import BackendError
-from vfx_edge.job import needed_roles
+from vfx_edge.fractures import Options, roles
 from vfx_edge.manifest import PRECISIONS, ModelManifest, NetworkSpec
 
 NOTHING = Budget(gpu_gib=0.0, host_gib=0.0)
@@ -17,7 +17,7 @@ def possible_precisions(backend: str, manifest: ModelManifest) -> tuple[str, ...
 
 def refusal(backend: str, manifest: ModelManifest, precision: str) -> BackendError | None:
     """Why this backend would not open the chain's networks in this precision; None if it would."""
-    for role in needed_roles(manifest, segmentation_given=False):
+    for role in roles(manifest, Options()):
         if (error := _refusal(backend, manifest.network(role), precision)) is not None:
             return error
     return None

@@ -23,8 +23,9 @@ from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
 from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.bench.recorder import recorded
 from vfx_edge.errors import VfxError
+from vfx_edge.fractures import Options, roles
 from vfx_edge.inputs import load_scan
-from vfx_edge.job import Job, needed_roles, run_job
+from vfx_edge.job import Job, run_job
 from vfx_edge.manifest import load_model_set
 from vfx_edge.outputs import write_report, write_result_json
 from vfx_edge.spine.chain import analyze
@@ -60,9 +61,10 @@ class Order:
 def work(order: Order, say: Say) -> None:
     """Measure; each finding is said as it comes. VfxError where it can't be done."""
     manifest = load_model_set(order.model)
-    roles = needed_roles(manifest, segmentation_given=False)
     began = time.perf_counter()
-    with open_models(manifest, order.backend, precision=order.precision, roles=roles) as models:
+    with open_models(
+        manifest, order.backend, precision=order.precision, roles=roles(manifest, Options())
+    ) as models:
         say({"event": "opened", "seconds": time.perf_counter() - began, **_opened(models)})
         busy = _repeat(order, models, say)
         memory = {"peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib()}

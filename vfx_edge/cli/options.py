@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from vfx_edge.cli.parse import BACKENDS, LANGUAGES
-from vfx_edge.outputs.kinds import KINDS, OutputKind
+from vfx_edge.outputs.kinds import KINDS, OutputKind, defaults
+from vfx_edge.tasks import TASKS
 
 Input = Annotated[
     Path,
@@ -116,11 +117,22 @@ def _described(kind: OutputKind) -> str:
 
 
 Outputs = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--outputs",
         metavar="LIST",
         help="What is written, any of: " + ", ".join(map(_described, KINDS.values())) + ".",
+        show_default=",".join(defaults()),
+    ),
+]
+TaskName = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="What is done with the scan: "
+        + ", ".join(f"{task.name} ({task.what})" for task in TASKS.values())
+        + ".",
     ),
 ]
 TriageExitCode = Annotated[

@@ -7,6 +7,7 @@ import typer
 
 from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
+from vfx_edge.tasks import TASKS
 
 BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
@@ -61,10 +62,14 @@ def classify_choice(text: str) -> str | tuple[Level, ...]:
     return tuple(sorted({a_level(item) for item in _items(text, "suspected, all or L1,L2")}))
 
 
-def output_kinds(text: str) -> tuple[str, ...]:
-    """`"json,html"` -> the kinds asked for, always with json, in the order of the table."""
+def output_kinds(text: str | None, task: str) -> tuple[str, ...]:
+    """`"json,html"` -> the kinds asked for, always with json, in the order of the table; None:
+    the task's default ones."""
+    offered = TASKS[task].outputs
+    if text is None:
+        return kinds.defaults(offered)
     try:
-        return kinds.chosen(item.lower() for item in _items(text, ",".join(kinds.KINDS)))
+        return kinds.chosen((item.lower() for item in _items(text, ",".join(offered))), offered)
     except kinds.UnknownKind as error:
         raise typer.BadParameter(str(error)) from None
 

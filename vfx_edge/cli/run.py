@@ -8,8 +8,11 @@ import typer
 from vfx_edge.cli import folders, options, parse
 from vfx_edge.cli.progress import StageProgress
 from vfx_edge.cli.show import people_console, show_study
+from vfx_edge.fractures import Options
 from vfx_edge.job import DEFAULT_PARENT, Job, run_alone
 from vfx_edge.study import StudyResult, Tier
+from vfx_edge.tasks import DEFAULT, TASKS
+from vfx_edge.vocabulary import THORACOLUMBAR
 
 TRIAGE_EXIT = {
     Tier.MALIGNANT: 10,
@@ -33,7 +36,8 @@ def run(
     segmentation: options.Segmentation = None,
     shift_levels: options.ShiftLevels = None,
     anchor: options.AnchorAt = None,
-    outputs: options.Outputs = "json,html",
+    outputs: options.Outputs = None,
+    task: options.TaskName = DEFAULT,
     triage_exit_code: options.TriageExitCode = False,
     as_json: options.AsJson = False,
     language: options.Language = "en",
@@ -48,22 +52,31 @@ def run(
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other: give one of them")
     backend = parse.one_of(backend, parse.BACKENDS, "backend")
+    task = parse.one_of(task, tuple(TASKS), "task")
+    asked = Options(
+        levels=parse.level_range(levels) if levels else THORACOLUMBAR,
+        classify=parse.classify_choice(classify),
+        segmentation=segmentation,
+        levels_by_hand=parse.by_hand(shift_levels, anchor),
+    )
     job = Job(
         path=path,
         out=out,
         series=series,
-        levels=parse.level_range(levels) if levels else None,
-        classify=parse.classify_choice(classify),
-        segmentation=segmentation,
-        levels_by_hand=parse.by_hand(shift_levels, anchor),
-        kinds=parse.output_kinds(outputs),
+        task=task,
+        options=asked if task == DEFAULT else None,
+        kinds=parse.output_kinds(outputs, task),
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),
     )
     with StageProgress(quiet, lines=verbose) as progress:
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, backend, model, progress.start)
+    if task != DEFAULT:
+        if not quiet:
+            people_console(sys.stdout).print(f"Results: {done.folder}", soft_wrap=True)
+        return
     result = done.result
-    report = done.folder / ("report.html" if "html" in job.kinds else "result.json")
+    report = done.folder / ("report.html" if "html" in job.wanted else "result.json")
     _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
     if triage_exit_code:
         raise typer.Exit(_triage_exit(result))

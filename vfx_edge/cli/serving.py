@@ -14,6 +14,7 @@ from vfx_edge.cli import parse
 from vfx_edge.cli.options import Backend as RunBackend
 from vfx_edge.errors import VfxError
 from vfx_edge.outputs.kinds import KINDS, defaults, dicom_kinds
+from vfx_edge.tasks import DEFAULT
 
 if TYPE_CHECKING:
     from vfx_edge.service.daemon import Part, Service
@@ -134,11 +135,11 @@ def settings_from(
         given["destinations"] = tuple(map(parse_destination, send)) if send else None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    given["outputs"] = parse.output_kinds(outputs) if outputs is not None else None
+    given["outputs"] = parse.output_kinds(outputs, DEFAULT) if outputs is not None else None
     settings = load_settings(config, given)
     if not settings.outputs:
         settings = replace(settings, outputs=_all_kinds(bool(settings.destinations)))
-    parse.output_kinds(",".join(settings.outputs))
+    parse.output_kinds(",".join(settings.outputs), DEFAULT)
     parse.one_of(settings.backend, parse.BACKENDS, "backend")
     parse.one_of(settings.language, parse.LANGUAGES, "language of the report")
     return settings

@@ -25,6 +25,14 @@ class Grid:
     spacing_mm: float
     shape: tuple[int, int, int]
 
+    @property
+    def affine_zyx_to_lps(self) -> NDArray[np.float64]:
+        """(4, 4): index (z, y, x, 1) -> LPS mm."""
+        affine = np.eye(4)
+        affine[:3, :3] = np.eye(3)[::-1] * self.spacing_mm
+        affine[:3, 3] = self.origin_lps_mm
+        return affine
+
     def to_zyx(self, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) LPS mm -> (n, 3) indices z, y, x."""
         return np.asarray((lps_mm - np.array(self.origin_lps_mm))[..., ::-1] / self.spacing_mm)
@@ -158,11 +166,8 @@ def _separable(
 
 def coarse_copy(image: Image, grid: Grid) -> Image:
     """The part of the scan on `grid` as an image of its own, to be looked at many times."""
-    affine = np.eye(4)
-    affine[:3, :3] = np.eye(3)[::-1] * grid.spacing_mm
-    affine[:3, 3] = grid.origin_lps_mm
-    hu = np.clip(np.rint(sample(image, grid)), -1024, 32767).astype(np.int16)
-    return Image(hu, affine, image.modality, image.unit)
+    values = np.rint(sample(image, grid)).astype(image.values.dtype)
+    return Image(values, grid.affine_zyx_to_lps, image.modality, image.unit)
 
 
 def inside_scan(

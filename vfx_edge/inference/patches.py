@@ -4,12 +4,14 @@ Ours are (z, y, x) = "SPL". A manifest may ask for any other order; nobody else 
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.backends.protocol import Network
-from vfx_edge.image.grids import AIR_HU, FloatArray
+from vfx_edge.image import Image
+from vfx_edge.image.grids import FloatArray, Grid, grid_covering, sample
 from vfx_edge.manifest import InputSpec
 
 _OPPOSITE = {"I": "S", "A": "P", "R": "L"}
@@ -124,21 +126,42 @@ def taper(shape: Sequence[int]) -> FloatArray:
 
 def run_tiles(
     network: Network,
-    hu: FloatArray,
+    values: FloatArray,
     starts: Sequence[Sequence[int]],
-    shape: tuple[int, ...],
     wanted: int,
+    outside: float,
 ) -> FloatArray:
-    """Probability (z, y, x) of class number `wanted` over hu (z, y, x): tiles at `starts`,
-    overlaps tapered; zero where no tile lies."""
-    size = our_shape(network.spec.input)
-    tiles = [network.spec.input.normalise(cut(hu, start, size, AIR_HU))[None] for start in starts]
-    total, weight = (np.zeros(shape, np.float32) for _ in range(2))
+    """Probability (z, y, x) of class number `wanted` over values (z, y, x): tiles at `starts`,
+    overlaps tapered; zero where no tile lies. outside: what tiles see beyond the values."""
+    spec = network.spec.input
+    size = our_shape(spec)
+    tiles = [spec.normalise(cut(values, start, size, outside))[None] for start in starts]
+    total, weight = (np.zeros(values.shape, np.float32) for _ in range(2))
     window = taper(size)
     for start, part in zip(starts, run_patches(network, tiles), strict=True):
         paste(total, weight, part[wanted], start, window)
     np.divide(total, weight, out=total, where=weight > 0)
     return total
+
+
+def run_everywhere(
+    network: Network, image: Image, wanted: int, overlap: int
+) -> tuple[FloatArray, Grid]:
+    """Probability (z, y, x) of class number `wanted` over the whole image, and its grid, at the
+    network's own spacing. overlap: voxels that neighbouring tiles share at least."""
+    spec = network.spec.input
+    grid = grid_covering(image, spec.spacing_mm)
+    along = [
+        tile_starts(length, patch, overlap)
+        for length, patch in zip(grid.shape, our_shape(spec), strict=True)
+    ]
+    return run_tiles(network, sample(image, grid), [*product(*along)], wanted, image.outside), grid
+
+
+def probability_image(network: Network, image: Image, wanted: int, overlap: int = 16) -> Image:
+    """The same as an image: of the same modality, without a unit."""
+    values, grid = run_everywhere(network, image, wanted, overlap)
+    return Image(values, grid.affine_zyx_to_lps, image.modality, "1")
 
 
 def as_points(values: NDArray[np.float64]) -> list[tuple[float, float, float]]:

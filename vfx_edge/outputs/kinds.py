@@ -13,14 +13,15 @@ from pkgutil import resolve_name
 
 from vfx_edge.errors import OutputError
 from vfx_edge.files import mapped
-from vfx_edge.study import Analysis, DicomSource
+from vfx_edge.study import Analysis, Answer, DicomSource
 
 
 class UnknownKind(OutputError):
     """There is no output of that name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} is nothing this version writes: use any of {', '.join(KINDS)}")
+    def __init__(self, name: str, offered: Collection[str] | None = None) -> None:
+        known = ", ".join(KINDS if offered is None else offered)
+        super().__init__(f"{name!r} is nothing this version writes: use any of {known}")
 
 
 class ExtraMissing(OutputError):
@@ -35,16 +36,22 @@ class ExtraMissing(OutputError):
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a writer gets. source: the headers of a DICOM study, where a kind needs them.
-    previous_report: the sr.dcm that the new one takes the place of. written: the files of the
-    kinds that were written before."""
+    """What a writer gets. answer: of the task, an `Analysis` for triage of fractures. source: the
+    headers of a DICOM study, where a kind needs them. previous_report: the sr.dcm that the new one
+    takes the place of. written: the files of the kinds that were written before."""
 
-    analysis: Analysis
+    answer: Answer
     folder: Path
     language: str = "en"
     source: DicomSource | None = None
     previous_report: Path | None = None
     written: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    @property
+    def analysis(self) -> Analysis:
+        """`answer`, for a kind that needs a triage of fractures."""
+        assert isinstance(self.answer, Analysis), "its task would not list such a kind"
+        return self.answer
 
     @property
     def headers(self) -> DicomSource:
@@ -61,7 +68,8 @@ class OutputKind:
     the output folder; one with {series} differs from series to series, and is neither removed nor
     sent. writer: "module:function", loaded when it is needed. extra: the optional dependencies it
     needs, packages: which of them. needs_source: it repeats the headers of a DICOM study, and can
-    be sent to an archive. default: written where nothing else is asked for.
+    be sent to an archive. default: written where nothing else is asked for. answer: name of the
+    type that it writes, as in `tasks.TASKS`; None: any.
     """
 
     name: str
@@ -72,6 +80,7 @@ class OutputKind:
     packages: tuple[str, ...] = ()
     needs_source: bool = False
     default: bool = False
+    answer: str | None = "Analysis"
 
     def write(self, request: Request) -> tuple[Path, ...]:
         """Writes the files and returns their paths. OutputError leaves."""
@@ -92,6 +101,7 @@ _ROWS = (
         files=("result.json",),
         writer="vfx_edge.outputs.result_json:write",
         default=True,
+        answer=None,
     ),
     OutputKind(
         name="html",
@@ -144,17 +154,21 @@ refers to the segmentation, and result.json, the first, comes when all others ar
 RESULT = "json"
 
 
-def chosen(names: Iterable[str]) -> tuple[str, ...]:
-    """The kinds of these names, always with json, in the table's order. UnknownKind."""
+def chosen(names: Iterable[str], offered: Collection[str] | None = None) -> tuple[str, ...]:
+    """The kinds of these names, always with json, in the table's order. UnknownKind.
+
+    offered: what there is to choose from; None: every kind.
+    """
     asked = {*names, RESULT}
-    for name in sorted(asked - KINDS.keys()):
-        raise UnknownKind(name)
+    for name in sorted(asked - {*(KINDS if offered is None else offered), RESULT}):
+        raise UnknownKind(name, offered)
     return tuple(name for name in KINDS if name in asked)
 
 
-def defaults() -> tuple[str, ...]:
-    """The kinds that are written where nothing else is asked for."""
-    return tuple(kind.name for kind in KINDS.values() if kind.default)
+def defaults(offered: Collection[str] | None = None) -> tuple[str, ...]:
+    """The kinds of those offered (None: of all) that are written where none is asked for."""
+    names = KINDS if offered is None else offered
+    return tuple(name for name in names if KINDS[name].default)
 
 
 def dicom_kinds() -> tuple[str, ...]:

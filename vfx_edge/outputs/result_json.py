@@ -12,6 +12,7 @@ from pathlib import Path
 from vfx_edge.files import write_text
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.study import (
+    Analysis,
     Anchor,
     Assessment,
     BackendUse,
@@ -30,6 +31,7 @@ from vfx_edge.study import (
 )
 
 SCHEMA = "vfx-edge/result/2"
+SCHEMA_OF_OTHERS = "vfx-edge/result/any-task/1"
 STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
 
 _MM = 2
@@ -46,9 +48,17 @@ def load_schema() -> dict[str, object]:
 
 
 def write(request: Request) -> tuple[Path, ...]:
-    """The kind `json`."""
+    """The kind `json`; of another task than triage of fractures series and run alone."""
     path = request.folder / "result.json"
-    return (write_result_json(request.analysis.result, path),)
+    if isinstance(request.answer, Analysis):
+        return (write_result_json(request.answer.result, path),)
+    series, run = request.answer.scan.series, request.answer.run
+    facts = {
+        "schema": SCHEMA_OF_OTHERS,
+        "series": _series(series),
+        "run": _run(run, series.warnings),
+    }
+    return (write_text(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n"),)
 
 
 def write_result_json(result: StudyResult, path: Path) -> Path:

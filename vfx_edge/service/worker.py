@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
+from vfx_edge.fractures import Options, roles
 from vfx_edge.inputs.source import NoDicomSource, SourceLacks
-from vfx_edge.job import Job, needed_roles, run_job
+from vfx_edge.job import Job, run_job
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.outputs.kinds import dicom_files, dicom_kinds
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
@@ -61,7 +62,7 @@ class OpenChain:
             from vfx_edge.manifest import load_model_set
 
             manifest = load_model_set(self._model)
-            self._models = open_models(manifest, self._backend, roles=needed_roles(manifest, False))
+            self._models = open_models(manifest, self._backend, roles=roles(manifest, Options()))
         return self._models
 
     def close(self) -> None:

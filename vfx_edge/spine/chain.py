@@ -1,17 +1,13 @@
 """THE SPINE: the whole chain, read from top to bottom in `analyze`."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
 from vfx_edge.image import Image
+from vfx_edge.manifest import ModelManifest
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.contradict import doubts
 from vfx_edge.spine.find import find_bodies
@@ -29,13 +25,11 @@ from vfx_edge.study import (
     ByHand,
     Level,
     Measurement,
-    RunInfo,
     Scan,
-    SeriesInfo,
     StudyResult,
     VertebraMask,
 )
-from vfx_edge.usage import peak_rss_mib, peak_vram_mib
+from vfx_edge.timing import OnStage, StageClock, run_info
 
 STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write")
 
@@ -62,34 +56,16 @@ class Options:
         return self.classify == "all" or bool(measurement.suspected_fracture)
 
 
-@dataclass
-class StageClock:
-    """Seconds per stage, and word to whoever shows progress."""
-
-    on_stage: Callable[[str], None] = lambda _: None
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.on_stage(name)
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.perf_counter() - begin
-
-
 def analyze(
     scan: Scan,
     models: OpenModels,
     options: Options | None = None,
-    on_stage: Callable[[str], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Analysis:
     """A CT to a triage of its vertebrae. Raises NoSpineInView, BackendError leaves, and
     InputError leaves about names that were given."""
     options = options or Options()
-    clock = StageClock(on_stage or (lambda _: None))
-    started = datetime.now(UTC)
+    clock = StageClock(STAGES, on_stage or (lambda _: None))
     image, series = scan.image, scan.series
     seen, found = at_true_distance(
         image, series.orientation, lambda v: _find_vertebrae(v, models, options, clock)
@@ -107,9 +83,10 @@ def analyze(
         findings, masks = put_back(findings, masks, seen, image)
         series = with_warning(series, image, seen)
     verdict = triage(findings, options.levels)
-    run = _run_info(series, models, clock, started)
+    run = run_info(models, clock, series.warnings)
     run = replace(
         run,
+        thresholds=_thresholds(models.manifest),
         levels_by_hand=options.levels_by_hand,
         warnings=(*run.warnings, *options.remarks, *remarks),
     )
@@ -155,24 +132,10 @@ def _named(
     return masks, remarks
 
 
-def _run_info(
-    series: SeriesInfo, models: OpenModels, clock: StageClock, started: datetime
-) -> RunInfo:
-    spec = models.manifest.network("classifier")
-    return RunInfo(
-        version=__version__,
-        started_at=started.isoformat(timespec="seconds"),
-        model_set=models.manifest.name,
-        intended_use=models.manifest.intended_use,
-        models=models.uses,
-        backend=models.backend,
-        seconds={**clock.seconds, "total": sum(clock.seconds.values())},
-        peak_rss_mib=peak_rss_mib(),
-        peak_vram_mib=peak_vram_mib(),
-        warnings=(*series.warnings, *models.warnings),
-        thresholds={
-            "height_loss": models.manifest.height_loss_suspected,
-            "malignant": spec.number("threshold_malignant"),
-            "osteoporotic": spec.number("threshold_osteoporotic"),
-        },
-    )
+def _thresholds(manifest: ModelManifest) -> dict[str, float]:
+    classifier = manifest.network("classifier")
+    return {
+        "height_loss": manifest.height_loss_suspected,
+        "malignant": classifier.number("threshold_malignant"),
+        "osteoporotic": classifier.number("threshold_osteoporotic"),
+    }

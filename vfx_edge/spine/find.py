@@ -64,7 +64,7 @@ def centre_heat(image: Image, region: SpineRegion, finder: Network) -> tuple[Flo
     grid = _grid_along(region, shape, spec.input.spacing_mm)
     starts = _tile_starts(grid.to_zyx(region.centreline_lps_mm), shape)
     centre = spec.output.classes.index("centre")
-    return run_tiles(finder, sample(image, grid), starts, grid.shape, centre), grid
+    return run_tiles(finder, sample(image, grid), starts, centre, image.outside), grid
 
 
 def _vertex(heat: FloatArray, place: NDArray[np.int_]) -> NDArray[np.float64]:

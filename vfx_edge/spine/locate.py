@@ -9,8 +9,8 @@ from scipy import ndimage
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import InputError
 from vfx_edge.image import Image
-from vfx_edge.image.grids import FloatArray, Grid, grid_covering, sample
-from vfx_edge.inference.patches import our_shape, run_tiles, tile_starts
+from vfx_edge.image.grids import FloatArray, Grid
+from vfx_edge.inference.patches import run_everywhere
 
 BACKGROUND = 0  # the class
 OVERLAP = 16  # voxels that neighbouring tiles share
@@ -39,17 +39,8 @@ class SpineRegion:
 
 def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]:
     """Probability (z, y, x) that a coarse voxel is spine, and its grid."""
-    spec = locator.spec
-    grid = grid_covering(image, spec.input.spacing_mm)
-    hu = sample(image, grid)
-    shape = our_shape(spec.input)
-    starts = [
-        (z, y, x)
-        for z in tile_starts(grid.shape[0], shape[0], OVERLAP)
-        for y in tile_starts(grid.shape[1], shape[1], OVERLAP)
-        for x in tile_starts(grid.shape[2], shape[2], OVERLAP)
-    ]
-    return 1 - run_tiles(locator, hu, starts, grid.shape, BACKGROUND), grid
+    background, grid = run_everywhere(locator, image, BACKGROUND, OVERLAP)
+    return 1 - background, grid
 
 
 def _main_column(probability: FloatArray) -> NDArray[np.bool_]:
