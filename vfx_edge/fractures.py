@@ -1,6 +1,7 @@
 """The task of this product, as `tasks` wants it: from a scan to a triage of its vertebrae."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """levels: that count for the verdict. classify: "suspected", "all", or the levels that go to
-    the classifier. segmentation: a mask's file in place of the chain's own outlines.
-    levels_by_hand: a person's word on the names."""
+    """levels: that count for the verdict, or their names. classify: "suspected", "all", or the
+    levels that go to the classifier. segmentation: a mask's file in place of the chain's own
+    outlines. levels_by_hand: a person's word on the names."""
 
-    levels: tuple[Level, ...] = THORACOLUMBAR
+    levels: Sequence[Level | str] = THORACOLUMBAR
     classify: str | tuple[Level, ...] = "suspected"
     segmentation: Path | None = None
     levels_by_hand: ByHand | None = None
@@ -37,13 +38,19 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: "OnSta
     """The chain. Raises VfxError leaves."""
     from vfx_edge.spine import chain
 
-    asked = chain.Options(options.levels, options.classify, levels_by_hand=options.levels_by_hand)
+    asked = chain.Options(
+        levels=tuple(Level(level) for level in options.levels),
+        classify=options.classify,
+        levels_by_hand=options.levels_by_hand,
+    )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation
 
         given = read_segmentation(options.segmentation, scan)
-        asked = chain.Options(
-            options.levels, options.classify, given.labels, given.named,
-            options.levels_by_hand, given.remarks,
-        )  # fmt: skip
+        asked = replace(
+            asked,
+            segmentation=given.labels,
+            segmentation_named=given.named,
+            remarks=given.remarks,
+        )
     return chain.analyze(scan, models, asked, on_stage)

@@ -83,6 +83,20 @@ def run_alone(
     Raises VfxError leaves.
     """
     run = _Run(job, on_stage)
+    return run.write(*_answered(run, job, backend, model))
+
+
+def answer_alone(
+    job: Job, backend: str = "auto", model: str = "default", on_stage: OnStage | None = None
+) -> Answer:
+    """The same, and nothing is written."""
+    answer, _ = _answered(_Run(job, on_stage), job, backend, model)
+    return answer
+
+
+def _answered(
+    run: "_Run", job: Job, backend: str, model: str
+) -> "tuple[Answer, DicomSource | None]":
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
         opening = pool.submit(_opened, job, backend, model)
@@ -94,8 +108,7 @@ def run_alone(
         # Not waited for: what it still prepares is needed only for writing.
         pool.shutdown(wait=False)
     with models:
-        answer = run.analyze(scan, models)
-    return run.write(answer, source)
+        return run.analyze(scan, models), source
 
 
 def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> Finished:

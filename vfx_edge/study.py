@@ -325,6 +325,16 @@ class Analysis:
     masks: tuple[VertebraMask, ...]
 
     @property
+    def triage(self) -> Triage:
+        """The study's verdict."""
+        return self.result.triage
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that is known of each vertebra, from head to feet."""
+        return self.result.findings
+
+    @property
     def run(self) -> RunInfo:
         """How it came about."""
         return self.result.run

@@ -1,0 +1,42 @@
+"""What a notebook or a program of others calls: `vfx_edge.analyze`."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from vfx_edge.fractures import Options
+from vfx_edge.job import Job, answer_alone, run_alone
+from vfx_edge.outputs.kinds import RESULT
+from vfx_edge.study import Analysis
+from vfx_edge.timing import OnStage
+
+
+def analyze(
+    path: str | PathLike[str],
+    options: Options | None = None,
+    *,
+    out: str | PathLike[str] | None = None,
+    outputs: Sequence[str] = ("json", "html"),
+    series: str | None = None,
+    backend: str = "auto",
+    model: str = "default",
+    language: str = "en",
+    on_stage: OnStage | None = None,
+) -> Analysis:
+    """The triage of the vertebral fractures in one CT, as `vfx-edge run` does it.
+
+    path: a folder of DICOM, an enhanced file, a .zip of either, or a NIfTI file. out: the folder
+    that `outputs` are written to; None: nothing is written. The other arguments are the
+    command's options. on_stage: called with each stage's name when it begins.
+
+    Raises VfxError leaves, each with a sentence that ends in what to do.
+    """
+    kinds = (RESULT,) if out is None else tuple(outputs)
+    folder = None if out is None else Path(out)
+    job = Job(Path(path), folder, series, options=options, kinds=kinds, language=language)
+    if folder is None:
+        answer = answer_alone(job, backend, model, on_stage)
+    else:
+        answer = run_alone(job, backend, model, on_stage).answer
+    assert isinstance(answer, Analysis), "the default task triages fractures"
+    return answer
