@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.image.image import Image, frozen_array
+from vfx_edge.image.image import Grid, Image, frozen_array
 from vfx_edge.image.image import Point as Point
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
@@ -124,6 +124,17 @@ class VertebraMask:
     def __post_init__(self) -> None:
         frozen_array(self.body)
         frozen_array(self.arch)
+
+    @property
+    def grid(self) -> Grid:
+        """Where its voxels lie."""
+        z, y, x = self.body.shape
+        return Grid(self.origin_lps_mm, self.spacing_mm, (z, y, x))
+
+    @property
+    def bone(self) -> NDArray[np.bool_]:
+        """(z, y, x) what is body or arch."""
+        return np.asarray(self.body.astype(np.float32) + self.arch > 0.5)
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,8 @@ def _painted(name: str, found: Analysis) -> Case:
 
 
 def _paint_one(case: Case, mask: VertebraMask, best: np.ndarray) -> None:
-    points = np.argwhere((mask.body.astype(np.float32) + mask.arch) > 0.5)
-    lps = points[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
+    points = np.argwhere(mask.bone)
+    lps = mask.grid.to_lps(points)
     index = np.round((lps - case.origin_lps_mm)[:, ::-1] / case.spacing_mm).astype(int)
     inside = ((index >= 0) & (index < np.array(case.verse.shape))).all(1)
     source, target = tuple(points[inside].T), tuple(index[inside].T)

@@ -5,11 +5,11 @@ What does not look like a vertebra is left out by the caller, `sources.annotated
 
 import numpy as np
 import torch
-from scipy import ndimage as ndi
 from torch import nn
 
 from models.recipes import augment, segmenter
 from models.recipes.shapes import ARCH, BODY, Case
+from vfx_edge.image.pieces import largest_piece
 
 BONE = 0.4  # a segmenter draws what it is unsure of, the processes, too thin rather than too thick
 
@@ -71,10 +71,7 @@ def label_case(
         soft = soft[(slice(None), *local)]
         box = tuple(inside)
         bone = soft[1] + soft[2]
-        parts, count = ndi.label(bone > BONE)
-        if not count:
-            continue
-        keep = parts == 1 + int(np.argmax(ndi.sum_labels(bone > BONE, parts, range(1, count + 1))))
+        keep = largest_piece(bone > BONE)
         wins = keep & (bone > best[box])
         best[box][wins] = bone[wins]
         verse[box][wins] = value

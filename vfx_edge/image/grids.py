@@ -3,43 +3,17 @@
 Index order is z, y, x; z grows to the head, y to the back, x to the patient's left.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.image.blocks import block_means
 from vfx_edge.image.image import AIR_HU as AIR_HU
+from vfx_edge.image.image import Grid as Grid
 from vfx_edge.image.image import Image, Point
 
 SPLINE_REACH = 8  # voxels beyond which a cubic spline's ends are not felt
 FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """An isotropic LPS-aligned lattice: `shape` (z, y, x), voxel (0, 0, 0) at `origin_lps_mm`."""
-
-    origin_lps_mm: Point
-    spacing_mm: float
-    shape: tuple[int, int, int]
-
-    @property
-    def affine_zyx_to_lps(self) -> NDArray[np.float64]:
-        """(4, 4): index (z, y, x, 1) -> LPS mm."""
-        affine = np.eye(4)
-        affine[:3, :3] = np.eye(3)[::-1] * self.spacing_mm
-        affine[:3, 3] = self.origin_lps_mm
-        return affine
-
-    def to_zyx(self, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 3) LPS mm -> (n, 3) indices z, y, x."""
-        return np.asarray((lps_mm - np.array(self.origin_lps_mm))[..., ::-1] / self.spacing_mm)
-
-    def to_lps(self, zyx: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 3) indices z, y, x -> (n, 3) LPS mm."""
-        return np.asarray(zyx[..., ::-1] * self.spacing_mm + np.array(self.origin_lps_mm))
 
 
 def grid_about(centre_lps_mm: Point, shape: tuple[int, int, int], spacing_mm: float) -> Grid:

@@ -57,11 +57,36 @@ class Image:
         """Voxel edge lengths (z, y, x) in mm."""
         return np.asarray(np.linalg.norm(self.affine_zyx_to_lps[:3, :3], axis=0))
 
-    def to_lps(self, zyx: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_lps(self, zyx: NDArray[Any]) -> NDArray[np.float64]:
         """(n, 3) voxel indices (z, y, x) -> (n, 3) LPS mm."""
         return np.asarray(zyx @ self.affine_zyx_to_lps[:3, :3].T + self.affine_zyx_to_lps[:3, 3])
 
-    def to_zyx(self, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_zyx(self, lps_mm: NDArray[Any]) -> NDArray[np.float64]:
         """(n, 3) LPS mm -> (n, 3) voxel indices (z, y, x)."""
         inverse = np.linalg.inv(self.affine_zyx_to_lps)
         return np.asarray(lps_mm @ inverse[:3, :3].T + inverse[:3, 3])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An isotropic LPS-aligned lattice: `shape` (z, y, x), voxel (0, 0, 0) at `origin_lps_mm`."""
+
+    origin_lps_mm: Point
+    spacing_mm: float
+    shape: tuple[int, int, int]
+
+    @property
+    def affine_zyx_to_lps(self) -> NDArray[np.float64]:
+        """(4, 4): index (z, y, x, 1) -> LPS mm."""
+        affine = np.eye(4)
+        affine[:3, :3] = np.eye(3)[::-1] * self.spacing_mm
+        affine[:3, 3] = self.origin_lps_mm
+        return affine
+
+    def to_zyx(self, lps_mm: NDArray[Any]) -> NDArray[np.float64]:
+        """(n, 3) LPS mm -> (n, 3) indices z, y, x."""
+        return np.asarray((lps_mm - np.array(self.origin_lps_mm))[..., ::-1] / self.spacing_mm)
+
+    def to_lps(self, zyx: NDArray[Any]) -> NDArray[np.float64]:
+        """(n, 3) indices z, y, x -> (n, 3) LPS mm."""
+        return np.asarray(zyx[..., ::-1] * self.spacing_mm + np.array(self.origin_lps_mm))

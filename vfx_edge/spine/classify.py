@@ -59,11 +59,7 @@ def _middle(mask: VertebraMask, spec: NetworkSpec) -> Point:
 
 def boxed(image: Image, masks: Sequence[VertebraMask], margin_mm: float) -> Image:
     """The scan cut, in whole voxels, to the box about all vertebrae and the margin."""
-    bone = [np.argwhere(m.body.astype(np.float32) + m.arch > 0.5) for m in masks]
-    places = [
-        index[:, ::-1] * m.spacing_mm + np.array(m.origin_lps_mm)
-        for index, m in zip(bone, masks, strict=True)
-    ]
+    places = [mask.grid.to_lps(np.argwhere(mask.bone)) for mask in masks]
     index = image.to_zyx(np.concatenate(places))
     # a soft mask ends half a voxel beyond the voxels that were marked
     first, last = np.rint(index.min(0) + 1e-3), np.rint(index.max(0) - 1e-3)
@@ -83,11 +79,8 @@ def _covered(image: Image, grid: Grid) -> np.ndarray:
 
 def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
     """Voxels of `grid` in the vertebra's mask, or within the margin of it."""
-    bone = (mask.body.astype(np.float32) + mask.arch) > 0.5
-    affine = np.eye(4)
-    affine[:3, :3] = np.eye(3)[::-1] * mask.spacing_mm
-    affine[:3, 3] = mask.origin_lps_mm
-    soft = sample(Image((bone * np.int16(1000)).astype(np.int16), affine, "SEG", "1"), grid) > 500
+    hard = (mask.bone * np.int16(1000)).astype(np.int16)
+    soft = sample(Image(hard, mask.grid.affine_zyx_to_lps, "SEG", "1"), grid) > 500
     if margin_mm <= 0:
         return soft
     distance = ndimage.distance_transform_edt(~soft) * grid.spacing_mm

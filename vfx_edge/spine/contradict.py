@@ -133,7 +133,7 @@ def _column(masks: Sequence[VertebraMask]) -> _Column:
 
 def _breadth(mask: VertebraMask, up: Array) -> float:
     """Side to side over head to feet, but for the outermost spikes of bone."""
-    bone = np.argwhere(mask.body.astype(np.float32) + mask.arch > 0.5)
+    bone = np.argwhere(mask.bone)
     bone = bone[:: len(bone) // ENOUGH_VOXELS + 1]
     low, high = np.quantile(bone @ vertebra_frame(up).T, (0.005, 0.995), axis=0)
     tall, _, broad = np.maximum(high - low, 1.0)

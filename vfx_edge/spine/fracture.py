@@ -261,8 +261,7 @@ def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
 
 
 def _has_metal(image: Image, mask: VertebraMask) -> bool:
-    inside = np.argwhere(mask.body > 0.5)
-    lps = inside[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
+    lps = mask.grid.to_lps(np.argwhere(mask.body > 0.5))
     index = np.round(image.to_zyx(lps)).astype(int)
     index = np.clip(index, 0, np.array(image.values.shape) - 1)
     return bool((image.values[tuple(index.T)] > METAL_HU).mean() > METAL_SHARE)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vfx_edge.image import Image
+from vfx_edge.image.pieces import largest_piece
 from vfx_edge.inference.patches import as_points
 from vfx_edge.spine.endplates import (
     STEP_MM,
@@ -106,9 +106,7 @@ def _depth_range(plates: Endplates) -> tuple[float, float] | None:
     present = (crosses & (strip > 0.35 * usual)).mean(1) > 0.5
     if present.sum() * STEP_MM < MIN_DEPTH_MM:
         return None
-    pieces, count = ndimage.label(present)
-    sizes = ndimage.sum_labels(present, pieces, range(1, count + 1))
-    rows = np.flatnonzero(pieces == 1 + int(np.argmax(sizes)))
+    rows = np.flatnonzero(largest_piece(present))
     rows = rows[_first_of_body(np.nanmedian(strip[rows], axis=1)) :]
     return float(plates.back_mm[rows[0]]), float(plates.back_mm[rows[-1]])
 
@@ -234,7 +232,7 @@ def _centre(soft: NDArray[np.float16], mask: VertebraMask) -> Array | None:
     points = np.argwhere(soft > 0.5)
     if len(points) < 60:
         return None
-    return np.asarray(points.mean(0)[::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm))
+    return mask.grid.to_lps(points.mean(0))
 
 
 def column_axes(masks: Sequence[VertebraMask]) -> list[Array]:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.image.pieces import largest_piece
+
 BODY, ARCH = 1, 2
 MIN_CANAL_VOXELS = 12
 Vector = NDArray[np.float64]
@@ -36,13 +38,9 @@ def front_of_canal(mask: Bool, up: Vector) -> tuple[Vector, float] | None:
     )
     closed = ndimage.binary_closing((turned > 0.5).any(0), iterations=2)
     holes = ndimage.binary_fill_holes(closed) & ~closed
-    pieces, count = ndimage.label(holes)
-    if count == 0:
+    canal = largest_piece(holes)
+    if canal.sum() < MIN_CANAL_VOXELS:
         return None
-    sizes = ndimage.sum_labels(holes, pieces, range(1, count + 1))
-    if sizes.max() < MIN_CANAL_VOXELS:
-        return None
-    canal = pieces == 1 + int(np.argmax(sizes))
     columns = np.flatnonzero(canal.any(0))
     quarter = len(columns) // 4
     front = np.median(

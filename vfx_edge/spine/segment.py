@@ -20,6 +20,7 @@ from vfx_edge.image.grids import (
     grid_covering,
     sample,
 )
+from vfx_edge.image.pieces import largest_piece
 from vfx_edge.inference.patches import as_batch, from_network, our_shape
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.parallel import computing, cores
@@ -79,12 +80,10 @@ def _one_piece(soft: FloatArray) -> FloatArray:
 
 def _cleaned(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
     """See `_one_piece`."""
-    pieces, count = ndimage.label(bone)
-    if count > 1:
-        sizes = ndimage.sum_labels(soft[0], pieces, range(1, count + 1))
-        bone = pieces == 1 + int(np.argmax(sizes))
+    others = bone
+    bone = largest_piece(bone, soft[0])
     # a margin keeps the soft rim on which sub-voxel edges are read
-    kept = ndimage.binary_dilation(bone, iterations=RIM) & ((pieces == 0) | bone)
+    kept = ndimage.binary_dilation(bone, iterations=RIM) & (~others | bone)
     return _without_holes(np.asarray(np.where(kept, soft, 0.0), dtype=np.float32), bone)
 
 
@@ -212,8 +211,7 @@ def _arch_share(mask: VertebraMask) -> float:
 def _is_bone(image: Image, mask: VertebraMask) -> bool:
     """Whether an outline has any bone in it: where the spine leaves the field, soft tissue in front
     of it is taken for bodies."""
-    places = np.argwhere(mask.body > 0.5)[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
-    index = np.rint(image.to_zyx(places)).astype(int)
+    index = np.rint(image.to_zyx(mask.grid.to_lps(np.argwhere(mask.body > 0.5)))).astype(int)
     inside = index[((index >= 0) & (index < image.values.shape)).all(1)]
     return len(inside) == 0 or float(np.percentile(image.values[tuple(inside.T)], 80)) > BONE_HU
 

@@ -160,8 +160,7 @@ def _mask_back(mask: VertebraMask, seen: Image, image: Image) -> VertebraMask:
     """The mask resampled to a grid that is isotropic in the file's own millimetres."""
     shape = np.array(mask.body.shape)
     corners = np.array(list(np.ndindex(2, 2, 2))) * (shape - 1)
-    lps = corners[:, ::-1] * mask.spacing_mm + np.array(mask.origin_lps_mm)
-    there = image.to_lps(seen.to_zyx(lps))
+    there = image.to_lps(seen.to_zyx(mask.grid.to_lps(corners)))
     low, high = there.min(0), there.max(0)
     size = np.ceil((high - low) / mask.spacing_mm).astype(int)[::-1] + 1
     # index of the new grid -> the file's LPS -> voxel -> LPS as seen -> index of the old grid
