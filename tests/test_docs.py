@@ -14,6 +14,9 @@ from vfx_edge.service.settings import Destination, Settings, Tls
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
+SHOWN = README + COMMANDS_PAGE
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 DEFAULT = ROOT / "models" / "default"
 CARD = (DEFAULT / "card.md").read_text("utf-8")
@@ -42,32 +45,33 @@ def test_every_command_has_help_for_itself_and_its_options(words: tuple[str, ...
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_is_in_the_readme(words: tuple[str, ...]) -> None:
+def test_every_command_is_in_the_documents(words: tuple[str, ...]) -> None:
     top, *below = words
-    row = re.search(rf"^\| `vfx-edge {top}\b.*$", README, re.MULTILINE)
-    assert row, f"README has no row for vfx-edge {top}"
+    row = re.search(rf"^\| `vfx-edge {top}\b.*$", COMMANDS_PAGE, re.MULTILINE)
+    assert row, f"docs/commands.md has no row for vfx-edge {top}"
     assert all(f"`{word}`" in row[0] or f"{top} {word}`" in row[0] for word in below)
 
 
-def test_readme_names_no_command_or_option_that_is_not_there() -> None:
-    named = set(re.findall(r"`?vfx-edge ([a-z]+)\b", README)) - {"is"}
+def test_no_command_or_option_is_named_that_is_not_there() -> None:
+    named = set(re.findall(r"`?vfx-edge ([a-z]+)\b", SHOWN)) - {"is"}
     assert named <= {words[0] for words in COMMANDS}
     options = {name for command in COMMANDS.values() for p in command.params for name in p.opts}
-    own = re.sub(r"^python -m export .*$", "", README, flags=re.MULTILINE)  # another program
+    own = re.sub(r"^python -m export .*$", "", SHOWN, flags=re.MULTILINE)  # another program
     ours = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", own))
     assert ours <= options | {"--help", "--version"}
 
 
-def test_make_targets_in_the_readme_exist() -> None:
+def test_make_targets_in_the_documents_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in re.findall(r"(?:^|`)make ([a-z]+)\b", README, re.MULTILINE):
+    for target in re.findall(r"(?:^|`)make ([a-z]+)\b", SHOWN + CONTRIBUTING, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
 
 
 @pytest.mark.parametrize(
     "page",
     [
-        *("README.md", "ARCHITECTURE.md", "docs/integration.md", "docs/conformance.md"),
+        *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/commands.md", "docs/python.md"),
+        *("docs/integration.md", "docs/conformance.md", "docs/export.md", "docs/correcting.md"),
         *("models/default/card.md", "models/recipes/README.md"),
     ],
 )
@@ -84,8 +88,12 @@ def test_every_stage_is_in_the_plan() -> None:
         assert re.search(rf"\b{path.stem}\b", ARCHITECTURE), path.name
 
 
-def test_the_manifest_that_the_readme_shows_can_be_read(tmp_path: Path) -> None:
-    (shown,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+def test_the_readme_is_one_page() -> None:
+    assert README.count("\n") <= 120
+
+
+def test_the_manifest_that_the_documents_show_can_be_read(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", COMMANDS_PAGE, re.DOTALL)
     path = tmp_path / "manifest.toml"
     path.write_text(shown, encoding="utf-8")
     assert parse_manifest(path).base == "default"
