@@ -35,7 +35,7 @@ RUN_OPTIONS = (
 )
 HEAVY = (
     *("onnxruntime", "openvino", "SimpleITK", "pydicom", "scipy", "onnx", "PIL", "rich"),
-    *("matplotlib", "pynetdicom", "persistqueue", "starlette", "requests"),
+    *("matplotlib", "pynetdicom", "starlette", "requests"),
 )
 
 

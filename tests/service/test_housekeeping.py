@@ -59,7 +59,7 @@ def test_nothing_goes_that_is_not_done_and_sent(place: Place) -> None:
 def test_what_was_given_up_stays_listed_but_does_not_fill_the_disk(place: Place) -> None:
     place.jobs.done(place.job)
     place.sends.take("A")
-    place.sends.dead(f"{place.job}@A", "It takes no segmentations.")
+    place.sends.give_up(f"{place.job}@A", "It takes no segmentations.")
     place.tidy(days=10)
     assert place.has() == (False, True)  # somebody may retry it
     place.tidy(days=20)
@@ -76,7 +76,7 @@ def test_what_was_given_up_stays_listed_but_does_not_fill_the_disk(place: Place)
 
 @pytest.mark.parametrize("short", [True, False])
 def test_images_of_what_could_not_be_analysed_go_in_the_end(place: Place, short: bool) -> None:
-    place.jobs.dead(place.job, "There is no CT.")
+    place.jobs.give_up(place.job, "There is no CT.")
     for days, left in ((0.5, True), (2, not short), (20, False)):
         place.tidy(days=days, **({"min_free_mib": 2**40} if short else {}))
         assert place.has()[0] is left

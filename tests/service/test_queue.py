@@ -1,9 +1,12 @@
 """The durable queue: order, once, states, and what a second process sees and corrects."""
 
+import json
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +85,7 @@ def test_the_dead_stay_until_someone_retries_or_drops_them(queue: Queue, tmp_pat
     queue.put(entry("a"))
     queue.put(entry("b"))
     for name in taken(queue, 2):
-        queue.dead(name, "no CT.")
+        queue.give_up(name, "no CT.")
     assert queue.take() is None
     other = Queue(tmp_path, "jobs")
     other.retry("a")
@@ -136,6 +139,7 @@ def test_transmissions_are_taken_by_their_own_destination(tmp_path: Path) -> Non
 TAKER = """
 import sys
 from pathlib import Path
+from typing import Any
 from vfx_edge.service.store.queue import Queue
 queue = Queue(Path(sys.argv[1]), "jobs")
 while (entry := queue.take()) is not None:
@@ -160,8 +164,7 @@ def test_wait_ends_when_something_is_queued_even_just_before(queue: Queue) -> No
 
 
 def test_each_commit_is_flushed_to_the_disk(queue: Queue) -> None:
-    for connection in (queue._table._getter, queue._table._putter):
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert queue._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_a_clock_that_is_set_back_holds_nothing_up(
@@ -189,3 +192,55 @@ def test_a_damaged_file_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "queue.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(OutputError, match=r"queue\.sqlite is damaged: .* move the file away"):
         Queue(tmp_path, "jobs")
+
+
+FORMER = {
+    "waits": (0, {}, State.WAITING),
+    "failed": (1, {"due_at_s": 5.0, "attempts": 2, "reason": "no room."}, State.RETRY),
+    "ran": (2, {"attempts": 1, "urgent": True}, State.RUNNING),
+    "done": (5, {"study": "abc"}, State.DONE),
+    "lost": (9, {"reason": "no CT.", "crashes": 3}, State.DEAD),
+}
+
+
+def test_rows_of_the_former_format_are_kept(tmp_path: Path) -> None:
+    """Version 0.1 had them as JSON, in a table for each queue, in a file with a write-ahead log."""
+    with sqlite3.connect(tmp_path / "queue.sqlite") as file:
+        file.execute("PRAGMA journal_mode=WAL")
+        for name in ("jobs", "sends"):
+            file.execute(
+                f"CREATE TABLE ack_queue_{name} (_id INTEGER PRIMARY KEY AUTOINCREMENT, "
+                "data BLOB, timestamp FLOAT, status INTEGER)"
+            )
+        for key, (status, facts, _) in FORMER.items():
+            row = json.dumps({"key": key, "job": key, "changed_at_s": 1.0, **facts}), status
+            file.execute("INSERT INTO ack_queue_jobs (data, status) VALUES (?, ?)", row)
+    file.close()
+    jobs, sends = Queue(tmp_path, "jobs"), Queue(tmp_path, "sends")
+    assert jobs.entries() == [
+        Entry(key, key, changed_at_s=1.0, state=state, **facts)
+        for key, (_, facts, state) in FORMER.items()
+    ]
+    assert sends.entries() == []
+    assert [one.key for one in jobs.resume()] == ["ran"]
+    assert taken(jobs, 4) == ["ran", "waits", "failed", "-"]
+
+
+def test_a_change_that_fails_half_way_changes_nothing(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk."""
+    for name in "ab":
+        queue.put(entry(name))
+        queue.take()
+    before, write = queue.entries(), queue._write
+
+    def failing(one: Entry, **facts: Any) -> Entry:
+        if one.key == "b":
+            raise sqlite3.OperationalError("database or disk is full")
+        return write(one, **facts)
+
+    monkeypatch.setattr(queue, "_write", failing)
+    with pytest.raises(sqlite3.OperationalError):
+        queue.resume()
+    assert queue.entries() == before

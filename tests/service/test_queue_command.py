@@ -23,7 +23,7 @@ def spool(tmp_path: Path) -> Spool:
     for _ in range(2):
         jobs.take()
     dead, running = (entry.job for entry in jobs.entries())
-    jobs.dead(dead, "no CT.")
+    jobs.give_up(dead, "no CT.")
     sends.put(Entry(key=f"{running}@PACS", job=running, destination="PACS"))
     return spool
 

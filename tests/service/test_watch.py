@@ -111,7 +111,7 @@ def test_dropped_again_after_it_was_given_up_it_is_tried_again(
     shutil.copytree(tmp_path / "ct", watched.folder / "ct")
     (job,) = watched.look()
     watched.jobs.take()
-    watched.jobs.dead(job.job, "no GPU.")
+    watched.jobs.give_up(job.job, "no GPU.")
     shutil.copytree(tmp_path / "ct", watched.folder / "ct")
     watched.look()
     assert [entry.state for entry in watched.jobs.entries()] == ["waiting"]

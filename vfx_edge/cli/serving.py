@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 NEEDED = (
     "pynetdicom",
-    "persistqueue",
     "filelock",
     "pydantic",
     "requests",
@@ -175,7 +174,7 @@ def run_service(settings: "Settings", parts: "Callable[[Service], Sequence[Part]
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    for name in ("pynetdicom", "pydicom", "persistqueue", "urllib3"):
+    for name in ("pynetdicom", "pydicom", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell what is in the objects
     logging.getLogger("filelock").setLevel(logging.WARNING)
     ready = f"vfx-edge: ready, spool {settings.spool}"

@@ -102,5 +102,5 @@ class Loop:
                 self._queue.retry_later(entry.key, reason, wait_s)
                 log.warning("%s failed, again in %.0f s: %s", entry.key, wait_s, reason)
             case Dead(reason):
-                self._queue.dead(entry.key, reason)
+                self._queue.give_up(entry.key, reason)
                 log.error("%s given up: %s", entry.key, reason)

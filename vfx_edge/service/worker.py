@@ -16,7 +16,7 @@ from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.outputs.kinds import dicom_files, dicom_kinds
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.store.queue import SUPERSEDED, Entry, OperationalError, Queue, State
+from vfx_edge.service.store.queue import OPEN, SUPERSEDED, Entry, OperationalError, Queue, State
 from vfx_edge.service.store.results import left_out, note_left_out, study_of
 from vfx_edge.service.store.spool import Spool
 
@@ -123,7 +123,7 @@ class Worker:
             self._queue_sends(entry, results)
         if self._is_superseded(entry.job):  # looked at again: it may have come in between
             for send in self._sends.entries():
-                if send.job == entry.job and send.state in (State.WAITING, State.RETRY):
+                if send.job == entry.job and send.state in OPEN:
                     self._sends.done(send.key, SUPERSEDED)
             return Done(SUPERSEDED)
         return Done(study=study_of(results))

@@ -8,7 +8,7 @@ from vfx_edge.outputs.kinds import dicom_files
 from vfx_edge.service.loop import Dead, Done, Later, Loop, Outcome, is_hopeless
 from vfx_edge.service.send.transmit import NeverTaken, NotSent, transmit
 from vfx_edge.service.settings import Destination, Settings
-from vfx_edge.service.store.queue import Entry, Queue, State
+from vfx_edge.service.store.queue import OPEN, Entry, Queue
 from vfx_edge.service.store.results import left_out
 from vfx_edge.service.store.spool import Spool
 
@@ -63,6 +63,6 @@ def bury_the_unmeant(settings: Settings, sends: Queue) -> None:
     """At start-up: transmissions to destinations that are no longer configured."""
     names = {destination.name for destination in settings.destinations}
     for entry in sends.entries():
-        waiting = entry.state in (State.WAITING, State.RETRY)
+        waiting = entry.state in OPEN
         if waiting and entry.destination not in names:
-            sends.dead(entry.key, f"{entry.destination} is no longer among the destinations.")
+            sends.give_up(entry.key, f"{entry.destination} is no longer among the destinations.")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from vfx_edge.errors import OutputError
-from vfx_edge.service.store.queue import SUPERSEDED, Entry, OperationalError, Queue, State
+from vfx_edge.service.store.queue import OPEN, SUPERSEDED, Entry, OperationalError, Queue, State
 from vfx_edge.service.store.spool import Received, Spool
 
 log = logging.getLogger(__name__)
@@ -147,8 +147,7 @@ class Intake:
 
     def _supersede(self, job: str) -> None:
         """More images came before this job's result went out: only the later one's shall go."""
-        waiting = (State.WAITING, State.RETRY)
         for queue in (self._jobs, self._sends):
             for entry in queue.entries():
-                if entry.job == job and entry.state in waiting:
+                if entry.job == job and entry.state in OPEN:
                     queue.done(entry.key, SUPERSEDED)

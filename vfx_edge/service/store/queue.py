@@ -1,29 +1,22 @@
-"""What is to be done, as rows on the disk: they outlive a kill at any moment.
+"""What is to be done, as rows of one SQLite table: they outlive a kill at any moment.
 
-The rows, their states and their transactions are persist-queue's (SQLite). Added here: a row has a
-name, so that the same work is never queued twice; the urgent come first without starving the rest;
-a failed row waits until it is due again; and another process may look and correct (a file lock).
-
-A change of state is two writes, the row's facts and then its state, in an order in which a kill
-between them leaves work that is done again, never work that is lost.
+The same work is never queued twice; the urgent comes first without starving the rest; a failed row
+waits until it is due again. Each change of state is one transaction, on the disk when it returns,
+so threads and processes (`vfx-edge queue retry` beside a running service) may share a queue.
 """
 
+import json
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from sqlite3 import DatabaseError
 from sqlite3 import OperationalError as OperationalError
 from typing import Any
-
-import persistqueue.serializers.json
-from filelock import FileLock
-from persistqueue import SQLiteAckQueue
-from persistqueue.sqlackqueue import AckStatus
 
 from vfx_edge.errors import OutputError
 from vfx_edge.files import mapped
@@ -33,6 +26,10 @@ FILE = "queue.sqlite"
 SUPERSEDED = "more images came: a later job has them all"
 FAIR_EVERY = 4
 """Every so many takes the one that waits longest goes first, urgent or not."""
+LOCK_S = 600.0
+"""How long one transaction waits for those of others, which take milliseconds."""
+SET_BACK_S = 1.0
+"""A row that was changed later than now by so much: the clock was set back."""
 
 
 class State(StrEnum):
@@ -47,13 +44,8 @@ class State(StrEnum):
     """Given up, with a reason; `Queue.retry` brings it back."""
 
 
-_STATES = {
-    int(AckStatus.inited): State.WAITING,
-    int(AckStatus.ready): State.WAITING,
-    int(AckStatus.unack): State.RUNNING,
-    int(AckStatus.acked): State.DONE,
-    int(AckStatus.ack_failed): State.DEAD,
-}
+OPEN = (State.WAITING, State.RETRY)
+"""Not begun, or to be begun again."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +72,21 @@ class Entry:
     state: State = State.WAITING
 
 
-class _Table(SQLiteAckQueue):
-    """Each commit is on the disk when it returns; rows can be forgotten one by one."""
-
-    _SQL_DELETE = "DELETE FROM {table_name} WHERE {key_column} {op} ?"
-
-    def _new_db_connection(self, path: str, multithreading: bool, timeout: float) -> Any:
-        connection = super()._new_db_connection(path, multithreading, timeout)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-
-    def version(self) -> int:
-        """Changes with whatever is committed over another connection."""
-        connection: Any = self._getter
-        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+_COLUMNS = [field.name for field in fields(Entry)]
+_CREATE = f"""
+CREATE TABLE work (id INTEGER PRIMARY KEY, queue TEXT NOT NULL,
+                   {", ".join(f"{name} NOT NULL" for name in _COLUMNS)}, UNIQUE (queue, key))
+"""
+_INSERT = f"""
+INSERT OR IGNORE INTO work (queue, {", ".join(_COLUMNS)})
+VALUES (:queue, {", ".join(f":{name}" for name in _COLUMNS)})
+"""
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM work WHERE queue = :queue"
+_NEXT = f"""
+{_SELECT} AND destination = :destination AND state IN ('{State.WAITING}', '{State.RETRY}')
+    AND (due_at_s <= :now OR changed_at_s > :now + {SET_BACK_S})
+ORDER BY NOT (urgent OR :fair), received_at_s, id LIMIT 1
+"""
 
 
 class QueueDamaged(OutputError):
@@ -113,82 +106,81 @@ class Queue:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        with mapped(folder, OPTION):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder / "queue.lock")
+        self._name = name
+        self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._changes = 0
         self._takes: Counter[str] = Counter()
-        self._known: list[tuple[int, Entry]] = []
-        self._version = -1
-        with mapped(folder, OPTION), self._lock:
-            self._table = _opened(folder, name)
+        self._known: list[Entry] = []
+        self._version = (-1, -1)
+        with mapped(folder, OPTION):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._open(folder / FILE)
+        except OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            raise QueueDamaged(folder / FILE) from None
 
     def put(self, entry: Entry) -> bool:
         """Queue it durably; False if work of that name is there already, in whatever state."""
-        with self._lock:
-            if self._find(entry.key) is not None:
+        with self._transaction():
+            entry = replace(entry, changed_at_s=time.time())
+            if not self._run(_INSERT, **vars(entry)).rowcount:
                 return False
-            self._table.put(_facts(replace(entry, changed_at_s=time.time())))
         self.wake()
         return True
 
     def take(self, destination: str = "") -> Entry | None:
         """The next that is due, now running, its attempt counted; None when nothing is due."""
-        now = time.time()
-        with self._lock:
-            due = [
-                (row, one)
-                for row, one in self._rows()
-                if one.destination == destination and _is_due(one, now)
-            ]
-            if not due:
+        with self._transaction():
+            fair = (self._takes[destination] + 1) % FAIR_EVERY == 0
+            due = self._run(_NEXT, destination=destination, now=time.time(), fair=fair).fetchone()
+            if due is None:
                 return None
             self._takes[destination] += 1
-            fair = self._takes[destination] % FAIR_EVERY == 0
-            row, entry = min(due, key=lambda it: (not fair and not it[1].urgent, _order(it)))
-            entry = replace(entry, attempts=entry.attempts + 1, state=State.RUNNING)
-            self._write(row, entry)
-            self._table.get(block=False, id=row, raw=True)
-            return entry
+            entry = _entry(due)
+            return self._write(entry, attempts=entry.attempts + 1, state=State.RUNNING)
 
     def done(self, key: str, note: str = "", study: str = "") -> None:
-        """It needs no more work. `study`: the pseudonym, where it is known only now."""
+        """It needs no more work. `study`: the pseudonym, where it is known only now. KeyError."""
         named = {"study": study} if study else {}
-        with self._changing(key, reason=note, due_at_s=0.0, **named) as row:
-            self._table.ack(id=row)
+        with self._changing(key) as entry:
+            self._write(entry, state=State.DONE, reason=note, due_at_s=0.0, **named)
 
     def retry_later(self, key: str, reason: str, wait_s: float) -> None:
-        """It failed; it is due again in `wait_s`."""
-        entry = self.find(key)
+        """It failed; it is due again in `wait_s`. KeyError."""
         now = time.time()
-        first = (entry.first_failed_at_s if entry else 0.0) or now
-        facts = {"reason": reason, "due_at_s": now + wait_s, "first_failed_at_s": first}
-        with self._changing(key, **facts) as row:
-            self._table.nack(id=row)
+        with self._changing(key) as entry:
+            first = entry.first_failed_at_s or now
+            facts = {"reason": reason, "due_at_s": now + wait_s, "first_failed_at_s": first}
+            self._write(entry, state=State.RETRY, **facts)
 
     def promote(self, key: str) -> None:
         """It goes first from now on. KeyError."""
-        with self._changing(key, urgent=True):
-            pass
+        with self._changing(key) as entry:
+            self._write(entry, urgent=True)
 
-    def dead(self, key: str, reason: str) -> None:
-        """It is given up."""
-        with self._changing(key, reason=reason) as row:
-            self._table.ack_failed(id=row)
+    def give_up(self, key: str, reason: str) -> None:
+        """It is not tried again. KeyError."""
+        with self._changing(key) as entry:
+            self._write(entry, state=State.DEAD, reason=reason)
 
     def give_back(self, key: str) -> None:
         """It was not finished through no fault of its own: the attempt doesn't count."""
-        entry = self.find(key)
-        if entry is not None and entry.state is State.RUNNING:
-            with self._changing(key, attempts=entry.attempts - 1) as row:
-                self._table.nack(id=row)
+        with self._transaction():
+            entry = self.find(key)
+            if entry is not None and entry.state is State.RUNNING:
+                state = _waiting(entry.due_at_s)
+                self._write(entry, state=state, attempts=entry.attempts - 1)
+        self.wake()
 
     def retry(self, key: str) -> None:
         """Start over with it, attempts and all. KeyError."""
-        counts = {"attempts": 0, "crashes": 0, "due_at_s": 0.0, "first_failed_at_s": 0.0}
-        with self._changing(key, reason="", **counts) as row:
-            self._table.nack(id=row)
+        new = Entry(key, key)
+        names = ("state", "reason", "attempts", "crashes", "due_at_s", "first_failed_at_s")
+        with self._changing(key) as entry:
+            self._write(entry, **{name: getattr(new, name) for name in names})
 
     def resume(self, backoff_s: float = 10.0) -> list[Entry]:
         """At start-up, when nothing runs: what ran when the process died is due again.
@@ -196,29 +188,39 @@ class Queue:
         What has died with the process before waits a little: it may be the reason, and the others
         are to get on meanwhile.
         """
-        with self._lock:
-            stuck = [(row, one) for row, one in self._rows() if one.state is State.RUNNING]
-            for row, entry in stuck:
-                due = time.time() + backoff_s * entry.crashes if entry.crashes else 0.0
-                self._write(row, replace(entry, crashes=entry.crashes + 1, due_at_s=due))
-                self._table.nack(id=row)
-        return [entry for _, entry in stuck]
+        with self._transaction():
+            stuck = [one for one in self.entries() if one.state is State.RUNNING]
+            for one in stuck:
+                due_s = time.time() + backoff_s * one.crashes if one.crashes else 0.0
+                facts = {"crashes": one.crashes + 1, "due_at_s": due_s}
+                self._write(one, state=_waiting(due_s), **facts)
+        return stuck
 
     def drop(self, key: str) -> None:
         """Forget it, in whatever state. KeyError."""
-        with self._lock:
-            self._table._delete(self._row(key)[0])
+        with self._transaction():
+            if not self._run(
+                "DELETE FROM work WHERE queue = :queue AND key = :key", key=key
+            ).rowcount:
+                raise KeyError(key)
 
     def entries(self) -> list[Entry]:
         """All, in the order they came."""
         with self._lock:
-            return [entry for _, entry in self._rows()]
+            # Thousands of rows need not be read every second by each who looks: SQLite counts what
+            # was changed over this connection, and tells whether anything was over another.
+            (others,) = self._run("PRAGMA data_version").fetchone()
+            version = others, self._connection.total_changes
+            if version != self._version:
+                self._known = [_entry(row) for row in self._run(f"{_SELECT} ORDER BY id")]
+                self._version = version
+            return list(self._known)
 
     def find(self, key: str) -> Entry | None:
         """The work of that name, if any."""
         with self._lock:
-            found = self._find(key)
-        return found[1] if found else None
+            row = self._run(f"{_SELECT} AND key = :key", key=key).fetchone()
+        return _entry(row) if row else None
 
     @property
     def changes(self) -> int:
@@ -227,7 +229,7 @@ class Queue:
 
     def wait(self, seconds: float, seen: int | None = None) -> None:
         """Until something changes in this process (or has, since `changes` was `seen`), at most
-        so long: what another process changes is not told."""
+        so long: what another process changes does not end it."""
         with self._changed:
             seen = self._changes if seen is None else seen
             self._changed.wait_for(lambda: self._changes != seen, seconds)
@@ -240,75 +242,78 @@ class Queue:
 
     def close(self) -> None:
         """No use after this."""
-        self._table.close()
+        with self._lock:
+            self._connection.close()
+
+    def _open(self, file: Path) -> None:
+        self._connection = sqlite3.connect(
+            file, timeout=LOCK_S, isolation_level=None, check_same_thread=False
+        )
+        self._run("PRAGMA synchronous=FULL")
+        if not self._has_table("work"):
+            with self._transaction():
+                if not self._has_table("work"):  # another process may have come first
+                    self._run(_CREATE)
+                    self._migrate()
+
+    def _migrate(self) -> None:
+        """The rows of the former format: a table a queue, with facts in JSON and a status."""
+        states = {0: State.WAITING, 1: State.WAITING, 2: State.RUNNING, 5: State.DONE}
+        for name in ("jobs", "sends"):
+            table = f"ack_queue_{name}"
+            if not self._has_table(table):
+                continue
+            for text, status in self._run(f"SELECT data, status FROM {table} ORDER BY _id"):
+                entry = Entry(**json.loads(text))
+                state = states.get(int(status), State.DEAD)
+                if state is State.WAITING:
+                    state = _waiting(entry.due_at_s)
+                self._run(_INSERT, **{**vars(entry), "queue": name, "state": state})
+            self._run(f"DROP TABLE {table}")
+
+    def _has_table(self, name: str) -> bool:
+        found = self._run("SELECT 1 FROM sqlite_master WHERE name = :name", name=name)
+        return found.fetchone() is not None
 
     @contextmanager
-    def _changing(self, key: str, **facts: Any) -> Iterator[int]:
-        """The row, its facts already written; the block sets the state."""
+    def _transaction(self) -> Iterator[None]:
+        """All of the block is on the disk at its end, or, where it raises, nothing."""
         with self._lock:
-            row, entry = self._row(key)
-            self._write(row, replace(entry, **facts))
-            yield row
+            self._run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    self._run("ROLLBACK")
+                self._version = (-1, -1)
+                raise
+
+    @contextmanager
+    def _changing(self, key: str) -> Iterator[Entry]:
+        """The entry, for `_write`, in a transaction. KeyError."""
+        with self._transaction():
+            entry = self.find(key)
+            if entry is None:
+                raise KeyError(key)
+            yield entry
         self.wake()
 
-    def _rows(self) -> list[tuple[int, Entry]]:
-        # SQLite's own count of what other connections (all writing goes over another one) have
-        # committed: thousands of rows need not be read every second by each who waits for work.
-        version = self._table.version()
-        if version != self._version:
-            self._known = [(row["id"], _entry(row)) for row in self._table.queue()]
-            self._version = version
-        return self._known
+    def _write(self, entry: Entry, **facts: Any) -> Entry:
+        facts["changed_at_s"] = time.time()
+        columns = ", ".join(f"{name} = :{name}" for name in facts)
+        self._run(f"UPDATE work SET {columns} WHERE queue = :queue AND key = :key",
+                  key=entry.key, **facts)  # fmt: skip
+        return replace(entry, **facts)
 
-    def _find(self, key: str) -> tuple[int, Entry] | None:
-        return next((found for found in self._rows() if found[1].key == key), None)
-
-    def _row(self, key: str) -> tuple[int, Entry]:
-        found = self._find(key)
-        if found is None:
-            raise KeyError(key)
-        return found
-
-    def _write(self, row: int, entry: Entry) -> None:
-        self._table.update(_facts(replace(entry, changed_at_s=time.time())), id=row)
+    def _run(self, statement: str, **values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(statement, {"queue": self._name, **values})
 
 
-def _opened(folder: Path, name: str) -> _Table:
-    try:
-        return _Table(
-            str(folder),
-            name=name,
-            auto_resume=False,  # who only looks must not take work from who does it
-            multithreading=True,
-            serializer=persistqueue.serializers.json,
-            db_file_name=FILE,
-        )
-    except OperationalError:
-        raise
-    except DatabaseError:
-        raise QueueDamaged(folder / FILE) from None
+def _waiting(due_at_s: float) -> State:
+    return State.RETRY if due_at_s > 0 else State.WAITING
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
-    facts = asdict(entry)
-    del facts["state"]  # the library's own column
-    return facts
-
-
-def _entry(row: dict[str, Any]) -> Entry:
-    entry = Entry(**row["data"], state=_STATES[int(row["status"])])
-    if entry.state is State.WAITING and entry.due_at_s > 0:
-        return replace(entry, state=State.RETRY)
-    return entry
-
-
-def _is_due(entry: Entry, now: float) -> bool:
-    if entry.state not in (State.WAITING, State.RETRY):
-        return False
-    set_back = now < entry.changed_at_s - 1.0  # the clock: nobody knows how long it still is
-    return set_back or entry.due_at_s <= now
-
-
-def _order(found: tuple[int, Entry]) -> tuple[float, int]:
-    row, entry = found
-    return entry.received_at_s, row
+def _entry(row: tuple[Any, ...]) -> Entry:
+    entry = Entry(*row)
+    return replace(entry, urgent=bool(entry.urgent), state=State(entry.state))

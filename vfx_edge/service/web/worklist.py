@@ -17,7 +17,7 @@ from typing import Any
 from vfx_edge.outputs.verdict import Verdict, verdict_in
 from vfx_edge.service.store.arrivals import pseudonym
 from vfx_edge.service.store.incoming import Receiving
-from vfx_edge.service.store.queue import Entry, Queue, State
+from vfx_edge.service.store.queue import OPEN, Entry, Queue, State
 from vfx_edge.service.store.spool import Spool
 from vfx_edge.study import Tier
 
@@ -238,7 +238,7 @@ def _row(entry: Entry, sends: list[Entry], result: dict[str, Any], accession: st
         "reason": entry.reason,
         "sent": tuple(Sent(one.destination, one.state, one.reason) for one in sends),
     }
-    if entry.state in (State.DONE, State.WAITING, State.RETRY):
+    if entry.state in (State.DONE, *OPEN):
         facts |= result  # a job that is sent anew has them, too
     states = {State.DEAD: "failed", State.RUNNING: "running", State.RETRY: "retry"}
     state, verdict = states.get(entry.state, "waiting"), facts.get("verdict")
