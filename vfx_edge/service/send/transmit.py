@@ -1,4 +1,8 @@
-"""One transmission of a job's objects to one destination: C-STORE or STOW-RS."""
+"""One transmission of a job's objects to one destination: C-STORE or STOW-RS.
+
+STOW-RS by `requests` alone: dicomweb-client 0.61 takes a web page, and an answer whose media type
+names its character set, for stored, and an archive's "there already" for a failure.
+"""
 
 import ssl
 from collections.abc import Sequence
