@@ -115,45 +115,45 @@ def mapped(path: Path, option: str = "--out") -> Iterator[None]:
         raise output_error(error, path, option) from error
 
 
-def make_folder(folder: Path) -> Path:
+def make_folder(folder: Path, option: str = "--out") -> Path:
     """Makes the folder and its parents if absent."""
-    with mapped(folder):
+    with mapped(folder, option):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
     """Yields a temporary path beside `path` (same suffixes); on success it becomes `path`.
 
     On any failure, an interrupt included, the temporary file is removed and an older `path`
     stays as it was.
     """
-    make_folder(path.parent)
-    with mapped(path):
+    make_folder(path.parent, option)
+    with mapped(path, option):
         if path.is_dir():
-            raise OutputFileIsFolder(path)
+            raise OutputFileIsFolder(path, option)
     temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
-        with mapped(path):
+        with mapped(path, option):
             yield temporary
             os.replace(temporary, path)
     finally:
         _remove_file(temporary)
 
 
-def write_bytes(path: Path, data: bytes) -> Path:
+def write_bytes(path: Path, data: bytes, option: str = "--out") -> Path:
     """Writes the file whole, flushed to the disk before it gets its name."""
-    with replacing(path) as temporary, temporary.open("xb") as stream:
+    with replacing(path, option) as temporary, temporary.open("xb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     return path
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str, option: str = "--out") -> Path:
     """Writes UTF-8 with plain line feeds on every system."""
-    return write_bytes(path, text.encode("utf-8"))
+    return write_bytes(path, text.encode("utf-8"), option)
 
 
 @contextmanager

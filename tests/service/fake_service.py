@@ -23,7 +23,7 @@ from tests.service.studies import new_uid
 from vfx_edge.errors import BackendError, InputError, VfxError
 from vfx_edge.files import write_bytes
 from vfx_edge.job import Job
-from vfx_edge.service.daemon import Part, Service, Threaded, serve
+from vfx_edge.service.daemon import Part, Service, ThreadPart, serve
 from vfx_edge.service.receive.listener import Listener
 from vfx_edge.service.receive.watcher import Watcher
 from vfx_edge.service.settings import load_settings
@@ -93,9 +93,9 @@ def main() -> None:
     settings = load_settings(None, told)
 
     def parts(service: Service) -> list[Part]:
-        watcher = Watcher(watched, service.spool, service.intake, settings.quiet_s)
+        watcher = Watcher(watched, service.spool, service.completion, settings.quiet_s)
         node = [Listener(settings, service.spool)] if "port" in told else []
-        return [Threaded("watcher", watcher.run), *node]
+        return [ThreadPart("watcher", watcher.run), *node]
 
     try:
         serve(settings, parts, fake_chain, lambda: print("ready", flush=True))

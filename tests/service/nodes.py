@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.waiting import HANG_S
-from vfx_edge.service.receive.listener import Listener, wire_limits
+from vfx_edge.service.receive.listener import Listener, connection_limits
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.spool import Spool
 
@@ -32,7 +32,7 @@ class Node:
 
     def received(self) -> int:
         """Instances that lie in the spool, of whatever study."""
-        return sum(one.instances for one in self.spool.receiving())
+        return sum(one.instances for one in self.spool.incoming())
 
     def half_received(self) -> list[Path]:
         """What a broken transfer left behind."""
@@ -54,7 +54,9 @@ def listening(
             node.counts[event, reason] += 1
 
     complete = node.completed.append if told.complete_on == "association" else None
-    listener = Listener(told, spool, complete, count, replace(wire_limits(told), **(limits or {})))
+    listener = Listener(
+        told, spool, complete, count, replace(connection_limits(told), **(limits or {}))
+    )
     listener.start()
     node.port = listener.port
     try:

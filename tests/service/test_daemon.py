@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vfx_edge.errors import OutputError
-from vfx_edge.service.daemon import PartDied, Service, Threaded, serve
+from vfx_edge.service.daemon import PartFailed, Service, ThreadPart, serve
+from vfx_edge.service.receive.limits import BoundedServer
 from vfx_edge.service.receive.listener import Listener
-from vfx_edge.service.receive.wire import BoundedServer
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.queue import Entry
 from vfx_edge.service.store.spool import Spool
@@ -28,9 +28,9 @@ def test_half_a_service_ends_so_that_it_is_started_anew(tmp_path: Path) -> None:
     def dying(_: threading.Event) -> None:
         raise ValueError
 
-    with pytest.raises(PartDied):
-        serve(settings(tmp_path), lambda _: [Threaded("dying", dying)], nothing)
-    with Spool(tmp_path / "spool").owned():
+    with pytest.raises(PartFailed):
+        serve(settings(tmp_path), lambda _: [ThreadPart("dying", dying)], nothing)
+    with Spool(tmp_path / "spool").locked():
         pass
 
 
@@ -45,7 +45,7 @@ def test_a_node_that_no_longer_accepts_ends_the_service(
         return node
 
     monkeypatch.setattr(BoundedServer, "service_actions", nothing_works)
-    with pytest.raises(PartDied):
+    with pytest.raises(PartFailed):
         serve(told, parts, nothing)
 
 
@@ -82,7 +82,7 @@ def test_what_a_kill_left_unqueued_is_queued_at_the_start(tmp_path: Path) -> Non
     assert received is not None
     seen: list[Entry] = []
 
-    def look(service: Service) -> list[Threaded]:
+    def look(service: Service) -> list[ThreadPart]:
         seen.extend(service.jobs.entries())
         service.stop.set()
         return []

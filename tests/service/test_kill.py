@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.fake_service import OBJECTS
-from tests.service.running import Archive, Killable, free_port, killable, storescp
+from tests.service.processes import Archive, Killable, free_port, killable, storescp
 from tests.service.studies import PATIENT, write_study
 from tests.waiting import HANG_S, eventually
 

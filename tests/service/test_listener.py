@@ -28,7 +28,7 @@ def test_echo_and_store_are_answered(tmp_path: Path) -> None:
     with listening(tmp_path) as node:
         assert echo(node.port)
         assert store(node.port, tmp_path / "ct").returncode == 0
-        (study,) = node.spool.receiving()
+        (study,) = node.spool.incoming()
         assert study.instances == 12
         assert node.half_received() == []
     sent = {path.read_bytes()[-4096:] for path in paths}
@@ -91,7 +91,7 @@ def test_a_study_is_complete_at_the_end_of_its_last_association(tmp_path: Path) 
     write_series(tmp_path / "ct", slices=3)
     with listening(tmp_path, complete_on="association") as node:
         store(node.port, tmp_path / "ct")
-        (study,) = node.spool.receiving()
+        (study,) = node.spool.incoming()
         assert eventually(lambda: node.completed == [study.key])
         store(node.port, tmp_path / "ct", "--abort")  # to be sent again: only quiet tells
         assert lasts(lambda: node.completed == [study.key])
@@ -152,10 +152,10 @@ def test_who_is_cut_off_is_waited_for(tmp_path: Path, ending: str) -> None:
             assert sender.send_c_store(paths[1]).Status == 0xA700
             node.spool.min_free_bytes = free
         sender.abort() if ending == "abort" else sender.release()
-        (study,) = node.spool.receiving()
-        assert eventually(lambda: node.spool.receiving()[0].cut_off is (ending != "release"))
+        (study,) = node.spool.incoming()
+        assert eventually(lambda: node.spool.incoming()[0].cut_off is (ending != "release"))
         assert store(node.port, tmp_path / "ct").returncode == 0
-        assert eventually(lambda: not node.spool.receiving()[0].cut_off)
+        assert eventually(lambda: not node.spool.incoming()[0].cut_off)
         assert study.instances == 1
 
 
@@ -166,11 +166,11 @@ def test_a_study_is_unfinished_from_its_first_image_until_all_have_released(tmp_
         first, second = _sender(node.port), _sender(node.port)
         for sender, path in ((first, paths[0]), (second, paths[1])):
             assert sender.send_c_store(path).Status == 0
-            assert Spool(node.spool.root).receiving()[0].cut_off  # as a new process would see it
+            assert Spool(node.spool.root).incoming()[0].cut_off  # as a new process would see it
         first.release()
-        assert lasts(lambda: node.spool.receiving()[0].cut_off)
+        assert lasts(lambda: node.spool.incoming()[0].cut_off)
         second.release()
-        assert eventually(lambda: not node.spool.receiving()[0].cut_off)
+        assert eventually(lambda: not node.spool.incoming()[0].cut_off)
 
 
 @pytest.mark.parametrize(("priority", "urgent"), [(1, True), (0, False), (2, False)])
@@ -181,7 +181,7 @@ def test_a_high_priority_makes_a_study_urgent(tmp_path: Path, priority: int, urg
         sender = _sender(node.port)
         assert sender.send_c_store(path, priority=priority).Status == 0
         sender.release()
-        (study,) = node.spool.receiving()
+        (study,) = node.spool.incoming()
         done = node.spool.complete(study.key)
     assert done is not None
     assert done.urgent is urgent
@@ -191,7 +191,7 @@ def test_what_a_caller_or_the_message_calls_urgent_is(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", slices=1)
     with listening(tmp_path, urgent_callers=("SCANNER",)) as node:
         store(node.port, tmp_path / "ct")
-        (study,) = node.spool.receiving()
+        (study,) = node.spool.incoming()
         done = node.spool.complete(study.key)
     assert done is not None
     assert done.urgent

@@ -16,7 +16,7 @@ import pytest
 
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import dcmtk
-from tests.service.running import ROOT, free_port, killable
+from tests.service.processes import ROOT, free_port, killable
 from tests.waiting import HANG_S, eventually, lasts
 from vfx_edge.outputs.kinds import KINDS
 from vfx_edge.service.store.queue import Queue, State

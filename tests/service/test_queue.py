@@ -199,7 +199,7 @@ FORMER = {
     "failed": (1, {"due_at_s": 5.0, "attempts": 2, "reason": "no room."}, State.RETRY),
     "ran": (2, {"attempts": 1, "urgent": True}, State.RUNNING),
     "done": (5, {"study": "abc"}, State.DONE),
-    "lost": (9, {"reason": "no CT.", "crashes": 3}, State.DEAD),
+    "lost": (9, {"reason": "no CT.", "crashes": 3}, State.GIVEN_UP),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import Answer, call
-from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import Entry, Queue
 from vfx_edge.service.store.spool import Spool
 
@@ -16,10 +16,10 @@ def spool(tmp_path: Path) -> Spool:
     """A job that was given up, one that runs, and a transmission that waits."""
     spool = Spool(tmp_path / "spool")
     jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-    intake = Intake(spool, jobs, sends, 1)
+    completion = Completion(spool, jobs, sends, 1)
     for study in ("1.2", "1.3"):
         spool.store(study, "1", lambda stream: stream.write(b"x"))
-        intake.complete(study)
+        completion.complete(study)
     for _ in range(2):
         jobs.take()
     dead, running = (entry.job for entry in jobs.entries())
@@ -67,7 +67,7 @@ def test_drop_forgets_a_job_with_its_images_but_none_that_runs(spool: Spool) -> 
     dead, running, sent = keys(spool)
     assert vfx(spool, "drop", dead[:6]).stdout == f"{dead} dropped\n"
     assert [one.job for one in spool.jobs()] == [running]
-    with spool.owned():
+    with spool.locked():
         assert "is running" in vfx(spool, "drop", running).assert_refused(3)
     assert vfx(spool, "drop", sent).stdout == f"{sent} dropped\n"
     assert keys(spool) == [running]

@@ -21,14 +21,14 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 
 from tests.service.nodes import certificate
-from tests.service.running import free_port, storescp
+from tests.service.processes import free_port, storescp
 from tests.service.studies import write_study
-from vfx_edge.service.loop import Dead, Done, Later
-from vfx_edge.service.send.sender import Sender, bury_the_unmeant
-from vfx_edge.service.send.transmit import NeverTaken, NotSent, transmit
+from vfx_edge.service.queue_loop import Done, GivenUp, RetryLater
+from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
+from vfx_edge.service.send.transmit import NotAccepted, NotSent, transmit
 from vfx_edge.service.settings import Destination, Settings, Tls, parse_destination
 from vfx_edge.service.store.queue import Entry, Queue
-from vfx_edge.service.store.results import note_left_out
+from vfx_edge.service.store.results import note_missing_results
 from vfx_edge.service.store.spool import Spool
 
 # pynetdicom leaves a socket that found nobody to the garbage collector, which comes in any test.
@@ -83,7 +83,7 @@ def test_an_archive_that_takes_none_of_them_is_not_asked_for_a_day(files: list[P
     port = server.socket.getsockname()[1]  # type: ignore[union-attr]
     to = Destination(name="A", ae_title="ARCHIVE", host="127.0.0.1", port=port)
     try:
-        with pytest.raises(NeverTaken, match=r"not take objects like .*nothing was sent"):
+        with pytest.raises(NotAccepted, match=r"not take objects like .*nothing was sent"):
             transmit(to, files, "VFX-EDGE")
     finally:
         server.shutdown()  # type: ignore[union-attr]
@@ -145,7 +145,7 @@ def test_what_an_archive_never_takes_keeps_back_nothing_else(files: list[Path]) 
     first.SOPClassUID = first.file_meta.MediaStorageSOPClassUID = SegmentationStorage
     first.save_as(files[0])
     with choosy_archive() as (to, taken):
-        with pytest.raises(NeverTaken, match=f"like {files[0].name}; all others were sent"):
+        with pytest.raises(NotAccepted, match=f"like {files[0].name}; all others were sent"):
             transmit(to, files, "VFX-EDGE")
         assert taken == [pydicom.dcmread(file).SOPInstanceUID for file in files[1:]]
 
@@ -279,11 +279,11 @@ def test_stow_what_is_not_stored_is_not_done(
 ) -> None:
     with answering(status, body, kind) as (to, _), pytest.raises(NotSent, match=said) as caught:
         transmit(to, files, "VFX-EDGE")
-    assert not isinstance(caught.value, NeverTaken)
+    assert not isinstance(caught.value, NotAccepted)
 
 
 def test_stow_a_class_that_is_not_taken_is_not_asked_for_a_day(files: list[Path]) -> None:
-    with answering(409, _failed(0x0122)) as (to, _), pytest.raises(NeverTaken):
+    with answering(409, _failed(0x0122)) as (to, _), pytest.raises(NotAccepted):
         transmit(to, files, "VFX-EDGE")
 
 
@@ -297,12 +297,12 @@ def test_stow_says_where_without_the_password(files: list[Path]) -> None:
 def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[Path]) -> None:
     spool = Spool(tmp_path / "spool")
     sends = Queue(spool.queue_folder, "sends")
-    spool.adopt(files[0], "a" * 24, study="x")
-    with spool.results("a" * 24) as folder:
+    spool.add_item(files[0], "a" * 24, study="x")
+    with spool.new_results("a" * 24) as folder:
         (folder / "sr.dcm").write_bytes(files[0].read_bytes())
     to = Destination(name="A", ae_title="A", host="h")
     outcomes = [
-        NeverTaken(["seg.dcm"]),
+        NotAccepted(["seg.dcm"]),
         NotSent("no"),
         OSError(5, "odd"),
         ValueError("Mustermann"),
@@ -318,45 +318,47 @@ def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[
 
     sender = Sender(Settings(spool=spool.root), to, spool, sends, send)  # type: ignore[arg-type]
     entry = Entry(key="k", job="a" * 24, destination="A", attempts=3)
-    assert isinstance(sender.do(entry), Dead)  # at once, and said: asking again changes nothing
-    assert sender.do(entry) == Later("A: no.", 40)
-    assert sender.do(entry) == Later("A: odd.", 40)
-    assert sender.do(entry) == Later("A: ValueError.", 40)
-    assert sender.do(entry) == Done()
+    assert isinstance(sender.process(entry), GivenUp)  # at once: asking again changes nothing
+    assert sender.process(entry) == RetryLater("A: no.", 40)
+    assert sender.process(entry) == RetryLater("A: odd.", 40)
+    assert sender.process(entry) == RetryLater("A: ValueError.", 40)
+    assert sender.process(entry) == Done()
     assert [path.name for path in sent] == ["sr.dcm"]
     outcomes.append(NotSent("no"))
     long_ago = time.time() - 86401
     early = Entry(key="k", job="a" * 24, first_failed_at_s=long_ago, attempts=2)
-    assert isinstance(sender.do(early), Later)  # the clock was set: it was not tried for a day
+    assert isinstance(sender.process(early), RetryLater)  # the clock was set
     outcomes.append(NotSent("no"))
     long = Entry(key="k", job="a" * 24, first_failed_at_s=long_ago, attempts=9)
-    assert sender.do(long) == Dead("A: no.")
-    spool.forget("a" * 24)
-    assert isinstance(sender.do(entry), Dead)
+    assert sender.process(long) == GivenUp("A: no.")
+    spool.delete("a" * 24)
+    assert isinstance(sender.process(entry), GivenUp)
 
 
 def test_what_could_not_be_made_is_told_when_the_rest_is_sent(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     (tmp_path / "ct").mkdir()
-    spool.adopt(tmp_path / "ct", "a" * 24, study="x")
-    with spool.results("a" * 24) as folder:
+    spool.add_item(tmp_path / "ct", "a" * 24, study="x")
+    with spool.new_results("a" * 24) as folder:
         (folder / "sr.dcm").touch()
-        note_left_out(folder, "seg.dcm can't be made: odd headers.")
+        note_missing_results(folder, "seg.dcm can't be made: odd headers.")
     sent: list[Path] = []
     to = Destination(name="A", ae_title="A", host="h")
     sends = Queue(spool.queue_folder, "sends")
     sender = Sender(
         Settings(spool=spool.root), to, spool, sends, lambda _, files, __: sent.extend(files)
     )
-    assert sender.do(Entry(key="k", job="a" * 24)) == Dead("seg.dcm can't be made: odd headers.")
+    assert sender.process(Entry(key="k", job="a" * 24)) == GivenUp(
+        "seg.dcm can't be made: odd headers."
+    )
     assert [file.name for file in sent] == ["sr.dcm"]
 
 
 def test_a_destination_gets_the_kinds_it_is_to_have(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     (tmp_path / "ct").mkdir()
-    spool.adopt(tmp_path / "ct", "a" * 24, study="x")
-    with spool.results("a" * 24) as folder:
+    spool.add_item(tmp_path / "ct", "a" * 24, study="x")
+    with spool.new_results("a" * 24) as folder:
         (folder / "sc").mkdir()
         for name in ("sr.dcm", "kos.dcm", "seg.dcm", "sc/01-overview.dcm", "result.json"):
             (folder / name).touch()
@@ -366,7 +368,7 @@ def test_a_destination_gets_the_kinds_it_is_to_have(tmp_path: Path) -> None:
         Sender(
             Settings(spool=spool.root), to, spool, Queue(spool.queue_folder, "sends"),
             lambda _, files, __: sent.append(" ".join(file.name for file in files)),
-        ).do(Entry(key="k", job="a" * 24))  # fmt: skip
+        ).process(Entry(key="k", job="a" * 24))  # fmt: skip
     assert sent == [
         "kos.dcm 01-overview.dcm sr.dcm",
         "seg.dcm",
@@ -379,7 +381,7 @@ def test_transmissions_to_who_is_no_longer_configured_are_given_up(tmp_path: Pat
     for name in ("A", "B"):
         sends.put(Entry(key=f"j@{name}", job="j", destination=name))
     stays = Destination(name="A", ae_title="A", host="h")
-    bury_the_unmeant(Settings(spool=tmp_path, destinations=(stays,)), sends)
+    give_up_removed_destinations(Settings(spool=tmp_path, destinations=(stays,)), sends)
     assert {entry.destination: entry.state for entry in sends.entries()} == {
         "A": "waiting",
         "B": "dead",

@@ -11,8 +11,8 @@ import pytest
 from tests.service.studies import write_slice
 from vfx_edge.errors import OutputError
 from vfx_edge.files import OutputDiskFull
-from vfx_edge.service.store import disk
-from vfx_edge.service.store.arrivals import job_of_content, name_of, pseudonym
+from vfx_edge.service.store import durable_files
+from vfx_edge.service.store.identifiers import job_id_of_files, pseudonym, uid_to_name
 from vfx_edge.service.store.spool import Spool, SpoolBusy
 
 
@@ -34,13 +34,13 @@ def store(spool: Spool, study: str, *instances: str) -> None:
 def test_no_uid_leads_out_of_the_spool(spool: Spool, uid: str) -> None:
     path = spool.store(uid, uid, lambda stream: stream.write(b"image"))
     assert path.resolve().parent.parent == (spool.root / "incoming").resolve()
-    (study,) = spool.receiving()
-    assert study.key == name_of(uid)
+    (study,) = spool.incoming()
+    assert study.key == uid_to_name(uid)
     assert spool.complete(study.key) is not None
 
 
 def test_different_uids_stay_different() -> None:
-    names = [name_of(uid) for uid in ("1.2", "1.2.", "1.2 ", "../1.2", "1.02")]
+    names = [uid_to_name(uid) for uid in ("1.2", "1.2.", "1.2 ", "../1.2", "1.02")]
     assert len(set(names)) == len(names)
 
 
@@ -51,7 +51,7 @@ def test_an_instance_that_fails_half_way_leaves_nothing(spool: Spool) -> None:
 
     with pytest.raises(OutputError):
         spool.store("1.2", "1.2.3", half)
-    assert spool.receiving() == []
+    assert spool.incoming() == []
     assert list((spool.root / "part").iterdir()) == []
 
 
@@ -59,7 +59,7 @@ def test_too_little_room_is_refused_before_anything_is_written(tmp_path: Path) -
     spool = Spool(tmp_path / "spool", min_free_bytes=2**60)
     with pytest.raises(OutputDiskFull):
         store(spool, "1.2", "1.2.3")
-    assert spool.receiving() == []
+    assert spool.incoming() == []
 
 
 def test_the_same_study_again_is_the_same_job(spool: Spool) -> None:
@@ -72,7 +72,7 @@ def test_the_same_study_again_is_the_same_job(spool: Spool) -> None:
     store(spool, "1.2", "2")  # a part of it
     assert spool.complete("1.2") == first
     assert [one.job for one in spool.jobs()] == [first.job]
-    assert spool.receiving() == []
+    assert spool.incoming() == []
 
 
 def test_more_images_make_a_job_of_all_of_them(spool: Spool) -> None:
@@ -85,7 +85,7 @@ def test_more_images_make_a_job_of_all_of_them(spool: Spool) -> None:
     assert second.supersedes == first.job
     names = sorted(path.name for path in spool.input_of(second.job).iterdir())
     assert names == ["1.dcm", "2.dcm", "3.dcm"]
-    spool.forget(first.job)
+    spool.delete(first.job)
     assert (spool.input_of(second.job) / "1.dcm").read_bytes() == b"image"
 
 
@@ -96,7 +96,7 @@ def test_a_part_that_comes_again_is_no_study_of_its_own(spool: Spool, gone: bool
     first = spool.complete("1.2")
     assert first is not None
     if gone:
-        spool.forget_input(first.job)
+        spool.delete_images(first.job)
     store(spool, "1.2", "2")
     assert spool.complete("1.2") == first
     assert [one.job for one in spool.jobs()] == [first.job]
@@ -106,7 +106,7 @@ def test_new_images_of_a_study_that_is_gone_lack_the_others(spool: Spool) -> Non
     store(spool, "1.2", "1", "2")
     first = spool.complete("1.2")
     assert first is not None
-    spool.forget_input(first.job)
+    spool.delete_images(first.job)
     store(spool, "1.2", "3")
     late = spool.complete("1.2")
     assert late is not None
@@ -190,7 +190,7 @@ def test_an_instance_is_on_the_disk_before_it_has_its_name(
     assert ("sync", job.job) in steps[moved:published]
     assert steps[-1] == ("sync", "studies")
     steps.clear()
-    with spool.results(job.job) as folder:
+    with spool.new_results(job.job) as folder:
         (folder / "result.json").write_text("{}")
     assert ("sync", "result.json") in steps[: steps.index(("replace", "out"))]
     assert steps[-1] == ("sync", job.job)
@@ -200,11 +200,11 @@ def test_results_appear_whole_or_not_at_all(spool: Spool) -> None:
     store(spool, "1.2", "1")
     received = spool.complete("1.2")
     assert received is not None
-    with suppress(KeyboardInterrupt), spool.results(received.job) as folder:
+    with suppress(KeyboardInterrupt), spool.new_results(received.job) as folder:
         (folder / "result.json").write_text("half")
         raise KeyboardInterrupt
     assert spool.results_of(received.job) is None
-    with spool.results(received.job) as folder:
+    with spool.new_results(received.job) as folder:
         (folder / "result.json").write_text("whole")
         assert spool.results_of(received.job) is None
     out = spool.results_of(received.job)
@@ -216,12 +216,12 @@ def test_results_appear_whole_or_not_at_all(spool: Spool) -> None:
 def test_what_is_dropped_is_taken_whole_and_without_its_name(spool: Spool, tmp_path: Path) -> None:
     item = tmp_path / "Mustermann Erika.ZIP"
     item.write_bytes(b"archive")
-    job = job_of_content(item)
-    received = spool.adopt(item, job, study="abc")
+    job = job_id_of_files(item)
+    received = spool.add_item(item, job, study="abc")
     assert spool.input_of(job).name == "study.zip"
     assert spool.input_of(job).read_bytes() == item.read_bytes() == b"archive"
     assert [received] == spool.jobs()
-    assert spool.adopt(item, job, study="abc") == received
+    assert spool.add_item(item, job, study="abc") == received
 
 
 def test_content_decides_the_job_not_the_name(tmp_path: Path) -> None:
@@ -229,9 +229,9 @@ def test_content_decides_the_job_not_the_name(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         for number, name in enumerate(names):
             (tmp_path / folder / name).write_bytes(bytes([number]))
-    assert job_of_content(tmp_path / "a") == job_of_content(tmp_path / "b")
+    assert job_id_of_files(tmp_path / "a") == job_id_of_files(tmp_path / "b")
     (tmp_path / "c" / "more").write_bytes(b"more")
-    assert job_of_content(tmp_path / "a") != job_of_content(tmp_path / "c")
+    assert job_id_of_files(tmp_path / "a") != job_id_of_files(tmp_path / "c")
 
 
 class Killed(BaseException):
@@ -246,7 +246,7 @@ def every_kill(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     def dying(real: object) -> object:
         def step(*args: object) -> None:
             if next(left, None) is None:
-                monkeypatch.setattr(disk, "remove", lambda *_: None)
+                monkeypatch.setattr(durable_files, "remove", lambda *_: None)
                 monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
                 raise Killed
             real(*args)  # type: ignore[operator]
@@ -262,11 +262,11 @@ def test_killed_while_taking_a_drop_the_study_is_in_one_place(tmp_path: Path, at
     item = tmp_path / "study"
     item.mkdir()
     (item / "1").write_bytes(b"image")
-    job = job_of_content(item)
+    job = job_id_of_files(item)
     with pytest.MonkeyPatch.context() as patch:
         every_kill(patch, at)
         try:
-            Spool(tmp_path / "spool").adopt(item, job, study="abc")
+            Spool(tmp_path / "spool").add_item(item, job, study="abc")
         except Killed:
             pass
         else:
@@ -274,7 +274,7 @@ def test_killed_while_taking_a_drop_the_study_is_in_one_place(tmp_path: Path, at
     spool = Spool(tmp_path / "spool")
     spool.recover()
     if item.exists():  # the watcher finds it again
-        assert spool.adopt(item, job, study="abc").job == job
+        assert spool.add_item(item, job, study="abc").job == job
     assert [one.job for one in spool.jobs()] == [job]
     assert [p.read_bytes() for p in spool.input_of(job).rglob("1")] == [b"image"]
     assert list((spool.root / "part").iterdir()) == []
@@ -294,7 +294,7 @@ def test_killed_while_completing_the_study_is_in_one_place(tmp_path: Path, at: i
             assert at == 2
     spool = Spool(tmp_path / "spool")
     spool.recover()
-    for study in spool.receiving():
+    for study in spool.incoming():
         spool.complete(study.key)
     (job,) = spool.jobs()
     assert len(list(spool.input_of(job.job).iterdir())) == 2
@@ -313,7 +313,7 @@ def test_killed_while_a_study_that_came_again_is_put_away(tmp_path: Path, at: in
             spool.complete("1.2")
     spool = Spool(tmp_path / "spool")
     spool.recover()
-    for study in spool.receiving():
+    for study in spool.incoming():
         assert study.instances == 3
         spool.complete(study.key)
     assert spool.jobs() == [first]
@@ -322,9 +322,9 @@ def test_killed_while_a_study_that_came_again_is_put_away(tmp_path: Path, at: in
 
 def test_one_service_at_a_time(tmp_path: Path) -> None:
     first, second = Spool(tmp_path / "spool"), Spool(tmp_path / "spool")
-    with first.owned(), pytest.raises(SpoolBusy), second.owned():
+    with first.locked(), pytest.raises(SpoolBusy), second.locked():
         pass
-    with second.owned():
+    with second.locked():
         pass
 
 
@@ -342,9 +342,9 @@ def test_a_disk_that_is_full_at_the_last_rename_only_delays_the_study(
         with pytest.raises(OutputDiskFull):
             spool.complete("1.2")
     assert spool.jobs() == []
-    (job,) = spool.finish()
+    (job,) = spool.finish_interrupted()
     assert [job] == spool.jobs()
-    assert spool.finish() == []
+    assert spool.finish_interrupted() == []
 
 
 def refusing(_: object) -> None:

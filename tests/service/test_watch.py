@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.running import ROOT
+from tests.service.drop_folder import QUIET_S, STEP_S, Watched, watching
+from tests.service.processes import ROOT
 from tests.service.studies import PATIENT, write_slice, write_study
-from tests.service.watched import QUIET_S, STEP_S, Watched, watching
 from tests.waiting import eventually
 from vfx_edge.service.receive.watcher import Watcher, WatchFolderUnusable
-from vfx_edge.service.store import disk
-from vfx_edge.service.store.arrivals import pseudonym
-from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store import durable_files
+from vfx_edge.service.store.completion import Completion
+from vfx_edge.service.store.identifiers import pseudonym
 from vfx_edge.service.store.queue import Queue
 from vfx_edge.service.store.spool import Spool
 
@@ -25,7 +25,7 @@ from vfx_edge.service.store.spool import Spool
 def watched(tmp_path: Path) -> Watched:
     """That has been running for a while."""
     watched = watching(tmp_path)
-    watched.watcher.look()
+    watched.watcher.poll()
     return watched
 
 
@@ -140,7 +140,7 @@ def test_kept_items_are_not_done_again_when_the_spool_has_forgotten_them(tmp_pat
     jobs = watched.look()
     assert len(jobs) == 2
     for job in jobs:
-        watched.spool.forget(job.job)
+        watched.spool.delete(job.job)
         watched.jobs.drop(job.job)
     again = watching(tmp_path, keep=True)
     assert again.look() == []
@@ -159,7 +159,7 @@ def test_kept_items_that_are_taken_away_and_come_again_are_new(tmp_path: Path) -
     os.rename(watched.folder / "ct", tmp_path / "away")
     watched.look(QUIET_S / 2)
     for job in first:
-        watched.spool.forget(job.job)
+        watched.spool.delete(job.job)
         watched.jobs.drop(job.job)
     os.rename(tmp_path / "away", watched.folder / "ct")
     assert len(watching(tmp_path, keep=True).look()) == 1
@@ -169,7 +169,7 @@ def test_a_drive_that_was_away_brings_nothing_new(tmp_path: Path) -> None:
     watched = watching(tmp_path, keep=True)
     write_study(watched.folder / "ct")
     (job,) = watched.look()
-    watched.spool.forget(job.job)
+    watched.spool.delete(job.job)
     watched.jobs.drop(job.job)
     os.rename(watched.folder / "ct", tmp_path / "away")  # not mounted: the folder is empty
     again = watching(tmp_path, keep=True)
@@ -206,7 +206,7 @@ def test_dropped_again_when_it_is_done_is_said(
     (job,) = watched.look()
     watched.jobs.take()
     watched.jobs.done(job.job)
-    with watched.spool.results(job.job):
+    with watched.spool.new_results(job.job):
         pass
     shutil.copytree(tmp_path / "ct", watched.folder / "ct")
     watched.look()
@@ -221,7 +221,7 @@ def test_what_cannot_be_moved_or_deleted_is_done_once(
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(disk, "remove", refused)
+    monkeypatch.setattr(durable_files, "remove", refused)
     write_study(watched.folder / "ct")
     assert len(watched.look(5 * QUIET_S)) == 1
     assert [entry.state for entry in watched.jobs.entries()] == ["waiting"]
@@ -255,7 +255,7 @@ def test_a_folder_that_is_away_for_a_while_is_no_end(
     stop = threading.Event()
     thread = threading.Thread(target=watched.watcher.run, args=(stop,))
     thread.start()
-    assert eventually(lambda: "can't be looked at" in caplog.text)
+    assert eventually(lambda: "folder can't be read" in caplog.text)
     os.rename(tmp_path / "away", watched.folder)
     write_study(watched.folder / "ct")
 
@@ -280,7 +280,7 @@ def test_what_may_not_be_read_is_said_once_and_taken_when_it_may(tmp_path: Path)
     slice_ = tmp_path / "drop" / PATIENT / "partly" / "0.dcm"
 
     def told() -> str:
-        command = [*powers, sys.executable, "-m", "tests.service.watched", tmp_path, "3"]
+        command = [*powers, sys.executable, "-m", "tests.service.drop_folder", tmp_path, "3"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
         return done.stdout
 
@@ -313,6 +313,6 @@ def test_a_folder_that_cannot_be_watched_is_refused(tmp_path: Path, place: str) 
     (tmp_path / "file").touch()
     spool = Spool(tmp_path / "spool")
     queue = Queue(spool.queue_folder, "jobs")
-    intake = Intake(spool, queue, queue, 1)
+    completion = Completion(spool, queue, queue, 1)
     with pytest.raises(WatchFolderUnusable):
-        Watcher(tmp_path / place, spool, intake, 1)
+        Watcher(tmp_path / place, spool, completion, 1)

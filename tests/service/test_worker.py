@@ -13,12 +13,12 @@ from vfx_edge.errors import BackendError, InputError
 from vfx_edge.files import OutputDiskFull, write_text
 from vfx_edge.job import Job
 from vfx_edge.outputs.dicom.write import DicomRefused
-from vfx_edge.service.loop import Dead, Done, Later, Outcome
+from vfx_edge.service.queue_loop import Done, GivenUp, Outcome, RetryLater
 from vfx_edge.service.settings import Destination, Settings
-from vfx_edge.service.store.arrivals import pseudonym
-from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.completion import Completion
+from vfx_edge.service.store.identifiers import pseudonym
 from vfx_edge.service.store.queue import SUPERSEDED, Entry, Queue
-from vfx_edge.service.store.results import left_out
+from vfx_edge.service.store.results import missing_results
 from vfx_edge.service.store.spool import Spool
 from vfx_edge.service.worker import OpenChain, Worker
 
@@ -44,7 +44,7 @@ class Place:
     def do(self, chain: Callable[[Job], object], **facts: Any) -> Outcome:
         entry = self.jobs.entries()[0]
         worker = Worker(self.settings, self.spool, self.jobs, self.sends, chain)
-        return worker.do(Entry(**{**vars(entry), "attempts": 1, **facts}))
+        return worker.process(Entry(**{**vars(entry), "attempts": 1, **facts}))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def place(tmp_path: Path) -> Place:
     uid = write_study(tmp_path / "made")
     for file in (tmp_path / "made").iterdir():
         spool.store(uid, file.stem, lambda to, file=file: to.write(file.read_bytes()))
-    assert Intake(spool, jobs, sends, 1).complete(uid) is not None
+    assert Completion(spool, jobs, sends, 1).complete(uid) is not None
     to = [Destination(name=name, ae_title=name, host="127.0.0.1") for name in ("A", "B")]
     settings = Settings(spool=spool.root, destinations=tuple(to), job_attempts=3)
     return Place(spool, jobs, sends, settings, uid)
@@ -95,12 +95,12 @@ def test_without_dicom_results_nothing_is_sent(place: Place) -> None:
 @pytest.mark.parametrize(
     ("error", "first", "last"),
     [
-        (NoCt("there is no CT: send another."), Dead, Dead),
-        (Lost("the GPU has gone: look for it."), Later, Dead),
-        (MemoryError(), Later, Dead),
-        (ValueError("odd"), Later, Dead),
-        (OutputDiskFull(Path("x")), Later, Later),
-        (OSError(28, "No space left on device"), Later, Later),
+        (NoCt("there is no CT: send another."), GivenUp, GivenUp),
+        (Lost("the GPU has gone: look for it."), RetryLater, GivenUp),
+        (MemoryError(), RetryLater, GivenUp),
+        (ValueError("odd"), RetryLater, GivenUp),
+        (OutputDiskFull(Path("x")), RetryLater, RetryLater),
+        (OSError(28, "No space left on device"), RetryLater, RetryLater),
     ],
     ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else "",
 )
@@ -110,7 +110,7 @@ def test_what_failed_is_tried_again_as_long_as_that_can_help(
     assert isinstance(place.do(raising(error), attempts=1), first)
     assert isinstance(place.do(raising(error), attempts=3), last)
     given_up = place.do(raising(error), attempts=9, first_failed_at_s=1.0)
-    assert isinstance(given_up, Dead)
+    assert isinstance(given_up, GivenUp)
     assert place.spool.results_of(place.jobs.entries()[0].job) is None
 
 
@@ -119,7 +119,7 @@ def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) ->
     place.settings = replace(place.settings, outputs=("json", "sr", "seg"))
     place.do(lambda job: kinds.append(job.kinds))
     (tmp_path / "a.nii.gz").write_bytes(b"x")
-    place.spool.adopt(tmp_path / "a.nii.gz", "b" * 24, study="x")
+    place.spool.add_item(tmp_path / "a.nii.gz", "b" * 24, study="x")
     place.jobs.drop(place.jobs.entries()[0].key)
     place.jobs.put(Entry(key="b" * 24, job="b" * 24))
     place.do(lambda job: kinds.append(job.kinds))
@@ -128,7 +128,7 @@ def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) ->
 
 def test_the_wait_doubles_up_to_its_limit(place: Place) -> None:
     waits = [place.do(raising(OSError()), attempts=n) for n in (1, 2, 3, 40)]
-    assert [one.wait_s for one in waits if isinstance(one, Later)] == [10, 20, 40, 600]
+    assert [one.wait_s for one in waits if isinstance(one, RetryLater)] == [10, 20, 40, 600]
 
 
 def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
@@ -137,7 +137,7 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
     folder = tmp_path / "drop"
     write_study(folder)
     (folder / "0.dcm").rename(folder / f"{PATIENT}.dcm")
-    place.spool.adopt(folder, "a" * 24, study="abc")
+    place.spool.add_item(folder, "a" * 24, study="abc")
     place.jobs.drop(place.jobs.entries()[0].key)
     place.jobs.put(Entry(key="a" * 24, job="a" * 24))
 
@@ -146,12 +146,12 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
         raise NoCt(f"{file} in {job.path} ({file.name}) is none: send another.")
 
     told = place.do(chain)
-    assert isinstance(told, Dead)
+    assert isinstance(told, GivenUp)
     assert told.reason == (
         "a file of the study in the study (a file of the study) is none: send another."
     )
     bug = place.do(raising(ValueError(PATIENT)))
-    assert isinstance(bug, Later)
+    assert isinstance(bug, RetryLater)
     assert bug.reason.startswith("A bug in vfx-edge (ValueError, test_worker.py line")
     assert "test_worker.py" in caplog.text
     assert PATIENT not in caplog.text + bug.reason
@@ -159,25 +159,25 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
 
 def test_a_study_that_died_with_the_process_too_often_is_not_touched_again(place: Place) -> None:
     told = place.do(raising(AssertionError("touched")), crashes=3)
-    assert isinstance(told, Dead)
+    assert isinstance(told, GivenUp)
     assert "died 3 times" in told.reason
 
 
 def test_images_that_are_gone_are_a_reason(place: Place) -> None:
-    place.spool.forget_input(place.jobs.entries()[0].job)
+    place.spool.delete_images(place.jobs.entries()[0].job)
     told = place.do(fine)
-    assert isinstance(told, Dead)
+    assert isinstance(told, GivenUp)
     assert "send the study again" in told.reason
 
 
 def test_images_that_lack_the_others_are_not_analysed(place: Place) -> None:
     job = place.jobs.entries()[0].job
-    place.spool.forget_input(job)
+    place.spool.delete_images(job)
     place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-    late = Intake(place.spool, place.jobs, place.sends, 1).complete(place.study)
+    late = Completion(place.spool, place.jobs, place.sends, 1).complete(place.study)
     assert late is not None
     told = place.do(raising(AssertionError("analysed")), key=late.job, job=late.job)
-    assert isinstance(told, Dead)
+    assert isinstance(told, GivenUp)
     assert "send the whole study again" in told.reason
 
 
@@ -198,7 +198,7 @@ def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Plac
     assert asked == [("json", "sr", "seg", "sc"), ("json", "sr", "sc"), ("json", "sr")]
     results = place.spool.results_of(place.jobs.entries()[0].job)
     assert results is not None
-    words = left_out(results)
+    words = missing_results(results)
     assert words.startswith("seg.dcm can't be made from this series")
     assert "sc.dcm can't be made" in words
     assert str(place.spool.root) not in words
@@ -209,7 +209,7 @@ def test_a_received_file_is_not_named_in_a_reason(place: Place) -> None:
     """Its name is a UID, and that leads to the patient."""
     file = next(place.spool.input_of(place.jobs.entries()[0].job).iterdir())
     told = place.do(raising(NoCt(f"in holds no CT, {file.name} is none: send another.")))
-    assert told == Dead("The study holds no CT, a file of the study is none: send another.")
+    assert told == GivenUp("The study holds no CT, a file of the study is none: send another.")
 
 
 def test_more_images_between_the_last_look_and_the_queueing(place: Place) -> None:
@@ -218,9 +218,9 @@ def test_more_images_between_the_last_look_and_the_queueing(place: Place) -> Non
     real = place.sends.put
 
     def put(send: Entry) -> bool:
-        if not place.spool.receiving() and len(place.spool.jobs()) == 1:
+        if not place.spool.incoming() and len(place.spool.jobs()) == 1:
             place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-            Intake(place.spool, place.jobs, place.sends, 1).complete(place.study)
+            Completion(place.spool, place.jobs, place.sends, 1).complete(place.study)
         return real(send)
 
     place.sends.put = put  # type: ignore[method-assign]
@@ -236,7 +236,7 @@ def test_a_second_report_names_the_first_that_an_archive_has(place: Place, sent:
     if sent:
         place.sends.done(f"{first.key}@A")
     place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-    second = Intake(place.spool, place.jobs, place.sends, 1).complete(place.study)
+    second = Completion(place.spool, place.jobs, place.sends, 1).complete(place.study)
     assert second is not None
     named: list[Path | None] = []
 
@@ -254,8 +254,8 @@ def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:
     def more_come(job: Job) -> None:
         fine(job)
         place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-        intake = Intake(place.spool, place.jobs, place.sends, 1)
-        assert intake.complete(place.study) is not None
+        completion = Completion(place.spool, place.jobs, place.sends, 1)
+        assert completion.complete(place.study) is not None
 
     told = place.do(more_come)
     assert told == Done("more images came: a later job has them all")

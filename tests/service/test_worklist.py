@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each, result
-from vfx_edge.service.web.show import Show
+from vfx_edge.service.web.rendering import PageRenderer
 
 
 def states(desk: Desk) -> list[str]:
@@ -65,7 +65,7 @@ def test_what_is_dropped_and_comes_again_has_its_new_verdict(tmp_path: Path) -> 
         desk.judge(desk.take(), tier, ["L1"])
         (row,) = desk.worklist.rows()
         assert (row.state, row.accession) == (tier, number)
-        desk.spool.forget(job)
+        desk.spool.delete(job)
         desk.jobs.drop(job)
     assert states(desk) == []
 
@@ -75,7 +75,7 @@ def test_it_is_seen_even_if_it_happens_between_two_looks(tmp_path: Path) -> None
     job = desk.add(1)
     desk.judge(desk.take(), "malignant", [])
     assert states(desk) == ["malignant"]
-    desk.spool.forget(job)
+    desk.spool.delete(job)
     desk.jobs.drop(job)
     desk.add(1)
     desk.judge(desk.take(), "uncertain", [])
@@ -98,7 +98,7 @@ def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
         desk.add(minutes_ago, minutes_ago)
         desk.judge(desk.take(), "none_suspected", [], unread=unread)
     assert states(desk) == ["incomplete", "none_suspected"]
-    page = Show(language).rows(desk.worklist.rows())
+    page = PageRenderer(language).rows(desk.worklist.rows())
     first, second = re.findall(r"<tr class.*?</tr>", page, re.DOTALL)
     assert said in first
     assert "#i-incomplete" in first
@@ -111,7 +111,7 @@ def test_what_could_not_be_read_is_said_beside_a_fracture_too(tmp_path: Path) ->
     desk = Desk(tmp_path)
     desk.add(1)
     desk.judge(desk.take(), "osteoporotic", ["L1"], unread=("T5", "T6"))
-    page = Show("en").rows(desk.worklist.rows())
+    page = PageRenderer("en").rows(desk.worklist.rows())
     assert "T5–T6 could not be read: metal in or beside the vertebra" in page
 
 

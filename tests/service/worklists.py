@@ -79,7 +79,7 @@ class Desk:
         unread: tuple[str, ...] = (),
     ) -> None:
         """It is analysed."""
-        with self.spool.results(job) as folder:
+        with self.spool.new_results(job) as folder:
             (folder / "report.html").write_text(report)
             (folder / "result.json").write_text(json.dumps(result(tier, levels, unread=unread)))
         self.jobs.done(job)

@@ -153,7 +153,7 @@ def listen(
     metrics = Metrics()
 
     def parts(service: "Service") -> "Sequence[Part]":
-        complete = service.intake.complete if settings.complete_on == "association" else None
+        complete = service.completion.complete if settings.complete_on == "association" else None
         node = Listener(settings, service.spool, complete, metrics.count)
         return [*serving.page(service, metrics), node]
 

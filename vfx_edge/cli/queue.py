@@ -83,7 +83,7 @@ def show(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
 def retry(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Try again at once what was given up or waits to be tried again."""
     found = _matching(_opened(config, spool)[1], job)
-    _begin_anew(
+    _restart(
         [it for it in found if it[1].state in ("dead", "retry")],
         "Nothing of it was given up or waits for another attempt.",
     )
@@ -94,7 +94,7 @@ def send(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
     """Send results again that were sent already: an archive may have lost them. They keep their
     UIDs, so that one that has them keeps one set."""
     found = _matching(_opened(config, spool)[1], job)
-    _begin_anew(
+    _restart(
         [it for it in found if it[1].destination and it[1].state == "done"],
         "Nothing of it has been sent.",
     )
@@ -110,16 +110,16 @@ def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
     else:
         found = _matching(queues, found[0][1].job)
     for _, entry in found:
-        if entry.state == "running" and _is_served(place):
+        if entry.state == "running" and _service_runs(place):
             raise JobRuns(entry.key)
     if "@" not in job:
-        place.forget(found[0][1].job)  # first: a folder without a row would be analysed anew
+        place.delete(found[0][1].job)  # first: a folder without a row would be analysed anew
     for queue, entry in found:
         queue.drop(entry.key)
         print(f"{entry.key} dropped")
 
 
-def _begin_anew(found: "list[tuple[Queue, Entry]]", nothing: str) -> None:
+def _restart(found: "list[tuple[Queue, Entry]]", nothing: str) -> None:
     for queue, entry in found:
         queue.retry(entry.key)
         print(f"{entry.key} waits")
@@ -141,12 +141,12 @@ def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue
         return place, [Queue(place.queue_folder, name) for name in ("jobs", "sends")]
 
 
-def _is_served(place: "Spool") -> bool:
+def _service_runs(place: "Spool") -> bool:
     """Whether a service is at work there: what a killed one was doing may be dropped."""
     from vfx_edge.service.store.spool import SpoolBusy
 
     try:
-        with place.owned():
+        with place.locked():
             return False
     except SpoolBusy:
         return True

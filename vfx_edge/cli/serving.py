@@ -148,7 +148,7 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
     """The worklist page, where the settings ask for one."""
     if not service.settings.http:
         return []
-    from vfx_edge.service.web.http import HttpServer
+    from vfx_edge.service.web.server import HttpServer
     from vfx_edge.service.web.worklist import Worklist
 
     settings = service.settings

@@ -54,12 +54,12 @@ def watch(
         model=model,
         language=language,
     )
-    from vfx_edge.service.daemon import Threaded
+    from vfx_edge.service.daemon import ThreadPart
     from vfx_edge.service.receive.watcher import Watcher
     from vfx_edge.service.web.metrics import Metrics
 
     def parts(service: "Service") -> "Sequence[Part]":
-        watcher = Watcher(folder, service.spool, service.intake, settings.quiet_s, keep=keep)
-        return [*serving.page(service, Metrics()), Threaded("watcher", watcher.run)]
+        watcher = Watcher(folder, service.spool, service.completion, settings.quiet_s, keep=keep)
+        return [*serving.page(service, Metrics()), ThreadPart("watcher", watcher.run)]
 
     serving.run_service(settings, parts)

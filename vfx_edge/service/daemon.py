@@ -1,4 +1,4 @@
-"""The service as one process: what receives, what analyses and what sends, each in its thread."""
+"""The service as one process: receiving, analysis and sending, each in its own thread."""
 
 import logging
 import signal
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
-from vfx_edge.service.loop import Loop
-from vfx_edge.service.send.sender import Sender, bury_the_unmeant
+from vfx_edge.service.queue_loop import QueueLoop
+from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.store.housekeeping import Housekeeping
-from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import OperationalError, Queue
+from vfx_edge.service.store.retention import Retention
 from vfx_edge.service.store.spool import Spool
 from vfx_edge.service.worker import Chain, OpenChain, Worker
 
 log = logging.getLogger(__name__)
-LOOK_S = 0.5
-"""How soon a request to stop is seen."""
-GRACE_S = 2.0
-"""How long a thread is waited for at the end; what it does then is done again."""
+STOP_POLL_S = 0.5
+"""After how long a request to stop is seen."""
+STOP_WAIT_S = 2.0
+"""How long the end of a thread is waited for; what it was doing is done again."""
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,36 @@ class Service:
     spool: Spool
     jobs: Queue
     sends: Queue
-    intake: Intake
+    completion: Completion
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Part(Protocol):
-    """Something that receives or shows: a DICOM node, a drop folder, a page."""
+    """A DICOM node, a drop folder, a page."""
 
     def start(self) -> None:
-        """Begin, in threads of its own. VfxError leaves."""
+        """Begin, in threads of its own. VfxError."""
 
     def stop(self) -> None:
         """End."""
 
 
 @runtime_checkable
-class Mortal(Protocol):
-    """A part that tells when a bug has ended it."""
+class CanFail(Protocol):
+    """A part that calls `on_failure` when a bug has ended it."""
 
-    on_death: Callable[[], None] | None
+    on_failure: Callable[[], None] | None
 
 
 @dataclass
-class Threaded:
-    """A part that is one thread of `run`, which ends after `stop` is set."""
+class ThreadPart:
+    """A part that is one thread of `run`, which ends after its event is set."""
 
     name: str
     run: Callable[[threading.Event], None]
     stopped: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    on_death: Callable[[], None] | None = None
+    on_failure: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -73,34 +73,34 @@ class Threaded:
         try:
             self.run(self.stopped)
         except BaseException:
-            if self.on_death is not None:
-                self.on_death()
+            if self.on_failure is not None:
+                self.on_failure()
             raise
 
     def stop(self) -> None:
-        """End; a thread that is deep in an analysis is not waited for."""
+        """End; a running analysis is not waited for."""
         self.stopped.set()
         if self.thread is not None:
-            self.thread.join(GRACE_S)
+            self.thread.join(STOP_WAIT_S)
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Service]:
-    """The spool and its queues, owned, with whatever a kill had left put right. SpoolBusy."""
+def open_service(settings: Settings) -> Iterator[Service]:
+    """The locked spool and its queues; what a kill has left half-done is finished. SpoolBusy."""
     spool = Spool(settings.spool, settings.min_free_mib * 2**20)
-    with spool.owned():
+    with spool.locked():
         spool.recover()
         jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-        intake = Intake(spool, jobs, sends, settings.quiet_s, settings.cut_off_quiet_s)
+        completion = Completion(spool, jobs, sends, settings.quiet_s, settings.cut_off_quiet_s)
         for queue in (jobs, sends):
             queue.resume(settings.retry_first_s)
-        intake.recover()
-        bury_the_unmeant(settings, sends)
-        yield Service(settings, spool, jobs, sends, intake)
+        completion.recover()
+        give_up_removed_destinations(settings, sends)
+        yield Service(settings, spool, jobs, sends, completion)
 
 
-class PartDied(RuntimeError):
-    """A bug ended one of the service's threads; half a service is worse than one started anew."""
+class PartFailed(RuntimeError):
+    """A bug ended one of the service's threads: the process ends, to be started again."""
 
 
 def serve(
@@ -109,57 +109,57 @@ def serve(
     chain: Chain | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT. `parts`: what brings studies in, given the running service;
-    `chain`: what analyses them (None: the real one, its networks opened before anything is let
-    in). VfxError leaves, at the start only.
+    """Run until SIGTERM or SIGINT. `parts`: what receives and shows, given the running service;
+    `chain`: what analyses (None: the real one, its networks opened before anything is received).
+    VfxError, at the start only.
     """
-    with opened(settings) as service, ExitStack() as running:
+    with open_service(settings) as service, ExitStack() as running:
         if chain is None:
             chain = OpenChain(settings.backend, settings.model)
             chain.open()
-        inner, loops = _inner(service, chain)
-        died = threading.Event()
+        threads, loops = _standard_parts(service, chain)
+        failed = threading.Event()
 
-        def on_death() -> None:
-            died.set()
+        def on_failure() -> None:
+            failed.set()
             service.stop.set()
 
-        with _signals() as asked:
-            # First those that may be refused, a port for one: no study has been begun then.
-            for part in (*parts(service), *inner):
-                if isinstance(part, Mortal):
-                    part.on_death = on_death
+        with _signals() as signals:
+            # First those that may fail, by a port that is taken: no study has been begun then.
+            for part in (*parts(service), *threads):
+                if isinstance(part, CanFail):
+                    part.on_failure = on_failure
                 part.start()
                 running.callback(part.stop)
             if on_ready is not None:
                 on_ready()
-            while not asked and not service.stop.wait(LOOK_S):
+            while not signals and not service.stop.wait(STOP_POLL_S):
                 pass
             service.stop.set()
             log.info("stopping")
-            for one in inner:
-                one.stopped.set()
+            for thread in threads:
+                thread.stopped.set()
             for queue in (service.jobs, service.sends):
                 queue.wake()
             running.close()
             for loop in loops:
                 with suppress(OperationalError):  # "running" on the disk: taken again
                     loop.give_back()
-        if died.is_set():
-            raise PartDied("a part of the service died, see above")
+        if failed.is_set():
+            raise PartFailed("a part of the service was ended by a bug, see above")
 
 
-def _inner(service: Service, chain: Chain) -> tuple[list[Threaded], list[Loop]]:
-    """What every service has."""
+def _standard_parts(service: Service, chain: Chain) -> tuple[list[ThreadPart], list[QueueLoop]]:
+    """The threads that every service has, and the loops among them."""
     settings, spool = service.settings, service.spool
     worker = Worker(settings, spool, service.jobs, service.sends, chain)
     senders = [Sender(settings, to, spool, service.sends) for to in settings.destinations]
-    house = Housekeeping(settings, spool, service.jobs, service.sends)
+    retention = Retention(settings, spool, service.jobs, service.sends)
     threads = [
-        Threaded("worker", worker.loop.run),
-        Threaded("intake", service.intake.run),
-        Threaded("housekeeping", house.run),
-        *(Threaded(f"sender-{i}", sender.loop.run) for i, sender in enumerate(senders)),
+        ThreadPart("worker", worker.loop.run),
+        ThreadPart("completion", service.completion.run),
+        ThreadPart("retention", retention.run),
+        *(ThreadPart(f"sender-{i}", sender.loop.run) for i, sender in enumerate(senders)),
     ]
     return threads, [worker.loop, *(sender.loop for sender in senders)]
 
@@ -168,17 +168,16 @@ def _inner(service: Service, chain: Chain) -> tuple[list[Threaded], list[Loop]]:
 def _signals() -> Iterator[list[int]]:
     """The SIGTERMs and SIGINTs that came while the block runs.
 
-    Only noted: a handler may strike while the very lock is held that setting an event would take,
-    and one that strikes in another thread wakes nobody who waits.
+    Only noted: a handler may interrupt a thread that holds the lock which setting an event takes.
     """
-    came: list[int] = []
+    received: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What the service is told: from a TOML file, then from the command's options."""
+"""The service's settings: from a TOML file, overruled by the command's options."""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vfx_edge.errors import VfxError
 from vfx_edge.outputs.kinds import dicom_kinds
 
 STRICT = {"extra": "forbid"}
-"""For pydantic: a misspelt key must not be passed over in silence."""
+"""For pydantic: a misspelt key is an error."""
 DAY_S = 86400.0
 BOUNDS: dict[str, tuple[float, float]] = {
     "quiet_s": (0.1, DAY_S),
@@ -26,7 +26,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "give_up_s": (0, 365 * DAY_S),
     "keep_days": (0, 36500),
 }
-"""Beyond them the service would run and lose, refuse or repeat everything in silence."""
+"""Beyond them the service would run, but lose, refuse or repeat everything without a word."""
 
 
 class SettingsInvalid(VfxError):
@@ -40,7 +40,7 @@ class SettingsInvalid(VfxError):
 
 @dataclass(frozen=True)
 class Tls:
-    """PEM files. `ca`: who signs the other side's certificate, which is always asked for."""
+    """PEM files. `ca`: signs the other side's certificate, which is always required."""
 
     certificate: Path
     key: Path
@@ -59,10 +59,10 @@ class Destination:
     port: int = 104
     url: str = ""
     outputs: tuple[str, ...] = ()
-    """Which of the DICOM results it gets; empty: all that are made."""
+    """The DICOM results it gets; empty: all."""
     tls: Tls | None = None
     token_file: Path | None = None
-    """Holds the bearer token for `url`: a secret has no place among the settings."""
+    """Holds the bearer token for `url`: secrets do not belong in the settings."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -85,7 +85,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the service can be told; each default is the careful one."""
+    """All settings of the service; each default is the careful one."""
 
     spool: Path
     # what is done with a study
@@ -98,18 +98,18 @@ class Settings:
     # when a study has arrived
     quiet_s: float = 30.0
     cut_off_quiet_s: float = 600.0
-    """The same for a study whose last sender was cut off or refused: it will try again."""
+    """The same where the last sender was cut off or refused: it will try again."""
     complete_on: Literal["quiet", "association"] = "quiet"
     # the DICOM node
     host: str = "127.0.0.1"
     port: int = 11112
     ae_title: str = "VFX-EDGE"
     callers: tuple[str, ...] = ()
-    """Calling AE titles that are let in; empty: any."""
+    """Calling AE titles that are accepted; empty: any."""
     urgent_callers: tuple[str, ...] = ()
     """Those among them whose studies go first: an emergency room's scanner."""
     addresses: tuple[str, ...] = ()
-    """Addresses or networks (10.0.0.0/8) that are let in; empty: any that reaches `host`."""
+    """Addresses or networks (10.0.0.0/8) that are accepted; empty: any that reaches `host`."""
     tls: Tls | None = None
     max_associations: int = 16
     max_pdu_bytes: int = 65536
@@ -121,13 +121,13 @@ class Settings:
     http: str = ""
     """HOST:PORT; empty: no page."""
     show_accession: bool = False
-    """Studies go by their accession number on the page, not by a pseudonym."""
+    """The page names studies by their accession number, not by a pseudonym."""
     # when something fails
     job_attempts: int = 5
     retry_first_s: float = 10.0
     retry_most_s: float = 600.0
     give_up_s: float = 86400.0
-    """How long a destination, or the room on the disk, is waited for."""
+    """How long it waits for a destination, or for room on the disk."""
     keep_days: float = 14.0
     """How long a finished study stays in the spool; its images only until results are sent."""
 

@@ -1,13 +1,12 @@
-"""The DICOM node: verification and storage of CT, for whom we let in and within limits.
+"""The DICOM node: verification and storage of CT, for accepted senders and within limits.
 
-A C-STORE is answered with success only when its instance is in the spool, safe from a power cut.
+A C-STORE is answered with success only when its instance is on the disk, in the spool.
 """
 
 import logging
 import shutil
 import ssl
 import threading
-import traceback
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_network
@@ -31,9 +30,10 @@ from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.inputs.facts import parsed, printable, text
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED, Unusable, read_header
-from vfx_edge.service.receive.wire import BoundedReader, BoundedServer, WireLimits
+from vfx_edge.service.reasons import log_bug
+from vfx_edge.service.receive.limits import BoundedReader, BoundedServer, ConnectionLimits
 from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
-from vfx_edge.service.store.arrivals import name_of
+from vfx_edge.service.store.identifiers import uid_to_name
 from vfx_edge.service.store.queue import OperationalError
 from vfx_edge.service.store.spool import Spool
 
@@ -56,7 +56,7 @@ LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
 
 
 class CannotListen(VfxError):
-    """The address or the certificates can't be used."""
+    """The address can't be used."""
 
     exit_code = 2
 
@@ -68,7 +68,7 @@ class CannotListen(VfxError):
 
 
 class TlsUnusable(VfxError):
-    """Certificate, key or CA can't be read."""
+    """Certificate, key or CA can't be used."""
 
     exit_code = 2
 
@@ -80,8 +80,8 @@ class TlsUnusable(VfxError):
 
 
 class Listener:
-    """The running node. `complete(key)`: a study came whole, its association having ended as it
-    should; None: only quiet tells. `count(event, reason)`: what came and what was refused."""
+    """The running node. `complete(key)` is called when the associations of a study were released;
+    None: the quiet time completes it. `count(event, reason)`: what came, what was refused."""
 
     def __init__(
         self,
@@ -89,28 +89,27 @@ class Listener:
         spool: Spool,
         complete: Callable[[str], object] | None = None,
         count: Callable[[str, str], None] = lambda event, reason: None,
-        limits: WireLimits | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self._settings = settings
-        self._limits = limits or wire_limits(settings)
+        self._limits = limits or connection_limits(settings)
         self._spool = spool
         self._complete = complete
         self._count = count
         self._server: Any = None
-        self.on_death: Callable[[], None] | None = None
-        """Called where connections are no longer accepted though nobody stopped that."""
+        self.on_failure: Callable[[], None] | None = None
+        """Called where a bug ends the acceptance of connections."""
         self._lock = threading.Lock()
-        self._came: dict[int, dict[str, bool]] = {}
-        """Association -> studies that came with it, as long as it is open -> whether all of what it
-        brought of them was taken."""
+        self._brought: dict[int, dict[str, bool]] = {}
+        """Open association -> study -> whether all its instances were stored."""
 
     @property
     def port(self) -> int:
-        """The port that was opened; of use where 0 was asked for."""
+        """The port that was opened, where 0 was asked for."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Open the node; instances are taken in threads of its own. CannotListen, TlsUnusable."""
+        """Open the node, in threads of its own. CannotListen, TlsUnusable."""
         settings = self._settings
         _configure_pynetdicom(self._spool.root / "part")
         context = tls_context(settings.tls) if settings.tls else None
@@ -136,14 +135,13 @@ class Listener:
     def _serve(self) -> None:
         try:
             self._server.serve_forever()
-        except BaseException as error:  # noqa: BLE001  half a service must end, whatever it is
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("a bug ended the DICOM node, %s:\n%s", type(error).__name__, where)
-            if self.on_death is not None:
-                self.on_death()
+        except BaseException as error:  # noqa: BLE001  half a service must end
+            log_bug("a bug ended the DICOM node", error)
+            if self.on_failure is not None:
+                self.on_failure()
 
     def stop(self) -> None:
-        """No new connections; open associations are aborted, so that their senders try again."""
+        """Accept no new connections; abort open associations, so that their senders try again."""
         if self._server is None:
             return
         self._server.shutdown()
@@ -160,7 +158,7 @@ class Listener:
         entity.implementation_version_name = f"VFX_EDGE_{__version__}"[:16]
         entity.require_called_aet = True
         entity.maximum_pdu_size = settings.max_pdu_bytes
-        # The library counts connections that have not yet asked for anything; we do the limiting.
+        # pynetdicom counts connections without an association, too; `_on_requested` limits those.
         entity.maximum_associations = self._limits.connections
         entity.acse_timeout = self._limits.handshake_s
         entity.network_timeout = settings.idle_timeout_s
@@ -186,16 +184,16 @@ class Listener:
         only_echo = all(context.abstract_syntax == Verification for context in asked)
         if not only_echo and not self._spool.has_room():
             log.warning("association refused: no room on the disk; see min_free_mib")
-            self._turn_away(event, "disk")
+            self._reject(event, "disk")
             return
         server = event.assoc._server
         established = sum(one.is_established for one in server.active_associations)
         if established >= self._settings.max_associations:
             log.warning("association refused: %d are open", established)
-            self._turn_away(event, "associations")
+            self._reject(event, "associations")
 
-    def _turn_away(self, event: Any, reason: str) -> None:
-        """For now: the sender is told to come again."""
+    def _reject(self, event: Any, reason: str) -> None:
+        """Reject an association for now: the sender is to try again."""
         self._count("refused", reason)
         event.assoc.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
         event.assoc.is_rejected = True
@@ -219,46 +217,46 @@ class Listener:
         _reader(event.assoc).message_ended()
         file = event.dataset_path
         try:
-            status = self._taken(event, file)
+            status = self._store(event, file)
         finally:
             file.unlink(missing_ok=True)
         return status
 
-    def _taken(self, event: Any, file: Path) -> int:
-        """Put one instance into the spool; the status for its sender."""
+    def _store(self, event: Any, file: Path) -> int:
+        """Store one instance in the spool; the status for its sender."""
         uids = _uids(file)
         if uids is None:
             return self._refuse("damaged", CANNOT_UNDERSTAND, "its data set can't be read")
         study, instance, sop_class = uids
         if not (UID(study).is_valid and UID(instance).is_valid):
-            return self._refuse("uid", CANNOT_UNDERSTAND, "a UID of it is none")
+            return self._refuse("uid", CANNOT_UNDERSTAND, "one of its UIDs is invalid")
         asked = event.request
         if (instance, sop_class) != (asked.AffectedSOPInstanceUID, asked.AffectedSOPClassUID):
             return self._refuse("mismatch", DATA_SET_DOES_NOT_MATCH, "it is not what was announced")
-        self._begin(event, study)
+        self._mark_unfinished(event, study)
         try:
             with file.open("rb") as received:
                 self._spool.store(study, instance, partial(shutil.copyfileobj, received))
         except (OutputError, OSError) as error:
-            self._note(event, study, taken=False)
+            self._note(event, study, stored=False)
             return self._refuse("disk", OUT_OF_RESOURCES, str(error))
         if self._is_urgent(event):
             self._spool.mark_urgent(study)
-        self._note(event, study, taken=True)
+        self._note(event, study, stored=True)
         self._count("instance", "")
         return SUCCESS
 
-    def _begin(self, event: Any, study: str) -> None:
-        """Before the first image: were we killed now, there would be more to come after it."""
+    def _mark_unfinished(self, event: Any, study: str) -> None:
+        """Before its first image: after a kill, more of the study is to come."""
         with self._lock:
-            begun = name_of(study) in self._came.get(id(event.assoc), {})
+            begun = uid_to_name(study) in self._brought.get(id(event.assoc), {})
         if not begun:
-            self._spool.mark_cut_off(name_of(study), cut_off=True)
+            self._spool.mark_cut_off(uid_to_name(study), cut_off=True)
 
-    def _note(self, event: Any, study: str, *, taken: bool) -> None:
+    def _note(self, event: Any, study: str, *, stored: bool) -> None:
         with self._lock:
-            mine = self._came.setdefault(id(event.assoc), {})
-            mine[name_of(study)] = taken and mine.get(name_of(study), True)
+            mine = self._brought.setdefault(id(event.assoc), {})
+            mine[uid_to_name(study)] = stored and mine.get(uid_to_name(study), True)
 
     def _is_urgent(self, event: Any) -> bool:
         caller = event.assoc.requestor.ae_title.strip()
@@ -270,11 +268,11 @@ class Listener:
         return status
 
     def _on_released(self, event: Any) -> None:
-        """A study is whole when none of the associations that bring it is open."""
+        """A study is complete when none of the associations that bring it is open."""
         with self._lock:
-            mine = self._came.pop(id(event.assoc), {})
-            whole = {study for study, taken in mine.items() if taken}
-            whole -= set().union(*self._came.values())
+            mine = self._brought.pop(id(event.assoc), {})
+            whole = {study for study, stored in mine.items() if stored}
+            whole -= set().union(*self._brought.values())
         for study in mine:
             self._spool.mark_cut_off(study, cut_off=study not in whole)
         if self._complete is None:
@@ -286,40 +284,39 @@ class Listener:
                 log.warning("a study waits for the quiet time, its completion failed: %s", error)
 
     def _on_cut_off(self, event: Any) -> None:
-        """Its sender will try again: what came so far waits for that."""
+        """The sender will try again: what came so far waits for that."""
         with self._lock:
-            mine = self._came.pop(id(event.assoc), {})
+            mine = self._brought.pop(id(event.assoc), {})
         if mine:  # their marks stay
-            log.warning("an association was cut off, what it brought is waited for: %d studies",
-                        len(mine))  # fmt: skip
+            log.warning("an association was cut off: %d studies wait for their rest", len(mine))
         half = getattr(event.assoc.dimse.message, "_data_set_file", None)
         if half is not None:
             half.close()
             Path(half.name).unlink(missing_ok=True)
 
 
-def wire_limits(settings: Settings) -> WireLimits:
+def connection_limits(settings: Settings) -> ConnectionLimits:
     """The limits of one connection. SettingsInvalid."""
     try:
         networks = tuple(ip_network(address, strict=False) for address in settings.addresses)
     except ValueError as error:
         raise SettingsInvalid("the settings", f"addresses: {error}") from None
-    return WireLimits(
+    return ConnectionLimits(
         networks,
         # Senders that count the header into the size are common, twice the size is none of them.
-        pdu_bytes=max(2 * settings.max_pdu_bytes, WireLimits(()).pdu_bytes),
+        pdu_bytes=max(2 * settings.max_pdu_bytes, ConnectionLimits(()).pdu_bytes),
         instance_bytes=settings.max_instance_mib * 2**20,
     )
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """For the side that is called: TLS 1.2 at least, and no peer without a certificate by `ca`
-    (DICOM PS3.15 B.12, BCP 195). TlsUnusable."""
+    """For the server: at least TLS 1.2, and only peers with a certificate signed by `ca` (DICOM
+    PS3.15 B.12, BCP 195). TlsUnusable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     try:
-        # A password prompt would stop a service for ever.
+        # Without a password here, OpenSSL would ask for one and wait.
         context.load_cert_chain(tls.certificate, tls.key, password="")
         context.load_verify_locations(tls.ca)
     except (OSError, ValueError) as error:
@@ -328,9 +325,9 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 def _configure_pynetdicom(receiving: Path) -> None:
-    """Instances go to the disk piece by piece, not through memory; and nothing of them to logs.
+    """Write instances to the disk piece by piece, and nothing of them to logs.
 
-    Into the spool's own file system: the system's temporary folder may be memory or another disk.
+    To the spool's file system: the system's temporary folder may be in memory or on another disk.
     """
     pynetdicom._config.STORE_RECV_CHUNKED_DATASET = True
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
@@ -343,10 +340,10 @@ def _reader(association: Any) -> BoundedReader:
 
 
 def _uids(file: Path) -> tuple[str, str, str] | None:
-    """Study, SOP instance and SOP class of an instance that can be read."""
+    """UIDs of study, instance and SOP class; None where the instance can't be read."""
     if isinstance(read_header(Source(file, file.name)), Unusable):
         return None
-    # Read a second time: what reading for the chain gives has its UIDs made fit for names.
+    # Read a second time: `read_header` makes UIDs fit for file names.
     tags = ["StudyInstanceUID", "SOPInstanceUID", "SOPClassUID"]
     facts = parsed(pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags))
     study, instance, sop_class = (text(facts, tag) for tag in tags)

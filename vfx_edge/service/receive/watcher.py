@@ -1,6 +1,6 @@
-"""A drop folder: what somebody puts there is taken when nothing in it changes any more.
+"""A drop folder: an item is taken when nothing in it changes any more.
 
-Polled, not notified: network drives tell of nothing.
+The folder is polled: network drives send no notifications.
 """
 
 import logging
@@ -12,19 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vfx_edge.errors import InputError, VfxError
-from vfx_edge.service.receive.dropped import PARTIAL, ZIP, Seen, Signature, is_litter, seen_in
-from vfx_edge.service.receive.kept import Kept
-from vfx_edge.service.receive.taking import DropUnreadable, Taking
-from vfx_edge.service.store.intake import Clock, Intake
+from vfx_edge.service.reasons import reason
+from vfx_edge.service.receive.item_files import (
+    PARTIAL,
+    ZIP,
+    Signature,
+    Snapshot,
+    is_system_file,
+    snapshot_of,
+)
+from vfx_edge.service.receive.item_import import ItemImport, ItemUnreadable
+from vfx_edge.service.receive.taken_items import TakenItems
+from vfx_edge.service.store.completion import Clock, Completion
 from vfx_edge.service.store.queue import OperationalError
 from vfx_edge.service.store.spool import Spool
 
 log = logging.getLogger(__name__)
 
-ZIP_PATIENCE = 20
-"""So many quiet times is a broken archive waited for: it may still be copied, over a bad line."""
-PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-"""How soon is tried again what can't be taken: twice as late each time."""
+ZIP_QUIET_TIMES = 20
+"""Quiet times after which a broken archive is taken: it may still be being copied."""
+PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
+"""Before an item that can't be taken is tried again: twice as long each time."""
 
 
 class WatchFolderUnusable(InputError):
@@ -35,26 +43,24 @@ class WatchFolderUnusable(InputError):
 
 
 @dataclass(frozen=True)
-class _Trouble:
-    """Why an item can't be taken as it is now, and when that is tried again."""
+class _Failure:
+    """Why an item can't be taken as it is now, and when it is tried again."""
 
-    seen: Seen
+    snapshot: Snapshot
     why: str
     pause_s: float
     due_at_s: float
 
 
 class Watcher:
-    """Looks at `folder` and hands what is complete to the spool.
-
-    `keep`: what was taken is left where it is; else it is deleted.
-    """
+    """Takes what is complete from `folder` into the spool. `keep`: what was taken stays there;
+    else it is deleted."""
 
     def __init__(
         self,
         folder: Path,
         spool: Spool,
-        intake: Intake,
+        completion: Completion,
         quiet_s: float,
         *,
         keep: bool = False,
@@ -62,114 +68,115 @@ class Watcher:
     ) -> None:
         self._folder = folder
         self._spool = spool
-        self._intake = intake
+        self._completion = completion
         self._quiet_s = quiet_s
         self._keep = keep
         self._clock = clock
-        self._seen: dict[str, tuple[Seen, float]] = {}
+        self._seen: dict[str, tuple[Snapshot, float]] = {}
         self._taken: dict[str, Signature] = {}
-        self._troubles: dict[str, _Trouble] = {}
-        self._names: set[str] = set()
-        self._left = 0
-        # What a killed process had begun to take is taken on before the intake, which waits the
-        # whole quiet time, takes that part of a study for all of it.
+        self._failures: dict[str, _Failure] = {}
+        self._known_names: set[str] = set()
+        self._others = 0
+        # After a kill the rest of a half-taken study is taken before its quiet time completes it.
         self._head_start_s = quiet_s / 2
         self._check()
-        self._kept = Kept(spool.root, folder)
+        self._taken_before = TakenItems(spool.root, folder)
 
     def run(self, stop: threading.Event) -> None:
-        """The thread: until `stop`."""
-        said = ""
+        """Poll until `stop`."""
+        logged = ""
         while not stop.is_set():
             try:
-                self.look()
-                said = ""
+                self.poll()
+                logged = ""
             except (OSError, VfxError, OperationalError) as error:
-                if (why := _why(error)) != said:
-                    log.warning("the folder can't be looked at: %s", why)
-                said = why
+                if (why := reason(error)) != logged:
+                    log.warning("the folder can't be read: %s", why)
+                logged = why
             stop.wait(min(1.0, self._quiet_s / 4))
 
-    def look(self) -> None:
-        """Take what has been quiet for long enough. OSError: the folder itself is gone;
-        OutputError leaves: what was taken can't be remembered."""
-        items = {item.name: item for item in sorted(self._folder.iterdir()) if _is_meant(item)}
+    def poll(self) -> None:
+        """Take what has not changed for long enough. OSError: the folder itself is gone;
+        OutputError: what was taken can't be noted."""
+        items = {item.name: item for item in sorted(self._folder.iterdir()) if _is_item(item)}
         self._forget_all_but(set(items))
         for name, item in items.items():
-            self._look_at(name, item)
+            self._poll_item(name, item)
         self._head_start_s = 0.0
-        if self._left:
-            log.info("files in the drop folder that are no images and stay there: %d", self._left)
-            self._left = 0
-        self._kept.save()
+        if self._others:
+            log.info("files in the drop folder that are no images and stay there: %d", self._others)
+            self._others = 0
+        self._taken_before.save()
 
-    def _look_at(self, name: str, item: Path) -> None:
+    def _poll_item(self, name: str, item: Path) -> None:
         try:
-            seen = seen_in(item)
+            snapshot = snapshot_of(item)
         except OSError as error:
-            return self._wait(item, Seen(()), _why(error))
-        if not (seen.signature or seen.closed) or seen.signature == self._taken.get(name):
+            return self._postpone(item, Snapshot(()), reason(error))
+        if not (snapshot.signature or snapshot.closed):
+            return None
+        if snapshot.signature == self._taken.get(name):
             return None
         now = self._clock()
         before = self._seen.get(name)
-        if before is None or before[0] != seen:
-            self._seen[name] = (seen, now - self._head_start_s)
-            if (name, seen.signature) in self._kept:
-                self._taken[name] = seen.signature
-        elif self._is_due(name, seen, now) and self._is_whole(item, seen, now - before[1]):
-            self._try(item, seen)
+        if before is None or before[0] != snapshot:
+            self._seen[name] = (snapshot, now - self._head_start_s)
+            if (name, snapshot.signature) in self._taken_before:
+                self._taken[name] = snapshot.signature
+        elif self._is_due(name, snapshot, now) and self._is_whole(item, snapshot, now - before[1]):
+            self._try(item, snapshot)
         return None
 
-    def _is_due(self, name: str, seen: Seen, now: float) -> bool:
-        trouble = self._troubles.get(name)
-        return trouble is None or trouble.seen != seen or now >= trouble.due_at_s
+    def _is_due(self, name: str, snapshot: Snapshot, now: float) -> bool:
+        failure = self._failures.get(name)
+        return failure is None or failure.snapshot != snapshot or now >= failure.due_at_s
 
-    def _try(self, item: Path, seen: Seen) -> None:
+    def _try(self, item: Path, snapshot: Snapshot) -> None:
         try:
-            if seen.closed:
-                raise DropUnreadable(seen.closed)
-            self._take(item, seen.signature)
-            self._troubles.pop(item.name, None)
+            if snapshot.closed:
+                raise ItemUnreadable(snapshot.closed)
+            self._take(item, snapshot.signature)
+            self._failures.pop(item.name, None)
         except (OSError, VfxError, OperationalError) as error:
-            self._wait(item, seen, _without_names(_why(error), item, seen))
+            self._postpone(item, snapshot, _without_names(reason(error), item, snapshot))
 
     def _take(self, item: Path, signature: Signature) -> None:
-        taking = Taking(item, signature, self._spool, self._intake, keep=self._keep)
+        made = ItemImport(item, signature, self._spool, self._completion, keep=self._keep)
         try:
-            taking.take()
+            made.run()
         finally:
-            if taking.undeletable is not None:
-                log.warning("what was taken can't be deleted: %s", _why(taking.undeletable))
-        self._left += taking.left
-        left = tuple(entry for entry in signature if item / entry[0] not in taking.gone)
-        if left:  # only what changes from now on is looked at again
+            if made.delete_error is not None:
+                log.warning("what was taken can't be deleted: %s", reason(made.delete_error))
+        self._others += made.others
+        left = tuple(file for file in signature if item / file[0] not in made.deleted)
+        if left:  # only when it changes it is taken again
             self._taken[item.name] = left
-            self._kept.add(item.name, left)
+            self._taken_before.add(item.name, left)
 
-    def _wait(self, item: Path, seen: Seen, why: str) -> None:
-        """Try it again, later each time; the reason is told once."""
-        before = self._troubles.get(item.name)
+    def _postpone(self, item: Path, snapshot: Snapshot, why: str) -> None:
+        """Try it again, later each time; the reason is logged once."""
+        before = self._failures.get(item.name)
         pause_s = PAUSE_S
-        if before is not None and before.seen == seen:
-            pause_s = min(2 * before.pause_s, LONGEST_PAUSE_S)
-        if before is None or (before.seen, before.why) != (seen, why):
+        if before is not None and before.snapshot == snapshot:
+            pause_s = min(2 * before.pause_s, MAX_PAUSE_S)
+        if before is None or (before.snapshot, before.why) != (snapshot, why):
             log.warning("something in the drop folder can't be taken yet: %s", why)
-        self._troubles[item.name] = _Trouble(seen, why, pause_s, self._clock() + pause_s)
+        self._failures[item.name] = _Failure(snapshot, why, pause_s, self._clock() + pause_s)
 
     def _forget_all_but(self, names: set[str]) -> None:
-        """What is gone: were it to come again, it would be new."""
-        if names != self._names:
-            self._kept.keep_only(names)
-            self._names = names
+        """Items that were removed: one that comes again is new."""
+        if names != self._known_names:
+            self._taken_before.keep_only(names)
+            self._known_names = names
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         self._taken = {name: taken for name, taken in self._taken.items() if name in names}
-        self._troubles = {name: why for name, why in self._troubles.items() if name in names}
+        self._failures = {name: why for name, why in self._failures.items() if name in names}
 
-    def _is_whole(self, item: Path, seen: Seen, quiet_s: float) -> bool:
-        """An archive has its directory at its end: without it, it is waited for longer."""
-        if not self._quiet_s <= quiet_s < ZIP_PATIENCE * self._quiet_s:
+    def _is_whole(self, item: Path, snapshot: Snapshot, quiet_s: float) -> bool:
+        """Whether it was quiet for long enough; longer where the end of an archive is missing."""
+        if not self._quiet_s <= quiet_s < ZIP_QUIET_TIMES * self._quiet_s:
             return quiet_s > self._quiet_s
-        files = [item / name for name, *_ in seen.signature]
+        files = [item / name for name, *_ in snapshot.signature]
         archives = [file for file in files if file.name.lower().endswith(ZIP)]
         return all(map(zipfile.is_zipfile, archives))
 
@@ -185,23 +192,16 @@ class Watcher:
             )
 
 
-def _is_meant(item: Path) -> bool:
+def _is_item(item: Path) -> bool:
     name = item.name.lower()
     return (
-        not (name.startswith((".", "~")) or name.endswith(PARTIAL) or is_litter(name))
+        not (name.startswith((".", "~")) or name.endswith(PARTIAL) or is_system_file(name))
         and not item.is_symlink()
     )
 
 
-def _why(error: Exception) -> str:
-    """What happened; the system's own words without the file, whose name may be a patient's."""
-    if isinstance(error, VfxError):
-        return str(error)
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
-
-
-def _without_names(words: str, item: Path, seen: Seen) -> str:
-    """A sentence of ours without the names of what was dropped."""
-    for name in sorted((name for name, *_ in seen.signature), key=len, reverse=True):
+def _without_names(words: str, item: Path, snapshot: Snapshot) -> str:
+    """One of our own sentences without the names of dropped files."""
+    for name in sorted((name for name, *_ in snapshot.signature), key=len, reverse=True):
         words = words.replace(str(item / name), "a file of it")
     return words.replace(str(item), "it")

@@ -16,34 +16,34 @@ from vfx_edge.service.settings import Destination, Tls
 CONNECT_S = 10.0
 ANSWER_S = 60.0
 DUPLICATE = 0x0111
-"""The archive has this instance already: DICOM PS3.7, C.5.6. Then it is where it should be."""
+"""The archive has this instance already: DICOM PS3.7, C.5.6. It counts as stored."""
 DUPLICATES = (DUPLICATE, 0xB00E)
-"""The same over STOW-RS, for which PS3.18 names no value; the second is Microsoft's."""
+"""The same by STOW-RS, for which PS3.18 names no value; the second is Microsoft's."""
 CLASS_NOT_TAKEN = 0x0122
 """The SOP class is not supported: PS3.7, C.5.7, and PS3.18, table I.2-2."""
-NAMED = 3
-"""So many objects are named in a reason; a study may have twenty."""
+NAMES_SHOWN = 3
+"""Objects that a reason names at most; a study may have twenty."""
 
 
 class NotSent(Exception):
-    """The destination has not taken everything; the words say why, without patient data."""
+    """The destination has not stored everything; the message says why, without patient data."""
 
 
-class NeverTaken(NotSent):
-    """It has what it takes, but some objects are of a kind that it does not: asking again would
-    change nothing. `others`: whether there were any that it took."""
+class NotAccepted(NotSent):
+    """The destination has stored what it accepts, but not objects of some SOP classes: trying again
+    would change nothing. `others`: whether any were stored."""
 
     def __init__(self, names: Sequence[str], others: bool = True) -> None:
         super().__init__(
-            f"it does not take objects like {_some(names)}; "
+            f"it does not take objects like {_first_names(names)}; "
             f"{'all others were' if others else 'nothing was'} sent. "
             "Let it take them, or name the `outputs` it is to get in its settings"
         )
 
 
 def transmit(destination: Destination, files: Sequence[Path], ae_title: str) -> None:
-    """Send all, again if need be: an instance has its UID, so an archive keeps one. What one
-    object meets with keeps none of the others back. NotSent, NeverTaken."""
+    """Send all objects; those of an earlier attempt again, of which an archive keeps one, by its
+    UID. A failure of one does not stop the others. NotSent, NotAccepted."""
     if not files:
         return
     if destination.url:
@@ -56,7 +56,7 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
     from pydicom.filereader import read_file_meta_info
     from pynetdicom import AE
 
-    kinds = _offered({_kind(read_file_meta_info(file)) for file in files})
+    kinds = _contexts({_class_and_syntax(read_file_meta_info(file)) for file in files})
     node = AE(ae_title=ae_title)
     node.connection_timeout = node.acse_timeout = CONNECT_S
     node.dimse_timeout = node.network_timeout = ANSWER_S
@@ -70,56 +70,58 @@ def _c_store(destination: Destination, files: Sequence[Path], ae_title: str) -> 
     )
     if not association.is_established:
         if association.rejected_contexts and not association.accepted_contexts:
-            raise NeverTaken([file.name for file in files], others=False)
+            raise NotAccepted([file.name for file in files], others=False)
         raise NotSent(_why_not(association, destination))
     try:
-        _all_told([(file.name, _store_one(association, file)) for file in files])
+        _raise_refusals([(file.name, _store_one(association, file)) for file in files])
     finally:
         if association.is_established:
             association.release()
 
 
-def _offered(kinds: set[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The files' own encodings, and for each SOP class the one that every node knows (DICOM PS3.5,
-    10.1): pynetdicom encodes an object anew where only that was accepted."""
+def _contexts(kinds: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """SOP class and transfer syntax of each presentation context: the files' own, and for each SOP
+    class the one that every node knows (DICOM PS3.5, 10.1). pynetdicom encodes an object again
+    where only that was accepted."""
     from pydicom.uid import ImplicitVRLittleEndian
 
     return sorted(kinds | {(sop_class, str(ImplicitVRLittleEndian)) for sop_class, _ in kinds})
 
 
-_UNWANTED = "unwanted"
+_CLASS_REFUSED = "its SOP class is not supported"
 
 
-def _all_told(answers: Sequence[tuple[str, str | None]]) -> None:
-    """The answers, by object (None: it was taken), as one: what may change comes first."""
+def _raise_refusals(answers: Sequence[tuple[str, str | None]]) -> None:
+    """NotSent or NotAccepted by the answers: name of the object, why it was refused (None: it was
+    stored). What may change comes first."""
     refused: dict[str, list[str]] = {}
     for name, why in answers:
-        if why not in (None, _UNWANTED):
+        if why not in (None, _CLASS_REFUSED):
             refused.setdefault(str(why), []).append(name)
     if refused:
-        parts = [f"it refused {_some(names)} {why}" for why, names in refused.items()]
+        parts = [f"it refused {_first_names(names)} {why}" for why, names in refused.items()]
         raise NotSent("; ".join(parts))
-    if unwanted := [name for name, why in answers if why == _UNWANTED]:
-        raise NeverTaken(unwanted, others=len(unwanted) < len(answers))
+    if names := [name for name, why in answers if why == _CLASS_REFUSED]:
+        raise NotAccepted(names, others=len(names) < len(answers))
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+def _first_names(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _kind(meta: Any) -> tuple[str, str]:
+def _class_and_syntax(meta: Any) -> tuple[str, str]:
     return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
 
 
 def _store_one(association: Any, file: Path) -> str | None:
-    """Why it was not taken, None where it was. NotSent where nothing more can be sent."""
+    """Why it was refused; None where it was stored. NotSent where nothing more can be sent."""
     try:
         answer = association.send_c_store(file)
     except ValueError:
-        if _is_taken(association, file):
-            return "as it can't be written in an encoding that it takes"
-        return _UNWANTED
+        if _is_class_accepted(association, file):
+            return "as it can't be written in an encoding that it accepts"
+        return _CLASS_REFUSED
     except RuntimeError:
         raise NotSent("the connection was lost") from None
     status = getattr(answer, "Status", None)
@@ -127,10 +129,10 @@ def _store_one(association: Any, file: Path) -> str | None:
         raise NotSent("it gave no answer in time, or broke off")
     if status in (0, DUPLICATE) or status >> 12 == 0xB:  # Bxxx: stored, with a warning
         return None
-    return _UNWANTED if status == CLASS_NOT_TAKEN else f"with status {status:#06x}"
+    return _CLASS_REFUSED if status == CLASS_NOT_TAKEN else f"with status {status:#06x}"
 
 
-def _is_taken(association: Any, file: Path) -> bool:
+def _is_class_accepted(association: Any, file: Path) -> bool:
     from pydicom.filereader import read_file_meta_info
 
     sop_class = read_file_meta_info(file).MediaStorageSOPClassUID
@@ -171,8 +173,8 @@ def _stow(destination: Destination, files: Sequence[Path]) -> None:
             session.verify = str(destination.tls.ca)
         studies = f"{destination.url.rstrip('/')}/studies"
         try:
-            # one by one: a request never holds more than one object, an answer speaks of one
-            _all_told([(file.name, _post_one(session, studies, file)) for file in files])
+            # one by one: a request holds one object, and its answer is about that one
+            _raise_refusals([(file.name, _post_one(session, studies, file)) for file in files])
         except requests.RequestException as error:
             where = urlsplit(destination.url).netloc.rpartition("@")[2]
             raise NotSent(f"{where} can't be reached ({type(error).__name__})") from None
@@ -182,14 +184,14 @@ _BOUNDARY = "vfx-edge-5cd2e9cb1f6b4f0b8a4fd3ec"
 
 
 def _post_one(session: Any, studies: str, file: Path) -> str | None:
-    """Why it was not taken, None where it was. requests' errors leave."""
+    """Why it was refused; None where it was stored. Raises what `requests` raises."""
     head = f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
     tail = f"\r\n--{_BOUNDARY}--\r\n".encode("ascii")
-    told = f'multipart/related; type="application/dicom"; boundary="{_BOUNDARY}"'
+    content_type = f'multipart/related; type="application/dicom"; boundary="{_BOUNDARY}"'
     answer = session.post(
         studies,
         data=head + file.read_bytes() + tail,
-        headers={"Content-Type": told},  # in whatever form it answers, it is understood
+        headers={"Content-Type": content_type},  # no Accept: every form of answer is understood
         timeout=(CONNECT_S, ANSWER_S),
         allow_redirects=False,  # a POST that is redirected becomes a GET, which stores nothing
     )
@@ -200,7 +202,7 @@ def _why_refused(answer: Any) -> str | None:
     reasons = _failure_reasons(answer)
     failures = [reason for reason in reasons if reason not in DUPLICATES]
     if CLASS_NOT_TAKEN in failures:
-        return _UNWANTED
+        return _CLASS_REFUSED
     if failures:
         return f"with failure reason {failures[0]:#06x}"
     if reasons:
@@ -213,16 +215,16 @@ def _why_refused(answer: Any) -> str | None:
 
 
 def _failure_reasons(answer: Any) -> list[int]:
-    """Of each item of the answer's Failed SOP Sequence, 0 where it gives none."""
+    """Failure Reason of each item of the answer's Failed SOP Sequence, 0 where it has none."""
     try:
         if _media_type(answer).endswith("xml"):
             return _reasons_in_xml(answer.content)
-        told = answer.json()
-        items = [told] if isinstance(told, dict) else told
+        found = answer.json()
+        items = [found] if isinstance(found, dict) else found
         failed = [one for item in items for one in item.get("00081198", {}).get("Value", [])]
         return [int((one.get("00081197", {}).get("Value") or [0])[0]) for one in failed]
     except (ValueError, TypeError, AttributeError, ElementTree.ParseError):
-        return []  # no answer of this kind: its status tells
+        return []  # no answer of this kind: the HTTP status decides
 
 
 def _reasons_in_xml(text: bytes) -> list[int]:

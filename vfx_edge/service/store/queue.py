@@ -20,7 +20,7 @@ from typing import Any
 
 from vfx_edge.errors import OutputError
 from vfx_edge.files import mapped
-from vfx_edge.service.store.incoming import OPTION
+from vfx_edge.service.store.incoming_studies import OPTION
 
 FILE = "queue.sqlite"
 SUPERSEDED = "more images came: a later job has them all"
@@ -40,7 +40,7 @@ class State(StrEnum):
     """Failed; waits until it is due again."""
     RUNNING = "running"
     DONE = "done"
-    DEAD = "dead"
+    GIVEN_UP = "dead"
     """Given up, with a reason; `Queue.retry` brings it back."""
 
 
@@ -156,7 +156,7 @@ class Queue:
             facts = {"reason": reason, "due_at_s": now + wait_s, "first_failed_at_s": first}
             self._write(entry, state=State.RETRY, **facts)
 
-    def promote(self, key: str) -> None:
+    def make_urgent(self, key: str) -> None:
         """It goes first from now on. KeyError."""
         with self._changing(key) as entry:
             self._write(entry, urgent=True)
@@ -164,7 +164,7 @@ class Queue:
     def give_up(self, key: str, reason: str) -> None:
         """It is not tried again. KeyError."""
         with self._changing(key) as entry:
-            self._write(entry, state=State.DEAD, reason=reason)
+            self._write(entry, state=State.GIVEN_UP, reason=reason)
 
     def give_back(self, key: str) -> None:
         """It was not finished through no fault of its own: the attempt doesn't count."""
@@ -216,6 +216,10 @@ class Queue:
                 self._version = version
             return list(self._known)
 
+    def of_job(self, job: str) -> list[Entry]:
+        """Those of one job, in the order they came."""
+        return [entry for entry in self.entries() if entry.job == job]
+
     def find(self, key: str) -> Entry | None:
         """The work of that name, if any."""
         with self._lock:
@@ -265,7 +269,7 @@ class Queue:
                 continue
             for text, status in self._run(f"SELECT data, status FROM {table} ORDER BY _id"):
                 entry = Entry(**json.loads(text))
-                state = states.get(int(status), State.DEAD)
+                state = states.get(int(status), State.GIVEN_UP)
                 if state is State.WAITING:
                     state = _waiting(entry.due_at_s)
                 self._run(_INSERT, **{**vars(entry), "queue": name, "state": state})

@@ -1,29 +1,29 @@
-"""What the folder of a study's results tells beside the results themselves."""
+"""What is kept beside a study's results, and read from them."""
 
 import json
 from pathlib import Path
 
-from vfx_edge.service.store.arrivals import pseudonym
+from vfx_edge.service.store.identifiers import pseudonym
 
 _LEFT_OUT = "left_out.txt"
 
 
-def study_of(results: Path) -> str:
-    """The study's pseudonym, from what was read of it; empty where the results don't tell."""
+def pseudonym_in(results: Path) -> str:
+    """The study's pseudonym, by result.json; empty where it can't be read."""
     try:
-        told = json.loads((results / "result.json").read_text("utf-8"))
-        return pseudonym(told["series"]["study_uid"])
+        result = json.loads((results / "result.json").read_text("utf-8"))
+        return pseudonym(result["series"]["study_uid"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def note_left_out(results: Path, why: str) -> None:
-    """Keep beside the results why some that were wanted are not there."""
+def note_missing_results(results: Path, why: str) -> None:
+    """Note beside the results why some that were asked for could not be made."""
     (results / _LEFT_OUT).write_text(why, "utf-8")
 
 
-def left_out(results: Path) -> str:
-    """Why some that were wanted are not there; empty where all are."""
+def missing_results(results: Path) -> str:
+    """Why some that were asked for could not be made; empty where all were."""
     try:
         return (results / _LEFT_OUT).read_text("utf-8")
     except FileNotFoundError:

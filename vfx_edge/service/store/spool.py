@@ -1,17 +1,18 @@
-"""The service's folders, known nowhere else. All on one file system: each step ends in a rename.
+"""The service's folders. All on one file system: each step ends in a rename.
 
-    incoming/<study>/<instance>.dcm   being received; every file in it is whole and on the disk
+    incoming/<study>/<instance>.dcm   being received; each file in it is complete and on the disk
     studies/<job>/job.json            what is known of it before it is analysed
     studies/<job>/instances.json      which instances it has, with a digest of each
-    studies/<job>/in/                 its images, until they are needed no more
-    studies/<job>/out/                its results: there whole, or not at all
+    studies/<job>/in/                 its images, until they are no longer needed
+    studies/<job>/out/                its results: all, or none
     queue/                            what is to be done (queue.py)
     part/                             whatever is half-written, emptied at start-up; and marks of
                                       the studies that are being received
-    watched/                          what was taken of a drop folder that is kept (kept.py)
+    watched/                          what was taken from a drop folder with --keep
+                                      (receive/taken_items.py)
     damaged/                          jobs that could not be read at start-up
 
-UIDs come from strangers: only digits and dots become a name, anything else becomes its hash.
+UIDs come from outside: only digits and dots become a name; anything else, its hash.
 """
 
 import json
@@ -31,16 +32,16 @@ from filelock import FileLock, Timeout
 
 from vfx_edge.errors import OutputError
 from vfx_edge.files import mapped
-from vfx_edge.service.store import disk
-from vfx_edge.service.store.arrivals import contents, job_of_instances, pseudonym
-from vfx_edge.service.store.incoming import CUT, OPTION, URGENT, Incoming
+from vfx_edge.service.store import durable_files
+from vfx_edge.service.store.identifiers import instances_in, job_id_of_instances, pseudonym
+from vfx_edge.service.store.incoming_studies import CUT, OPTION, URGENT, IncomingStudies
 
 log = logging.getLogger(__name__)
 _JOB = re.compile(r"[0-9a-f]{24}")
 
 
 class SpoolBusy(OutputError):
-    """Another service works in this spool."""
+    """Another service uses this spool."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(
@@ -67,52 +68,52 @@ class Received:
     """Only new images came of a study whose earlier ones are no longer here."""
 
 
-class Spool(Incoming):
-    """The folders below `root`; one process at a time may `own` them, any may look."""
+class Spool(IncomingStudies):
+    """The folders below `root`. One process at a time holds the lock; any may read."""
 
     def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
         super().__init__(root, min_free_bytes)
-        self._read: dict[str, Received] = {}
-        """What job.json says, which never changes: thousands need not be read again and again."""
-        self._owner = FileLock(root / "service.lock", timeout=0)
+        self._jobs: dict[str, Received] = {}
+        """What each job.json says: it never changes, and there may be thousands."""
+        self._file_lock = FileLock(root / "service.lock", timeout=0)
         with mapped(root, OPTION):
             (root / "studies").mkdir(exist_ok=True)
 
     @property
     def queue_folder(self) -> Path:
-        """Where the queue's file lies."""
+        """The folder of the queue's file."""
         return self.root / "queue"
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
-        """For as long as the service runs. SpoolBusy."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock, as the service does while it runs. SpoolBusy."""
         with mapped(self.root, OPTION):
             try:
-                self._owner.acquire()
+                self._file_lock.acquire()
             except Timeout:
                 raise SpoolBusy(self.root) from None
         try:
             yield
         finally:
-            self._owner.release()
+            self._file_lock.release()
 
     # -- from received to a job ------------------------------------------------------------------
 
     def complete(self, key: str) -> Received | None:
-        """Nothing more is to come for this study (`Receiving.key`, or `name_of` its UID).
+        """Make a job of a study that nothing more comes for (`IncomingStudy.key`, or
+        `uid_to_name` of its UID).
 
-        With what came for it before: a second association with more images, or with other content
-        of some, makes a new job of all of them; one with nothing new makes none (the job that there
-        is already is given back). Where the earlier images are no longer here the new job lacks
-        them, and says so. None where nothing was received.
+        Together with what came before: more images, or other content of some, make a new job of
+        all of them; nothing new makes none, and the job that exists is returned. Where the earlier
+        images were deleted, the new job lacks them. None where nothing was received.
         """
         folder = self.root / "incoming" / key
-        found = contents(folder)  # before the lock: reading hundreds of images takes its time
+        found = instances_in(folder)  # before the lock: hundreds of images to read
         with self._lock:
             if not folder.is_dir():
                 return None
             urgent = (self.root / "part" / f"{key}{URGENT}").exists()
-            came = {name: one.digest for name, one in contents(folder, found).items()}
+            came = {name: one.digest for name, one in instances_in(folder, found).items()}
             received = self._completed(key, folder, came, urgent=urgent)
             for kind in (URGENT, CUT):
                 self._mark(key, kind, wanted=False)
@@ -126,7 +127,7 @@ class Spool(Incoming):
             return replace(before, urgent=before.urgent or urgent)
         whole = before is None or self._add_from(before.job, folder, had.keys() - came.keys())
         instances = {**had, **came} if whole else came
-        job = job_of_instances(key, instances)
+        job = job_id_of_instances(key, instances)
         if (known := self.job(job)) is not None:
             self._discard(folder)
             return replace(known, urgent=known.urgent or urgent)
@@ -139,23 +140,23 @@ class Spool(Incoming):
         return received
 
     def _latest(self, key: str) -> Received | None:
-        """The job that a further coming of this study continues."""
+        """The latest job of this study, which further images of it continue."""
         mine = [one for one in self.jobs() if one.key == key and not one.lacking]
         old = {one.supersedes for one in mine}
         left = [one for one in mine if one.job not in old]
         return max(left, key=lambda one: one.received_at_s, default=None)
 
     def _discard(self, folder: Path) -> None:
-        """By a rename first: a kill must not leave a part of it, which would be a study."""
-        part = self._part()
+        """By a rename first: a part of it, left by a kill, would be taken for a study."""
+        part = self._new_part()
         os.replace(folder, part)
         shutil.rmtree(part, ignore_errors=True)
 
-    def adopt(self, item: Path, job: str, *, study: str, urgent: bool = False) -> Received:
-        """Take a file or folder that somebody dropped; `job`: `job_of_content`, `study`: pseudonym.
+    def add_item(self, item: Path, job: str, *, study: str, urgent: bool = False) -> Received:
+        """Make a job of a dropped file or folder. `job`: `job_id_of_files`; `study`: pseudonym.
 
-        It is copied, and the caller's to delete. The name it had is not kept: it may be a
-        patient's. OSError, OutputError leaves.
+        It is copied; the caller deletes it. Its name, maybe a patient's, is not kept. OSError,
+        OutputError.
         """
         if (known := self.job(job)) is not None:
             return known
@@ -172,25 +173,25 @@ class Spool(Incoming):
     def jobs(self) -> list[Received]:
         """Every complete study that is still in the spool."""
         names = sorted(os.listdir(self.root / "studies"))
-        known = [self._read.get(name) or self.job(name) for name in names]
+        known = [self._jobs.get(name) or self.job(name) for name in names]
         return [one for one in known if one is not None]
 
     def job(self, job: str) -> Received | None:
-        """What is known of it; None where there is no such job."""
+        """What job.json says of it; None where there is no such job."""
         if not _JOB.fullmatch(job):
             return None
         path = self.root / "studies" / job / "job.json"
-        if job not in self._read or not path.exists():
-            self._read.pop(job, None)
+        if job not in self._jobs or not path.exists():
+            self._jobs.pop(job, None)
             try:
-                self._read[job] = Received(**json.loads(path.read_text("utf-8")))
+                self._jobs[job] = Received(**json.loads(path.read_text("utf-8")))
             except (FileNotFoundError, ValueError, TypeError):
                 return None
-        return self._read[job]
+        return self._jobs[job]
 
     def instances_of(self, job: str) -> dict[str, str]:
-        """Which instances it had when it was completed, whether they are still here or not: name
-        of the file -> digest. {} for what was dropped."""
+        """The instances it had when it was completed, even if deleted since: file name -> digest.
+        {} for what was dropped."""
         path = self._folder(job) / "instances.json"
         try:
             return dict(json.loads(path.read_text("utf-8")))
@@ -198,44 +199,41 @@ class Spool(Incoming):
             return {}
 
     def input_of(self, job: str) -> Path:
-        """What is to be analysed: for `vfx_edge.job.Job`."""
+        """The file or folder that is to be analysed."""
         folder = self._folder(job) / "in"
-        dropped = list(folder.iterdir()) if folder.is_dir() else []
-        return dropped[0] if len(dropped) == 1 else folder
+        files = list(folder.iterdir()) if folder.is_dir() else []
+        return files[0] if len(files) == 1 else folder
 
     def results_of(self, job: str) -> Path | None:
-        """The folder of results, None while there are none."""
+        """The folder of its results; None while there are none."""
         folder = self._folder(job) / "out"
         return folder if folder.is_dir() else None
 
     @contextmanager
-    def results(self, job: str) -> Iterator[Path]:
-        """A fresh folder; it becomes the job's results when the block ends, or never.
-
-        Results that are there are replaced: only who was told to analyse anew asks for that.
-        """
-        part = self._part()
+    def new_results(self, job: str) -> Iterator[Path]:
+        """An empty folder; it replaces the job's results when the block ends without an error."""
+        part = self._new_part()
         with mapped(self.root, OPTION):
             part.mkdir()
         try:
             yield part
             with mapped(self.root, OPTION):
-                disk.sync_all(part)
+                durable_files.sync_all(part)
                 out = self._folder(job) / "out"
                 shutil.rmtree(out, ignore_errors=True)
                 os.replace(part, out)
-                disk.sync(out.parent)
+                durable_files.sync(out.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def forget_input(self, job: str) -> None:
-        """The images are needed no more."""
+    def delete_images(self, job: str) -> None:
+        """Delete its images, which are no longer needed."""
         with self._lock:
             shutil.rmtree(self._folder(job) / "in", ignore_errors=True)
 
-    def forget(self, job: str) -> None:
-        """Everything of the job; by a rename first, so that no half of it is ever seen."""
-        part = self._part()
+    def delete(self, job: str) -> None:
+        """Delete everything of the job; by a rename first, so that no part of it is ever seen."""
+        part = self._new_part()
         with self._lock:
             try:
                 os.replace(self._folder(job), part)
@@ -244,35 +242,34 @@ class Spool(Incoming):
         shutil.rmtree(part, ignore_errors=True)
 
     def recover(self) -> None:
-        """At start-up, by who owns it: what a killed service left half-done is finished or gone,
-        what can't be read is set aside."""
+        """At start-up, under the lock: finish or delete what a killed service left half-done, and
+        move away what can't be read."""
         with mapped(self.root, OPTION):
-            self.finish()
+            self.finish_interrupted()
             for left in (self.root / "part").iterdir():
                 if left.suffix not in (URGENT, CUT):
-                    disk.remove(left)
+                    durable_files.remove(left)
             for job in sorted(os.listdir(self.root / "studies")):
                 if self.job(job) is None:
-                    self._set_aside(job)
+                    self._move_to_damaged(job)
 
-    def _set_aside(self, job: str) -> None:
+    def _move_to_damaged(self, job: str) -> None:
         (self.root / "damaged").mkdir(exist_ok=True)
         aside = self.root / "damaged" / f"{job}-{secrets.token_hex(4)}"
         os.replace(self.root / "studies" / job, aside)
-        log.error("a job can't be read (its job.json is damaged): it lies in %s now", aside)
+        log.error("a job can't be read (its job.json is damaged): it is now in %s", aside)
 
-    def finish(self) -> list[Received]:
-        """Studies that were taken in but for the last rename, which a kill or a full disk stopped:
-        they become jobs now. OSError."""
-        with self._lock:  # nobody is between two renames
-            whole = [
+    def finish_interrupted(self) -> list[Received]:
+        """Make jobs of the studies whose last rename a kill or a full disk has stopped. OSError."""
+        with self._lock:  # no other thread is between two renames
+            complete = [
                 left
                 for left in sorted((self.root / "part").iterdir())
-                if _JOB.fullmatch(left.name) and disk.holds_something(left / "in")
+                if _JOB.fullmatch(left.name) and durable_files.holds_something(left / "in")
             ]
-            for left in whole:
+            for left in complete:
                 self._publish(left)
-            return [one for left in whole if (one := self.job(left.name)) is not None]
+            return [one for left in complete if (one := self.job(left.name)) is not None]
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -282,7 +279,7 @@ class Spool(Incoming):
         return self.root / "studies" / job
 
     def _add_from(self, job: str, folder: Path, names: Collection[str]) -> bool:
-        """Links to the images of an earlier job that did not come again; whether all are here."""
+        """Link the images of an earlier job that did not come again; False where one is missing."""
         images = self._folder(job) / "in"
         if not all((images / name).is_file() for name in names):
             return False
@@ -290,8 +287,8 @@ class Spool(Incoming):
             try:
                 os.link(images / name, folder / name)
             except OSError:  # a file system without links
-                disk.copy(images / name, folder / name)
-        disk.sync(folder)
+                durable_files.copy(images / name, folder / name)
+        durable_files.sync(folder)
         return True
 
     def _commit(
@@ -300,28 +297,28 @@ class Spool(Incoming):
         place: Callable[[Path], None],
         instances: Mapping[str, str] | None = None,
     ) -> None:
-        """A new job, there by one rename; `place` brings its images, also by one rename: killed
-        before it, the images are where they were, killed after it, `recover` finishes."""
+        """Create a job by one rename. `place` moves its images, also by one rename: after a kill
+        before it, the images are where they were; after a later one, `recover` finishes."""
         made = self.root / "part" / received.job
         with self._lock, mapped(self.root, OPTION):
             made.mkdir(exist_ok=True)
             (made / "job.json").write_text(json.dumps(asdict(received)), "utf-8")
             if instances is not None:
                 (made / "instances.json").write_text(json.dumps(instances), "utf-8")
-            disk.sync_all(made)
+            durable_files.sync_all(made)
             try:
                 place(made / "in")
             except BaseException:
-                disk.remove(made)
+                durable_files.remove(made)
                 raise
-            disk.sync(made)
+            durable_files.sync(made)
             self._publish(made)
 
     def _copy_to(self, item: Path, target: Path) -> None:
-        part = self._part()
+        part = self._new_part()
         part.mkdir()
         try:
-            disk.copy(item, part / disk.plain_name(item))
+            durable_files.copy(item, part / durable_files.plain_name(item))
             os.replace(part, target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -329,7 +326,7 @@ class Spool(Incoming):
     def _publish(self, made: Path) -> None:
         target = self.root / "studies" / made.name
         if target.exists():
-            disk.remove(made)
+            durable_files.remove(made)
             return
         os.replace(made, target)
-        disk.sync(target.parent)
+        durable_files.sync(target.parent)

@@ -1,4 +1,4 @@
-"""What Prometheus asks for: how much came, what was found, how long it took, what went wrong.
+"""Metrics for Prometheus: what came, what was found, how long it took, what failed.
 
 Nothing of a patient and no study's name: only counts, seconds and sizes.
 """
@@ -25,10 +25,10 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 
 
 class Metrics:
-    """Counters of this process; `watch` adds what the worklist tells."""
+    """Counters of this process; `add_worklist` adds the state of the queues."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # twice the lines, for nothing that is asked
+        disable_created_metrics()  # twice the lines, of no use
         self._registry = CollectorRegistry()
         self._events = Counter(
             "vfx_edge_dicom_events",
@@ -64,7 +64,7 @@ class Metrics:
             registry=self._registry,
         )
         Gauge("vfx_edge_info", "1", ["version"], registry=self._registry).labels(__version__).set(1)
-        for tier in Tier:  # a series that begins with its first event hides that event from rate()
+        for tier in Tier:  # from 0 on: rate() does not see the event with which a series begins
             self._studies.labels(tier.value)
 
     def count(self, event: str, reason: str) -> None:
@@ -74,8 +74,8 @@ class Metrics:
         else:
             self._events.labels(event).inc()
 
-    def analysed(self, row: Row) -> None:
-        """A study got its verdict in this process' time; called once for each."""
+    def count_verdict(self, row: Row) -> None:
+        """A study got its verdict in this process; once for each."""
         self._studies.labels(row.tier).inc()
         if row.verdict and row.verdict.unread:
             self._incomplete.inc()
@@ -84,16 +84,16 @@ class Metrics:
         if row.to_verdict_s is not None:
             self._verdict.observe(row.to_verdict_s)
 
-    def watch(self, worklist: Worklist) -> None:
-        """Let the state of the queues be told, too."""
-        self._registry.register(_Depth(worklist))
+    def add_worklist(self, worklist: Worklist) -> None:
+        """Add the state of the queues and the spool."""
+        self._registry.register(_QueueCollector(worklist))
 
     def text(self) -> bytes:
         """Prometheus' exposition format."""
         return generate_latest(self._registry)
 
 
-class _Depth(Collector):
+class _QueueCollector(Collector):
     def __init__(self, worklist: Worklist) -> None:
         self._worklist = worklist
 
@@ -108,7 +108,7 @@ class _Depth(Collector):
         yield GaugeMetricFamily(
             "vfx_edge_receiving_studies",
             "Studies of which images are still coming",
-            value=self._worklist.receiving(),
+            value=self._worklist.incoming(),
         )
         yield GaugeMetricFamily(
             "vfx_edge_spool_free_bytes",

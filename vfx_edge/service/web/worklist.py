@@ -1,7 +1,7 @@
-"""The rows of the worklist: what the queues and the results say of each study, most urgent first.
+"""The rows of the worklist, from the queues and the results, most urgent first.
 
-Pseudonymous: a short hash of the study's UID, the series description less personal words. Only
-where the settings ask for it, the accession number, by which a reader finds the study.
+Pseudonymous: a short hash of the study's UID, the series description without personal words; the
+accession number only where the settings ask for it.
 """
 
 import json
@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.outputs.verdict import Verdict, verdict_in
-from vfx_edge.service.store.arrivals import pseudonym
-from vfx_edge.service.store.incoming import Receiving
+from vfx_edge.service.store.identifiers import pseudonym
+from vfx_edge.service.store.incoming_studies import IncomingStudy
 from vfx_edge.service.store.queue import OPEN, Entry, Queue, State
 from vfx_edge.service.store.spool import Spool
 from vfx_edge.study import Tier
 
 log = logging.getLogger(__name__)
 CHECK_S = 60.0
-"""How soon is seen that somebody took results away by hand, of which no queue tells."""
+"""After how long results that were removed by hand are noticed."""
 
-# A study that failed has no verdict: it must stand above those that need nothing.
+# A study that failed has no verdict: it stands above those that need nothing.
 _ORDER = (
     *(Tier.MALIGNANT.value, Tier.UNCERTAIN.value, "failed", Tier.OSTEOPOROTIC.value),
     *(Tier.NOT_ASSESSABLE.value, "incomplete", "running", "retry", "waiting", "receiving"),
@@ -34,8 +34,8 @@ _ORDER = (
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A study's results and one destination; `reason` says why it has not got them."""
+class Transmission:
+    """A study's results for one destination; `reason`: why it does not have them."""
 
     destination: str
     state: str
@@ -63,7 +63,7 @@ class Row:
     intended_use: str = ""
     report: bool = False
     reason: str = ""
-    sent: tuple[Sent, ...] = ()
+    sent: tuple[Transmission, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -92,7 +92,7 @@ class Row:
 
 @dataclass(frozen=True)
 class _Result:
-    """What a result.json says; `stamp` tells it from another one in its place."""
+    """What a result.json says; `stamp` changes with the file."""
 
     stamp: tuple[int, int] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class _Result:
 
 @dataclass(frozen=True)
 class _Study:
-    """A row and what it was made of: as long as that stays the same, so does the row."""
+    """A row and what it was made from; while that is the same, so is the row."""
 
     entry: Entry
     sends: list[Entry]
@@ -110,14 +110,14 @@ class _Study:
     supersedes: str
 
 
-_State = tuple[dict[str, list[Entry]], list[Receiving]]
+_State = tuple[dict[str, list[Entry]], list[IncomingStudy]]
 
 
 class Worklist:
-    """Reads; changes nothing. For one thread.
+    """Reads, and changes nothing. For one thread.
 
-    It is looked at all the time, and there may be ten thousand studies: only of those whose entries
-    in the queues have changed anything is read or made anew.
+    There may be ten thousand studies: only those whose entries in the queues have changed are read
+    again.
     """
 
     def __init__(
@@ -136,17 +136,17 @@ class Worklist:
         """What is queued, by the queue's name."""
         return {name: queue.entries() for name, queue in self._queues.items()}
 
-    def receiving(self) -> int:
+    def incoming(self) -> int:
         """Studies of which images are still coming."""
-        return len(self._spool.receiving())
+        return len(self._spool.incoming())
 
     def free_bytes(self) -> int:
         """Room on the disk of the spool."""
         return shutil.disk_usage(self._spool.root).free
 
     def rows(self) -> list[Row]:
-        """Every study in the spool; the very same list as long as nothing has changed."""
-        state = self.entries(), self._spool.receiving()
+        """Every study in the spool; the same list object as long as nothing has changed."""
+        state = self.entries(), self._spool.incoming()
         now = time.monotonic()
         check = now - self._checked_s >= CHECK_S
         if state == self._state and not check:
@@ -158,15 +158,15 @@ class Worklist:
             if one.state is State.RUNNING
             for begun in [(one.key, one.changed_at_s)]
         }
-        self._studies = self._looked_at(entries, check)  # with that, those that are gone are gone
-        rows = _without_superseded(list(self._studies.values())) + _coming(receiving)
+        self._studies = self._updated(entries, check)  # without those that were deleted
+        rows = _without_superseded(list(self._studies.values())) + _incoming_rows(receiving)
         self._rows = sorted(rows, key=lambda row: row.order)
         self._state = state
         self._checked_s = now if check else self._checked_s
         return self._rows
 
     def running_for_s(self) -> float:
-        """For how long the oldest work that runs has been seen to; by no clock that can be set."""
+        """For how long the oldest running work was seen running, by a clock that nobody sets."""
         return time.monotonic() - min(self._running.values(), default=time.monotonic())
 
     def report(self, job: str) -> Path | None:
@@ -178,7 +178,7 @@ class Worklist:
         path = folder / "report.html" if folder else None
         return path if path and path.is_file() else None
 
-    def _looked_at(self, entries: dict[str, list[Entry]], check: bool) -> dict[str, _Study]:
+    def _updated(self, entries: dict[str, list[Entry]], check: bool) -> dict[str, _Study]:
         sends = defaultdict(list)
         for one in entries["sends"]:
             sends[one.job].append(one)
@@ -192,7 +192,7 @@ class Worklist:
 
     def _study(self, entry: Entry, sends: list[Entry], old: _Study | None) -> _Study:
         if old is not None and old.entry.received_at_s != entry.received_at_s:
-            old = None  # it was dropped, and came again
+            old = None  # it was deleted, and came again
         result = self._result(entry.job, old.result if old else _Result())
         if old is not None and old.entry == entry:
             accession, supersedes = old.accession, old.supersedes
@@ -236,11 +236,11 @@ def _row(entry: Entry, sends: list[Entry], result: dict[str, Any], accession: st
         "urgent": entry.urgent,
         "received_at_s": entry.received_at_s,
         "reason": entry.reason,
-        "sent": tuple(Sent(one.destination, one.state, one.reason) for one in sends),
+        "sent": tuple(Transmission(one.destination, one.state, one.reason) for one in sends),
     }
     if entry.state in (State.DONE, *OPEN):
-        facts |= result  # a job that is sent anew has them, too
-    states = {State.DEAD: "failed", State.RUNNING: "running", State.RETRY: "retry"}
+        facts |= result  # a job that is sent again has them, too
+    states = {State.GIVEN_UP: "failed", State.RUNNING: "running", State.RETRY: "retry"}
     state, verdict = states.get(entry.state, "waiting"), facts.get("verdict")
     if verdict:
         state = "incomplete" if verdict.is_gap else verdict.tier
@@ -249,7 +249,7 @@ def _row(entry: Entry, sends: list[Entry], result: dict[str, Any], accession: st
     return Row(entry.job, entry.study, state, **facts)
 
 
-def _coming(receiving: list[Receiving]) -> list[Row]:
+def _incoming_rows(receiving: list[IncomingStudy]) -> list[Row]:
     return [
         Row("", pseudonym(one.key), "receiving", received_at_s=one.last_at_s, images=one.instances)
         for one in receiving
@@ -283,13 +283,12 @@ def _facts(result: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _without_superseded(studies: list[_Study]) -> list[Row]:
-    """Less those of which a later job with more images has a verdict."""
+    """Without those that a later job with a verdict supersedes."""
     old = {one.supersedes for one in studies if one.row.tier}
     return [one.row for one in studies if one.row.job not in old]
 
 
 def recent(rows: list[Row], hours: float = 24.0) -> list[Row]:
-    """What belongs on today's list: the last day, not the calendar's, which is empty after
-    midnight; and whatever is not settled, however old."""
+    """The rows of the last `hours`, and all that are open, however old."""
     since = time.time() - hours * 3600
     return [row for row in rows if row.received_at_s >= since or row.is_open]

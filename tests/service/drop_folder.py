@@ -1,6 +1,6 @@
 """A drop folder, and what is made of it: for tests, and as a process of its own.
 
-    python -m tests.service.watched FOLDER SECONDS
+    python -m tests.service.drop_folder FOLDER SECONDS
 
 looks at FOLDER/drop for so long and prints how many jobs there are then. The seconds are those of
 a clock that goes on by itself from look to look, however long a look takes.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vfx_edge.service.receive.watcher import Watcher
-from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import Queue
 from vfx_edge.service.store.spool import Received, Spool
 
@@ -37,7 +37,7 @@ class Watched:
     folder: Path
     spool: Spool
     jobs: Queue
-    intake: Intake
+    completion: Completion
     watcher: Watcher
     clock: Clock
 
@@ -45,8 +45,8 @@ class Watched:
         """Look for so long; the jobs there are then."""
         end = self.clock.now_s + seconds
         while self.clock.now_s < end:
-            self.watcher.look()
-            self.intake.complete_the_quiet()
+            self.watcher.poll()
+            self.completion.complete_quiet()
             self.clock.now_s += STEP_S
         return self.spool.jobs()
 
@@ -69,9 +69,9 @@ def watching(folder: Path, *, keep: bool = False) -> Watched:
     jobs = Queue(spool.queue_folder, "jobs")
     clock = Clock()
     sends = Queue(spool.queue_folder, "sends")
-    intake = Intake(spool, jobs, sends, QUIET_S, 100 * QUIET_S, clock)
-    watcher = Watcher(drop, spool, intake, QUIET_S, keep=keep, clock=clock)
-    return Watched(drop, spool, jobs, intake, watcher, clock)
+    completion = Completion(spool, jobs, sends, QUIET_S, 100 * QUIET_S, clock)
+    watcher = Watcher(drop, spool, completion, QUIET_S, keep=keep, clock=clock)
+    return Watched(drop, spool, jobs, completion, watcher, clock)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,18 @@ from vfx_edge.naming import each_named
 from vfx_edge.outputs.verdict import Verdict, advice, gap, place
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.service.store.queue import State
-from vfx_edge.service.web.worklist import Row, Sent, recent
+from vfx_edge.service.web.worklist import Row, Transmission, recent
 from vfx_edge.study import Tier
 
-# Which of the report's marks stands for a state.
+# The report's icon for each state without a verdict.
 _ICONS = {"failed": "failed", "running": "running", "retry": "waiting", "waiting": "waiting",
           "receiving": "receiving", "incomplete": "incomplete"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row in words. `gap`: what could not be read. `note_lang`, `why_lang`: where they are not
-    in the page's language; `why`: of each destination that has not got the results."""
+    """A row in words. `gap`: what could not be read. `why`: for each destination without the
+    results. `note_lang`, `why_lang`: empty where they are in the page's language."""
 
     row: Row
     icon: str
@@ -39,7 +39,7 @@ class Line:
     why_lang: str
 
 
-class Show:
+class PageRenderer:
     """The page in one language."""
 
     def __init__(self, language: str, show_accession: bool = False) -> None:
@@ -47,13 +47,13 @@ class Show:
         self._footer = self._t("list.footer_named" if show_accession else "list.footer")
 
     def page(self, fragment: str, lost_after_s: float) -> str:
-        """The whole page around the list. lost_after_s: silence from which it says so."""
+        """The whole page around the list, which says so after `lost_after_s` without an event."""
         template = self._environment.get_template("page")
         lost_ms = round(lost_after_s * 1000)
         return template.render(t=self._t, rows=fragment, lost_ms=lost_ms, footer=self._footer)
 
     def rows(self, rows: list[Row]) -> str:
-        """What changes: the banner, the counts and the list."""
+        """The part that changes: the banner, the counts and the list."""
         shown = recent(rows)
         lines = [self._line(row) for row in shown]
         uses = {row.intended_use for row in shown if row.intended_use}
@@ -89,7 +89,7 @@ class Show:
             took=self._took(row),
             delivery=delivery,
             delivered=delivered,
-            why=tuple(dict.fromkeys(one.reason for one in _late(row) if one.reason)),
+            why=tuple(dict.fromkeys(one.reason for one in _unsent(row) if one.reason)),
             why_lang=english,
         )
 
@@ -99,9 +99,9 @@ class Show:
         return ", ".join(each_named(verdict.levels, verdict.others, self._t("level.or")))
 
     def _gap(self, verdict: Verdict) -> str:
-        """What could not be read, where the note does not say it."""
-        said = verdict.tier in (Tier.NONE_SUSPECTED, Tier.NOT_ASSESSABLE)
-        return "" if said else gap(verdict, self._t)
+        """What could not be read, where the note does not say so."""
+        in_note = verdict.tier in (Tier.NONE_SUSPECTED, Tier.NOT_ASSESSABLE)
+        return "" if in_note else gap(verdict, self._t)
 
     def _note(self, row: Row) -> str:
         if row.verdict:
@@ -121,21 +121,21 @@ class Show:
             return "", True
         if not row.sent:
             return self._t("list.kept_here"), True
-        if not (late := _late(row)):
+        if not (unsent := _unsent(row)):
             return self._t("list.sent", names=", ".join(one.destination for one in row.sent)), True
-        given_up = late[0].state == State.DEAD  # then they all were
+        given_up = unsent[0].state == State.GIVEN_UP  # then all are
         key = "list.not_sent" if given_up else "list.sending"
-        names = ", ".join(one.destination for one in late)
+        names = ", ".join(one.destination for one in unsent)
         return self._t(key, names=names), not given_up
 
     def _use(self, use: str) -> str:
         return self._t.known("intended_use", use) or self._t("intended_use.other", use=use)
 
 
-def _late(row: Row) -> list[Sent]:
-    """Where the results are not yet; only those that were given up, where there are some."""
-    late = [one for one in row.sent if row.tier and one.state != State.DONE]
-    return [one for one in late if one.state == State.DEAD] or late
+def _unsent(row: Row) -> list[Transmission]:
+    """The transmissions that are not done; only those that were given up, where there are any."""
+    unsent = [one for one in row.sent if row.tier and one.state != State.DONE]
+    return [one for one in unsent if one.state == State.GIVEN_UP] or unsent
 
 
 def _clock(when_s: float, language: str) -> str:

@@ -1,5 +1,5 @@
-"""What has come for a study: which instances with which content. Two comings are told apart by
-content, not by name: a study that is sent again with a corrected header is not the one before."""
+"""Names and ids from UIDs and from content. A study that is sent again with a corrected header is
+another one: content decides, not the name."""
 
 import hashlib
 import re
@@ -18,15 +18,15 @@ _META = 144
 
 @dataclass(frozen=True)
 class Instance:
-    """A received instance. `signature`: what changes with the file, for not reading it twice."""
+    """A received instance. `signature`: time and size of its file, so that it is read once."""
 
     digest: str
     signature: tuple[int, int]
 
 
-def contents(folder: Path, known: Mapping[str, Instance] | None = None) -> dict[str, Instance]:
-    """File name -> instance, of all in the folder, {} where there is none; read are those that are
-    not `known` or have changed since. OSError."""
+def instances_in(folder: Path, known: Mapping[str, Instance] | None = None) -> dict[str, Instance]:
+    """File name -> instance, for all files of a folder; {} where there is none. Only files that are
+    not `known`, or have changed since, are read. OSError."""
 
     def look(path: Path) -> Instance:
         status = path.stat()
@@ -40,26 +40,26 @@ def contents(folder: Path, known: Mapping[str, Instance] | None = None) -> dict[
     return {path.name: found for path, found in zip(files, reading(look, files), strict=True)}
 
 
-def name_of(uid: str) -> str:
-    """A UID as the name of a file or folder, whatever is really in it."""
+def uid_to_name(uid: str) -> str:
+    """A UID as the name of a file or folder; its hash where it is no valid UID."""
     if len(uid) <= MAX_UID and _UID.fullmatch(uid):
         return uid
     return "x" + digest_of(uid)[:32]
 
 
 def pseudonym(uid: str) -> str:
-    """What a study is called where people look on: nothing leads back without the UID itself."""
+    """The name of a study on the page, in lists and logs: a short hash of its UID."""
     return digest_of(uid)[:10]
 
 
-def job_of_instances(key: str, digests: Mapping[str, str]) -> str:
-    """A job's id from a study's key and its instances: the same in whatever order they came."""
+def job_id_of_instances(key: str, digests: Mapping[str, str]) -> str:
+    """A job's id from a study's key and its instances (file name -> digest), in any order."""
     lines = [key, *(f"{name} {digests[name]}" for name in sorted(digests))]
     return digest_of("\n".join(lines))[:24]
 
 
-def job_of_content(item: Path) -> str:
-    """A job's id from the bytes of a file or folder, whatever the files are called. OSError."""
+def job_id_of_files(item: Path) -> str:
+    """A job's id from the content of a file or folder, not from names. OSError."""
     files = [item] if item.is_file() else sorted(p for p in item.rglob("*") if p.is_file())
     digests = []
     for file in files:
@@ -74,7 +74,7 @@ def digest_of(text: str) -> str:
 
 
 def _digest(path: Path) -> str:
-    """Of what is behind the file meta group: that one says who sent it, too."""
+    """Of what follows the file meta group, which names the sender, too."""
     with path.open("rb") as stream:
         head = stream.read(_META)
         dicom = head[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and head[132:140] == _GROUP_LENGTH

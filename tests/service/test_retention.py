@@ -9,10 +9,10 @@ import pytest
 
 from tests.waiting import HANG_S, eventually, lasts
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.store import housekeeping
-from vfx_edge.service.store.housekeeping import DAY_S, Housekeeping
-from vfx_edge.service.store.intake import Intake
+from vfx_edge.service.store import retention
+from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.store.retention import DAY_S, Retention
 from vfx_edge.service.store.spool import Spool
 
 
@@ -25,7 +25,7 @@ class Place:
 
     def tidy(self, days: float, **settings: int) -> None:
         told = Settings(spool=self.spool.root, **{"min_free_mib": 0, **settings})
-        Housekeeping(told, self.spool, self.jobs, self.sends).tidy(time.time() + days * DAY_S)
+        Retention(told, self.spool, self.jobs, self.sends).apply(time.time() + days * DAY_S)
 
     def has(self) -> tuple[bool, bool]:
         """Images, results."""
@@ -39,10 +39,10 @@ def place(tmp_path: Path) -> Place:
     jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
     for number in "12":
         spool.store("1.2", number, lambda stream: stream.write(b"x"))
-    received = Intake(spool, jobs, sends, 1).complete("1.2")
+    received = Completion(spool, jobs, sends, 1).complete("1.2")
     assert received is not None
     jobs.take()
-    with spool.results(received.job) as folder:
+    with spool.new_results(received.job) as folder:
         (folder / "result.json").write_text("{}")
     sends.put(Entry(key=f"{received.job}@A", job=received.job, destination="A"))
     return Place(spool, jobs, sends, received.job)
@@ -65,11 +65,11 @@ def test_what_was_given_up_stays_listed_but_does_not_fill_the_disk(place: Place)
     place.tidy(days=20)
     assert place.has() == (False, False)
     assert [entry.reason for entry in place.sends.entries()] == ["It takes no segmentations."]
-    assert [entry.reason for entry in place.jobs.entries()] == [housekeeping.UNSENT]
+    assert [entry.reason for entry in place.jobs.entries()] == [retention.UNSENT]
     for number in "12":
         place.spool.store("1.2", number, lambda stream: stream.write(b"x"))
-    intake = Intake(place.spool, place.jobs, place.sends, 1)
-    assert intake.complete("1.2") is not None  # sent anew: from the beginning
+    completion = Completion(place.spool, place.jobs, place.sends, 1)
+    assert completion.complete("1.2") is not None  # sent anew: from the beginning
     assert [entry.state for entry in place.jobs.entries()] == ["waiting"]
     assert place.sends.entries() == []
 
@@ -90,10 +90,10 @@ def test_a_clock_that_jumps_ahead_forgets_nothing(
     place.sends.take("A")
     place.sends.done(f"{place.job}@A")
     told = Settings(spool=place.spool.root, min_free_mib=0)
-    house = Housekeeping(told, place.spool, place.jobs, place.sends)
-    monkeypatch.setattr(housekeeping, "EVERY_S", 0.01)
-    tidied, tidy = threading.Event(), house.tidy
-    monkeypatch.setattr(house, "tidy", lambda now_s: (tidy(now_s), tidied.set()))
+    house = Retention(told, place.spool, place.jobs, place.sends)
+    monkeypatch.setattr(retention, "EVERY_S", 0.01)
+    tidied, apply = threading.Event(), house.apply
+    monkeypatch.setattr(house, "apply", lambda now_s: (apply(now_s), tidied.set()))
     stop = threading.Event()
     running = threading.Thread(target=house.run, args=(stop,))
     running.start()
@@ -124,5 +124,5 @@ def test_where_room_is_short_images_go_at_once(place: Place) -> None:
     place.jobs.done(place.job)
     place.sends.done(f"{place.job}@A")
     told = Settings(spool=place.spool.root, min_free_mib=2**40)
-    Housekeeping(told, place.spool, place.jobs, place.sends).tidy(time.time())
+    Retention(told, place.spool, place.jobs, place.sends).apply(time.time())
     assert place.has() == (False, True)

@@ -1,4 +1,4 @@
-"""Moving, copying and deleting so that a power cut finds either the old or the new."""
+"""Copying, deleting and flushing, so that a power cut leaves either the old or the new."""
 
 import os
 import re
@@ -14,7 +14,7 @@ def holds_something(folder: Path) -> bool:
 
 
 def copy(item: Path, target: Path) -> None:
-    """A file or folder; on the disk when this returns. OSError."""
+    """Copy a file or folder; it is on the disk when this returns. OSError."""
     if item.is_dir():
         shutil.copytree(item, target, copy_function=shutil.copyfile)
     else:
@@ -23,7 +23,7 @@ def copy(item: Path, target: Path) -> None:
 
 
 def remove(item: Path) -> None:
-    """A file, or a folder and all below. OSError."""
+    """Delete a file, or a folder and everything below. OSError."""
     if item.is_dir() and not item.is_symlink():
         shutil.rmtree(item)
     else:
@@ -31,7 +31,7 @@ def remove(item: Path) -> None:
 
 
 def sync_all(path: Path) -> None:
-    """Everything below is on the disk when this returns."""
+    """Flush a file, or a folder and everything below, to the disk. OSError."""
     if path.is_dir():
         for below in path.iterdir():
             sync_all(below)
@@ -42,8 +42,8 @@ def sync_all(path: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """The names in a folder are on the disk when this returns."""
-    if os.name == "nt":  # folders can't be opened there, and renames are journalled
+    """Flush the names in a folder to the disk. OSError."""
+    if os.name == "nt":  # folders can't be opened there; renames are journalled
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -53,6 +53,6 @@ def sync(folder: Path) -> None:
 
 
 def plain_name(item: Path) -> str:
-    """A name that tells the reader of the input what it is, and nothing else."""
+    """A name with the suffix by which its kind is recognised, and no patient's name."""
     kind = _KIND.search(item.name.lower())
     return "study" + (kind.group() if kind and item.is_file() else "")

@@ -1,6 +1,6 @@
-"""What lies in something that was dropped: its files, whether they change, what each of them is.
+"""The files of a dropped item: whether they still change, and what each of them is.
 
-Nothing here changes anything. Links are not followed: what they lead to was not dropped.
+Nothing is changed here. Links are not followed: what they lead to was not dropped.
 """
 
 import filecmp
@@ -15,9 +15,9 @@ from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import Unusable, read_headers
 
 PARTIAL = (".part", ".partial", ".tmp", ".crdownload", ".filepart", ".download")
-"""Suffixes under which other programs write until they are done."""
-LITTER = ("thumbs.db", "desktop.ini", "autorun.inf", "dicomdir", ".ds_store")
-"""What systems and the writers of discs put beside the images."""
+"""Suffixes of files that other programs are still writing."""
+SYSTEM_FILES = ("thumbs.db", "desktop.ini", "autorun.inf", "dicomdir", ".ds_store")
+"""What operating systems and disc writers put beside the images."""
 DICOM, NIFTI, ZIP = (".dcm", ".ima"), (".nii", ".nii.gz"), ".zip"
 
 Signature = tuple[tuple[str, int, int], ...]
@@ -25,21 +25,21 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A dropped item at one moment. `signature`: empty where there is nothing to take, or somebody
-    still writes. `closed`: so many folders in it can't be listed."""
+class Snapshot:
+    """A dropped item at one moment. `signature`: empty where it holds no file, or one that is still
+    being written. `closed`: number of its folders that can't be listed."""
 
     signature: Signature
     closed: int = 0
 
 
 @dataclass
-class Found:
-    """The files of a dropped item, by what becomes of them.
+class SortedFiles:
+    """The files of a dropped item, by what is done with them.
 
     studies: StudyInstanceUID -> SOPInstanceUID -> the file, and copies of it.
-    together: files that are one job only together, by StudyInstanceUID: those of a study whose
-    instances can't be told apart, and, under "", DICOM that can't be read or states no study.
+    together: files that become one job together, by StudyInstanceUID: those of a study whose
+    instances share a UID, and, under "", DICOM that can't be read or has no study UID.
     """
 
     studies: dict[str, dict[str, list[Source]]] = field(default_factory=dict)
@@ -49,12 +49,12 @@ class Found:
     others: list[Source] = field(default_factory=list)
 
     @property
-    def images(self) -> bool:
-        """Whether there is anything to analyse, or to say why it can't be."""
+    def has_images(self) -> bool:
+        """Whether anything is to be analysed, even if that will fail with a reason."""
         return bool(self.studies or self.together or self.niftis or self.archives)
 
 
-def seen_in(item: Path) -> Seen:
+def snapshot_of(item: Path) -> Snapshot:
     """The item as it is now. OSError."""
     refused: list[OSError] = []
     found = []
@@ -62,13 +62,13 @@ def seen_in(item: Path) -> Seen:
         try:
             status = path.lstat()
         except FileNotFoundError:
-            return Seen(())
+            return Snapshot(())
         if stat.S_ISREG(status.st_mode):
             found.append((str(path.relative_to(item)), status.st_size, status.st_mtime_ns))
     closed = sum(not isinstance(error, FileNotFoundError) for error in refused)
     if any((item / name).name.lower().endswith(PARTIAL) for name, *_ in found):
-        return Seen((), closed)
-    return Seen(tuple(sorted(found)), closed)
+        return Snapshot((), closed)
+    return Snapshot(tuple(sorted(found)), closed)
 
 
 def _paths(item: Path, refused: list[OSError]) -> Iterator[Path]:
@@ -79,15 +79,15 @@ def _paths(item: Path, refused: list[OSError]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names)
 
 
-def is_litter(name: str) -> bool:
-    """Whether nothing is lost with a file of this name: `LITTER`, and a Mac's notes on a file."""
+def is_system_file(name: str) -> bool:
+    """Whether it is one of `SYSTEM_FILES`, or a Mac's notes on another file."""
     last = PurePath(name).name.lower()
-    return last in LITTER or last.startswith("._")
+    return last in SYSTEM_FILES or last.startswith("._")
 
 
-def sorted_out(sources: Sequence[Source]) -> Found:
-    """What each file is, by its header, and by its name where that tells nothing."""
-    found = Found()
+def sort_files(sources: Sequence[Source]) -> SortedFiles:
+    """What each file is, by its header, or by its name where the header does not tell."""
+    found = SortedFiles()
     for source, slices in zip(sources, read_headers(sources), strict=True):
         if isinstance(slices, Unusable):
             _kind_of(found, source, damaged=slices.damaged).append(source)
@@ -96,15 +96,15 @@ def sorted_out(sources: Sequence[Source]) -> Found:
             study.setdefault(slices[0].sop_uid, []).append(source)
         else:
             found.together.setdefault("", []).append(source)
-    for uid in [uid for uid, study in found.studies.items() if not _is_told_apart(study)]:
+    for uid in [uid for uid, study in found.studies.items() if not _has_distinct_uids(study)]:
         files = [file for copies in found.studies.pop(uid).values() for file in copies]
         found.together[uid] = files
     return found
 
 
-def _kind_of(found: Found, source: Source, *, damaged: bool) -> list[Source]:
+def _kind_of(found: SortedFiles, source: Source, *, damaged: bool) -> list[Source]:
     name = PurePath(source.name).name.lower()
-    if is_litter(name):
+    if is_system_file(name):
         return found.others
     if damaged or name.endswith(DICOM):
         return found.together.setdefault("", [])
@@ -120,8 +120,8 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def _is_told_apart(study: dict[str, list[Source]]) -> bool:
-    """False where a UID is missing, or stands in files that differ: one would hide the other."""
+def _has_distinct_uids(study: dict[str, list[Source]]) -> bool:
+    """False where a UID is missing, or the same in files that differ."""
     return "" not in study and all(map(_are_copies, study.values()))
 
 

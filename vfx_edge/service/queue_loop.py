@@ -1,4 +1,5 @@
-"""How work is taken from a queue and settled: the same for analyses and for transmissions."""
+"""Takes entries of a queue one after another and records the outcome: of analyses and of
+transmissions."""
 
 import logging
 import threading
@@ -6,12 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vfx_edge.service.reasons import QUEUE_FAILED
+from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.queue import Entry, OperationalError, Queue
 
 log = logging.getLogger(__name__)
 POLL_S = 1.0
-"""How soon is seen what another process changed in the queue."""
+"""After how long a change by another process is seen."""
 DISK_PAUSE_S = 5.0
+MIN_ATTEMPTS = 6
 
 
 @dataclass(frozen=True)
@@ -23,71 +27,72 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Later:
-    """It failed, and is worth another attempt in `wait_s`."""
+class RetryLater:
+    """It failed, and is to be tried again in `wait_s`."""
 
     reason: str
     wait_s: float
 
 
 @dataclass(frozen=True)
-class Dead:
+class GivenUp:
     """It failed for good."""
 
     reason: str
 
 
-Outcome = Done | Later | Dead
+Outcome = Done | RetryLater | GivenUp
 
 
-LEAST_ATTEMPTS = 6
-
-
-def is_hopeless(entry: Entry, give_up_s: float) -> bool:
-    """Whether it has failed for so long, and often enough: a clock that is set forward by a day
-    makes the first failure look old."""
+def retry_until_limit(entry: Entry, reason: str, settings: Settings) -> Outcome:
+    """Try it again until it has failed for `give_up_s`, and often enough: where the clock was set
+    forward by a day, the first failure only looks old."""
     since = entry.first_failed_at_s or time.time()
-    return time.time() - since >= give_up_s and entry.attempts >= LEAST_ATTEMPTS
+    if time.time() - since >= settings.give_up_s and entry.attempts >= MIN_ATTEMPTS:
+        return GivenUp(reason)
+    return RetryLater(reason, settings.backoff_s(entry.attempts))
 
 
-class Loop:
-    """Takes one piece of work after another and settles it."""
+class QueueLoop:
+    """The loop over one queue, or over one destination's entries in it."""
 
-    def __init__(self, queue: Queue, do: Callable[[Entry], Outcome], destination: str = "") -> None:
+    def __init__(
+        self, queue: Queue, process: Callable[[Entry], Outcome], destination: str = ""
+    ) -> None:
         self._queue = queue
-        self._do = do
+        self._process = process
         self._destination = destination
-        self._busy_with: str | None = None
+        self._current: str | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop`; a queue whose disk is full is tried again, nothing is forgotten."""
+        """Until `stop`; where the disk is full it waits, and nothing is lost."""
         while not stop.is_set():
             seen = self._queue.changes
             try:
                 entry = self._queue.take(self._destination)
             except OperationalError as error:
-                log.error("the queue can't be written, is the disk full? (%s)", error)
+                log.error(QUEUE_FAILED, error)
                 stop.wait(DISK_PAUSE_S)
                 continue
             if entry is None:
                 self._queue.wait(POLL_S, seen)
                 continue
-            self._busy_with = entry.key
-            outcome = self._do(entry)
-            self._settle(entry, outcome, stop)
-            self._busy_with = None
+            self._current = entry.key
+            outcome = self._process(entry)
+            self._record(entry, outcome, stop)
+            self._current = None
 
     def give_back(self) -> None:
         """At the end of the process: what is not finished is taken again, as if never begun."""
-        if self._busy_with is not None:
-            self._queue.give_back(self._busy_with)
+        if self._current is not None:
+            self._queue.give_back(self._current)
 
-    def _settle(self, entry: Entry, outcome: Outcome, stop: threading.Event) -> None:
+    def _record(self, entry: Entry, outcome: Outcome, stop: threading.Event) -> None:
         while True:
             try:
                 return self._write(entry, outcome)
             except OperationalError as error:
-                log.error("the queue can't be written, is the disk full? (%s)", error)
+                log.error(QUEUE_FAILED, error)
             except KeyError:  # dropped meanwhile
                 return None
             if stop.wait(DISK_PAUSE_S):
@@ -98,9 +103,9 @@ class Loop:
             case Done(note, study):
                 self._queue.done(entry.key, note, study)
                 log.info("%s done", entry.key)
-            case Later(reason, wait_s):
+            case RetryLater(reason, wait_s):
                 self._queue.retry_later(entry.key, reason, wait_s)
                 log.warning("%s failed, again in %.0f s: %s", entry.key, wait_s, reason)
-            case Dead(reason):
+            case GivenUp(reason):
                 self._queue.give_up(entry.key, reason)
                 log.error("%s given up: %s", entry.key, reason)

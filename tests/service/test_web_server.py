@@ -20,9 +20,10 @@ from tests.service.nodes import connected, is_ended
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each
 from tests.waiting import HANG_S, eventually, lasts
-from vfx_edge.service.web.http import MAX_CONNECTIONS, Board, CannotServe, HttpServer
+from vfx_edge.service.web.live_list import LiveList
 from vfx_edge.service.web.metrics import Metrics
-from vfx_edge.service.web.show import Show
+from vfx_edge.service.web.rendering import PageRenderer
+from vfx_edge.service.web.server import MAX_CONNECTIONS, CannotServe, HttpServer
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(BROWSER is None, reason="needs a Chromium browser on the PATH")
@@ -186,10 +187,10 @@ def test_what_an_earlier_process_has_judged_is_not_counted_again(tmp_path: Path)
     desk = Desk(tmp_path / "spool")
     one_of_each(desk)
     metrics = Metrics()
-    board = Board(desk.worklist, metrics, Show("en"))
+    live = LiveList(desk.worklist, metrics, PageRenderer("en"))
 
     def judged() -> str:
-        board.look()
+        live.refresh()
         (line,) = (s for s in metrics.text().decode().splitlines() if 'r="malignant"}' in s)
         return line.split()[-1]
 
@@ -208,7 +209,7 @@ def test_what_an_earlier_process_has_judged_is_not_counted_again(tmp_path: Path)
 def test_health_tells_of_work_that_does_not_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.web.http.STUCK_S", 1.0)
+    monkeypatch.setattr("vfx_edge.service.web.live_list.STUCK_S", 1.0)
     desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
         desk.add(1)
@@ -239,7 +240,7 @@ def test_health_is_told_however_many_connections_say_nothing(tmp_path: Path) -> 
 def test_a_connection_without_a_request_is_ended(
     says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.web.http.SILENT_S", 1.0)
+    monkeypatch.setattr("vfx_edge.service.web.server.SILENT_S", 1.0)
     with serving(Desk(tmp_path / "spool")) as port, connected(port) as one, connected(port) as two:
         two.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         if says == "half a second request":
@@ -255,7 +256,7 @@ def test_a_connection_without_a_request_is_ended(
 def test_who_takes_nothing_of_an_answer_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.web.http.SILENT_S", 0.5)
+    monkeypatch.setattr("vfx_edge.service.web.server.SILENT_S", 0.5)
     desk = Desk(tmp_path / "spool")
     job = desk.add(1)
     report = "x" * 20_000_000  # more than the buffers of both sides hold
@@ -340,7 +341,7 @@ def test_the_page_says_why_results_were_not_sent(language: str, tmp_path: Path) 
 def test_health_tells_when_the_spool_can_no_longer_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.web.http.STALE_S", 1.0)
+    monkeypatch.setattr("vfx_edge.service.web.live_list.STALE_S", 1.0)
     desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
         shutil.rmtree(tmp_path / "spool")
@@ -386,8 +387,8 @@ def _next_rows(answer: http.client.HTTPResponse) -> str:
 def test_a_browser_shows_what_changes_and_says_when_it_is_cut_off(
     language: str, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.service.web.http.ALIVE_S", 1.0)
-    monkeypatch.setattr("vfx_edge.service.web.http.STALE_S", 3.0)
+    monkeypatch.setattr("vfx_edge.service.web.server.ALIVE_S", 1.0)
+    monkeypatch.setattr("vfx_edge.service.web.live_list.STALE_S", 3.0)
     desk = Desk(tmp_path / "spool")
     one_of_each(desk)
     with serving(desk, language) as port, browsing(port, tmp_path) as shown:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from tests.service.drop_folder import QUIET_S, Watched, watching
 from tests.service.studies import PATIENT, write_slice, write_study
-from tests.service.watched import QUIET_S, Watched, watching
-from vfx_edge.service.store.arrivals import pseudonym
+from vfx_edge.service.store.identifiers import pseudonym
 
 
 @pytest.fixture

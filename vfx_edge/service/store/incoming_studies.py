@@ -1,4 +1,5 @@
-"""Where studies are received, one half of the spool: each file there is whole and on the disk."""
+"""The studies that are being received: one half of the spool. Each file in it is complete and on
+the disk."""
 
 import os
 import secrets
@@ -11,27 +12,27 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vfx_edge.files import OutputDiskFull, mapped
-from vfx_edge.service.store import disk
-from vfx_edge.service.store.arrivals import name_of
+from vfx_edge.service.store import durable_files
+from vfx_edge.service.store.identifiers import uid_to_name
 
 OPTION = "--spool"
-"""By which another place is named, for messages."""
+"""The option that names another folder, for messages."""
 URGENT, CUT = ".urgent", ".cut"
-"""Marks of a study that is being received: it goes first; its last sender was cut off."""
+"""Suffixes of marks of a study: it goes first; its last sender was cut off."""
 
 
 @dataclass(frozen=True)
-class Receiving:
-    """A study that instances are coming in for. Times are seconds since 1970."""
+class IncomingStudy:
+    """A study whose instances are still being received. Times are seconds since 1970."""
 
     key: str
     instances: int
     last_at_s: float
     cut_off: bool = False
-    """The last who brought some was cut off: there is more to come."""
+    """The association of its last sender was cut off: more is to come."""
 
 
-class Incoming:
+class IncomingStudies:
     """The folders `incoming` and `part` below `root`. Methods may be called from any thread."""
 
     def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
@@ -44,12 +45,12 @@ class Incoming:
                 (root / name).mkdir(exist_ok=True)
 
     def store(self, study_uid: str, instance_uid: str, write: Callable[[BinaryIO], object]) -> Path:
-        """Keep an instance: when this returns it is whole and on the disk. `write` gets a stream.
+        """Store an instance: complete and on the disk when this returns. `write` gets a stream.
 
-        The same instance again replaces the first. OutputError leaves: full, not writable.
+        The same instance again replaces the first. OutputDiskFull, OutputError.
         """
-        folder = self.root / "incoming" / name_of(study_uid)
-        part = self._part()
+        folder = self.root / "incoming" / uid_to_name(study_uid)
+        part = self._new_part()
         self.check_room()
         try:
             with mapped(self.root, OPTION):
@@ -57,34 +58,34 @@ class Incoming:
                     write(stream)
                     stream.flush()
                     os.fsync(stream.fileno())
-                with self._lock:  # the study may just be completed: it then begins anew
+                with self._lock:  # the study may be completed just now: then it begins anew
                     if not folder.is_dir():
                         folder.mkdir()
-                        disk.sync(folder.parent)
-                    path = folder / f"{name_of(instance_uid)}.dcm"
+                        durable_files.sync(folder.parent)
+                    path = folder / f"{uid_to_name(instance_uid)}.dcm"
                     os.replace(part, path)
-                with suppress(FileNotFoundError):  # just completed, which made it safe
-                    disk.sync(folder)
+                with suppress(FileNotFoundError):  # just completed, which flushed it
+                    durable_files.sync(folder)
         finally:
             part.unlink(missing_ok=True)
         return path
 
     def has_room(self, needed_bytes: int = 0) -> bool:
-        """Whether `min_free_bytes` are free, beside those."""
+        """Whether `min_free_bytes` are free beside `needed_bytes`."""
         return shutil.disk_usage(self.root).free >= self.min_free_bytes + needed_bytes
 
     def check_room(self, needed_bytes: int = 0) -> None:
-        """OutputDiskFull while there is no room."""
+        """OutputDiskFull where `has_room` is false."""
         if not self.has_room(needed_bytes):
             raise OutputDiskFull(self.root, OPTION)
 
     def mark_urgent(self, study_uid: str) -> None:
-        """Let a study that is being received go first."""
-        self._mark(name_of(study_uid), URGENT, wanted=True)
+        """The study, which is being received, goes first."""
+        self._mark(uid_to_name(study_uid), URGENT, wanted=True)
 
     def mark_cut_off(self, key: str, *, cut_off: bool) -> None:
-        """Whether the last who brought images of this study was cut off before the end; said before
-        the first of them, it holds even where this process is killed."""
+        """Whether the last sender of this study was cut off before the end. Set before the first
+        image, it also holds where this process is killed."""
         self._mark(key, CUT, wanted=cut_off)
 
     def _mark(self, key: str, kind: str, *, wanted: bool) -> None:
@@ -95,11 +96,11 @@ class Incoming:
             else:
                 mark.unlink(missing_ok=True)
 
-    def receiving(self) -> list[Receiving]:
-        """The studies that are not complete yet."""
+    def incoming(self) -> list[IncomingStudy]:
+        """The studies that are not complete yet, ordered by key."""
         with self._lock:
             return [
-                Receiving(
+                IncomingStudy(
                     *(folder.name, count, folder.stat().st_mtime),
                     cut_off=(self.root / "part" / f"{folder.name}{CUT}").exists(),
                 )
@@ -107,6 +108,6 @@ class Incoming:
                 if (count := len(os.listdir(folder)))
             ]
 
-    def _part(self) -> Path:
-        """A new name for something half-written."""
+    def _new_part(self) -> Path:
+        """A new path for something half-written."""
         return self.root / "part" / secrets.token_hex(8)

@@ -1,7 +1,7 @@
-"""What a stranger may cost before we know who it is: connections, bytes and time, all bounded.
+"""Limits of connections to the DICOM node: their number, bytes and time.
 
-pynetdicom believes the length that a PDU states, waits for ever for the rest of it, and shakes
-hands for TLS in the loop that accepts connections, where one silent client would stop all others.
+pynetdicom trusts the length that a PDU states, waits for its rest without a limit, and does the
+TLS handshake in the loop that accepts connections, where one silent client would stop all others.
 """
 
 import logging
@@ -20,15 +20,15 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 log = logging.getLogger(__name__)
 
-LOOK_EACH_BYTES = 8 * 2**20
-"""How often the room on the disk is looked at while an instance comes."""
+ROOM_CHECK_BYTES = 8 * 2**20
+"""After so many bytes of an instance the room on the disk is checked again."""
 Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
-class WireLimits:
-    """`networks`: who may connect, () for anyone. `pdu_bytes`: the longest PDU that is read.
-    `handshake_s`: from connecting to the association request; `pdu_s`: for one whole PDU."""
+class ConnectionLimits:
+    """`networks`: from where connections are accepted, () for anywhere. `pdu_bytes`: the longest
+    PDU. `handshake_s`: from connecting to the association request; `pdu_s`: for one whole PDU."""
 
     networks: tuple[Network, ...]
     connections: int = 256
@@ -38,50 +38,50 @@ class WireLimits:
     pdu_s: float = 30.0
 
 
-class TooMuch(OSError):
-    """A peer goes beyond a limit: its connection is closed. pynetdicom knows what to do with an
-    OSError while it reads."""
+class LimitExceeded(OSError):
+    """A peer exceeds a limit: its connection is closed. pynetdicom handles an OSError while it
+    reads."""
 
 
 class BoundedReader:
-    """Takes the place of AssociationSocket.recv for one connection."""
+    """Replaces AssociationSocket.recv for one connection."""
 
     def __init__(
-        self, connection: socket.socket, limits: WireLimits, has_room: Callable[[], bool]
+        self, connection: socket.socket, limits: ConnectionLimits, has_room: Callable[[], bool]
     ) -> None:
         self._connection = connection
         self._limits = limits
         self._has_room = has_room
-        self._of_message = 0
-        self._since_look = 0
+        self._message_bytes = 0
+        self._since_check = 0
 
     def message_ended(self) -> None:
-        """A DIMSE message was received whole: its bytes no longer count."""
-        self._of_message = 0
+        """A DIMSE message is complete: its bytes no longer count."""
+        self._message_bytes = 0
 
     def __call__(self, count: int) -> bytearray:
-        """`count` bytes, fewer where the peer closed; TooMuch, or OSError as of a socket."""
+        """`count` bytes, fewer where the peer closed; LimitExceeded, or OSError as of a socket."""
         limits = self._limits
-        self._of_message += count
-        if count > limits.pdu_bytes or self._of_message > limits.instance_bytes:
+        self._message_bytes += count
+        if count > limits.pdu_bytes or self._message_bytes > limits.instance_bytes:
             self._close()
-            raise TooMuch(f"{count} bytes announced, {self._of_message} in this message")
-        self._since_look += count
-        if self._since_look > LOOK_EACH_BYTES:
-            self._since_look = 0
+            raise LimitExceeded(f"{count} bytes announced, {self._message_bytes} in this message")
+        self._since_check += count
+        if self._since_check > ROOM_CHECK_BYTES:
+            self._since_check = 0
             if not self._has_room():
                 log.warning("a connection was closed: no room on the disk; see min_free_mib")
                 self._close()
-                raise TooMuch("no room on the disk")
+                raise LimitExceeded("no room on the disk")
         data = bytearray(count)
         view = memoryview(data)
         deadline = time.monotonic() + limits.pdu_s
         got = 0
         while got < count:
-            # Each piece may come in time and the whole never: the deadline is the PDU's.
+            # Each piece may come in time, but never the end: the deadline is the PDU's.
             if time.monotonic() > deadline:
                 self._close()
-                raise TooMuch(f"{got} of {count} bytes in {limits.pdu_s:g} s")
+                raise LimitExceeded(f"{got} of {count} bytes in {limits.pdu_s:g} s")
             if not (more := self._connection.recv_into(view[got:])):
                 break
             got += more
@@ -93,7 +93,7 @@ class BoundedReader:
         try:
             self._connection.shutdown(socket.SHUT_RDWR)
         except OSError:
-            log.debug("the peer was gone already")
+            log.debug("the peer had closed already")
 
 
 class _Handler(RequestHandler):  # type: ignore[misc]
@@ -104,12 +104,12 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         provider = association.dul
         server = self.server
         provider.socket.recv = BoundedReader(self.request, server.limits, server.has_room)
-        provider.run = partial(_contained, association, provider.run)
+        provider.run = partial(_run_isolated, association, provider.run)
         return association
 
 
-def _contained(association: Any, run: Callable[[], None]) -> None:
-    """The thread that reads one connection: whatever it raises ends this connection alone."""
+def _run_isolated(association: Any, run: Callable[[], None]) -> None:
+    """Run the thread that reads one connection: an error in it ends this connection alone."""
     try:
         run()
     except Exception as error:  # noqa: BLE001  malformed requests make pynetdicom raise anything
@@ -122,7 +122,7 @@ def _contained(association: Any, run: Callable[[], None]) -> None:
 
 
 class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
-    """Accepts connections within the limits; `refused(why)` counts the others."""
+    """Accepts connections within the limits; `refused(reason)` counts the others."""
 
     daemon_threads = True
     block_on_close = False
@@ -131,7 +131,7 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
     def __init__(
         self,
         *args: Any,
-        limits: WireLimits,
+        limits: ConnectionLimits,
         refused: Callable[[str], None],
         has_room: Callable[[], bool],
         **more: Any,
@@ -142,15 +142,15 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         self._waiting = 0
         self._counting = threading.Lock()
         super().__init__(*args, **more, request_handler=_Handler)
-        self.ae._servers.append(self)  # `shutdown` takes it out again
+        self.ae._servers.append(self)  # `shutdown` removes it again
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """The bare connection: TLS waits for its own thread."""
+        """The plain connection: the TLS handshake is done in its own thread."""
         connection, address = self.socket.accept()
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether this connection is looked at at all."""
+        """Whether this connection is accepted."""
         if not self._allowed(client_address[0]):
             log.warning("connection from %s refused: not an allowed address", client_address[0])
             self.refused("address")
@@ -162,16 +162,16 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         return True
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """In the connection's own thread: wait for it to say something, then associate."""
+        """In the connection's own thread: wait for its first bytes, then associate."""
         with self._counting:
             self._waiting += 1
         try:
-            ready = self._greeted(request)
+            ready = self._wait_for_first_bytes(request)
         finally:
             with self._counting:
                 self._waiting -= 1
         if ready is None:
-            log.info("connection from %s closed: it said nothing", client_address[0])
+            log.info("connection from %s closed: it sent nothing", client_address[0])
             self.refused("silent")
             self.shutdown_request(request)
             return
@@ -179,7 +179,7 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         super().finish_request(ready, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """One line in place of a traceback: whatever a stranger sends is no bug of ours."""
+        """One line in place of a traceback: what a peer sends is no bug of ours."""
         log.warning("connection from %s failed", client_address[0], exc_info=log.isEnabledFor(10))
         self.refused("broken")
 
@@ -190,10 +190,10 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         mapped = getattr(peer, "ipv4_mapped", None)
         return any((mapped or peer) in network for network in self.limits.networks)
 
-    def _greeted(self, connection: socket.socket) -> socket.socket | None:
-        """The connection once the peer has spoken; None where it closed or stayed silent.
+    def _wait_for_first_bytes(self, connection: socket.socket) -> socket.socket | None:
+        """The connection, TLS included, once the peer has sent something; None where it does not.
 
-        A silent one costs a sleeping thread; an association would poll a thousand times a second.
+        Meanwhile the thread sleeps; an association would poll a thousand times a second.
         """
         connection.settimeout(self.limits.handshake_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
