@@ -11,8 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.service.stores import Store
 from vfx_edge.service.receive.watcher import Watcher
-from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import Queue
 from vfx_edge.service.store.spool import Received, Spool
 
@@ -21,34 +21,32 @@ STEP_S = QUIET_S / 10
 
 
 @dataclass
-class Clock:
-    """Goes on when it is told to."""
-
-    now_s: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@dataclass
 class Watched:
     """A drop folder and what was made of it."""
 
     folder: Path
-    spool: Spool
-    jobs: Queue
-    completion: Completion
+    store: Store
     watcher: Watcher
-    clock: Clock
 
     def look(self, seconds: float = 2.5 * QUIET_S) -> list[Received]:
         """Look for so long; the jobs there are then."""
-        end = self.clock.now_s + seconds
-        while self.clock.now_s < end:
+        clock = self.store.clock
+        end = clock.now_s + seconds
+        while clock.now_s < end:
             self.watcher.poll()
-            self.completion.complete_quiet()
-            self.clock.now_s += STEP_S
+            self.store.completion.complete_quiet()
+            clock.now_s += STEP_S
         return self.spool.jobs()
+
+    @property
+    def spool(self) -> Spool:
+        """Where it is put."""
+        return self.store.spool
+
+    @property
+    def jobs(self) -> Queue:
+        """What is to be analysed."""
+        return self.store.jobs
 
     def files(self) -> list[str]:
         """What lies in the drop folder, without the folders themselves."""
@@ -65,13 +63,9 @@ def watching(folder: Path, *, keep: bool = False) -> Watched:
     """Started, as a service that is started again finds what was there before."""
     drop = folder / "drop"
     drop.mkdir(exist_ok=True)
-    spool = Spool(folder / "spool")
-    jobs = Queue(spool.queue_folder, "jobs")
-    clock = Clock()
-    sends = Queue(spool.queue_folder, "sends")
-    completion = Completion(spool, jobs, sends, QUIET_S, 100 * QUIET_S, clock)
-    watcher = Watcher(drop, spool, completion, QUIET_S, keep=keep, clock=clock)
-    return Watched(drop, spool, jobs, completion, watcher, clock)
+    store = Store(folder / "spool", QUIET_S, 100 * QUIET_S)
+    watcher = Watcher(drop, store.spool, store.completion, QUIET_S, keep=keep, clock=store.clock)
+    return Watched(drop, store, watcher)
 
 
 if __name__ == "__main__":

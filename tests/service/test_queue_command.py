@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import Answer, call
-from vfx_edge.service.store.completion import Completion
+from tests.service.stores import Store
 from vfx_edge.service.store.queue import Entry, Queue
 from vfx_edge.service.store.spool import Spool
 
@@ -14,18 +14,13 @@ from vfx_edge.service.store.spool import Spool
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     """A job that was given up, one that runs, and a transmission that waits."""
-    spool = Spool(tmp_path / "spool")
-    jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-    completion = Completion(spool, jobs, sends, 1)
-    for study in ("1.2", "1.3"):
-        spool.store(study, "1", lambda stream: stream.write(b"x"))
-        completion.complete(study)
+    store = Store(tmp_path / "spool")
+    dead, running = (store.complete(study, "1").job for study in ("1.2", "1.3"))
     for _ in range(2):
-        jobs.take()
-    dead, running = (entry.job for entry in jobs.entries())
-    jobs.give_up(dead, "no CT.")
-    sends.put(Entry(key=f"{running}@PACS", job=running, destination="PACS"))
-    return spool
+        store.jobs.take()
+    store.jobs.give_up(dead, "no CT.")
+    store.sends.put(Entry(key=f"{running}@PACS", job=running, destination="PACS"))
+    return store.spool
 
 
 def vfx(spool: Spool, *words: str) -> Answer:

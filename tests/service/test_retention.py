@@ -2,30 +2,33 @@
 
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.service.stores import Store
 from tests.waiting import HANG_S, eventually, lasts
-from vfx_edge.service.settings import Settings
 from vfx_edge.service.store import retention
-from vfx_edge.service.store.completion import Completion
-from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.store.queue import Entry
 from vfx_edge.service.store.retention import DAY_S, Retention
-from vfx_edge.service.store.spool import Spool
 
 
-@dataclass
-class Place:
-    spool: Spool
-    jobs: Queue
-    sends: Queue
-    job: str
+class Place(Store):
+    """With one study, analysed and to be sent to A."""
+
+    job = ""
+
+    def retention(self, **settings: int) -> Retention:
+        return Retention(self.settings(**settings), self.spool, self.jobs, self.sends)
 
     def tidy(self, days: float, **settings: int) -> None:
-        told = Settings(spool=self.spool.root, **{"min_free_mib": 0, **settings})
-        Retention(told, self.spool, self.jobs, self.sends).apply(time.time() + days * DAY_S)
+        self.retention(**settings).apply(time.time() + days * DAY_S)
+
+    def sent(self) -> None:
+        """Analysed, and sent."""
+        self.jobs.done(self.job)
+        self.sends.take("A")
+        self.sends.done(f"{self.job}@A")
 
     def has(self) -> tuple[bool, bool]:
         """Images, results."""
@@ -35,17 +38,13 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    spool = Spool(tmp_path / "spool")
-    jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-    for number in "12":
-        spool.store("1.2", number, lambda stream: stream.write(b"x"))
-    received = Completion(spool, jobs, sends, 1).complete("1.2")
-    assert received is not None
-    jobs.take()
-    with spool.new_results(received.job) as folder:
+    place = Place(tmp_path / "spool")
+    place.job = place.complete("1.2", "1", "2").job
+    place.jobs.take()
+    with place.spool.new_results(place.job) as folder:
         (folder / "result.json").write_text("{}")
-    sends.put(Entry(key=f"{received.job}@A", job=received.job, destination="A"))
-    return Place(spool, jobs, sends, received.job)
+    place.sends.put(Entry(key=f"{place.job}@A", job=place.job, destination="A"))
+    return place
 
 
 def test_nothing_goes_that_is_not_done_and_sent(place: Place) -> None:
@@ -66,10 +65,7 @@ def test_what_was_given_up_stays_listed_but_does_not_fill_the_disk(place: Place)
     assert place.has() == (False, False)
     assert [entry.reason for entry in place.sends.entries()] == ["It takes no segmentations."]
     assert [entry.reason for entry in place.jobs.entries()] == [retention.UNSENT]
-    for number in "12":
-        place.spool.store("1.2", number, lambda stream: stream.write(b"x"))
-    completion = Completion(place.spool, place.jobs, place.sends, 1)
-    assert completion.complete("1.2") is not None  # sent anew: from the beginning
+    place.complete("1.2", "1", "2")  # sent again: from the beginning
     assert [entry.state for entry in place.jobs.entries()] == ["waiting"]
     assert place.sends.entries() == []
 
@@ -86,19 +82,22 @@ def test_images_of_what_could_not_be_analysed_go_in_the_end(place: Place, short:
 def test_a_clock_that_jumps_ahead_forgets_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place.jobs.done(place.job)
-    place.sends.take("A")
-    place.sends.done(f"{place.job}@A")
-    told = Settings(spool=place.spool.root, min_free_mib=0)
-    house = Retention(told, place.spool, place.jobs, place.sends)
+    place.sent()
+    applied = threading.Event()
+    house = place.retention()
+    apply = house.apply
+
+    def noted(now_s: float) -> None:
+        apply(now_s)
+        applied.set()
+
     monkeypatch.setattr(retention, "EVERY_S", 0.01)
-    tidied, apply = threading.Event(), house.apply
-    monkeypatch.setattr(house, "apply", lambda now_s: (apply(now_s), tidied.set()))
+    monkeypatch.setattr(house, "apply", noted)
     stop = threading.Event()
     running = threading.Thread(target=house.run, args=(stop,))
     running.start()
     real = time.time
-    assert tidied.wait(HANG_S)
+    assert applied.wait(HANG_S)
     monkeypatch.setattr(time, "time", lambda: real() + 15 * DAY_S)
     assert eventually(lambda: "clock was set" in caplog.text)
     assert lasts(lambda: place.has() == (True, True))
@@ -107,9 +106,7 @@ def test_a_clock_that_jumps_ahead_forgets_nothing(
 
 
 def test_images_go_first_then_everything(place: Place) -> None:
-    place.jobs.done(place.job)
-    place.sends.take("A")
-    place.sends.done(f"{place.job}@A")
+    place.sent()
     place.tidy(days=0.5)
     assert place.has() == (True, True)
     place.tidy(days=2)
@@ -121,8 +118,6 @@ def test_images_go_first_then_everything(place: Place) -> None:
 
 
 def test_where_room_is_short_images_go_at_once(place: Place) -> None:
-    place.jobs.done(place.job)
-    place.sends.done(f"{place.job}@A")
-    told = Settings(spool=place.spool.root, min_free_mib=2**40)
-    Retention(told, place.spool, place.jobs, place.sends).apply(time.time())
+    place.sent()
+    place.tidy(days=0, min_free_mib=2**40)
     assert place.has() == (False, True)

@@ -3,12 +3,13 @@
 import gc
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Literal
 
 import pydicom
 import pytest
@@ -22,14 +23,14 @@ from pynetdicom import AE, evt
 
 from tests.service.nodes import certificate
 from tests.service.processes import free_port, storescp
+from tests.service.stores import Store
 from tests.service.studies import write_study
 from vfx_edge.service.queue_loop import Done, GivenUp, RetryLater
-from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
+from vfx_edge.service.send.sender import Sender, Transmit, give_up_removed_destinations
 from vfx_edge.service.send.transmit import NotAccepted, NotSent, transmit
-from vfx_edge.service.settings import Destination, Settings, Tls, parse_destination
-from vfx_edge.service.store.queue import Entry, Queue
+from vfx_edge.service.settings import Destination, Tls, parse_destination
+from vfx_edge.service.store.queue import Entry
 from vfx_edge.service.store.results import note_missing_results
-from vfx_edge.service.store.spool import Spool
 
 # pynetdicom leaves a socket that found nobody to the garbage collector, which comes in any test.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <s(ocket|sl)")
@@ -77,16 +78,11 @@ def test_an_archive_that_knows_only_the_default_encoding_gets_all(
 
 def test_an_archive_that_takes_none_of_them_is_not_asked_for_a_day(files: list[Path]) -> None:
     """pynetdicom calls that aborted, as it does a host that can't be reached."""
-    node = AE("ARCHIVE")
-    node.add_supported_context(SegmentationStorage)
-    server = node.start_server(("127.0.0.1", 0), block=False)
-    port = server.socket.getsockname()[1]  # type: ignore[union-attr]
-    to = Destination(name="A", ae_title="ARCHIVE", host="127.0.0.1", port=port)
-    try:
-        with pytest.raises(NotAccepted, match=r"not take objects like .*nothing was sent"):
-            transmit(to, files, "VFX-EDGE")
-    finally:
-        server.shutdown()  # type: ignore[union-attr]
+    with (
+        choosy_archive(takes=SegmentationStorage) as (to, _),
+        pytest.raises(NotAccepted, match=r"not take objects like .*nothing was sent"),
+    ):
+        transmit(to, files, "VFX-EDGE")
 
 
 def test_nobody_there_is_told_in_words(files: list[Path]) -> None:
@@ -116,8 +112,10 @@ def test_tls_both_sides_know_each_other(tmp_path: Path, files: list[Path]) -> No
 
 
 @contextmanager
-def choosy_archive(refuses: str = "") -> Iterator[tuple[Destination, list[str]]]:
-    """A node that takes CT and nothing else, and fails at the instance `refuses`; what it got."""
+def choosy_archive(
+    refuses: str = "", takes: str = CTImageStorage
+) -> Iterator[tuple[Destination, list[str]]]:
+    """A node that takes one SOP class only, and fails at the instance `refuses`; what it got."""
     taken: list[str] = []
 
     def store(event: evt.Event) -> int:
@@ -128,15 +126,15 @@ def choosy_archive(refuses: str = "") -> Iterator[tuple[Destination, list[str]]]
         return 0
 
     node = AE("ARCHIVE")
-    node.add_supported_context(CTImageStorage)
+    node.add_supported_context(takes)
     server = node.start_server(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
     )
-    port = server.socket.getsockname()[1]  # type: ignore[union-attr]
+    port = server.socket.getsockname()[1]
     try:
         yield Destination(name="A", ae_title="ARCHIVE", host="127.0.0.1", port=port), taken
     finally:
-        server.shutdown()  # type: ignore[union-attr]
+        server.shutdown()
 
 
 def test_what_an_archive_never_takes_keeps_back_nothing_else(files: list[Path]) -> None:
@@ -294,13 +292,32 @@ def test_stow_says_where_without_the_password(files: list[Path]) -> None:
         transmit(to, files, "VFX-EDGE")
 
 
-def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[Path]) -> None:
-    spool = Spool(tmp_path / "spool")
-    sends = Queue(spool.queue_folder, "sends")
-    spool.add_item(files[0], "a" * 24, study="x")
-    with spool.new_results("a" * 24) as folder:
-        (folder / "sr.dcm").write_bytes(files[0].read_bytes())
-    to = Destination(name="A", ae_title="A", host="h")
+JOB = "a" * 24
+SEND = Entry(key="k", job=JOB)
+
+
+def analysed(store: Store, *results: str, missing: str = "") -> None:
+    """A job with these results."""
+    (store.root.parent / "ct").mkdir()
+    store.spool.add_item(store.root.parent / "ct", JOB, study="x")
+    with store.spool.new_results(JOB) as folder:
+        for name in results:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).touch()
+        if missing:
+            note_missing_results(folder, missing)
+
+
+def sender(
+    store: Store, send: Transmit, kinds: tuple[Literal["sr", "seg", "sc"], ...] = ()
+) -> Sender:
+    """To A, as `send` does it."""
+    to = Destination(name="A", ae_title="A", host="h", outputs=kinds)
+    return Sender(store.settings(), to, store.spool, store.sends, send)
+
+
+def test_retried_with_growing_waits_until_the_limit(store: Store) -> None:
+    analysed(store, "sr.dcm")
     outcomes = [
         NotAccepted(["seg.dcm"]),
         NotSent("no"),
@@ -310,79 +327,61 @@ def test_retried_with_growing_waits_until_the_limit(tmp_path: Path, files: list[
     ]
     sent: list[Path] = []
 
-    def send(_: object, files: list[Path], __: str) -> None:
+    def send(_: object, files: Sequence[Path], __: str) -> None:
         error = outcomes.pop(0)
         if error is not None:
             raise error
         sent.extend(files)
 
-    sender = Sender(Settings(spool=spool.root), to, spool, sends, send)  # type: ignore[arg-type]
-    entry = Entry(key="k", job="a" * 24, destination="A", attempts=3)
-    assert isinstance(sender.process(entry), GivenUp)  # at once: asking again changes nothing
-    assert sender.process(entry) == RetryLater("A: no.", 40)
-    assert sender.process(entry) == RetryLater("A: odd.", 40)
-    assert sender.process(entry) == RetryLater("A: ValueError.", 40)
-    assert sender.process(entry) == Done()
+    process = sender(store, send).process
+    entry = replace(SEND, attempts=3)
+    assert isinstance(process(entry), GivenUp)  # at once: asking again changes nothing
+    assert process(entry) == RetryLater("A: no.", 40)
+    assert process(entry) == RetryLater("A: odd.", 40)
+    assert process(entry) == RetryLater("A: ValueError.", 40)
+    assert process(entry) == Done()
     assert [path.name for path in sent] == ["sr.dcm"]
     outcomes.append(NotSent("no"))
     long_ago = time.time() - 86401
-    early = Entry(key="k", job="a" * 24, first_failed_at_s=long_ago, attempts=2)
-    assert isinstance(sender.process(early), RetryLater)  # the clock was set
+    early = replace(SEND, first_failed_at_s=long_ago, attempts=2)
+    assert isinstance(process(early), RetryLater)  # the clock was set
     outcomes.append(NotSent("no"))
-    long = Entry(key="k", job="a" * 24, first_failed_at_s=long_ago, attempts=9)
-    assert sender.process(long) == GivenUp("A: no.")
-    spool.delete("a" * 24)
-    assert isinstance(sender.process(entry), GivenUp)
+    assert process(replace(early, attempts=9)) == GivenUp("A: no.")
+    store.spool.delete(JOB)
+    assert isinstance(process(entry), GivenUp)
 
 
-def test_what_could_not_be_made_is_told_when_the_rest_is_sent(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool")
-    (tmp_path / "ct").mkdir()
-    spool.add_item(tmp_path / "ct", "a" * 24, study="x")
-    with spool.new_results("a" * 24) as folder:
-        (folder / "sr.dcm").touch()
-        note_missing_results(folder, "seg.dcm can't be made: odd headers.")
+def test_what_could_not_be_made_is_told_when_the_rest_is_sent(store: Store) -> None:
+    analysed(store, "sr.dcm", missing="seg.dcm can't be made: odd headers.")
     sent: list[Path] = []
-    to = Destination(name="A", ae_title="A", host="h")
-    sends = Queue(spool.queue_folder, "sends")
-    sender = Sender(
-        Settings(spool=spool.root), to, spool, sends, lambda _, files, __: sent.extend(files)
-    )
-    assert sender.process(Entry(key="k", job="a" * 24)) == GivenUp(
-        "seg.dcm can't be made: odd headers."
-    )
+    outcome = sender(store, lambda _, files, __: sent.extend(files)).process(SEND)
+    assert outcome == GivenUp("seg.dcm can't be made: odd headers.")
     assert [file.name for file in sent] == ["sr.dcm"]
 
 
-def test_a_destination_gets_the_kinds_it_is_to_have(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool")
-    (tmp_path / "ct").mkdir()
-    spool.add_item(tmp_path / "ct", "a" * 24, study="x")
-    with spool.new_results("a" * 24) as folder:
-        (folder / "sc").mkdir()
-        for name in ("sr.dcm", "kos.dcm", "seg.dcm", "sc/01-overview.dcm", "result.json"):
-            (folder / name).touch()
-    sent: list[str] = []
-    for kinds in (("sr", "sc"), ("seg",), ()):
-        to = Destination(name="A", ae_title="A", host="h", outputs=kinds)
-        Sender(
-            Settings(spool=spool.root), to, spool, Queue(spool.queue_folder, "sends"),
-            lambda _, files, __: sent.append(" ".join(file.name for file in files)),
-        ).process(Entry(key="k", job="a" * 24))  # fmt: skip
-    assert sent == [
-        "kos.dcm 01-overview.dcm sr.dcm",
-        "seg.dcm",
-        "kos.dcm 01-overview.dcm seg.dcm sr.dcm",
-    ]
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        (("sr", "sc"), "kos.dcm 01-overview.dcm sr.dcm"),
+        (("seg",), "seg.dcm"),
+        ((), "kos.dcm 01-overview.dcm seg.dcm sr.dcm"),
+    ],
+)
+def test_a_destination_gets_the_kinds_it_is_to_have(
+    store: Store, kinds: tuple[Literal["sr", "seg", "sc"], ...], names: str
+) -> None:
+    analysed(store, "sr.dcm", "kos.dcm", "seg.dcm", "sc/01-overview.dcm", "result.json")
+    sent: list[Path] = []
+    sender(store, lambda _, files, __: sent.extend(files), kinds).process(SEND)
+    assert " ".join(file.name for file in sent) == names
 
 
-def test_transmissions_to_who_is_no_longer_configured_are_given_up(tmp_path: Path) -> None:
-    sends = Queue(tmp_path, "sends")
+def test_transmissions_to_who_is_no_longer_configured_are_given_up(store: Store) -> None:
     for name in ("A", "B"):
-        sends.put(Entry(key=f"j@{name}", job="j", destination=name))
+        store.sends.put(Entry(key=f"j@{name}", job="j", destination=name))
     stays = Destination(name="A", ae_title="A", host="h")
-    give_up_removed_destinations(Settings(spool=tmp_path, destinations=(stays,)), sends)
-    assert {entry.destination: entry.state for entry in sends.entries()} == {
+    give_up_removed_destinations(store.settings(destinations=(stays,)), store.sends)
+    assert {entry.destination: entry.state for entry in store.sends.entries()} == {
         "A": "waiting",
         "B": "dead",
     }

@@ -11,14 +11,12 @@ import pytest
 
 from tests.service.drop_folder import QUIET_S, STEP_S, Watched, watching
 from tests.service.processes import ROOT
+from tests.service.stores import Store
 from tests.service.studies import PATIENT, write_slice, write_study
 from tests.waiting import eventually
 from vfx_edge.service.receive.watcher import Watcher, WatchFolderUnusable
 from vfx_edge.service.store import durable_files
-from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.identifiers import pseudonym
-from vfx_edge.service.store.queue import Queue
-from vfx_edge.service.store.spool import Spool
 
 
 @pytest.fixture
@@ -260,7 +258,7 @@ def test_a_folder_that_is_away_for_a_while_is_no_end(
     write_study(watched.folder / "ct")
 
     def is_taken() -> bool:
-        watched.clock.now_s += STEP_S
+        watched.store.clock.now_s += STEP_S
         return len(watched.spool.jobs()) == 1
 
     assert eventually(is_taken)
@@ -280,9 +278,8 @@ def test_what_may_not_be_read_is_said_once_and_taken_when_it_may(tmp_path: Path)
     slice_ = tmp_path / "drop" / PATIENT / "partly" / "0.dcm"
 
     def told() -> str:
-        command = [*powers, sys.executable, "-m", "tests.service.drop_folder", tmp_path, "3"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-        return done.stdout
+        command = [*powers, sys.executable, "-m", "tests.service.drop_folder", str(tmp_path), "3"]
+        return subprocess.check_output(command, text=True, cwd=ROOT)
 
     for closed in (shut, slice_):
         mode = closed.stat().st_mode
@@ -311,8 +308,6 @@ def test_what_cannot_be_taken_is_tried_again_later_and_later_and_told_once(
 @pytest.mark.parametrize("place", ["spool", "spool/incoming", ".", "absent", "file"])
 def test_a_folder_that_cannot_be_watched_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    spool = Spool(tmp_path / "spool")
-    queue = Queue(spool.queue_folder, "jobs")
-    completion = Completion(spool, queue, queue, 1)
+    store = Store(tmp_path / "spool")
     with pytest.raises(WatchFolderUnusable):
-        Watcher(tmp_path / place, spool, completion, 1)
+        Watcher(tmp_path / place, store.spool, store.completion, 1)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.service.stores import Store
 from tests.service.studies import PATIENT, write_study
 from vfx_edge.errors import BackendError, InputError
 from vfx_edge.files import OutputDiskFull, write_text
@@ -15,11 +16,10 @@ from vfx_edge.job import Job
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.service.queue_loop import Done, GivenUp, Outcome, RetryLater
 from vfx_edge.service.settings import Destination, Settings
-from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.identifiers import pseudonym
-from vfx_edge.service.store.queue import SUPERSEDED, Entry, Queue
+from vfx_edge.service.store.queue import SUPERSEDED, Entry
 from vfx_edge.service.store.results import missing_results
-from vfx_edge.service.store.spool import Spool
+from vfx_edge.service.store.spool import Received
 from vfx_edge.service.worker import OpenChain, Worker
 
 
@@ -31,33 +31,33 @@ class Lost(BackendError):
     """A GPU that has gone."""
 
 
-@dataclass
-class Place:
-    """A spool with one study in it, and its queues."""
+class Place(Store):
+    """A spool with one study in it, whose results go to A and B."""
 
-    spool: Spool
-    jobs: Queue
-    sends: Queue
-    settings: Settings
-    study: str
+    study = ""
+    config: Settings
 
-    def do(self, chain: Callable[[Job], object], **facts: Any) -> Outcome:
+    def process(self, chain: Callable[[Job], object], **facts: Any) -> Outcome:
+        """What becomes of the first job; `facts`: of its entry."""
         entry = self.jobs.entries()[0]
-        worker = Worker(self.settings, self.spool, self.jobs, self.sends, chain)
+        worker = Worker(self.config, self.spool, self.jobs, self.sends, chain)
         return worker.process(Entry(**{**vars(entry), "attempts": 1, **facts}))
+
+    def one_more(self) -> Received:
+        """A further image of the study comes; the job that follows."""
+        return self.complete(self.study, "99")
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    spool = Spool(tmp_path / "spool")
-    jobs, sends = Queue(spool.queue_folder, "jobs"), Queue(spool.queue_folder, "sends")
-    uid = write_study(tmp_path / "made")
+    place = Place(tmp_path / "spool")
+    place.study = write_study(tmp_path / "made")
     for file in (tmp_path / "made").iterdir():
-        spool.store(uid, file.stem, lambda to, file=file: to.write(file.read_bytes()))
-    assert Completion(spool, jobs, sends, 1).complete(uid) is not None
+        place.receive(place.study, file.stem, content=file.read_bytes())
+    place.complete(place.study)
     to = [Destination(name=name, ae_title=name, host="127.0.0.1") for name in ("A", "B")]
-    settings = Settings(spool=spool.root, destinations=tuple(to), job_attempts=3)
-    return Place(spool, jobs, sends, settings, uid)
+    place.config = place.settings(destinations=tuple(to), job_attempts=3)
+    return place
 
 
 def fine(job: Job) -> None:
@@ -76,9 +76,9 @@ def raising(error: BaseException) -> Callable[[Job], None]:
 
 
 def test_results_are_made_once_and_sent_to_every_destination(place: Place) -> None:
-    assert place.do(fine) == Done(study=pseudonym("1.2.3"))
+    assert place.process(fine) == Done(study=pseudonym("1.2.3"))
     assert [entry.destination for entry in place.sends.entries()] == ["A", "B"]
-    again = place.do(raising(AssertionError("analysed twice")))  # killed before it was settled
+    again = place.process(raising(AssertionError("analysed twice")))  # killed before it was settled
     assert again == Done(study=pseudonym("1.2.3"))
     assert len(place.sends.entries()) == 2
 
@@ -88,7 +88,7 @@ def test_without_dicom_results_nothing_is_sent(place: Place) -> None:
         assert job.out is not None
         write_text(job.out / "report.html", "")
 
-    assert isinstance(place.do(chain), Done)
+    assert isinstance(place.process(chain), Done)
     assert place.sends.entries() == []
 
 
@@ -107,27 +107,27 @@ def test_without_dicom_results_nothing_is_sent(place: Place) -> None:
 def test_what_failed_is_tried_again_as_long_as_that_can_help(
     place: Place, error: Exception, first: type, last: type
 ) -> None:
-    assert isinstance(place.do(raising(error), attempts=1), first)
-    assert isinstance(place.do(raising(error), attempts=3), last)
-    given_up = place.do(raising(error), attempts=9, first_failed_at_s=1.0)
+    assert isinstance(place.process(raising(error), attempts=1), first)
+    assert isinstance(place.process(raising(error), attempts=3), last)
+    given_up = place.process(raising(error), attempts=9, first_failed_at_s=1.0)
     assert isinstance(given_up, GivenUp)
     assert place.spool.results_of(place.jobs.entries()[0].job) is None
 
 
 def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) -> None:
     kinds = []
-    place.settings = replace(place.settings, outputs=("json", "sr", "seg"))
-    place.do(lambda job: kinds.append(job.kinds))
+    place.config = replace(place.config, outputs=("json", "sr", "seg"))
+    place.process(lambda job: kinds.append(job.kinds))
     (tmp_path / "a.nii.gz").write_bytes(b"x")
     place.spool.add_item(tmp_path / "a.nii.gz", "b" * 24, study="x")
     place.jobs.drop(place.jobs.entries()[0].key)
     place.jobs.put(Entry(key="b" * 24, job="b" * 24))
-    place.do(lambda job: kinds.append(job.kinds))
+    place.process(lambda job: kinds.append(job.kinds))
     assert kinds == [("json", "sr", "seg"), ("json",)]
 
 
 def test_the_wait_doubles_up_to_its_limit(place: Place) -> None:
-    waits = [place.do(raising(OSError()), attempts=n) for n in (1, 2, 3, 40)]
+    waits = [place.process(raising(OSError()), attempts=n) for n in (1, 2, 3, 40)]
     assert [one.wait_s for one in waits if isinstance(one, RetryLater)] == [10, 20, 40, 600]
 
 
@@ -145,12 +145,12 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
         (file,) = job.path.glob("Muster*")
         raise NoCt(f"{file} in {job.path} ({file.name}) is none: send another.")
 
-    told = place.do(chain)
+    told = place.process(chain)
     assert isinstance(told, GivenUp)
     assert told.reason == (
         "a file of the study in the study (a file of the study) is none: send another."
     )
-    bug = place.do(raising(ValueError(PATIENT)))
+    bug = place.process(raising(ValueError(PATIENT)))
     assert isinstance(bug, RetryLater)
     assert bug.reason.startswith("A bug in vfx-edge (ValueError, test_worker.py line")
     assert "test_worker.py" in caplog.text
@@ -158,14 +158,14 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
 
 
 def test_a_study_that_died_with_the_process_too_often_is_not_touched_again(place: Place) -> None:
-    told = place.do(raising(AssertionError("touched")), crashes=3)
+    told = place.process(raising(AssertionError("touched")), crashes=3)
     assert isinstance(told, GivenUp)
     assert "died 3 times" in told.reason
 
 
 def test_images_that_are_gone_are_a_reason(place: Place) -> None:
     place.spool.delete_images(place.jobs.entries()[0].job)
-    told = place.do(fine)
+    told = place.process(fine)
     assert isinstance(told, GivenUp)
     assert "send the study again" in told.reason
 
@@ -173,17 +173,15 @@ def test_images_that_are_gone_are_a_reason(place: Place) -> None:
 def test_images_that_lack_the_others_are_not_analysed(place: Place) -> None:
     job = place.jobs.entries()[0].job
     place.spool.delete_images(job)
-    place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-    late = Completion(place.spool, place.jobs, place.sends, 1).complete(place.study)
-    assert late is not None
-    told = place.do(raising(AssertionError("analysed")), key=late.job, job=late.job)
+    late = place.one_more()
+    told = place.process(raising(AssertionError("analysed")), key=late.job, job=late.job)
     assert isinstance(told, GivenUp)
     assert "send the whole study again" in told.reason
 
 
 def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Place) -> None:
     """A verdict must not wait for a segmentation that can't be made."""
-    place.settings = replace(place.settings, outputs=("json", "sr", "seg", "sc"))
+    place.config = replace(place.config, outputs=("json", "sr", "seg", "sc"))
     asked: list[tuple[str, ...]] = []
 
     def chain(job: Job) -> None:
@@ -194,7 +192,7 @@ def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Plac
                 raise DicomRefused(job.out / f"{kind}.dcm", "odd")
         fine(job)
 
-    assert isinstance(place.do(chain), Done)
+    assert isinstance(place.process(chain), Done)
     assert asked == [("json", "sr", "seg", "sc"), ("json", "sr", "sc"), ("json", "sr")]
     results = place.spool.results_of(place.jobs.entries()[0].job)
     assert results is not None
@@ -208,43 +206,42 @@ def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Plac
 def test_a_received_file_is_not_named_in_a_reason(place: Place) -> None:
     """Its name is a UID, and that leads to the patient."""
     file = next(place.spool.input_of(place.jobs.entries()[0].job).iterdir())
-    told = place.do(raising(NoCt(f"in holds no CT, {file.name} is none: send another.")))
+    told = place.process(raising(NoCt(f"in holds no CT, {file.name} is none: send another.")))
     assert told == GivenUp("The study holds no CT, a file of the study is none: send another.")
 
 
-def test_more_images_between_the_last_look_and_the_queueing(place: Place) -> None:
+def test_more_images_between_the_last_look_and_the_queueing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A window of milliseconds, in which both sets would go out."""
     entry = place.jobs.entries()[0]
     real = place.sends.put
 
     def put(send: Entry) -> bool:
         if not place.spool.incoming() and len(place.spool.jobs()) == 1:
-            place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-            Completion(place.spool, place.jobs, place.sends, 1).complete(place.study)
+            place.one_more()
         return real(send)
 
-    place.sends.put = put  # type: ignore[method-assign]
-    assert place.do(fine) == Done(SUPERSEDED)
+    monkeypatch.setattr(place.sends, "put", put)
+    assert place.process(fine) == Done(SUPERSEDED)
     assert {send.state for send in place.sends.entries() if send.job == entry.job} == {"done"}
 
 
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_second_report_names_the_first_that_an_archive_has(place: Place, sent: bool) -> None:
-    place.do(fine)
+    place.process(fine)
     first = place.jobs.entries()[0]
     place.jobs.done(first.key)
     if sent:
         place.sends.done(f"{first.key}@A")
-    place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-    second = Completion(place.spool, place.jobs, place.sends, 1).complete(place.study)
-    assert second is not None
+    second = place.one_more()
     named: list[Path | None] = []
 
     def chain(job: Job) -> None:
         named.append(job.previous_report)
         fine(job)
 
-    place.do(chain, key=second.job, job=second.job)
+    place.process(chain, key=second.job, job=second.job)
     results = place.spool.results_of(first.job)
     assert results is not None
     assert named == [results / "sr.dcm" if sent else None]
@@ -253,11 +250,9 @@ def test_a_second_report_names_the_first_that_an_archive_has(place: Place, sent:
 def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:
     def more_come(job: Job) -> None:
         fine(job)
-        place.spool.store(place.study, "99", lambda to: to.write(b"one more"))
-        completion = Completion(place.spool, place.jobs, place.sends, 1)
-        assert completion.complete(place.study) is not None
+        place.one_more()
 
-    told = place.do(more_come)
+    told = place.process(more_come)
     assert told == Done("more images came: a later job has them all")
     assert place.sends.entries() == []
     assert len(place.jobs.entries()) == 2

@@ -46,7 +46,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert [one.destination for row in desk.worklist.rows() for one in row.sent][-1] == "LATE"
     assert asked[1:] == [f"{4:024x}"]
     assert {row.job for row in after} == {row.job for row in before}
-    desk.spool.store("1.2.9", "1.2.9.1", lambda stream: stream.write(b"x"))
+    desk.receive("1.2.9", "1.2.9.1")
     assert states(desk).count("receiving") == 2
 
 

@@ -3,12 +3,12 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
-from vfx_edge.service.store.queue import Entry, Queue
-from vfx_edge.service.store.spool import Received, Spool
+from tests.service.stores import Store
+from vfx_edge.service.store.queue import Entry
+from vfx_edge.service.store.spool import Received
 from vfx_edge.service.web.worklist import Worklist
-
-SECRET = ("Doe^Jane", "SECRET-4711")
 
 
 def result(
@@ -16,7 +16,7 @@ def result(
     levels: list[str],
     description: str = "Thorax 1.0 Br38",
     unread: tuple[str, ...] = (),
-) -> dict:
+) -> dict[str, Any]:
     """What the page reads of a result.json."""
     coverage = {
         "assessed": ["T2", "T3", "T4"],
@@ -44,13 +44,11 @@ def result(
     }
 
 
-class Desk:
+class Desk(Store):
     """Puts studies into a spool as the service would."""
 
     def __init__(self, folder: Path, show_accession: bool = False) -> None:
-        self.spool = Spool(folder)
-        self.jobs = Queue(self.spool.queue_folder, "jobs")
-        self.sends = Queue(self.spool.queue_folder, "sends")
+        super().__init__(folder)
         self.worklist = Worklist(self.spool, self.jobs, self.sends, show_accession)
 
     def add(self, number: int, minutes_ago: float = 5, urgent: bool = False) -> str:
@@ -93,7 +91,7 @@ class Desk:
 
 def one_of_each(desk: Desk) -> None:
     """Every verdict and every state."""
-    verdicts = {
+    verdicts: dict[str, list[str]] = {
         "none_suspected": [],
         "malignant": ["T10", "L2"],
         "osteoporotic": ["L1"],
@@ -116,4 +114,4 @@ def one_of_each(desk: Desk) -> None:
     desk.add(8, 2, urgent=True)
     desk.take()
     desk.add(9, 1)
-    desk.spool.store("1.2.3.4.5", "1.2.3.4.5.6", lambda stream: stream.write(b"x"))
+    desk.receive("1.2.3.4.5", "1.2.3.4.5.6")
