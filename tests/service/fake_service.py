@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from tests.service.studies import new_uid
 from vfx_edge.errors import BackendError, InputError, VfxError
@@ -77,7 +77,7 @@ def _object(source: Dataset, run: str, number: int, note: str) -> bytes:
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = SecondaryCaptureImageStorage
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = f"{run}.{number}"
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = UID(f"{run}.{number}")
     made.StudyInstanceUID, made.SeriesInstanceUID = source.StudyInstanceUID, run
     made.PatientName = source.PatientName
     made.add_new("PixelData", "OB", bytes(1024 * int(note)) if note.isdigit() else b"\0\0")

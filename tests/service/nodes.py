@@ -41,7 +41,7 @@ class Node:
 
 @contextmanager
 def listening(
-    folder: Path, limits: dict[str, float] | None = None, **settings: Any
+    folder: Path, limits: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[Node]:
     """A node on a free port of this machine; `limits` in place of some of the wire's own."""
     told = Settings(spool=folder / "spool", port=0, **{"min_free_mib": 1, **settings})

@@ -167,9 +167,9 @@ def storescp(folder: Path, port: int | None = None, *options: object) -> Iterato
         pytest.skip("needs DCMTK's storescp on the PATH: make peers installs it")
     folder.mkdir(exist_ok=True)
     archive = Archive(folder, port or free_port())
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = ["storescp", *map(str, options), "-od", str(folder), str(archive.port)]
-    process = subprocess.Popen(command, **quiet)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet)
     try:
         assert eventually(lambda: _listens(archive.port))
         yield archive

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 PATIENT = "Mustermann^Erika"
 
@@ -31,7 +31,7 @@ def write_slice(path: Path, study: str, series: str, number: int, note: str = ""
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = CTImageStorage
-    uid = f"{series}.{number + 1}"
+    uid = UID(f"{series}.{number + 1}")
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = uid
     image.StudyInstanceUID, image.SeriesInstanceUID = study, series
     image.PatientName, image.PatientID, image.Modality = PATIENT, "4711", "CT"

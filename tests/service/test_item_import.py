@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 from tests.service.drop_folder import QUIET_S, Watched, watching
 from tests.service.studies import PATIENT, write_slice, write_study
@@ -161,7 +162,7 @@ def test_slices_that_share_a_uid_hide_none(watched: Watched) -> None:
     uid = write_study(watched.folder / "ct", slices=4)
     for file in (watched.folder / "ct").iterdir():
         image = pydicom.dcmread(file)
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{uid}.1.1"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"{uid}.1.1")
         image.save_as(file)
     (job,) = watched.look()
     assert job.study == pseudonym(uid)

@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +27,9 @@ STUDIES, KILLS = 24, 6
 DROPPED, DROPPED_EACH = 12, 4
 
 
-def drop(service: Killable, folder: Path, name: str, **more: str) -> str:
+def drop(service: Killable, folder: Path, name: str, note: str = "") -> str:
     """A study as people drop one: written elsewhere, moved in. Its UID."""
-    uid = write_study(folder / "made" / name, **more)
+    uid = write_study(folder / "made" / name, note=note)
     os.rename(folder / "made" / name, service.drop / name)
     return uid
 
@@ -81,8 +83,8 @@ def test_many_studies_over_four_associations_and_a_kill_every_few(tmp_path: Path
     def send(folder: Path) -> int:
         """How often it took."""
         time.sleep(chance.uniform(0, 1))
-        command = ["storescu", "-aec", "VFX-EDGE", "+sd", "127.0.0.1", str(port), folder]
-        tries = []
+        command = ["storescu", "-aec", "VFX-EDGE", "+sd", "127.0.0.1", str(port), str(folder)]
+        tries: list[int] = []
 
         def is_taken() -> bool:
             time.sleep(0.2 if tries else 0)
@@ -99,9 +101,13 @@ def test_many_studies_over_four_associations_and_a_kill_every_few(tmp_path: Path
     ):
         service.start()
         sent = [scanners.submit(send, folder) for folder in made.values()]
+
+        def at_least(few: int) -> bool:
+            return sum(one.done() for one in sent) >= few
+
         for number in range(KILLS):
             few = number * (STUDIES - SCANNERS) // KILLS
-            assert eventually(lambda few=few: sum(one.done() for one in sent) >= few)
+            assert eventually(partial(at_least, few))
             kill_soon(service, chance)
         assert sum(one.result() for one in sent) > STUDIES, "no kill has hit an association"
         assert eventually(lambda: service.settled(STUDIES)), service.entries()
@@ -113,7 +119,7 @@ def test_many_studies_over_four_associations_and_a_kill_every_few(tmp_path: Path
 
 def test_a_destination_that_is_down_at_first_gets_everything_later(tmp_path: Path) -> None:
     port = free_port()
-    there = {"name": "THERE", "ae_title": "THERE", "host": "127.0.0.1"}
+    there: dict[str, Any] = {"name": "THERE", "ae_title": "THERE", "host": "127.0.0.1"}
     late = {"name": "LATE", "ae_title": "LATE", "host": "127.0.0.1", "port": port}
     with storescp(tmp_path / "there") as archive:
         there["port"] = archive.port
@@ -150,13 +156,8 @@ def test_a_destination_is_given_up_after_the_limit_and_can_be_retried(tmp_path: 
 
 def queue_command(service: Killable, *words: str) -> str:
     """`vfx-edge queue …` while the service runs; what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vfx_edge", "queue", *words, "--spool", service.spool],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
+    command = [sys.executable, "-m", "vfx_edge", "queue", *words, "--spool", str(service.spool)]
+    return subprocess.check_output(command, text=True)
 
 
 def test_poisoned_studies_among_good_ones_are_given_up_with_the_reason(tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount a small disk")
     yield disk

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -200,7 +201,7 @@ def test_what_a_caller_or_the_message_calls_urgent_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"ae_title": "LONGER THAN SIXTEEN"}, {"addresses": ("10.0.0.300",)}]
 )
-def test_titles_and_addresses_that_are_none_are_said(wrong: dict, tmp_path: Path) -> None:
+def test_titles_and_addresses_that_are_none_are_said(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid), listening(tmp_path, **wrong):
         pass
 

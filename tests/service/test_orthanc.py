@@ -127,7 +127,7 @@ def test_orthanc_sends_new_ct_and_takes_results_once(down_at_first: bool, tmp_pa
             failed = lambda: any(j["State"] == "Failure" for j in archive.get("/jobs?expand"))  # noqa: E731
             assert eventually(failed)
             service.start()
-            again = [sys.executable, SHIPPED / "send_again.py"]
+            again = [sys.executable, str(SHIPPED / "send_again.py")]
             subprocess.run([*again, f"http://127.0.0.1:{archive.http_port}"], check=True)
         assert eventually(lambda: sum(map(len, archive.instances().values())) == 9), (
             archive.instances(),

@@ -151,7 +151,7 @@ while (entry := queue.take()) is not None:
 def test_processes_never_take_the_same_work_twice(queue: Queue, tmp_path: Path) -> None:
     for number in range(60):
         queue.put(entry(f"{number}"))
-    command = [sys.executable, "-c", TAKER, tmp_path]
+    command = [sys.executable, "-c", TAKER, str(tmp_path)]
     takers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     told = [name for taker in takers for name in taker.communicate()[0].split()]
     assert sorted(told, key=int) == [str(number) for number in range(60)]
@@ -194,7 +194,7 @@ def test_a_damaged_file_is_said_in_a_sentence(tmp_path: Path) -> None:
         Queue(tmp_path, "jobs")
 
 
-FORMER = {
+FORMER: dict[str, tuple[int, dict[str, Any], State]] = {
     "waits": (0, {}, State.WAITING),
     "failed": (1, {"due_at_s": 5.0, "attempts": 2, "reason": "no room."}, State.RETRY),
     "ran": (2, {"attempts": 1, "urgent": True}, State.RUNNING),

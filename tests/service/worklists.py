@@ -1,13 +1,19 @@
 """A spool full of studies in every state, without a single CT."""
 
+import http.client
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.service.stores import Store
+from tests.waiting import HANG_S
 from vfx_edge.service.store.queue import Entry
 from vfx_edge.service.store.spool import Received
+from vfx_edge.service.web.metrics import Metrics
+from vfx_edge.service.web.server import HttpServer
 from vfx_edge.service.web.worklist import Worklist
 
 
@@ -115,3 +121,27 @@ def one_of_each(desk: Desk) -> None:
     desk.take()
     desk.add(9, 1)
     desk.receive("1.2.3.4.5", "1.2.3.4.5.6")
+
+
+@contextmanager
+def serving(desk: Desk, language: str = "en", at: str = "127.0.0.1") -> Iterator[int]:
+    """The page on a free port, which is given."""
+    server = HttpServer(f"{at}:0", language, desk.worklist, Metrics())
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.stop()
+
+
+def get(
+    port: int, path: str, host: str = "localhost", at: str = "127.0.0.1"
+) -> tuple[int, dict[str, str], str]:
+    """Status, headers and body."""
+    connection = http.client.HTTPConnection(at, port, timeout=HANG_S)
+    connection.request("GET", path, headers={"Host": host})
+    answer = connection.getresponse()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, headers, body
