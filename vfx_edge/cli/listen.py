@@ -15,90 +15,74 @@ COMPLETE_ON = ("quiet", "association")
 
 Title = Annotated[
     str | None,
-    typer.Option(
+    serving.option(
         "--ae-title",
-        metavar="TITLE",
-        help="What this node is called; associations that ask for another are refused.",
-        show_default="VFX-EDGE",
+        "TITLE",
+        "What this node is called; associations that ask for another are refused.",
+        "VFX-EDGE",
     ),
 ]
 Host = Annotated[
     str | None,
-    typer.Option(
+    serving.option(
         "--host",
-        metavar="ADDRESS",
-        help="The address to listen at; 0.0.0.0 is every one of this machine. Beyond this machine, "
+        "ADDRESS",
+        "The address to listen at; 0.0.0.0 is every one of this machine. Beyond this machine, "
         "name the senders with --caller and --allow, or use TLS.",
-        show_default="127.0.0.1",
+        "127.0.0.1",
     ),
 ]
 Port = Annotated[
-    int | None,
-    typer.Option("--port", min=1, max=65535, help="The port.", show_default="11112"),
+    int | None, typer.Option("--port", min=1, max=65535, help="The port.", show_default="11112")
 ]
 Caller = Annotated[
     list[str] | None,
-    typer.Option(
+    serving.option(
         "--caller",
-        metavar="TITLE",
-        help="Let in only nodes that call themselves so. Can be given several times.",
-        show_default="any",
+        "TITLE",
+        "Let in only nodes that call themselves so. Can be given several times.",
+        "any",
     ),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option(
+    serving.option(
         "--allow",
-        metavar="ADDRESS",
-        help="Let in only this address or network (10.1.0.0/16). Can be given several times.",
-        show_default="any",
+        "ADDRESS",
+        "Let in only this address or network (10.1.0.0/16). Can be given several times.",
+        "any",
     ),
 ]
 Urgent = Annotated[
     list[str] | None,
-    typer.Option(
+    serving.option(
         "--urgent-caller",
-        metavar="TITLE",
-        help="Studies of this sender go first. Can be given several times.",
-        show_default=False,
+        "TITLE",
+        "Studies of this sender go first. Can be given several times.",
     ),
 ]
 CompleteOn = Annotated[
     str | None,
-    typer.Option(
+    serving.option(
         "--complete-on",
-        metavar="|".join(COMPLETE_ON),
-        help="When a study is complete: after the quiet time, or as soon as the association that "
+        "|".join(COMPLETE_ON),
+        "When a study is complete: after the quiet time, or as soon as the association that "
         "brought it ends (for senders that send a whole study in one).",
-        show_default="quiet",
+        "quiet",
     ),
 ]
 TlsCertificate = Annotated[
     Path | None,
-    typer.Option(
+    serving.option(
         "--tls-cert",
-        metavar="PEM",
-        help="Listen with TLS, by this certificate; with --tls-key and --tls-ca.",
-        show_default=False,
-        readable=False,
+        "PEM",
+        "Listen with TLS, by this certificate; with --tls-key and --tls-ca.",
     ),
 ]
-TlsKey = Annotated[
-    Path | None,
-    typer.Option(
-        "--tls-key", metavar="PEM", help="Its key, without a password.", show_default=False,
-        readable=False,
-    ),
-]  # fmt: skip
+TlsKey = Annotated[Path | None, serving.option("--tls-key", "PEM", "Its key, without a password.")]
 TlsAuthority = Annotated[
     Path | None,
-    typer.Option(
-        "--tls-ca",
-        metavar="PEM",
-        help="Who must have signed the senders' certificates.",
-        show_default=False,
-        readable=False,
-    ),
+    serving.option("--tls-ca", "PEM", "Who must have signed the senders' certificates."),
 ]
 
 
@@ -129,7 +113,9 @@ def listen(
     can't be done stays listed by `vfx-edge queue list`, with the reason.
     """
     settings = serving.settings_from(
-        *(config, send, outputs),
+        config,
+        send,
+        outputs,
         spool=spool,
         quiet_s=quiet_time,
         http=http,

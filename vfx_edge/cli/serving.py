@@ -44,81 +44,78 @@ class ServiceNotInstalled(VfxError):
         )
 
 
+def option(name: str, metavar: str, text: str, default: str | bool = False, **more: Any) -> Any:
+    """An option that overrules the settings; `default`: theirs, as `--help` shows it."""
+    more = {"metavar": metavar, "show_default": default, "readable": False, **more}
+    return typer.Option(name, help=text, **more)
+
+
 Config = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--config",
-        metavar="FILE.toml",
-        help="Settings; options given here overrule it. What may stand there: docs/integration.md.",
-        show_default=False,
-        readable=False,
+        "FILE.toml",
+        "Settings; options given here overrule it. What may stand there: docs/integration.md.",
     ),
 ]
 Spool = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--spool",
-        metavar="DIR",
-        help="Where studies, results and the queue live until they are done; made if absent.",
-        show_default="this user's state folder",
-        readable=False,
+        "DIR",
+        "Where studies, results and the queue live until they are done; made if absent.",
+        "this user's state folder",
     ),
 ]
 Send = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--send",
-        metavar="AETITLE@HOST:PORT|URL",
-        help="Send DICOM results to this node by C-STORE, or to this DICOMweb server by STOW-RS. "
+        "AETITLE@HOST:PORT|URL",
+        "Send DICOM results to this node by C-STORE, or to this DICOMweb server by STOW-RS. "
         "Can be given several times: each is tried until it has them, none waits for another.",
-        show_default=False,
     ),
 ]
 Quiet = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--quiet-time",
-        metavar="S",
+        "S",
+        "A study is complete when nothing has come for so many seconds.",
+        "30",
         min=0.1,
-        help="A study is complete when nothing has come for so many seconds.",
-        show_default="30",
     ),
 ]
 Http = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--http",
-        metavar="HOST:PORT",
-        help="Show the worklist, pseudonymous, at this address, for example 127.0.0.1:8080.",
-        show_default="no page",
+        "HOST:PORT",
+        "Show the worklist, pseudonymous, at this address, for example 127.0.0.1:8080.",
+        "no page",
     ),
 ]
 Outputs = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--outputs",
-        metavar="LIST",
-        help=f"What is written of each study, any of {','.join(KINDS)}.",
-        show_default="json,html; with a destination all but nifti",
+        "LIST",
+        f"What is written of each study, any of {','.join(KINDS)}.",
+        "json,html; with a destination all but nifti",
     ),
 ]
 Language = Annotated[
     str | None,
-    typer.Option(
-        "--language",
-        metavar="|".join(parse.LANGUAGES),
-        help="Wording of the report.",
-        show_default="en",
-    ),
+    option("--language", "|".join(parse.LANGUAGES), "Wording of the report.", "en"),
 ]
 Backend = Annotated[str | None, *RunBackend.__metadata__]
 Model = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--model",
-        metavar="NAME_OR_DIR",
-        help="The model set: a name that `vfx-edge models list` shows, or a folder.",
-        show_default="default",
+        "NAME_OR_DIR",
+        "The model set: a name that `vfx-edge models list` shows, or a folder.",
+        "default",
     ),
 ]
 
