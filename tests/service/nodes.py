@@ -43,9 +43,10 @@ class Node:
 def listening(
     folder: Path, limits: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[Node]:
-    """A node on a free port of this machine; `limits` in place of some of the wire's own."""
-    told = Settings(spool=folder / "spool", port=0, **{"min_free_mib": 1, **settings})
-    spool = Spool(told.spool, told.min_free_mib * 2**20)
+    """A node on a free port of this machine, patient but for `limits`."""
+    patient = {"min_free_mib": 1, "idle_timeout_s": HANG_S}
+    config = Settings(spool=folder / "spool", port=0, **{**patient, **settings})
+    spool = Spool(config.spool, config.min_free_mib * 2**20)
     node = Node(spool)
     lock = threading.Lock()
 
@@ -53,10 +54,10 @@ def listening(
         with lock:
             node.counts[event, reason] += 1
 
-    complete = node.completed.append if told.complete_on == "association" else None
-    listener = Listener(
-        told, spool, complete, count, replace(connection_limits(told), **(limits or {}))
-    )
+    complete = node.completed.append if config.complete_on == "association" else None
+    limits = {"handshake_s": HANG_S, "pdu_s": HANG_S, **(limits or {})}
+    bounds = replace(connection_limits(config), **limits)
+    listener = Listener(config, spool, complete, count, bounds)
     listener.start()
     node.port = listener.port
     try:

@@ -183,9 +183,7 @@ def test_poisoned_studies_among_good_ones_are_given_up_with_the_reason(tmp_path:
         assert PATIENT not in listed + service.log + queue_command(service, "list", "--all")
 
 
-def test_a_study_that_kills_the_process_is_given_up_and_the_others_are_done(
-    tmp_path: Path,
-) -> None:
+def test_a_study_that_kills_the_process_is_given_up_and_the_others_are_done(tmp_path: Path) -> None:
     with (
         storescp(tmp_path / "archive") as archive,
         killable(tmp_path, destinations=[archive.destination()], job_attempts=3) as service,

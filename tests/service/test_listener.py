@@ -80,7 +80,7 @@ def test_titles_and_addresses_are_let_in_by_list(tmp_path: Path) -> None:
         assert echo(node.port)
         assert not echo(node.port, calling="STRANGER")
         assert not echo(node.port, called="SOMEONE")
-        assert node.counts["refused", "ae_title"] == 2
+        assert eventually(lambda: node.counts["refused", "ae_title"] == 2)
     with listening(tmp_path, addresses=("10.0.0.0/8", "192.168.7.4")) as node:
         assert not echo(node.port)
         assert node.counts["refused", "address"] >= 1

@@ -333,9 +333,7 @@ def test_only_its_user_may_look_into_it(spool: Spool) -> None:
         assert spool.root.stat().st_mode & 0o077 == 0
 
 
-def test_a_disk_that_is_full_at_the_last_rename_only_delays_the_study(
-    spool: Spool,
-) -> None:
+def test_a_disk_that_is_full_at_the_last_rename_only_delays_the_study(spool: Spool) -> None:
     store(spool, "1.2", "1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spool, "_publish", refusing)

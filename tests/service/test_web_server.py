@@ -140,6 +140,7 @@ def test_health_tells_of_work_that_does_not_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.live_list.STUCK_S", 1.0)
+    monkeypatch.setattr("vfx_edge.service.web.live_list.STALE_S", HANG_S)
     desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
         desk.add(1)

@@ -18,10 +18,7 @@ from vfx_edge.service.web.worklist import Worklist
 
 
 def result(
-    tier: str,
-    levels: list[str],
-    description: str = "Thorax 1.0 Br38",
-    unread: tuple[str, ...] = (),
+    tier: str, levels: list[str], description: str = "Thorax 1.0 Br38", unread: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """What the page reads of a result.json."""
     coverage = {

@@ -56,9 +56,7 @@ Allow = Annotated[
 Urgent = Annotated[
     list[str] | None,
     serving.option(
-        "--urgent-caller",
-        "TITLE",
-        "Studies of this sender go first. Can be given several times.",
+        "--urgent-caller", "TITLE", "Studies of this sender go first. Can be given several times."
     ),
 ]
 CompleteOn = Annotated[
@@ -74,9 +72,7 @@ CompleteOn = Annotated[
 TlsCertificate = Annotated[
     Path | None,
     serving.option(
-        "--tls-cert",
-        "PEM",
-        "Listen with TLS, by this certificate; with --tls-key and --tls-ca.",
+        "--tls-cert", "PEM", "Listen with TLS, by this certificate; with --tls-key and --tls-ca."
     ),
 ]
 TlsKey = Annotated[Path | None, serving.option("--tls-key", "PEM", "Its key, without a password.")]

@@ -105,8 +105,7 @@ Outputs = Annotated[
     ),
 ]
 Language = Annotated[
-    str | None,
-    option("--language", "|".join(parse.LANGUAGES), "Wording of the report.", "en"),
+    str | None, option("--language", "|".join(parse.LANGUAGES), "Wording of the report.", "en")
 ]
 Backend = Annotated[str | None, *RunBackend.__metadata__]
 Model = Annotated[

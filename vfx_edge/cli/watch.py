@@ -22,8 +22,7 @@ Folder = Annotated[
     ),
 ]
 Keep = Annotated[
-    bool,
-    typer.Option("--keep", help="Leave what was dropped where it is: copy, don't move it."),
+    bool, typer.Option("--keep", help="Leave what was dropped where it is: copy, don't move it.")
 ]
 
 

@@ -5,13 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vfx_edge.outputs.kinds import dicom_files
-from vfx_edge.service.queue_loop import (
-    Done,
-    GivenUp,
-    Outcome,
-    QueueLoop,
-    retry_until_limit,
-)
+from vfx_edge.service.queue_loop import Done, GivenUp, Outcome, QueueLoop, retry_until_limit
 from vfx_edge.service.reasons import reason
 from vfx_edge.service.send.transmit import NotAccepted, NotSent, transmit
 from vfx_edge.service.settings import Destination, Settings

@@ -33,14 +33,15 @@ class Retention:
 
     def run(self, stop: threading.Event) -> None:
         """Apply it every minute until `stop`."""
-        clock, paused_until_s = _clock_ahead_s(), 0.0
+        ahead_s, paused_until_s = time.time() - _uptime_s(), 0.0
         while not stop.is_set():
-            if abs(_clock_ahead_s() - clock) > JUMP_S:
+            now_s, uptime_s = time.time(), _uptime_s()
+            if abs(now_s - uptime_s - ahead_s) > JUMP_S:
                 log.warning("this machine's clock was set: nothing is deleted for a day")
-                clock, paused_until_s = _clock_ahead_s(), _uptime_s() + DAY_S
+                ahead_s, paused_until_s = now_s - uptime_s, uptime_s + DAY_S
             try:
-                if _uptime_s() >= paused_until_s:
-                    self.apply(time.time())
+                if uptime_s >= paused_until_s:
+                    self.apply(now_s)
             except (OSError, OperationalError) as error:
                 log.warning("nothing can be deleted from the spool: %s", type(error).__name__)
             stop.wait(EVERY_S)
@@ -91,7 +92,3 @@ def _uptime_s() -> float:
     """Seconds since start-up, suspended time included; no setting of the clock changes them."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere `monotonic` includes it
     return time.monotonic() if boottime is None else time.clock_gettime(boottime)
-
-
-def _clock_ahead_s() -> float:
-    return time.time() - _uptime_s()

@@ -156,10 +156,7 @@ def application(live: LiveList, metrics: Metrics, host: str = "127.0.0.1") -> St
     ]
     return Starlette(
         routes=[Route(path, endpoint) for path, endpoint in routes],
-        middleware=[
-            Middleware(_SecurityHeaders),
-            Middleware(_HostCheck, names=_host_names(host)),
-        ],
+        middleware=[Middleware(_SecurityHeaders), Middleware(_HostCheck, names=_host_names(host))],
     )
 
 
