@@ -1,10 +1,10 @@
 #!/bin/sh
-# Triage one study and give its place on a worklist: what --triage-exit-code is for.
+# Triage one study and print its priority, by --triage-exit-code.
 #
 #   by-priority.sh /data/incoming/ct_1.2.3 /data/results
 #
 # Prints STAT, HIGH, ROUTINE or CHECK and the folder of results; makes a link to it under
-# RESULTS/<priority>/, so that the listing of one folder is the worklist.
+# RESULTS/<priority>/, so that the listing of that folder is the worklist.
 set -eu
 
 if [ $# -ne 2 ] || [ ! -d "$1" ]; then
@@ -26,13 +26,13 @@ case $code in
   0) priority=ROUTINE ;;    # nothing suspected
   13) priority=CHECK ;;     # not assessable: never "nothing suspected"
   14) priority=CHECK ;;     # nothing suspected, but a vertebra in view could not be read
-  *) priority=CHECK         # it failed, and has said why
+  *) priority=CHECK         # it failed, and has printed why
      failed=$code ;;
 esac
 for one in STAT HIGH ROUTINE CHECK; do  # an earlier run's link
   rm -f "$results/$one/$name"
 done
 mkdir -p "$results/$priority"
-ln -s "../$name" "$results/$priority/$name"  # of what failed, too: nobody may overlook it
+ln -s "../$name" "$results/$priority/$name"  # also of what failed: it must not be overlooked
 echo "$priority $out"
 exit "$failed"

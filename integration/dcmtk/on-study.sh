@@ -1,6 +1,5 @@
 #!/bin/sh
-# For a DCMTK storescp that receives already and stays as it is: hands each finished study over to
-# the folder that `vfx-edge watch` looks after.
+# For an existing DCMTK storescp: copies each finished study into the folder of `vfx-edge watch`.
 #
 #   storescp -aet STORE -od /data/incoming --sort-on-study-uid ct --eostudy-timeout 30 \
 #     --exec-on-eostudy "/opt/vfx-edge/integration/dcmtk/on-study.sh '#p' /data/drop" 11113
@@ -9,7 +8,7 @@
 set -eu
 
 if [ $# -ne 2 ] || [ ! -d "$1" ] || [ ! -d "$2" ]; then
-  echo "on-study.sh: usage: on-study.sh STUDY_FOLDER DROP_FOLDER, both must be there" >&2
+  echo "on-study.sh: usage: on-study.sh STUDY_FOLDER DROP_FOLDER, both must exist" >&2
   exit 2
 fi
 study=$1

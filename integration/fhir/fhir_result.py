@@ -1,10 +1,10 @@
-"""result.json -> a FHIR R5 Bundle: ImagingStudy, one Observation a suspected vertebra, and the
-DiagnosticReport that gathers them. Needs `pip install fhir.resources`.
+"""result.json -> a FHIR R5 Bundle: ImagingStudy, one Observation for each suspected vertebra,
+and the DiagnosticReport of them. Needs `pip install fhir.resources`.
 
     python fhir_result.py out/result.json --patient Patient/123 > bundle.json
 
-The result knows no patient: whoever sends the bundle says whose it is. The status is
-"preliminary": a program's word, which a person has not confirmed.
+The result names no patient: the sender of the bundle adds the reference. The status is
+"preliminary": no person has confirmed it.
 """
 
 import argparse

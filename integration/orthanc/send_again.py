@@ -1,9 +1,9 @@
-"""Has Orthanc try again what it could not send to vfx-edge. For a timer, each minute:
+"""Makes Orthanc try again what it could not send to vfx-edge. For a timer, each minute:
 
     * * * * *  orthanc  python3 /opt/vfx-edge/integration/orthanc/send_again.py
 
-Only for Orthanc before 1.11.1, as in Debian 12: from there on vfx-edge.lua does it. Python's own
-library is enough. Exit code 1: Orthanc could not be asked.
+Only for Orthanc before 1.11.1, as in Debian 12; later ones do it by vfx-edge.lua. Needs only
+Python itself. Exit code 1: Orthanc did not answer.
 """
 
 import json

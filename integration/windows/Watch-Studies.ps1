@@ -1,10 +1,10 @@
 <#
 .SYNOPSIS
-  Hands finished studies from a folder that a scanner console exports to over to vfx-edge.
+  Gives finished studies from the export folder of a scanner console to vfx-edge.
 .DESCRIPTION
   A study (a sub-folder) is finished when nothing in it has changed for -QuietSeconds. It is copied
   beside the drop folder of `vfx-edge watch` and then renamed into it: nothing half-written is ever
-  there. The export itself is left as it is; what was handed over is remembered in a file.
+  there. The export itself is not changed; what was handed over is noted in a file.
 .EXAMPLE
   .\Watch-Studies.ps1 -Export D:\Export -Drop D:\vfx\drop
   and in another window:  vfx-edge watch D:\vfx\drop --http 127.0.0.1:8080

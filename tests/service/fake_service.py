@@ -64,7 +64,9 @@ def fake_chain(job: Job) -> None:
     run = new_uid()
     for number in range(OBJECTS):
         time.sleep(random.uniform(0, 2 * SECONDS / OBJECTS))
-        write_bytes(job.out / "sc" / f"{number:02d}-overview.dcm", _object(source, run, number, note))
+        write_bytes(
+            job.out / "sc" / f"{number:02d}-overview.dcm", _object(source, run, number, note)
+        )
     result = {"series": {"study_uid": source.StudyInstanceUID, "slices": len(sources)}}
     write_bytes(job.out / "result.json", json.dumps(result).encode())
 

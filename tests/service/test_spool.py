@@ -13,7 +13,7 @@ from vfx_edge.errors import OutputError
 from vfx_edge.files import OutputDiskFull
 from vfx_edge.service.store import durable_files
 from vfx_edge.service.store.identifiers import job_id_of_files, pseudonym, uid_to_name
-from vfx_edge.service.store.spool import Spool, SpoolBusy
+from vfx_edge.service.store.spool import Received, Spool, SpoolBusy
 
 
 @pytest.fixture
@@ -24,6 +24,14 @@ def spool(tmp_path: Path) -> Spool:
 def store(spool: Spool, study: str, *instances: str) -> None:
     for instance in instances:
         spool.store(study, instance, lambda stream: stream.write(b"image"))
+
+
+def completed(spool: Spool, study: str, *instances: str) -> Received:
+    """The job of a study, when these instances have come, too."""
+    store(spool, study, *instances)
+    received = spool.complete(study)
+    assert received is not None
+    return received
 
 
 @pytest.mark.parametrize(
@@ -63,12 +71,9 @@ def test_too_little_room_is_refused_before_anything_is_written(tmp_path: Path) -
 
 
 def test_the_same_study_again_is_the_same_job(spool: Spool) -> None:
-    store(spool, "1.2", "1", "2")
-    first = spool.complete("1.2")
-    assert first is not None
+    first = completed(spool, "1.2", "1", "2")
     assert first.study == pseudonym("1.2")
-    store(spool, "1.2", "2", "1", "2")
-    assert spool.complete("1.2") == first
+    assert completed(spool, "1.2", "2", "1", "2") == first
     store(spool, "1.2", "2")  # a part of it
     assert spool.complete("1.2") == first
     assert [one.job for one in spool.jobs()] == [first.job]
@@ -76,12 +81,8 @@ def test_the_same_study_again_is_the_same_job(spool: Spool) -> None:
 
 
 def test_more_images_make_a_job_of_all_of_them(spool: Spool) -> None:
-    store(spool, "1.2", "1", "2")
-    first = spool.complete("1.2")
-    store(spool, "1.2", "3")
-    second = spool.complete("1.2")
-    assert first is not None
-    assert second is not None
+    first = completed(spool, "1.2", "1", "2")
+    second = completed(spool, "1.2", "3")
     assert second.supersedes == first.job
     names = sorted(path.name for path in spool.input_of(second.job).iterdir())
     assert names == ["1.dcm", "2.dcm", "3.dcm"]
@@ -92,29 +93,20 @@ def test_more_images_make_a_job_of_all_of_them(spool: Spool) -> None:
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_part_that_comes_again_is_no_study_of_its_own(spool: Spool, gone: bool) -> None:
     """Late or repeated, and whether the images are still here or not."""
-    store(spool, "1.2", "1", "2", "3")
-    first = spool.complete("1.2")
-    assert first is not None
+    first = completed(spool, "1.2", "1", "2", "3")
     if gone:
         spool.delete_images(first.job)
-    store(spool, "1.2", "2")
-    assert spool.complete("1.2") == first
+    assert completed(spool, "1.2", "2") == first
     assert [one.job for one in spool.jobs()] == [first.job]
 
 
 def test_new_images_of_a_study_that_is_gone_lack_the_others(spool: Spool) -> None:
-    store(spool, "1.2", "1", "2")
-    first = spool.complete("1.2")
-    assert first is not None
+    first = completed(spool, "1.2", "1", "2")
     spool.delete_images(first.job)
-    store(spool, "1.2", "3")
-    late = spool.complete("1.2")
-    assert late is not None
+    late = completed(spool, "1.2", "3")
     assert late.lacking
     assert late.supersedes == ""  # the verdict on two images is better than one on a third alone
-    store(spool, "1.2", "1", "2", "3")
-    whole = spool.complete("1.2")
-    assert whole is not None
+    whole = completed(spool, "1.2", "1", "2", "3")
     assert not whole.lacking
     assert whole.supersedes == first.job
     assert len(list(spool.input_of(whole.job).iterdir())) == 3
@@ -122,12 +114,9 @@ def test_new_images_of_a_study_that_is_gone_lack_the_others(spool: Spool) -> Non
 
 def test_the_same_names_with_other_content_are_another_study(spool: Spool) -> None:
     """Somebody has corrected the patient at the scanner, and sent it again."""
-    store(spool, "1.2", "1", "2")
-    first = spool.complete("1.2")
+    first = completed(spool, "1.2", "1", "2")
     spool.store("1.2", "1", lambda stream: stream.write(b"corrected"))
-    second = spool.complete("1.2")
-    assert first is not None
-    assert second is not None
+    second = completed(spool, "1.2")
     assert second.supersedes == first.job
     contents = {path.name: path.read_bytes() for path in spool.input_of(second.job).iterdir()}
     assert contents == {"1.dcm": b"corrected", "2.dcm": b"image"}
@@ -148,10 +137,7 @@ def test_who_sent_it_makes_no_other_study(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_set_aside_and_holds_up_nothing(spool: Spool) -> None:
-    for study in ("1.2", "1.3"):
-        store(spool, study, "1")
-    broken, good = spool.complete("1.2"), spool.complete("1.3")
-    assert broken is not None
+    broken, good = (completed(spool, study, "1") for study in ("1.2", "1.3"))
     (spool.root / "studies" / broken.job / "job.json").write_text("")
     again = Spool(spool.root)
     again.recover()
@@ -183,8 +169,7 @@ def test_an_instance_is_on_the_disk_before_it_has_its_name(
     assert ("sync", "incoming") in steps[:place]  # the study's own folder
     assert steps[-1] == ("sync", "1.2")
     steps.clear()
-    job = spool.complete("1.2")
-    assert job is not None
+    job = completed(spool, "1.2")
     moved, published = steps.index(("replace", "in")), steps.index(("replace", job.job))
     assert {("sync", "job.json"), ("sync", "instances.json")} <= set(steps[:moved])
     assert ("sync", job.job) in steps[moved:published]
@@ -197,9 +182,7 @@ def test_an_instance_is_on_the_disk_before_it_has_its_name(
 
 
 def test_results_appear_whole_or_not_at_all(spool: Spool) -> None:
-    store(spool, "1.2", "1")
-    received = spool.complete("1.2")
-    assert received is not None
+    received = completed(spool, "1.2", "1")
     with suppress(KeyboardInterrupt), spool.new_results(received.job) as folder:
         (folder / "result.json").write_text("half")
         raise KeyboardInterrupt
@@ -304,8 +287,7 @@ def test_killed_while_completing_the_study_is_in_one_place(tmp_path: Path, at: i
 @pytest.mark.parametrize("at", range(2))
 def test_killed_while_a_study_that_came_again_is_put_away(tmp_path: Path, at: int) -> None:
     spool = Spool(tmp_path / "spool")
-    store(spool, "1.2", "1", "2", "3")
-    first = spool.complete("1.2")
+    first = completed(spool, "1.2", "1", "2", "3")
     store(spool, "1.2", "1", "2", "3")
     with pytest.MonkeyPatch.context() as patch:
         every_kill(patch, at)
