@@ -3,6 +3,7 @@
 Nothing of a patient and no study's name: only counts, seconds and sizes.
 """
 
+import collections
 from collections.abc import Iterable
 
 from prometheus_client import (
@@ -17,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vfx_edge import __version__
-from vfx_edge.service.store.queue import Entry, State
+from vfx_edge.service.store.queue import State
 from vfx_edge.service.web.worklist import Row, Worklist
 from vfx_edge.study import Tier
 
@@ -29,41 +30,29 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # twice the lines, of no use
-        self._registry = CollectorRegistry()
-        self._events = Counter(
-            "vfx_edge_dicom_events",
-            "DICOM: instances taken, echoes answered",
-            ["event"],
-            registry=self._registry,
-        )
-        self._refused = Counter(
-            "vfx_edge_dicom_refused",
-            "Connections, associations and instances refused",
-            ["reason"],
-            registry=self._registry,
-        )
-        self._studies = Counter(
-            "vfx_edge_studies", "Studies analysed, by verdict", ["tier"], registry=self._registry
-        )
-        self._incomplete = Counter(
-            "vfx_edge_incomplete_studies",
-            "Studies analysed with a vertebra in view that could not be judged",
-            registry=self._registry,
-        )
+        registry = self._registry = CollectorRegistry()
+        text = "DICOM: instances taken, echoes answered"
+        self._events = Counter("vfx_edge_dicom_events", text, ["event"], registry=registry)
+        text = "Connections, associations and instances refused"
+        self._refused = Counter("vfx_edge_dicom_refused", text, ["reason"], registry=registry)
+        text = "Studies analysed, by verdict"
+        self._studies = Counter("vfx_edge_studies", text, ["tier"], registry=registry)
+        text = "Studies analysed with a vertebra in view that could not be judged"
+        self._incomplete = Counter("vfx_edge_incomplete_studies", text, registry=registry)
         self._stages = Histogram(
             "vfx_edge_stage_seconds",
             "Seconds of a study in each stage",
             ["stage"],
             buckets=SECONDS,
-            registry=self._registry,
+            registry=registry,
         )
         self._verdict = Histogram(
             "vfx_edge_image_to_verdict_seconds",
             "From the last image to the verdict",
             buckets=SECONDS,
-            registry=self._registry,
+            registry=registry,
         )
-        Gauge("vfx_edge_info", "1", ["version"], registry=self._registry).labels(__version__).set(1)
+        Gauge("vfx_edge_info", "1", ["version"], registry=registry).labels(__version__).set(1)
         for tier in Tier:  # from 0 on: rate() does not see the event with which a series begins
             self._studies.labels(tier.value)
 
@@ -98,27 +87,15 @@ class _QueueCollector(Collector):
         self._worklist = worklist
 
     def collect(self) -> Iterable[Metric]:
-        depth = GaugeMetricFamily(
-            "vfx_edge_queue", "Work by queue and state", labels=["queue", "state"]
-        )
-        for queue, entries in self._worklist.entries().items():
-            for state, count in _by_state(entries).items():
-                depth.add_metric([queue, state], count)
+        worklist = self._worklist
+        text, labels = "Work by queue and state", ["queue", "state"]
+        depth = GaugeMetricFamily("vfx_edge_queue", text, labels=labels)
+        for queue, entries in worklist.entries().items():
+            count = collections.Counter(entry.state for entry in entries)
+            for state in State:
+                depth.add_metric([queue, state.value], count[state])
         yield depth
-        yield GaugeMetricFamily(
-            "vfx_edge_receiving_studies",
-            "Studies of which images are still coming",
-            value=self._worklist.incoming(),
-        )
-        yield GaugeMetricFamily(
-            "vfx_edge_spool_free_bytes",
-            "Room on the disk of the spool",
-            value=self._worklist.free_bytes(),
-        )
-
-
-def _by_state(entries: list[Entry]) -> dict[str, int]:
-    counts = dict.fromkeys((state.value for state in State), 0)
-    for entry in entries:
-        counts[entry.state.value] += 1
-    return counts
+        text = "Studies of which images are still coming"
+        yield GaugeMetricFamily("vfx_edge_receiving_studies", text, value=worklist.incoming())
+        text = "Room on the disk of the spool"
+        yield GaugeMetricFamily("vfx_edge_spool_free_bytes", text, value=worklist.free_bytes())
