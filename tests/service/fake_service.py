@@ -91,12 +91,12 @@ def _object(source: Dataset, run: str, number: int, note: str) -> bytes:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    watched, told = Path(sys.argv[1]), json.loads(sys.argv[2])
-    settings = load_settings(None, told)
+    watched, config = Path(sys.argv[1]), json.loads(sys.argv[2])
+    settings = load_settings(None, config)
 
     def parts(service: Service) -> list[Part]:
         watcher = Watcher(watched, service.spool, service.completion, settings.quiet_s)
-        node = [Listener(settings, service.spool)] if "port" in told else []
+        node = [Listener(settings, service.spool)] if "port" in config else []
         return [ThreadPart("watcher", watcher.run), *node]
 
     try:

@@ -55,17 +55,17 @@ class Killable:
 
     @property
     def log(self) -> str:
-        """Everything it has said so far."""
+        """Everything it has logged so far."""
         return (self.folder / "log").read_text()
 
     def start(self, *, wait: bool = True) -> None:
         """A new process; `wait`: until it is ready."""
-        told = {"spool": str(self.spool), **QUICK, **self.settings}
+        config = {"spool": str(self.spool), **QUICK, **self.settings}
         if self.process is not None:
             self._close()
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.service.fake_service", self.drop, json.dumps(told)],
+                [sys.executable, "-m", "tests.service.fake_service", self.drop, json.dumps(config)],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -129,15 +129,15 @@ class Archive:
     port: int
 
     def destination(self, name: str = "ARCHIVE") -> dict[str, Any]:
-        """How the service is told of it."""
+        """Its entry in the service's settings."""
         return {"name": name, "ae_title": name, "host": "127.0.0.1", "port": self.port}
 
     def sets(self) -> dict[str, dict[str, int]]:
         """StudyInstanceUID -> run of the chain (its series) -> number of objects."""
         found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for path in self.folder.iterdir():
-            told = pydicom.dcmread(path, stop_before_pixels=True)
-            found[told.StudyInstanceUID][told.SeriesInstanceUID] += 1
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            found[header.StudyInstanceUID][header.SeriesInstanceUID] += 1
         return found
 
 

@@ -1,4 +1,4 @@
-"""Tiny studies: DICOM enough to be told apart, and what the fake chain makes of them."""
+"""Tiny studies, with the DICOM attributes that the service and the fake chain read."""
 
 import secrets
 from pathlib import Path

@@ -37,16 +37,16 @@ def test_half_a_service_ends_so_that_it_is_started_anew(tmp_path: Path) -> None:
 def test_a_node_that_no_longer_accepts_ends_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = settings(tmp_path)
+    config = settings(tmp_path)
     node: list[Listener] = []
 
     def parts(service: Service) -> list[Listener]:
-        node.append(Listener(replace(told, port=0), service.spool))
+        node.append(Listener(replace(config, port=0), service.spool))
         return node
 
     monkeypatch.setattr(BoundedServer, "service_actions", nothing_works)
     with pytest.raises(PartFailed):
-        serve(told, parts, nothing)
+        serve(config, parts, nothing)
 
 
 def nothing_works(_: BoundedServer) -> None:

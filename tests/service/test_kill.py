@@ -148,8 +148,8 @@ def test_a_destination_is_given_up_after_the_limit_and_can_be_retried(tmp_path: 
         assert sent.state == "dead"
         assert "can't be reached" in sent.reason
         with storescp(tmp_path / "archive", port) as archive:
-            told = queue_command(service, "retry", sent.key)
-            assert told == f"{sent.key} waits\n"
+            printed = queue_command(service, "retry", sent.key)
+            assert printed == f"{sent.key} waits\n"
             assert eventually(lambda: service.settled(1))
             assert_one_set_each(archive, {study})
 

@@ -74,8 +74,8 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
     """Orthanc with the shipped configuration and script; only places, ports and times differ."""
     assert ORTHANC is not None
     running = Orthanc(free_port(), free_port())
-    told = json.loads((SHIPPED / "orthanc.json").read_text("utf-8"))
-    told |= {
+    config = json.loads((SHIPPED / "orthanc.json").read_text("utf-8"))
+    config |= {
         "StorageDirectory": str(folder / "db"),
         "IndexDirectory": str(folder / "db"),
         "HttpPort": running.http_port,
@@ -86,9 +86,9 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
         "DicomModalities": {"vfx-edge": ["VFX-EDGE", "127.0.0.1", node_port]},
     }
     if DICOMWEB.exists():
-        told["Plugins"] = [str(DICOMWEB)]
+        config["Plugins"] = [str(DICOMWEB)]
     folder.mkdir()
-    (folder / "orthanc.json").write_text(json.dumps(told))
+    (folder / "orthanc.json").write_text(json.dumps(config))
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stdout=log, stderr=log)
         try:

@@ -153,8 +153,8 @@ def test_processes_never_take_the_same_work_twice(queue: Queue, tmp_path: Path) 
         queue.put(entry(f"{number}"))
     command = [sys.executable, "-c", TAKER, str(tmp_path)]
     takers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    told = [name for taker in takers for name in taker.communicate()[0].split()]
-    assert sorted(told, key=int) == [str(number) for number in range(60)]
+    taken_keys = [name for taker in takers for name in taker.communicate()[0].split()]
+    assert sorted(taken_keys, key=int) == [str(number) for number in range(60)]
 
 
 def test_wait_ends_when_something_is_queued_even_just_before(queue: Queue) -> None:

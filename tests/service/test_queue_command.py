@@ -28,8 +28,8 @@ def vfx(spool: Spool, *words: str) -> Answer:
 
 
 def keys(spool: Spool) -> list[str]:
-    told = json.loads(vfx(spool, "list", "--all", "--json").stdout)
-    return [entry["key"] for entry in told]
+    listed = json.loads(vfx(spool, "list", "--all", "--json").stdout)
+    return [entry["key"] for entry in listed]
 
 
 def test_list_and_show_tell_the_reason(spool: Spool) -> None:
@@ -77,6 +77,6 @@ def test_what_names_no_job_is_refused(spool: Spool, words: tuple[str, str]) -> N
 
 def test_where_no_service_was_there_is_no_queue(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
-    told = call("queue", "list", "--spool", absent, cwd=tmp_path).assert_refused(3)
-    assert "--spool" in told
+    message = call("queue", "list", "--spool", absent, cwd=tmp_path).assert_refused(3)
+    assert "--spool" in message
     assert not absent.exists()

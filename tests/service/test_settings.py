@@ -1,4 +1,4 @@
-"""The configuration file: what it may say, and how a mistake in it is told."""
+"""The configuration file: what it may hold, and the message for a mistake in it."""
 
 import math
 import os
@@ -57,7 +57,7 @@ def test_without_a_file_the_spool_is_the_users_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("quiet = 10", "quiet: "),
         ('quiet_s = "long"', "quiet_s: "),
@@ -71,10 +71,10 @@ def test_without_a_file_the_spool_is_the_users_own() -> None:
         ('[tls]\ncertificate = "a"', "tls.key"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, text: str, told: str) -> None:
+def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         load_settings(written(tmp_path, text), {"spool": "x"})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -82,7 +82,7 @@ DESTINATION = {"name": "pacs", "host": "10.0.0.7", "ae_title": "PACS"}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"keep_days": -1}, "keep_days must be from 0 to 36500"),
         ({"keep_days": math.nan}, "keep_days must be from 0 to 36500"),
@@ -104,10 +104,12 @@ DESTINATION = {"name": "pacs", "host": "10.0.0.7", "ae_title": "PACS"}
         ({"destinations": [{"name": "web", "url": "ftp://x"}]}, "'web' must begin with http"),
     ],
 )
-def test_what_would_silently_ruin_the_service_is_refused(given: dict[str, Any], told: str) -> None:
+def test_what_would_silently_ruin_the_service_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         load_settings(None, {"spool": "x", **given})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

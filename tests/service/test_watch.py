@@ -277,19 +277,19 @@ def test_what_may_not_be_read_is_said_once_and_taken_when_it_may(tmp_path: Path)
     shut = tmp_path / "drop" / PATIENT / "shut"
     slice_ = tmp_path / "drop" / PATIENT / "partly" / "0.dcm"
 
-    def told() -> str:
+    def output() -> str:
         command = [*powers, sys.executable, "-m", "tests.service.drop_folder", str(tmp_path), "3"]
         return subprocess.check_output(command, text=True, cwd=ROOT)
 
     for closed in (shut, slice_):
         mode = closed.stat().st_mode
         closed.chmod(0)
-        said = told()
+        said = output()
         assert said.count("1 of its files and folders can't be read") == 1
         assert said.endswith("jobs: 0\n")
         assert PATIENT not in said
         closed.chmod(mode)
-    assert told().endswith("jobs: 2\n")
+    assert output().endswith("jobs: 2\n")
 
 
 def test_what_cannot_be_taken_is_tried_again_later_and_later_and_told_once(

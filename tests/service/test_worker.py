@@ -1,4 +1,4 @@
-"""What becomes of a job, by what went wrong; and what people are told of it."""
+"""The outcome of a job, by what went wrong; and its reason."""
 
 import json
 from collections.abc import Callable
@@ -145,9 +145,9 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
         (file,) = job.path.glob("Muster*")
         raise NoCt(f"{file} in {job.path} ({file.name}) is none: send another.")
 
-    told = place.process(chain)
-    assert isinstance(told, GivenUp)
-    assert told.reason == (
+    outcome = place.process(chain)
+    assert isinstance(outcome, GivenUp)
+    assert outcome.reason == (
         "a file of the study in the study (a file of the study) is none: send another."
     )
     bug = place.process(raising(ValueError(PATIENT)))
@@ -158,25 +158,25 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
 
 
 def test_a_study_that_died_with_the_process_too_often_is_not_touched_again(place: Place) -> None:
-    told = place.process(raising(AssertionError("touched")), crashes=3)
-    assert isinstance(told, GivenUp)
-    assert "died 3 times" in told.reason
+    outcome = place.process(raising(AssertionError("touched")), crashes=3)
+    assert isinstance(outcome, GivenUp)
+    assert "died 3 times" in outcome.reason
 
 
 def test_images_that_are_gone_are_a_reason(place: Place) -> None:
     place.spool.delete_images(place.jobs.entries()[0].job)
-    told = place.process(fine)
-    assert isinstance(told, GivenUp)
-    assert "send the study again" in told.reason
+    outcome = place.process(fine)
+    assert isinstance(outcome, GivenUp)
+    assert "send the study again" in outcome.reason
 
 
 def test_images_that_lack_the_others_are_not_analysed(place: Place) -> None:
     job = place.jobs.entries()[0].job
     place.spool.delete_images(job)
     late = place.one_more()
-    told = place.process(raising(AssertionError("analysed")), key=late.job, job=late.job)
-    assert isinstance(told, GivenUp)
-    assert "send the whole study again" in told.reason
+    outcome = place.process(raising(AssertionError("analysed")), key=late.job, job=late.job)
+    assert isinstance(outcome, GivenUp)
+    assert "send the whole study again" in outcome.reason
 
 
 def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Place) -> None:
@@ -185,8 +185,9 @@ def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Plac
     asked: list[tuple[str, ...]] = []
 
     def chain(job: Job) -> None:
-        asked.append(job.kinds)
         assert job.out is not None
+        assert job.kinds is not None
+        asked.append(job.kinds)
         for kind in ("seg", "sc"):
             if kind in job.kinds:
                 raise DicomRefused(job.out / f"{kind}.dcm", "odd")
@@ -206,8 +207,8 @@ def test_what_the_headers_do_not_allow_is_left_out_and_the_rest_goes(place: Plac
 def test_a_received_file_is_not_named_in_a_reason(place: Place) -> None:
     """Its name is a UID, and that leads to the patient."""
     file = next(place.spool.input_of(place.jobs.entries()[0].job).iterdir())
-    told = place.process(raising(NoCt(f"in holds no CT, {file.name} is none: send another.")))
-    assert told == GivenUp("The study holds no CT, a file of the study is none: send another.")
+    outcome = place.process(raising(NoCt(f"in holds no CT, {file.name} is none: send another.")))
+    assert outcome == GivenUp("The study holds no CT, a file of the study is none: send another.")
 
 
 def test_more_images_between_the_last_look_and_the_queueing(
@@ -252,8 +253,8 @@ def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:
         fine(job)
         place.one_more()
 
-    told = place.process(more_come)
-    assert told == Done("more images came: a later job has them all")
+    outcome = place.process(more_come)
+    assert outcome == Done("more images came: a later job has them all")
     assert place.sends.entries() == []
     assert len(place.jobs.entries()) == 2
 
