@@ -19,8 +19,8 @@ from pynetdicom.association import Association
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import AE_TITLE, certificate, connected, echo, listening, store
 from tests.waiting import eventually, lasts
-from vfx_edge.service.receive.listener import CannotListen, Listener
-from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
+from vfx_edge.service.receive.listener import Listener
+from vfx_edge.service.settings import ServiceUnusable, Settings, SettingsInvalid, Tls
 from vfx_edge.service.store.spool import Spool
 
 
@@ -209,7 +209,7 @@ def test_titles_and_addresses_that_are_none_are_said(wrong: dict[str, Any], tmp_
 def test_a_port_in_use_is_said(tmp_path: Path) -> None:
     with listening(tmp_path) as node:
         again = Settings(spool=tmp_path / "other", port=node.port)
-        with pytest.raises(CannotListen, match=str(node.port)):
+        with pytest.raises(ServiceUnusable, match=str(node.port)):
             Listener(again, Spool(again.spool)).start()
 
 

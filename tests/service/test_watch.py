@@ -14,7 +14,8 @@ from tests.service.processes import ROOT
 from tests.service.stores import Store
 from tests.service.studies import PATIENT, write_slice, write_study
 from tests.waiting import eventually
-from vfx_edge.service.receive.watcher import Watcher, WatchFolderUnusable
+from vfx_edge.errors import InputError
+from vfx_edge.service.receive.watcher import Watcher
 from vfx_edge.service.store import durable_files
 from vfx_edge.service.store.identifiers import pseudonym
 
@@ -309,5 +310,5 @@ def test_what_cannot_be_taken_is_tried_again_later_and_later_and_told_once(
 def test_a_folder_that_cannot_be_watched_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     store = Store(tmp_path / "spool")
-    with pytest.raises(WatchFolderUnusable):
+    with pytest.raises(InputError, match="can't be watched"):
         Watcher(tmp_path / place, store.spool, store.completion, 1)

@@ -11,10 +11,11 @@ import pytest
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, get, one_of_each, serving
 from tests.waiting import HANG_S, eventually, lasts
+from vfx_edge.service.settings import ServiceUnusable
 from vfx_edge.service.web.live_list import LiveList
 from vfx_edge.service.web.metrics import Metrics
 from vfx_edge.service.web.rendering import PageRenderer
-from vfx_edge.service.web.server import CannotServe, HttpServer
+from vfx_edge.service.web.server import HttpServer
 
 
 def test_the_list_is_sorted_by_urgency_and_says_every_state(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_the_address_is_logged_so_that_it_can_be_opened(
     try:
         with serving(Desk(tmp_path / "spool"), at="[::1]") as port:
             assert f"http://[::1]:{port}/" in caplog.text
-    except CannotServe:
+    except ServiceUnusable:
         pytest.skip("this machine has no IPv6")
 
 
@@ -194,7 +195,7 @@ def test_an_address_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
         for address in (f"127.0.0.1:{port}", "nonsense", "127.0.0.1:99999"):
-            with pytest.raises(CannotServe, match=re.escape(address)):
+            with pytest.raises(ServiceUnusable, match=re.escape(address)):
                 HttpServer(address, "en", desk.worklist, Metrics()).start()
 
 

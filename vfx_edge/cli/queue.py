@@ -22,29 +22,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON instead."
 LEAST_PREFIX = 4
 
 
-class NoSpool(InputError):
-    """No service has worked there."""
-
-    def __init__(self, spool: Path) -> None:
-        super().__init__(f"{spool} holds no queue: name the service's folder with --spool.")
-
-
-class NoSuchJob(InputError):
-    """Nothing of that name is queued."""
-
-    def __init__(self, job: str) -> None:
-        super().__init__(
-            f"No single job is called {job!r}: `vfx-edge queue list --all` shows what there is."
-        )
-
-
-class JobRuns(InputError):
-    """What is being done can't be dropped."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key} is running: stop the service first, or wait.")
-
-
 @app.command("list")
 def list_(
     config: serving.Config = None,
@@ -111,7 +88,7 @@ def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
         found = _matching(queues, found[0][1].job)
     for _, entry in found:
         if entry.state == "running" and _service_runs(place):
-            raise JobRuns(entry.key)
+            raise InputError(f"{entry.key} is running: stop the service first, or wait.")
     if "@" not in job:
         place.delete(found[0][1].job)  # first: a folder without a row would be analysed anew
     for queue, entry in found:
@@ -128,7 +105,7 @@ def _restart(found: "list[tuple[Queue, Entry]]", nothing: str) -> None:
 
 
 def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue]]":
-    """The service's folders and its two queues, without disturbing it. NoSpool."""
+    """The service's folders and its two queues, without disturbing it. InputError."""
     settings = serving.settings_from(config, None, None, spool=spool)
     from vfx_edge.files import mapped
     from vfx_edge.service.store.queue import Queue
@@ -136,7 +113,8 @@ def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue
 
     with mapped(settings.spool, "--spool"):
         if not (settings.spool / "queue" / "queue.sqlite").is_file():
-            raise NoSpool(settings.spool)
+            where = f"{settings.spool} holds no queue"
+            raise InputError(f"{where}: name the service's folder with --spool.")
         place = Spool(settings.spool)
         return place, [Queue(place.queue_folder, name) for name in ("jobs", "sends")]
 
@@ -157,10 +135,11 @@ def _entries(queues: "list[Queue]") -> "list[tuple[Queue, Entry]]":
 
 
 def _matching(queues: "list[Queue]", job: str) -> "list[tuple[Queue, Entry]]":
-    """The entries of the one job that begins so. NoSuchJob."""
+    """The entries of the one job whose id begins so. InputError."""
     found = [it for it in _entries(queues) if it[1].key.startswith(job)]
     if len(job) < LEAST_PREFIX or len({entry.job for _, entry in found}) != 1:
-        raise NoSuchJob(job)
+        listed = "`vfx-edge queue list --all` shows what there is"
+        raise InputError(f"No single job is called {job!r}: {listed}.")
     return found
 
 

@@ -12,7 +12,6 @@ import typer
 
 from vfx_edge.cli import parse
 from vfx_edge.cli.options import Backend as RunBackend
-from vfx_edge.errors import VfxError
 from vfx_edge.outputs.kinds import KINDS, defaults, dicom_kinds
 from vfx_edge.tasks import DEFAULT
 
@@ -31,17 +30,6 @@ NEEDED = (
     "sse_starlette",
     "prometheus_client",
 )
-
-
-class ServiceNotInstalled(VfxError):
-    """The extra `service` is not installed."""
-
-    exit_code = 2
-
-    def __init__(self, missing: Sequence[str]) -> None:
-        super().__init__(
-            f"The service needs {' and '.join(missing)}: pip install 'vfx-edge[service]'."
-        )
 
 
 def option(name: str, metavar: str, text: str, default: str | bool = False, **more: Any) -> Any:
@@ -157,10 +145,13 @@ def _all_kinds(for_archives: bool) -> tuple[str, ...]:
 
 
 def check_installed() -> None:
-    """ServiceNotInstalled."""
+    """ServiceUnusable where the extra `service` is not installed."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ServiceNotInstalled(missing)
+        from vfx_edge.service.settings import ServiceUnusable
+
+        needs = f"The service needs {' and '.join(missing)}"
+        raise ServiceUnusable(f"{needs}: pip install 'vfx-edge[service]'.")
 
 
 def run_service(settings: "Settings", parts: "Callable[[Service], Sequence[Part]]") -> None:

@@ -29,10 +29,14 @@ BOUNDS: dict[str, tuple[float, float]] = {
 """Beyond them the service would run, but lose, refuse or repeat everything without a word."""
 
 
-class SettingsInvalid(VfxError):
-    """The configuration file can't be used."""
+class ServiceUnusable(VfxError):
+    """The service can't be started so: an address, a certificate, a package."""
 
     exit_code = 2
+
+
+class SettingsInvalid(ServiceUnusable):
+    """The configuration file or an option can't be used."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(f"{what}: {why}; see docs/integration.md for what may stand there.")

@@ -35,23 +35,6 @@ Chain = Callable[[Job], object]
 """From a study's path to the files in `Job.out`; raises VfxError."""
 
 
-class ImagesDeleted(InputError):
-    """The study's images were deleted from the spool."""
-
-    def __init__(self) -> None:
-        super().__init__("The study's images are no longer in the spool: send the study again.")
-
-
-class ImagesMissing(InputError):
-    """Only a part of the study is in the spool."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Only new images of this study came, and its earlier ones are no longer in the spool: "
-            "send the whole study again."
-        )
-
-
 class OpenChain:
     """The real chain. Its networks are opened at the first study, or by `open`, and again after the
     backend has failed: a lost GPU is only found so."""
@@ -139,10 +122,13 @@ class Worker:
     def _analyse(self, job: str) -> None:
         received = self._spool.job(job)
         if received is not None and received.lacking:
-            raise ImagesMissing
+            raise InputError(
+                "Only new images of this study came, and its earlier ones are no longer in the "
+                "spool: send the whole study again."
+            )
         path = self._spool.input_of(job)
         if not path.exists():
-            raise ImagesDeleted
+            raise InputError("The study's images are no longer in the spool: send the study again.")
         self._run_chain(job, path, _possible_kinds(self._settings.outputs, path))
 
     def _run_chain(self, job: str, path: Path, kinds: tuple[str, ...], missing: str = "") -> None:

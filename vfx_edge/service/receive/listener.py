@@ -26,13 +26,13 @@ from pynetdicom import AE, dimse_messages, evt
 from pynetdicom.sop_class import Verification
 
 from vfx_edge import __version__
-from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.errors import OutputError
 from vfx_edge.inputs.facts import parsed, printable, text
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED, Unusable, read_header
 from vfx_edge.service.reasons import log_bug
 from vfx_edge.service.receive.limits import BoundedReader, BoundedServer, ConnectionLimits
-from vfx_edge.service.settings import Settings, SettingsInvalid, Tls
+from vfx_edge.service.settings import ServiceUnusable, Settings, SettingsInvalid, Tls
 from vfx_edge.service.store.identifiers import uid_to_name
 from vfx_edge.service.store.queue import OperationalError
 from vfx_edge.service.store.spool import Spool
@@ -53,30 +53,6 @@ HIGH = 1
 
 # Result, source and reason of an A-ASSOCIATE-RJ: DICOM PS3.8 table 9-21.
 LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
-
-
-class CannotListen(VfxError):
-    """The address can't be used."""
-
-    exit_code = 2
-
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(
-            f"No DICOM node can be opened at {where}: {why}; choose another --host or --port, "
-            "or end the program that holds it."
-        )
-
-
-class TlsUnusable(VfxError):
-    """Certificate, key or CA can't be used."""
-
-    exit_code = 2
-
-    def __init__(self, tls: Tls, why: str) -> None:
-        super().__init__(
-            f"TLS can't be used with {tls.certificate.name}, {tls.key.name} and {tls.ca.name}: "
-            f"{why}; give PEM files that this user may read, the key without a password."
-        )
 
 
 class Listener:
@@ -109,7 +85,7 @@ class Listener:
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Open the node, in threads of its own. CannotListen, TlsUnusable."""
+        """Open the node, in threads of its own. ServiceUnusable."""
         settings = self._settings
         _configure_pynetdicom(self._spool.root / "part")
         context = tls_context(settings.tls) if settings.tls else None
@@ -128,7 +104,11 @@ class Listener:
                 server_class=make,
             )
         except (OSError, OverflowError) as error:
-            raise CannotListen(where, getattr(error, "strerror", None) or str(error)) from None
+            why = getattr(error, "strerror", None) or str(error)
+            raise ServiceUnusable(
+                f"No DICOM node can be opened at {where}: {why}; choose another --host or --port, "
+                "or end the program that holds it."
+            ) from None
         threading.Thread(target=self._serve, name="listener", daemon=True).start()
         log.info("DICOM node %s listens at %s:%d", settings.ae_title, settings.host, self.port)
 
@@ -311,7 +291,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """For the server: at least TLS 1.2, and only peers with a certificate signed by `ca` (DICOM
-    PS3.15 B.12, BCP 195). TlsUnusable."""
+    PS3.15 B.12, BCP 195). ServiceUnusable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
@@ -320,7 +300,11 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         context.load_cert_chain(tls.certificate, tls.key, password="")
         context.load_verify_locations(tls.ca)
     except (OSError, ValueError) as error:
-        raise TlsUnusable(tls, getattr(error, "strerror", None) or str(error)) from None
+        why = getattr(error, "strerror", None) or str(error)
+        raise ServiceUnusable(
+            f"TLS can't be used with {tls.certificate.name}, {tls.key.name} and {tls.ca.name}: "
+            f"{why}; give PEM files that this user may read, the key without a password."
+        ) from None
     return context
 
 

@@ -35,13 +35,6 @@ PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 """Before an item that can't be taken is tried again: twice as long each time."""
 
 
-class WatchFolderUnusable(InputError):
-    """The drop folder is no folder, or lies in the spool."""
-
-    def __init__(self, folder: Path, why: str) -> None:
-        super().__init__(f"{folder} can't be watched ({why}): name an existing folder of its own.")
-
-
 @dataclass(frozen=True)
 class _Failure:
     """Why an item can't be taken as it is now, and when it is tried again."""
@@ -181,15 +174,17 @@ class Watcher:
         return all(map(zipfile.is_zipfile, archives))
 
     def _check(self) -> None:
-        if not self._folder.is_dir():
-            raise WatchFolderUnusable(self._folder, "it is no folder")
         here, spool = self._folder.resolve(), self._spool.root.resolve()
-        if here.is_relative_to(spool) or spool.is_relative_to(here):
-            raise WatchFolderUnusable(self._folder, "it lies in the spool, or holds it")
-        if not os.access(self._folder, os.W_OK if not self._keep else os.R_OK):
-            raise WatchFolderUnusable(
-                self._folder, "what is dropped can't be deleted there; --keep leaves it"
-            )
+        if not self._folder.is_dir():
+            why = "it is no folder"
+        elif here.is_relative_to(spool) or spool.is_relative_to(here):
+            why = "it lies in the spool, or holds it"
+        elif not os.access(self._folder, os.W_OK if not self._keep else os.R_OK):
+            why = "what is dropped can't be deleted there; --keep leaves it"
+        else:
+            return
+        where = f"{self._folder} can't be watched ({why})"
+        raise InputError(f"{where}: name an existing folder of its own.")
 
 
 def _is_item(item: Path) -> bool:

@@ -23,7 +23,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vfx_edge.errors import VfxError
+from vfx_edge.service.settings import ServiceUnusable
 from vfx_edge.service.web.live_list import POLL_S, LiveList
 from vfx_edge.service.web.metrics import Metrics
 from vfx_edge.service.web.rendering import PageRenderer
@@ -57,15 +57,6 @@ _HEADERS = {
 _STATIC = {"worklist.css": "text/css", "worklist.js": "text/javascript"}
 
 
-class CannotServe(VfxError):
-    """The address of the page can't be used."""
-
-    exit_code = 2
-
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"No page can be served at {where}: {why}; choose another --http.")
-
-
 class HttpServer:
     """The page, in threads of its own."""
 
@@ -84,12 +75,12 @@ class HttpServer:
         return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
-        """Open it. CannotServe."""
+        """Open it. ServiceUnusable."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
             self._socket = socket.create_server((self._host, self._port), family=family)
         except OSError as error:
-            raise CannotServe(self._address, error.strerror or str(error)) from None
+            raise _unusable(self._address, error.strerror or str(error)) from None
         config = uvicorn.Config(
             application(self._live, self._metrics, self._host),
             http=_TimedConnection,
@@ -286,8 +277,12 @@ def _is_address(host: str) -> bool:
     return True
 
 
+def _unusable(address: str, why: str) -> ServiceUnusable:
+    return ServiceUnusable(f"No page can be served at {address}: {why}; choose another --http.")
+
+
 def _parsed(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise CannotServe(address, "it is no HOST:PORT")
+        raise _unusable(address, "it is no HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
