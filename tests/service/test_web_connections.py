@@ -58,9 +58,8 @@ def browsing(port: int, folder: Path) -> Iterator[Callable[[], str]]:
             running.wait(HANG_S)
 
 
-def test_health_is_told_however_many_connections_say_nothing(tmp_path: Path) -> None:
+def test_health_is_told_however_many_connections_say_nothing(desk: Desk) -> None:
     """The health check restarts what does not answer it."""
-    desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
         viewer = connected(port)
         viewer.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -91,10 +90,9 @@ def test_a_connection_without_a_request_is_ended(
 
 
 def test_who_takes_nothing_of_an_answer_is_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.server.SILENT_S", 0.5)
-    desk = Desk(tmp_path / "spool")
     job = desk.add(1)
     report = "x" * 20_000_000  # more than the buffers of both sides hold
     desk.judge(desk.take(), "malignant", [], report)
@@ -150,11 +148,10 @@ def test_the_page_answers_to_its_own_names_only(at: str, tmp_path: Path) -> None
 @browser
 @pytest.mark.parametrize(("language", "title"), [("en", "Worklist"), ("de", "Arbeitsliste")])
 def test_a_browser_shows_what_changes_and_says_when_it_is_cut_off(
-    language: str, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    language: str, title: str, tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.server.ALIVE_S", 1.0)
     monkeypatch.setattr("vfx_edge.service.web.live_list.STALE_S", 3.0)
-    desk = Desk(tmp_path / "spool")
     one_of_each(desk)
     with serving(desk, language) as port, browsing(port, tmp_path) as shown:
         assert eventually(lambda: shown().startswith(f"(2) {title}")), shown()
@@ -163,5 +160,5 @@ def test_a_browser_shows_what_changes_and_says_when_it_is_cut_off(
         assert eventually(lambda: shown().startswith(f"(3) {title}")), shown()
         assert not re.findall("CONSOLE.*", (tmp_path / "browser.log").read_text())
         if language == "en":
-            shutil.rmtree(tmp_path / "spool")
+            shutil.rmtree(desk.root)
             assert eventually(lambda: shown().startswith("! ")), shown()

@@ -18,8 +18,7 @@ from vfx_edge.service.web.rendering import PageRenderer
 from vfx_edge.service.web.server import HttpServer
 
 
-def test_the_list_is_sorted_by_urgency_and_says_every_state(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "spool")
+def test_the_list_is_sorted_by_urgency_and_says_every_state(desk: Desk) -> None:
     one_of_each(desk)
     with serving(desk) as port:
         status, _, page = get(port, "/")
@@ -59,8 +58,7 @@ def test_accession_numbers_only_where_they_are_asked_for(tmp_path: Path, asked_f
     assert ("no patient's data is shown here" in page.replace("&#39;", "'")) != asked_for
 
 
-def test_what_comes_from_a_file_is_only_ever_text(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "spool")
+def test_what_comes_from_a_file_is_only_ever_text(desk: Desk) -> None:
     desk.add(1)
     desk.judge(desk.take(), "malignant", ["<script>alert(1)</script>"])
     with serving(desk) as port:
@@ -72,8 +70,7 @@ def test_what_comes_from_a_file_is_only_ever_text(tmp_path: Path) -> None:
     assert "unsafe" not in policy
 
 
-def test_report_and_only_the_report_is_served(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "spool")
+def test_report_and_only_the_report_is_served(desk: Desk) -> None:
     job = desk.add(1)
     desk.judge(desk.take(), "osteoporotic", ["L1"], report="<h1>the report</h1>")
     with serving(desk) as port:
@@ -92,8 +89,7 @@ def test_report_and_only_the_report_is_served(tmp_path: Path) -> None:
         assert get(port, "/", host="evil.example")[0] == 400, "another's name for this machine"
 
 
-def test_health_and_metrics_tell_numbers_and_no_study(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "spool")
+def test_health_and_metrics_tell_numbers_and_no_study(desk: Desk) -> None:
     with serving(desk) as port:
         one_of_each(desk)
         assert get(port, "/healthz")[0] == 200
@@ -113,9 +109,8 @@ def test_health_and_metrics_tell_numbers_and_no_study(tmp_path: Path) -> None:
     assert "0000000002" not in text
 
 
-def test_what_an_earlier_process_has_judged_is_not_counted_again(tmp_path: Path) -> None:
+def test_what_an_earlier_process_has_judged_is_not_counted_again(desk: Desk) -> None:
     """Prometheus takes a counter that does not begin at 0 for so many studies at once."""
-    desk = Desk(tmp_path / "spool")
     one_of_each(desk)
     metrics = Metrics()
     live = LiveList(desk.worklist, metrics, PageRenderer("en"))
@@ -138,11 +133,10 @@ def test_what_an_earlier_process_has_judged_is_not_counted_again(tmp_path: Path)
 
 
 def test_health_tells_of_work_that_does_not_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.live_list.STUCK_S", 1.0)
     monkeypatch.setattr("vfx_edge.service.web.live_list.STALE_S", HANG_S)
-    desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
         desk.add(1)
         is_well = lambda: get(port, "/healthz")[::2] == (200, '{"status":"ok"}')  # noqa: E731
@@ -165,9 +159,8 @@ def test_the_address_is_logged_so_that_it_can_be_opened(
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_the_page_says_why_results_were_not_sent(language: str, tmp_path: Path) -> None:
+def test_the_page_says_why_results_were_not_sent(language: str, desk: Desk) -> None:
     """In English, whatever the page's language, and it says so."""
-    desk = Desk(tmp_path / "spool")
     one_of_each(desk)
     desk.sending(f"{4:024x}", "LATE")
     desk.sends.take("LATE")
@@ -182,25 +175,22 @@ def test_the_page_says_why_results_were_not_sent(language: str, tmp_path: Path) 
 
 
 def test_health_tells_when_the_spool_can_no_longer_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.live_list.STALE_S", 1.0)
-    desk = Desk(tmp_path / "spool")
     with serving(desk) as port:
-        shutil.rmtree(tmp_path / "spool")
+        shutil.rmtree(desk.root)
         assert eventually(lambda: get(port, "/healthz")[0] == 503)
 
 
-def test_an_address_that_cannot_be_used_is_said(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "spool")
+def test_an_address_that_cannot_be_used_is_said(desk: Desk) -> None:
     with serving(desk) as port:
         for address in (f"127.0.0.1:{port}", "nonsense", "127.0.0.1:99999"):
             with pytest.raises(ServiceUnusable, match=re.escape(address)):
                 HttpServer(address, "en", desk.worklist, Metrics()).start()
 
 
-def test_changes_come_without_asking_again(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "spool")
+def test_changes_come_without_asking_again(desk: Desk) -> None:
     with serving(desk) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)
         connection.request("GET", "/events", headers={"Host": "localhost"})

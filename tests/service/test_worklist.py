@@ -31,9 +31,8 @@ def count_reads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_changed_is_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand finished studies are looked at twice a second."""
-    desk = Desk(tmp_path)
     one_of_each(desk)
     before = desk.worklist.rows()
     asked = count_reads(desk, monkeypatch)
@@ -70,8 +69,7 @@ def test_what_is_dropped_and_comes_again_has_its_new_verdict(tmp_path: Path) -> 
     assert states(desk) == []
 
 
-def test_it_is_seen_even_if_it_happens_between_two_looks(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+def test_it_is_seen_even_if_it_happens_between_two_looks(desk: Desk) -> None:
     job = desk.add(1)
     desk.judge(desk.take(), "malignant", [])
     assert states(desk) == ["malignant"]
@@ -91,9 +89,8 @@ def test_it_is_seen_even_if_it_happens_between_two_looks(tmp_path: Path) -> None
      ("de", "Kein Verdacht auf Wirbelfraktur, T2–T4 (T5 nicht beurteilbar: Metall im")],
 )  # fmt: skip
 def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
-    language: str, said: str, tmp_path: Path
+    language: str, said: str, desk: Desk
 ) -> None:
-    desk = Desk(tmp_path)
     for minutes_ago, unread in ((9, ("T5",)), (1, ())):
         desk.add(minutes_ago, minutes_ago)
         desk.judge(desk.take(), "none_suspected", [], unread=unread)
@@ -107,33 +104,30 @@ def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
     assert "T2–T4" in second
 
 
-def test_what_could_not_be_read_is_said_beside_a_fracture_too(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+def test_what_could_not_be_read_is_said_beside_a_fracture_too(desk: Desk) -> None:
     desk.add(1)
     desk.judge(desk.take(), "osteoporotic", ["L1"], unread=("T5", "T6"))
     page = PageRenderer("en").rows(desk.worklist.rows())
     assert "T5–T6 could not be read: metal in or beside the vertebra" in page
 
 
-def test_a_result_of_the_schema_before_is_still_listed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+def test_a_result_of_the_schema_before_is_still_listed(desk: Desk) -> None:
     job = desk.add(1)
     desk.judge(desk.take(), "none_suspected", [])
     old = result("none_suspected", [])
     del old["triage"]["coverage"], old["findings"]
-    (tmp_path / "studies" / job / "out" / "result.json").write_text(json.dumps(old))
+    (desk.root / "studies" / job / "out" / "result.json").write_text(json.dumps(old))
     assert states(desk) == ["none_suspected"]
 
 
 def test_results_that_somebody_took_away_or_changed_are_seen_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.worklist.CHECK_S", 0.0)
-    desk = Desk(tmp_path)
     job = desk.add(1)
     desk.judge(desk.take(), "malignant", [])
     assert states(desk) == ["malignant"]
-    results = tmp_path / "studies" / job / "out"
+    results = desk.root / "studies" / job / "out"
     (results / "new").write_text(json.dumps(result("uncertain", [])))
     os.replace(results / "new", results / "result.json")
     assert states(desk) == ["uncertain"]
@@ -142,13 +136,12 @@ def test_results_that_somebody_took_away_or_changed_are_seen_in_time(
 
 
 def test_a_broken_result_is_said_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.worklist.CHECK_S", 0.0)
-    desk = Desk(tmp_path)
     job = desk.add(1)
     desk.judge(desk.take(), "malignant", [])
-    (tmp_path / "studies" / job / "out" / "result.json").write_text("{")
+    (desk.root / "studies" / job / "out" / "result.json").write_text("{")
     for _ in range(3):
         (row,) = desk.worklist.rows()
         assert (row.state, row.reason) == ("failed", "The result can't be read.")
