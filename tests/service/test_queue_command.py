@@ -1,11 +1,13 @@
 """`vfx-edge queue`, from outside, on a spool that a service may be working in."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import Answer, call
+from tests.contract.conftest import WITHOUT_ROOT_POWERS, Answer, call
 from tests.service.stores import Store
 from vfx_edge.service.store.queue import Entry, Queue
 from vfx_edge.service.store.spool import Spool
@@ -73,6 +75,21 @@ def test_drop_forgets_a_job_with_its_images_but_none_that_runs(spool: Spool) -> 
 @pytest.mark.parametrize("words", [("show", "ffff"), ("drop", "ff"), ("retry", ""), ("show", "@")])
 def test_what_names_no_job_is_refused(spool: Spool, words: tuple[str, str]) -> None:
     assert "No single job" in vfx(spool, *words).assert_refused(3)
+
+
+def test_a_queue_that_may_not_be_changed_can_be_listed(spool: Spool) -> None:
+    if os.name == "nt" or shutil.which("setpriv") is None:
+        pytest.skip("needs POSIX permissions, and setpriv for root")
+    dead, _, _ = keys(spool)
+    for path in (spool.queue_folder / "queue.sqlite", spool.queue_folder):
+        path.chmod(0o555)
+    ask = ("--spool", spool.root)
+    powers = WITHOUT_ROOT_POWERS if os.geteuid() == 0 else None
+    listed = call("queue", "list", *ask, cwd=spool.root.parent, prefix=powers)
+    assert dead in listed.stdout
+    refused = call("queue", "retry", dead, *ask, cwd=spool.root.parent, prefix=powers)
+    assert "run this as the service's user" in refused.assert_refused(6)
+    spool.queue_folder.chmod(0o755)
 
 
 def test_where_no_service_was_there_is_no_queue(tmp_path: Path) -> None:

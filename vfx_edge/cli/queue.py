@@ -1,12 +1,15 @@
 """`vfx-edge queue`: what the service has done, does, and has given up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vfx_edge.cli import serving
-from vfx_edge.errors import InputError
+from vfx_edge.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from vfx_edge.service.store.queue import Entry, Queue
@@ -22,7 +25,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON instead."
 LEAST_PREFIX = 4
 
 
+@contextmanager
+def _queue_errors() -> Iterator[None]:
+    """OutputError in place of SQLite's own."""
+    try:
+        yield
+    except OperationalError as error:
+        what = "free some space, or run this as the service's user"
+        raise OutputError(f"The queue can't be used ({error}): {what}.") from None
+
+
 @app.command("list")
+@_queue_errors()
 def list_(
     config: serving.Config = None,
     spool: serving.Spool = None,
@@ -42,6 +56,7 @@ def list_(
 
 
 @app.command("show")
+@_queue_errors()
 def show(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Show everything that is known of a job and its transmissions."""
     place, queues = _opened(config, spool)
@@ -57,6 +72,7 @@ def show(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
 
 
 @app.command("retry")
+@_queue_errors()
 def retry(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Try again at once what was given up or waits to be tried again."""
     found = _matching(_opened(config, spool)[1], job)
@@ -67,6 +83,7 @@ def retry(job: Job, config: serving.Config = None, spool: serving.Spool = None) 
 
 
 @app.command("send")
+@_queue_errors()
 def send(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Send results again that were sent already: an archive may have lost them. They keep their
     UIDs, so that one that has them keeps one set."""
@@ -78,6 +95,7 @@ def send(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
 
 
 @app.command("drop")
+@_queue_errors()
 def drop(job: Job, config: serving.Config = None, spool: serving.Spool = None) -> None:
     """Forget a job: its images, its results and its transmissions."""
     place, queues = _opened(config, spool)

@@ -12,5 +12,5 @@ what is to be done next is one row on the disk. So the process may be killed at 
     worker     analyses, by queue_loop (takes entries, records outcomes), as send/ does
     send/      sender, transmit (C-STORE, STOW-RS)
     web/       worklist (rows), rendering (words), live_list, server, metrics, page/
-    for all    settings, reasons (what may be told of an error), daemon (the parts as one process)
+    for all    settings, reasons (what may be shown of an error), daemon (the parts as one process)
 """

@@ -1,5 +1,4 @@
-"""What may be told of an error: no name of a file and no word of its content, which may be a
-patient's."""
+"""What logs and lists may show of an error: no file name and no content, maybe a patient's."""
 
 import logging
 import traceback

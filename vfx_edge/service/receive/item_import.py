@@ -65,7 +65,7 @@ class ItemImport:
         if refused:
             raise ItemUnreadable(refused)
         files = sort_files([Source(path, path.name) for path in self._files])
-        # Of a loose slice nobody knows the others: the quiet time completes its study.
+        # A single slice does not name the others: the quiet time completes its study.
         for imported in self._import(files, whole=self._item.is_dir()):
             self._delete(imported)
         for archive in files.archives:

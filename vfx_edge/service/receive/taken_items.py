@@ -1,5 +1,5 @@
-"""Which items of a drop folder were taken and are still there (`--keep`). Kept on the disk, beyond
-a restart and longer than the spool keeps its studies: else all of them would be analysed again."""
+"""Which items of a drop folder were taken and are still there (`--keep`). Kept on the
+disk, longer than the spool keeps its studies: else all would be analysed again."""
 
 import json
 import logging
@@ -56,7 +56,7 @@ class TakenItems:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError):
-            log.warning("what was taken before can't be read: what the spool forgot is done anew")
+            log.warning("what was taken before can't be read: some items may be analysed again")
             return {}
 
 

@@ -89,7 +89,7 @@ class Watcher:
             stop.wait(min(1.0, self._quiet_s / 4))
 
     def poll(self) -> None:
-        """Take what has not changed for long enough. OSError: the folder itself is gone;
+        """Take what has not changed for long enough. OSError: the folder can't be read;
         OutputError: what was taken can't be noted."""
         items = {item.name: item for item in sorted(self._folder.iterdir()) if _is_item(item)}
         self._forget_all_but(set(items))
@@ -142,7 +142,7 @@ class Watcher:
                 log.warning("what was taken can't be deleted: %s", reason(made.delete_error))
         self._others += made.others
         left = tuple(file for file in signature if item / file[0] not in made.deleted)
-        if left:  # only when it changes it is taken again
+        if left:  # taken again only when it changes
             self._taken[item.name] = left
             self._taken_before.add(item.name, left)
 

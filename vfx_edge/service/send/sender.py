@@ -48,7 +48,7 @@ class Sender:
         except Exception as error:  # noqa: BLE001  a bug must not stop the other transmissions
             why = f"{self._destination.name}: {reason(error)}."
             return retry_until_limit(entry, why, self._settings)
-        if missing := missing_results(results):  # the rest was sent; the list tells what is missing
+        if missing := missing_results(results):  # the rest was sent
             return GivenUp(missing)
         return Done()
 

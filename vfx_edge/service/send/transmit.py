@@ -210,7 +210,7 @@ def _why_refused(answer: Any) -> str | None:
     if not 200 <= answer.status_code < 300:
         return f"with HTTP status {answer.status_code}"
     if answer.content and _media_type(answer) == "text/html":
-        return "with a web page, as a proxy does that wants a password"
+        return "with a web page, as from a proxy that asks for a password"
     return None
 
 

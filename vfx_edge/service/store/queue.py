@@ -1,8 +1,8 @@
-"""What is to be done, as rows of one SQLite table: they outlive a kill at any moment.
+"""What is to be done, as rows of one SQLite table, which a kill at any moment leaves intact.
 
-The same work is never queued twice; the urgent comes first without starving the rest; a failed row
-waits until it is due again. Each change of state is one transaction, on the disk when it returns,
-so threads and processes (`vfx-edge queue retry` beside a running service) may share a queue.
+The same work is never queued twice; urgent work comes first, but not always; failed work waits
+until it is due again. Each change of state is one transaction, on the disk when it returns, so
+threads and processes (`vfx-edge queue retry` beside a running service) may share a queue.
 """
 
 import json
@@ -63,7 +63,7 @@ class Entry:
     """When the last image came."""
     attempts: int = 0
     crashes: int = 0
-    """How often the process died while it was at it."""
+    """How often the process ended during it."""
     due_at_s: float = 0.0
     first_failed_at_s: float = 0.0
     changed_at_s: float = 0.0
@@ -102,7 +102,7 @@ class QueueDamaged(OutputError):
 class Queue:
     """One durable queue; `name` tells several in one file apart. Safe among threads and processes.
 
-    Every method may raise OperationalError where the disk is full or gone; making one QueueDamaged.
+    Every method may raise OperationalError where the disk is full; the constructor, QueueDamaged.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -167,7 +167,7 @@ class Queue:
             self._write(entry, state=State.GIVEN_UP, reason=reason)
 
     def give_back(self, key: str) -> None:
-        """It was not finished through no fault of its own: the attempt doesn't count."""
+        """It was interrupted at the end of the process: the attempt does not count."""
         with self._transaction():
             entry = self.find(key)
             if entry is not None and entry.state is State.RUNNING:
@@ -183,11 +183,8 @@ class Queue:
             self._write(entry, **{name: getattr(new, name) for name in names})
 
     def resume(self, backoff_s: float = 10.0) -> list[Entry]:
-        """At start-up, when nothing runs: what ran when the process died is due again.
-
-        What has died with the process before waits a little: it may be the reason, and the others
-        are to get on meanwhile.
-        """
+        """At start-up: what was running when the process ended is due again; after a pause where it
+        was so before, as it may be the reason. Returns it as it was."""
         with self._transaction():
             stuck = [one for one in self.entries() if one.state is State.RUNNING]
             for one in stuck:
@@ -207,8 +204,8 @@ class Queue:
     def entries(self) -> list[Entry]:
         """All, in the order they came."""
         with self._lock:
-            # Thousands of rows need not be read every second by each who looks: SQLite counts what
-            # was changed over this connection, and tells whether anything was over another.
+            # There may be thousands of rows: read again only after a change, over this connection
+            # (`total_changes`) or another (`data_version`).
             (others,) = self._run("PRAGMA data_version").fetchone()
             version = others, self._connection.total_changes
             if version != self._version:
@@ -239,13 +236,13 @@ class Queue:
             self._changed.wait_for(lambda: self._changes != seen, seconds)
 
     def wake(self) -> None:
-        """End everybody's `wait`."""
+        """End every `wait`."""
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
 
     def close(self) -> None:
-        """No use after this."""
+        """Close the file; the last call."""
         with self._lock:
             self._connection.close()
 

@@ -166,7 +166,7 @@ class Worklist:
         return self._rows
 
     def running_for_s(self) -> float:
-        """For how long the oldest running work was seen running, by a clock that nobody sets."""
+        """For how long the oldest running work was seen running, by a monotonic clock."""
         return time.monotonic() - min(self._running.values(), default=time.monotonic())
 
     def report(self, job: str) -> Path | None:
