@@ -24,7 +24,7 @@ def nothing(_: object) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_half_a_service_ends_so_that_it_is_started_anew(tmp_path: Path) -> None:
+def test_a_failed_part_ends_the_service(tmp_path: Path) -> None:
     def dying(_: threading.Event) -> None:
         raise ValueError
 

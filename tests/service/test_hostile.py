@@ -218,7 +218,7 @@ def _polls(thread: threading.Thread) -> bool:
     return isinstance(thread, Association)
 
 
-def test_who_says_nothing_is_given_up(tmp_path: Path) -> None:
+def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     with listening(tmp_path, {"handshake_s": 1.0}) as node, connected(node.port) as silent:
         assert is_ended(silent)
         assert eventually(lambda: node.counts["refused", "silent"] == 1)
@@ -235,7 +235,7 @@ def test_more_associations_than_allowed_are_refused(tmp_path: Path) -> None:
             one.close()
 
 
-def test_slow_and_idle_senders_are_given_up(tmp_path: Path) -> None:
+def test_slow_and_idle_senders_are_disconnected(tmp_path: Path) -> None:
     with listening(tmp_path, {"pdu_s": 1.5}, idle_timeout_s=2) as node:
         with associated(node.port) as idle:
             assert is_ended(idle), "an association on which nothing is said"

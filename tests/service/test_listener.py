@@ -142,7 +142,7 @@ def test_a_large_instance_stops_before_it_takes_the_room_of_others(
 
 
 @pytest.mark.parametrize("ending", ["abort", "refused", "release"])
-def test_who_is_cut_off_is_waited_for(tmp_path: Path, ending: str) -> None:
+def test_a_study_whose_association_was_cut_off_waits(tmp_path: Path, ending: str) -> None:
     """Until the sender has tried again and came to the end."""
     paths = write_series(tmp_path / "ct", slices=3)
     with listening(tmp_path) as node:

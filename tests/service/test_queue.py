@@ -81,7 +81,7 @@ def test_what_failed_waits_until_it_is_due_and_tells_why(
     assert again.attempts == 2
 
 
-def test_the_dead_stay_until_someone_retries_or_drops_them(queue: Queue, tmp_path: Path) -> None:
+def test_given_up_work_stays_until_it_is_retried_or_dropped(queue: Queue, tmp_path: Path) -> None:
     queue.put(entry("a"))
     queue.put(entry("b"))
     for name in taken(queue, 2):
@@ -98,7 +98,7 @@ def test_the_dead_stay_until_someone_retries_or_drops_them(queue: Queue, tmp_pat
         queue.retry("b")
 
 
-def test_what_died_with_the_process_is_due_again_at_once_and_later_waits(
+def test_interrupted_work_is_due_at_once_and_later_after_a_pause(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.put(entry("a"))

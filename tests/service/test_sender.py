@@ -100,7 +100,7 @@ def test_a_destination_gets_the_kinds_it_is_to_have(
     assert " ".join(file.name for file in sent) == names
 
 
-def test_transmissions_to_who_is_no_longer_configured_are_given_up(store: Store) -> None:
+def test_transmissions_to_removed_destinations_are_given_up(store: Store) -> None:
     for name in ("A", "B"):
         store.sends.put(Entry(key=f"j@{name}", job="j", destination=name))
     stays = Destination(name="A", ae_title="A", host="h")

@@ -122,7 +122,7 @@ def test_the_same_names_with_other_content_are_another_study(spool: Spool) -> No
     assert contents == {"1.dcm": b"corrected", "2.dcm": b"image"}
 
 
-def test_who_sent_it_makes_no_other_study(tmp_path: Path) -> None:
+def test_another_sender_makes_no_other_study(tmp_path: Path) -> None:
     """The file meta group names the sender; the data set behind it is the image."""
     spool = Spool(tmp_path / "spool")
     jobs = []

@@ -78,7 +78,7 @@ def test_an_archive_that_takes_none_of_them_is_not_asked_for_a_day(files: list[P
         transmit(to, files, "VFX-EDGE")
 
 
-def test_nobody_there_is_told_in_words(files: list[Path]) -> None:
+def test_a_destination_that_cannot_be_reached_is_named(files: list[Path]) -> None:
     to = Destination(name="A", ae_title="A", host="127.0.0.1", port=free_port())
     with pytest.raises(NotSent, match=r"A at 127\.0\.0\.1:[0-9]+ can't be reached"):
         transmit(to, files, "VFX-EDGE")

@@ -89,7 +89,7 @@ def test_a_connection_without_a_request_is_ended(
         assert not is_ended(two, 1.2), "an answer that goes on is no silence"
 
 
-def test_who_takes_nothing_of_an_answer_is_cut_off(
+def test_a_connection_that_reads_nothing_of_an_answer_is_closed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.service.web.server.SILENT_S", 0.5)
