@@ -1,11 +1,13 @@
 """Networks of a few hundred bytes and model sets around them, made with onnx.helper, no torch."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from vfx_edge.manifest import ROLES, update_hashes
+from export.manifests import update_hashes
+from vfx_edge.vocabulary import ROLES
 
 HEAD = """schema = "vfx-edge/model/1"
 name = "{name}"
@@ -42,8 +44,25 @@ opt = 2
 [network.precision]
 allowed = [{precisions}]
 [network.parameters]
-malignant = 0.85
+{parameters}
 """
+
+CLASSES = {
+    "locator": ("background", "spine", "other"),
+    "finder": ("background", "centre", "body"),
+    "labeller": ("background", "T12", "L1"),
+    "segmenter": ("background", "body", "arch"),
+    "classifier": ("osteoporotic", "malignant"),
+}
+PARAMETERS = {
+    "labeller": {"backward_mm": 8.0},
+    "segmenter": {"backward_mm": 20.0, "guide_sigma_mm": 6.0},
+    "classifier": {
+        "threshold_malignant": 0.85,
+        "threshold_osteoporotic": 0.95,
+        "levels": ["T12", "L1"],
+    },
+}
 
 
 def conv_weights(classes: int, seed: int = 0, channels: int = 1) -> np.ndarray:
@@ -98,24 +117,33 @@ def write_set(
     precisions: tuple[str, ...] = ("fp32",),
     patch: int = 8,
     classes: dict[str, tuple[str, ...]] | None = None,
+    window: str | None = None,
 ) -> Path:
-    """A model set in `folder`: one network a role ("a+b" joins roles), hashes right."""
+    """A model set in `folder`: one network a role ("a+b" joins roles), hashes right.
+
+    window: lines of a [network.window], for labeller and segmenter in one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     base_line = f'base = "{base}"\n' if base else ""
     text = HEAD.format(name=name or folder.name, base=base_line, intended_use=intended_use)
     for roles, onnx in networks.items():
-        default = (
-            ("osteoporotic", "malignant") if roles == "classifier" else ("none", "body", "arch")
-        )
+        each = roles.split("+")
+        default = tuple(dict.fromkeys(name for role in each for name in CLASSES[role]))
+        own = {k: v for r in each for k, v in PARAMETERS.get(r, {}).items()}
+        if window is not None:
+            own = {}
         (folder / f"{roles}.onnx").write_bytes(onnx)
         text += NETWORK.format(
-            roles=_quoted(roles.split("+")),
+            roles=_quoted(each),
             name=roles,
             zeros="0" * 64,
             patch=patch,
             classes=_quoted((classes or {}).get(roles, default)),
             precisions=_quoted(precisions),
+            parameters="\n".join(f"{key} = {json.dumps(value)}" for key, value in own.items()),
         )
+        if window is not None:
+            text = text.replace("[network.output]", f"[network.window]\n{window}\n[network.output]")
     (folder / "manifest.toml").write_text(text, encoding="utf-8")
     (folder / "card.md").write_text("# A tiny set\n", encoding="utf-8")
     update_hashes(folder / "manifest.toml")

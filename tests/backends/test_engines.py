@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
@@ -104,7 +104,7 @@ def test_whatever_differs_from_the_key_is_named(
     batch = replace(spec.batch, max=8)
     for other, words in (
         (replace(spec, sha256="0" * 64), "another network"),
-        (replace(spec, sha256_fp16="0" * 64), "another FP16 form"),
+        (replace(spec, file_fp16="half.onnx", sha256_fp16="0" * 64), "another FP16 form"),
         (replace(spec, batch=batch), r"batches of 1/2/4, which are not the manifest's"),
     ):
         with pytest.raises(EngineStale, match=words):

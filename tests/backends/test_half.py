@@ -15,8 +15,8 @@ from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
 from vfx_edge.backends.half import half_of, half_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
+from vfx_edge.vocabulary import ROLES
 
-ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 

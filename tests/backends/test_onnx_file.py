@@ -1,18 +1,18 @@
 """The small ONNX reader agrees with the onnx package, and survives anything."""
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
 from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
 from vfx_edge.backends.onnx_file import check_signature, read_outline
-from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.manifest import BatchSpec, NetworkSpec, load_model_set
 
 HERE = Path("some.onnx")
 
@@ -73,7 +73,7 @@ def test_a_fixed_batch_must_be_the_manifests(spec: NetworkSpec) -> None:
     data = tiny_segmenter(batch=3)
     with pytest.raises(SignatureMismatch, match="batches of 3, the manifest says 1 to 4"):
         check_signature(spec, data)
-    check_signature(change(spec, batch_min=3, batch_opt=3, batch_max=3), data)
+    check_signature(replace(spec, batch=BatchSpec(min=3, opt=3, max=3)), data)
 
 
 def test_weights_in_another_file_are_refused(spec: NetworkSpec, tmp_path: Path) -> None:

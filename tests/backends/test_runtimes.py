@@ -3,16 +3,17 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.ndimage import correlate
 
+from tests.fake_backend import FakeBackend
 from tests.tiny_models import conv_weights, tiny_segmenter, write_full_set, write_set
 from tests.waiting import HANG_S
-from vfx_edge.backends import Array, Budget, FakeBackend, OpenModels, nvidia, open_models
+from vfx_edge.backends import Array, Budget, OpenModels, nvidia, open_models
 from vfx_edge.backends.errors import (
     BackendUnavailable,
     NotOnnx,
@@ -211,7 +212,7 @@ def test_tensorrt_gets_profiles_and_caches_that_depend_on_everything(
     assert first == options(spec)
     variants = [
         options(replace(spec, sha256="0" * 64)),
-        options(replace(spec, sha256_fp16="0" * 64)),
+        options(replace(spec, file_fp16="half.onnx", sha256_fp16="0" * 64)),
         options(replace(spec, batch=replace(spec.batch, max=8))),
         options(spec, "fp32"),
     ]

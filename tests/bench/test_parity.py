@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fake_backend import FakeBackend
 from tests.outputs.fakes import example
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
-from vfx_edge.backends import FakeBackend, OpenModels, open_models
+from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.bench.parity import Facts, NetworkParity, facts_of, judge, keep_asked, replay
 from vfx_edge.bench.precisions import possible_precisions, refusal
 from vfx_edge.bench.recorder import recorded

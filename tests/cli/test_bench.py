@@ -18,7 +18,7 @@ from tests.waiting import HANG_S, eventually
 from vfx_edge.bench.parity import Parity
 from vfx_edge.bench.record import load_schema, write_record
 from vfx_edge.cli import bench_show, main, parse
-from vfx_edge.manifest import PRECISIONS
+from vfx_edge.vocabulary import PRECISIONS
 
 SMALL = ("--levels", "T12-L2", "--spacing", "3", "--matrix", "128")
 ONCE = ("--repeat", "1", "--cold", "1", "--studies", "1")

@@ -113,7 +113,7 @@ def test_from_a_file_by_a_template_to_a_set_that_answers_the_same(
         (', "unknown"', "", "it answers 2x3 to 2x1x8x12x16, the manifest names 2 classes"),
         ('"SPL"', '"SPS"', "orientation 'SPS'"),
         ("[[network]]", "[[networks]]", "it holds 0 [[network]] tables"),
-        ("spacing_mm = 1.5", "spacing = 1.5", "'spacing_mm' is missing"),
+        ("spacing_mm = 1.5", "spacing = 1.5", "'spacing' is unknown"),
     ],
 )
 def test_a_manifest_of_another_network_is_refused_in_its_own_name(

@@ -8,10 +8,10 @@ because sums over a patch overflow FP16 and small differences vanish in it.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from vfx_edge.backends.errors import NotOnnx
 from vfx_edge.backends.onnx_file import check_signature
@@ -41,8 +41,8 @@ def half_of(spec: NetworkSpec, onnx: bytes) -> bytes:
     Raises ModelError leaves: changed or missing file, wrong signature, not to be converted.
     """
     data = spec.read_half()
-    if data is not None and spec.path_fp16 is not None:
-        check_signature(replace(spec, path=spec.path_fp16), data)
+    if data is not None:
+        check_signature(replace(spec, file=spec.file_fp16), data)
         return data
     try:
         return half_precision(onnx)

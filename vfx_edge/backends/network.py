@@ -34,9 +34,10 @@ ASSUMED_CHANNELS = 96
 
 def patch_mib(spec: NetworkSpec) -> float:
     """Memory for computing one patch: the manifest's figure, else a careful guess."""
-    if spec.batch.activation_mib is not None:
-        return spec.batch.activation_mib
-    return float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
+    return (
+        spec.batch.activation_mib
+        or float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
+    )
 
 
 def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:
