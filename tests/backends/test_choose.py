@@ -11,10 +11,8 @@ from vfx_edge.backends import Availability, Backend, Budget, Network, open_model
 from vfx_edge.backends.choose import default_backends, probe_backends
 from vfx_edge.backends.errors import (
     BackendUnavailable,
-    BackendUnknown,
-    NoBackend,
+    OnnxInvalid,
     OpenFailed,
-    SignatureMismatch,
 )
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelFileInvalid, ModelManifest, NetworkSpec, load_model_set
@@ -91,14 +89,14 @@ def test_a_named_backend_skips_nothing(models: ModelManifest) -> None:
 
 def test_nothing_works(models: ModelManifest) -> None:
     with pytest.raises(
-        NoBackend, match=r"\(cuda: no driver; cpu: not built\): see `vfx-edge doctor`"
+        BackendUnavailable, match=r"\(cuda: no driver; cpu: not built\): see `vfx-edge doctor`"
     ) as caught:
         open_models(models, backends=known(Stub("cuda", "no driver"), Stub("cpu", "not built")))
     assert caught.value.exit_code == 5
 
 
 def test_unknown_backend(models: ModelManifest) -> None:
-    with pytest.raises(BackendUnknown, match=r"no backend 'coreml'.*openvino"):
+    with pytest.raises(BackendUnavailable, match=r"no backend 'coreml'.*openvino"):
         open_models(models, "coreml")
 
 
@@ -127,7 +125,7 @@ def test_a_changed_file_stops_everything_before_any_backend(models: ModelManifes
 def test_a_wrong_signature_stops_everything_before_any_backend(tmp_path: Path) -> None:
     models = load_model_set(write_set(tmp_path / "set", {"locator": tiny_segmenter(patch=16)}))
     cpu = Stub("cpu")
-    with pytest.raises(SignatureMismatch, match=r"'image' is \?x1x16x16x16, .* \?x1x8x8x8"):
+    with pytest.raises(OnnxInvalid, match=r"'image' is \?x1x16x16x16, .* \?x1x8x8x8"):
         open_models(models, backends=known(cpu))
     assert cpu.opened == []
 

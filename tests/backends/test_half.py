@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
 from vfx_edge.backends import activate
-from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
+from vfx_edge.backends.errors import OnnxInvalid
 from vfx_edge.backends.half import half_of, half_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
@@ -201,11 +201,11 @@ def test_the_file_of_the_set_goes_before_one_derived(tmp_path: Path) -> None:
     spec = with_half(tmp_path / "set", other)
     assert half_of(spec, spec.read()) == other
     wrong = with_half(tmp_path / "wrong", half_precision(tiny_segmenter(patch=16)))
-    with pytest.raises(SignatureMismatch, match=r"half.onnx .*16x16x16"):
+    with pytest.raises(OnnxInvalid, match=r"half.onnx .*16x16x16"):
         half_of(wrong, wrong.read())
 
 
 def test_a_network_that_can_not_be_converted_is_a_model_error(tmp_path: Path) -> None:
     spec = load_model_set(write_set(tmp_path, {"segmenter": tiny_segmenter()})).networks[0]
-    with pytest.raises(NotOnnx, match=r"segmenter\.onnx is no usable ONNX network"):
+    with pytest.raises(OnnxInvalid, match=r"segmenter\.onnx is no usable ONNX network"):
         half_of(spec, b"broken")

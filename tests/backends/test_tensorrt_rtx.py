@@ -16,7 +16,7 @@ from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Budget, nvidia
 from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
-from vfx_edge.backends.cuda_memory import CudaFailed, CudaMemory
+from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
@@ -169,7 +169,7 @@ def test_other_failures_are_told(
     with pytest.raises(OpenFailed, match="no engine"):
         opened(spec)
     driver.cuInit = lambda _: 100
-    with pytest.raises(CudaFailed, match="error 100 to cuInit"):
+    with pytest.raises(nvidia.CudaFailed, match="error 100 to cuInit"):
         CudaMemory(driver)
 
 

@@ -7,11 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from vfx_edge.backends import nvidia
-from vfx_edge.backends.errors import (
-    BackendUnavailable,
-    BackendUnknown,
-    NoBackend,
-)
+from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.onnxruntime_backend import CpuBackend
@@ -96,7 +92,7 @@ def open_models(
     """
     known = default_backends() if backends is None else backends
     if requested != "auto" and requested not in known:
-        raise BackendUnknown(requested, tuple(known))
+        raise unknown_backend(requested, known)
     wanted = manifest.roles if roles is None else tuple(roles)
     specs = list({id(s): s for s in (manifest.network(role) for role in wanted)}.values())
     with ThreadPoolExecutor(max_workers=max(1, len(specs))) as pool:
@@ -155,7 +151,7 @@ def _read_checked(spec: NetworkSpec) -> bytes:
 def _open_named(backend: Backend, request: _Request) -> list[Network]:
     state = backend.availability()
     if not state.available:
-        raise BackendUnavailable(state.name, state.reason, state.remedy)
+        raise unavailable(state)
     return request.open_on(backend)
 
 
@@ -172,7 +168,21 @@ def _first_that_works(
             return request.open_on(backend), name, tuple(skipped)
         except BackendError as error:
             skipped.append((name, str(error)))
-    raise NoBackend(tuple(skipped))
+    tried = "; ".join(f"{name}: {reason}" for name, reason in skipped)
+    raise BackendUnavailable(f"no backend can be used here ({tried})", "see `vfx-edge doctor`")
+
+
+def unknown_backend(name: str, known: Iterable[str]) -> BackendUnavailable:
+    """The error for a name that no backend has."""
+    return BackendUnavailable(
+        f"there is no backend '{name}'", f"choose one of auto, {', '.join(known)}"
+    )
+
+
+def unavailable(state: Availability) -> BackendUnavailable:
+    """The error for a named backend that can't run here."""
+    remedy = f"{state.remedy or 'choose another'}, or use --backend auto"
+    return BackendUnavailable(f"backend '{state.name}' can't be used", f"{state.reason}; {remedy}")
 
 
 def _precisions(networks: list[Network]) -> str:

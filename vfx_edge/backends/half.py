@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
-from vfx_edge.backends.errors import NotOnnx
+from vfx_edge.backends.errors import not_onnx
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.manifest import NetworkSpec
 
@@ -47,7 +47,7 @@ def half_of(spec: NetworkSpec, onnx: bytes) -> bytes:
     try:
         return half_precision(onnx)
     except ValueError as error:
-        raise NotOnnx(spec.path, str(error)) from error
+        raise not_onnx(spec.path, error) from error
 
 
 def half_key(spec: NetworkSpec) -> str:

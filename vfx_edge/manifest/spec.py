@@ -176,6 +176,10 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def path_fp16(self) -> Path | None:
         return None if self.file_fp16 is None else self.manifest_path.parent / self.file_fp16
 
+    def shape(self, batch: int) -> tuple[int, ...]:
+        """Of its input: (batch, channels, *patch_zyx)."""
+        return (batch, self.input.channels, *self.input.patch_zyx)
+
     def parameters_of(self, role: type[P]) -> P:
         """The parameters of one of its roles: `spec.parameters_of(ClassifierParameters)`."""
         for given in self.parameters:
