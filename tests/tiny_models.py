@@ -1,10 +1,12 @@
 """Networks of a few hundred bytes and model sets around them, made with onnx.helper, no torch."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from export.manifests import update_hashes
 from vfx_edge.vocabulary import ROLES
@@ -54,7 +56,7 @@ CLASSES = {
     "segmenter": ("background", "body", "arch"),
     "classifier": ("osteoporotic", "malignant"),
 }
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, Any]] = {
     "labeller": {"backward_mm": 8.0},
     "segmenter": {"backward_mm": 20.0, "guide_sigma_mm": 6.0},
     "classifier": {
@@ -100,11 +102,17 @@ def tiny_classifier(patch: int = 8, classes: int = 2, seed: int = 0) -> bytes:
     )
 
 
-def _model(nodes: list, image: object, logits: object, constants: dict[str, np.ndarray]) -> bytes:
+def _model(
+    nodes: list[NodeProto],
+    image: ValueInfoProto,
+    logits: ValueInfoProto,
+    constants: dict[str, np.ndarray],
+) -> bytes:
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "tiny", [image], [logits], tensors)
     opset = helper.make_opsetid("", 18)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def write_set(
@@ -116,7 +124,7 @@ def write_set(
     intended_use: str = "demonstration",
     precisions: tuple[str, ...] = ("fp32",),
     patch: int = 8,
-    classes: dict[str, tuple[str, ...]] | None = None,
+    classes: Mapping[str, tuple[str, ...]] | None = None,
     window: str | None = None,
 ) -> Path:
     """A model set in `folder`: one network a role ("a+b" joins roles), hashes right.
@@ -150,12 +158,12 @@ def write_set(
     return folder
 
 
-def _quoted(words: object) -> str:
+def _quoted(words: Iterable[str]) -> str:
     return ", ".join(f'"{word}"' for word in words)
 
 
-def write_full_set(folder: Path, **options: object) -> Path:
+def write_full_set(folder: Path, **options: Any) -> Path:
     """A set that fills every role."""
-    networks = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
+    networks: dict[str, bytes] = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
     networks |= {"segmenter": tiny_segmenter(seed=7), "classifier": tiny_classifier()}
     return write_set(folder, networks, **options)

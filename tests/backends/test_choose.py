@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_backend import FakeBackend
+from tests.fake_backend import FakeBackend, FakeNetwork
 from tests.tiny_models import tiny_segmenter, write_full_set, write_set
-from vfx_edge.backends import Availability, Backend, Budget, Network, open_models
+from vfx_edge.backends import Availability, Backend, Budget, open_models
 from vfx_edge.backends.choose import default_backends, probe_backends
 from vfx_edge.backends.errors import (
     BackendUnavailable,
@@ -32,7 +32,7 @@ class Stub(FakeBackend):
             return Availability(self.name, False, self.reason, "add it")
         return Availability(self.name, True, device=f"{self.name} device")
 
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> FakeNetwork:
         if self.breaks and spec.roles == ("segmenter",):
             raise self.breaks
         self.opened.append(spec.name)

@@ -37,8 +37,9 @@ def needed(backend: str) -> None:
 def patches(role: str) -> np.ndarray:
     """Three cuts through a phantom, as the network is fed."""
     spec = load_model_set().network(role)
-    grid = {"spacing_mm": 3.0, "pixel_mm": 3.0, "matrix": (96, 96)}
-    hu = make_phantom(PhantomSpec(levels=("T12", "L4"), seed=3, **grid)).hu
+    hu = make_phantom(
+        PhantomSpec(levels=("T12", "L4"), seed=3, spacing_mm=3.0, pixel_mm=3.0, matrix=(96, 96))
+    ).hu
     image = spec.input.normalise(hu)
     cuts = [
         image[np.ix_(*((np.arange(p) + shift) % s

@@ -1,6 +1,7 @@
 """FP32 networks made to compute in FP16: what is converted, what is not, and what it costs."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,17 @@ from vfx_edge.vocabulary import ROLES
 WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
-def model(nodes: list, constants: dict[str, np.ndarray], classes: int = 3) -> bytes:
+def model(nodes: list[onnx.NodeProto], constants: Mapping[str, object], classes: int = 3) -> bytes:
     """Nodes from `x` (n, 1, 8, 8, 8) to `y` (n, classes, ...)."""
     graph = helper.make_graph(
         nodes,
         "test",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 8, 8, 8])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", classes, 8, 8, 8])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     opset = helper.make_opsetid("", 18)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString())
 
 
 def kernel(scale: float = 1.0) -> np.ndarray:
@@ -56,7 +57,7 @@ def run(data: bytes, batch: np.ndarray) -> np.ndarray:
     options.log_severity_level = 4
     options.intra_op_num_threads = 2
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: batch})[0]
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0])
 
 
 def outside(data: bytes) -> list[tuple[str, int, list[str | int]]]:
@@ -153,8 +154,9 @@ def test_no_network_is_refused() -> None:
 @pytest.fixture(scope="module")
 def phantom() -> np.ndarray:
     """A lumbar spine in 3 mm voxels, HU."""
-    grid = {"spacing_mm": 3.0, "pixel_mm": 3.0, "matrix": (96, 96)}
-    return make_phantom(PhantomSpec(levels=("L1", "L4"), seed=3, **grid)).hu
+    return make_phantom(
+        PhantomSpec(levels=("L1", "L4"), seed=3, spacing_mm=3.0, pixel_mm=3.0, matrix=(96, 96))
+    ).hu
 
 
 def patch(spec: NetworkSpec, hu: np.ndarray) -> np.ndarray:

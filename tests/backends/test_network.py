@@ -174,7 +174,9 @@ def test_a_precision_needs_the_manifests_leave(tmp_path: Path) -> None:
 
 def test_activations() -> None:
     raw = np.array([[[1000.0], [0.0]], [[0.0], [np.log(3)]]], np.float32)
-    np.testing.assert_allclose(activate(raw, "softmax")[:, :, 0], [[1, 0], [0.25, 0.75]], atol=1e-6)
-    np.testing.assert_allclose(activate(raw, "sigmoid")[:, :, 0], [[1, 0.5], [0.5, 0.75]])
+    wanted = np.array([[1, 0], [0.25, 0.75]])
+    np.testing.assert_allclose(activate(raw, "softmax")[:, :, 0], wanted, atol=1e-6)
+    wanted = np.array([[1, 0.5], [0.5, 0.75]])
+    np.testing.assert_allclose(activate(raw, "sigmoid")[:, :, 0], wanted)
     assert activate(raw, "none") is raw
     assert raw[0, 0, 0] == 1000  # left as it was

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from vfx_edge.backends.errors import (
     RunFailed,
 )
 from vfx_edge.backends.half import half_precision
+from vfx_edge.backends.network import CheckedNetwork
 from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtNetwork, exceptions
 from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend, native_precision
@@ -39,7 +41,7 @@ def convolution(_: NetworkSpec, batch: Array) -> Array:
     return np.stack([[correlate(p[0], w, mode="constant") for w in weights] for p in batch])
 
 
-def opened(tmp_path: Path, backend: str, **options: object) -> OpenModels:
+def opened(tmp_path: Path, backend: str, **options: Any) -> OpenModels:
     models = load_model_set(write_full_set(tmp_path / "set", precisions=("fp32", "bf16")))
     return open_models(models, backend, **options)
 
@@ -112,27 +114,38 @@ def test_whatever_the_runtime_raises_while_running_is_mapped(tmp_path: Path, nam
             network.run(BATCH[:1])
 
 
+class Limited:
+    """A session or request of a runtime that has memory for one patch."""
+
+    def __init__(self, real: Any, message: str) -> None:
+        self._real, self._message = real, message
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("run", "infer"):
+            return getattr(self._real, name)
+
+        def limited(*arguments: Any, **more: Any) -> Any:
+            self.sizes.extend(len(a["image"]) for a in arguments if isinstance(a, dict))
+            if self.sizes[-1] > 1:
+                raise RuntimeError(self._message)
+            return getattr(self._real, name)(*arguments, **more)
+
+        return limited
+
+
 def test_running_out_of_memory_is_recognised(tmp_path: Path) -> None:
     for name, attribute, message in (
         ("cpu", "_session", "bfc_arena.cc:360 Failed to allocate memory for requested buffer"),
         ("openvino", "_request", "std::bad_alloc"),
     ):
         network = opened(tmp_path, name).network("segmenter")
+        assert isinstance(network, CheckedNetwork)
         network.batch_limit = 2
-        real, calls = getattr(network, attribute), []
-
-        def limited(*arguments: object, real=real, message=message, calls=calls, **more: object):
-            feed = next(a for a in arguments if isinstance(a, dict))
-            calls.append(len(feed["image"]))
-            if calls[-1] > 1:
-                raise RuntimeError(message)
-            return (real.run if hasattr(real, "run") else real.infer)(*arguments, **more)
-
-        members = {"run": staticmethod(limited), "infer": staticmethod(limited)}
-        members["get_tensor"] = staticmethod(getattr(real, "get_tensor", None))
-        setattr(network, attribute, type("Limited", (), members)())
+        limited = Limited(getattr(network, attribute), message)
+        setattr(network, attribute, limited)
         assert network.run(BATCH).shape == (5, 3, 8, 8, 8)
-        assert calls == [2, 1, 1, 1, 1, 1]
+        assert limited.sizes == [2, 1, 1, 1, 1, 1]
         assert len(network.warnings) == 1
 
 
@@ -141,8 +154,8 @@ def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
     network = opened(tmp_path, "cpu").network("segmenter")
     assert isinstance(network, OrtNetwork)
     wanted = network.run(BATCH)
-    calls = []
-    network._session_run = calls.append  # type: ignore[assignment]
+    calls: list[Array] = []
+    network._session_run = calls.append  # type: ignore[method-assign, assignment]
     network._infer = lambda batch: network._bound_run(batch)  # type: ignore[method-assign]
     np.testing.assert_array_equal(network.run(BATCH), wanted)
     assert calls == []
@@ -160,18 +173,11 @@ def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
 )
 def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message: str) -> None:
     network = opened(tmp_path, "cpu").network("segmenter")
+    assert isinstance(network, OrtNetwork)
     network.batch_limit = 2
-    real, sizes = network._session_run, []
-
-    def limited(batch: np.ndarray) -> np.ndarray:
-        sizes.append(len(batch))
-        if len(batch) > 1:
-            raise RuntimeError(message)
-        return real(batch)
-
-    network._session_run = limited
+    network._session = limited = Limited(network._session, message)
     assert network.run(BATCH[:2]).shape == (2, 3, 8, 8, 8)
-    assert sizes == [2, 1, 1]
+    assert limited.sizes == [2, 1, 1]
     assert "ran out of memory with 2 patches" in network.warnings[0]
 
 
@@ -291,7 +297,7 @@ def test_what_a_gpu_lacks_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
 def _providers() -> list[str]:
     import onnxruntime
 
-    return onnxruntime.get_available_providers()
+    return list(onnxruntime.get_available_providers())
 
 
 @pytest.mark.skipif(HAS_GPU, reason="needs a machine without a GPU")

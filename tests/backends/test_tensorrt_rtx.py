@@ -7,6 +7,7 @@ everything that we do between a patch and an answer.
 import ctypes
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -31,14 +32,14 @@ class HostDriver:
 
     def __init__(self, room: int = 1 << 30) -> None:
         self.room = room
-        self.held: dict[int, ctypes.Array] = {}
+        self.held: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.released = 0
 
     def __getattr__(self, name: str) -> object:
         assert name.startswith("cu")
         return lambda *_: 0
 
-    def cuMemAlloc_v2(self, address, size) -> int:
+    def cuMemAlloc_v2(self, address: Any, size: Any) -> int:
         if sum(map(len, self.held.values())) + size.value > self.room:
             return 2
         block = ctypes.create_string_buffer(size.value)
@@ -46,19 +47,19 @@ class HostDriver:
         self.held[address._obj.value] = block
         return 0
 
-    def cuMemFree_v2(self, address) -> int:
+    def cuMemFree_v2(self, address: Any) -> int:
         del self.held[address.value]
         return 0
 
-    def cuMemcpyHtoD_v2(self, target, source, size) -> int:
+    def cuMemcpyHtoD_v2(self, target: Any, source: Any, size: Any) -> int:
         ctypes.memmove(target.value, source, size.value)
         return 0
 
-    def cuMemcpyDtoH_v2(self, target, source, size) -> int:
+    def cuMemcpyDtoH_v2(self, target: Any, source: Any, size: Any) -> int:
         ctypes.memmove(target, source.value, size.value)
         return 0
 
-    def cuDevicePrimaryCtxRelease_v2(self, _) -> int:
+    def cuDevicePrimaryCtxRelease_v2(self, _: Any) -> int:
         self.released += 1
         return 0
 
@@ -94,7 +95,7 @@ class HostEngine:
 def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
     count = int(np.prod(shape))
     numbers = (ctypes.c_float * count).from_address(address)
-    return np.frombuffer(numbers, np.float32).reshape(shape)
+    return np.ctypeslib.as_array(numbers).reshape(shape)
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def opened(spec: NetworkSpec, budget: Budget | None = None) -> backend.RtxNetwor
 def expected(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
     data = half_of(spec, spec.read())
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return session.run(None, {"image": batch})[0]
+    return np.asarray(session.run(None, {"image": batch})[0])
 
 
 def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostDriver) -> None:
@@ -168,7 +169,7 @@ def test_other_failures_are_told(
     engine.unlink()
     with pytest.raises(OpenFailed, match="no engine"):
         opened(spec)
-    driver.cuInit = lambda _: 100
+    monkeypatch.setattr(driver, "cuInit", lambda _: 100, raising=False)
     with pytest.raises(nvidia.CudaFailed, match="error 100 to cuInit"):
         CudaMemory(driver)
 
