@@ -16,7 +16,6 @@ from vfx_edge.manifest import (
     ModelFileInvalid,
     ModelSetNotFound,
     RoleMissing,
-    SegmenterParameters,
     installed_sets,
     load_model_set,
     search_places,
@@ -153,6 +152,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -
         ("segmenter", "guide_sigma_mm = 6.0", "", "'guide_sigma_mm' is missing"),
         ("segmenter", "guide_sigma_mm = 6.0", "guide_sigma_mm = 0", "'guide_sigma_mm' is 0"),
         ("segmenter", '"arch"]', '"arc"]', "'classes' lacks 'arch'"),
+        ("segmenter", "channels = 2", "channels = 1", "'channels' is 1 and must be 2"),
         ("labeller", "backward_mm = 8.0", 'backward_mm = "8"', "'backward_mm' is \"8\""),
         ("labeller", '"T12", "L1"]', '"sacrum"]', "'classes' names no vertebra"),
         ("labeller", '"background"', '"sacrum"', "'classes' lacks 'background'"),
@@ -161,7 +161,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -
         ("locator", '"spine"', '"bone"', "'classes' lacks 'spine'"),
         ("labeller+segmenter", '"background"', '"nothing"', "'classes' lacks 'background'"),
         ("labeller+segmenter", '"L1"', '"liver"', "'classes' names no vertebra"),
-        ("labeller+segmenter", "channels = 1", "channels = 2", "needs one channel"),
+        ("labeller+segmenter", "channels = 1", "channels = 2", "'channels' is 2 and must be 1"),
     ],
 )
 def test_what_a_role_needs_is_asked_for_when_the_set_is_loaded(
@@ -292,16 +292,15 @@ def test_a_set_may_borrow_roles_from_its_base(places: Path) -> None:
 
 def test_joined_roles_give_up_only_the_role_that_is_replaced(places: Path) -> None:
     first = places / "first"
-    write_set(first / "joined", {"locator+labeller+segmenter": tiny_segmenter()})
+    write_set(first / "joined", {"locator+finder+labeller": tiny_segmenter()})
     write_set(first / "own", {"labeller": tiny_segmenter(seed=5)}, base="joined")
     models = load_model_set("own")
-    both = models.network("segmenter")
-    assert both.parameters_of(SegmenterParameters).backward_mm == 20.0
-    assert both.parameters_of(LabellerParameters).backward_mm == 20.0
+    joined = models.network("locator")
+    assert joined.parameters_of(LabellerParameters).backward_mm == 8.0
     with pytest.raises(TypeError, match="is no classifier"):
-        both.parameters_of(ClassifierParameters)
-    assert models.roles == ("locator", "labeller", "segmenter")
-    assert models.network("locator") is models.network("segmenter")
+        joined.parameters_of(ClassifierParameters)
+    assert models.roles == ("locator", "finder", "labeller")
+    assert models.network("finder") is joined
     assert models.network("labeller").name == "tiny labeller"
     with pytest.raises(RoleMissing, match="has no classifier"):
         models.network("classifier")

@@ -28,7 +28,7 @@ file = "{name}.onnx"
 sha256 = "{zeros}"
 [network.input]
 name = "image"
-channels = 1
+channels = {channels}
 patch_zyx = [{patch}, {patch}, {patch}]
 spacing_mm = 3.0
 orientation = "SPL"
@@ -74,16 +74,16 @@ def conv_weights(classes: int, seed: int = 0, channels: int = 1) -> np.ndarray:
 
 
 def tiny_segmenter(
-    patch: int = 8, classes: int = 3, seed: int = 0, batch: int | str = "n"
+    patch: int = 8, classes: int = 3, seed: int = 0, batch: int | str = "n", channels: int = 1
 ) -> bytes:
-    """One 3x3x3 convolution, (n, 1, p, p, p) -> (n, classes, p, p, p), as ONNX bytes."""
+    """One 3x3x3 convolution, (n, channels, p, p, p) -> (n, classes, p, p, p), as ONNX bytes."""
     shape = [patch] * 3
     node = helper.make_node("Conv", ["image", "w"], ["logits"], pads=[1] * 6)
     return _model(
         [node],
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 1, *shape]),
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, channels, *shape]),
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes, *shape]),
-        {"w": conv_weights(classes, seed)},
+        {"w": conv_weights(classes, seed, channels)},
     )
 
 
@@ -148,6 +148,7 @@ def write_set(
             patch=patch,
             classes=_quoted((classes or {}).get(roles, default)),
             precisions=_quoted(precisions),
+            channels=2 if "segmenter" in each and window is None else 1,
             parameters="\n".join(f"{key} = {json.dumps(value)}" for key, value in own.items()),
         )
         if window is not None:
@@ -165,5 +166,6 @@ def _quoted(words: Iterable[str]) -> str:
 def write_full_set(folder: Path, **options: Any) -> Path:
     """A set that fills every role."""
     networks: dict[str, bytes] = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
-    networks |= {"segmenter": tiny_segmenter(seed=7), "classifier": tiny_classifier()}
+    networks |= {"finder": tiny_segmenter(seed=7), "segmenter": tiny_segmenter(channels=2)}
+    networks["classifier"] = tiny_classifier()
     return write_set(folder, networks, **options)

@@ -33,7 +33,7 @@ class Stub(FakeBackend):
         return Availability(self.name, True, device=f"{self.name} device")
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> FakeNetwork:
-        if self.breaks and spec.roles == ("segmenter",):
+        if self.breaks and spec.roles == ("finder",):
             raise self.breaks
         self.opened.append(spec.name)
         return super().open(spec, onnx, precision, budget)
@@ -64,7 +64,7 @@ def test_auto_takes_the_first_that_is_there_and_says_why_not_the_others(
 
 
 def test_auto_goes_on_when_a_network_can_not_be_opened(models: ModelManifest) -> None:
-    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny segmenter", "unsupported\nnode"))
+    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny finder", "unsupported\nnode"))
     opened = open_models(models, backends=known(broken, Stub("cpu")))
     assert opened.backend.used == "cpu"
     ((name, reason),) = opened.backend.skipped
@@ -76,7 +76,7 @@ def test_a_named_backend_is_never_replaced(models: ModelManifest) -> None:
     cpu = Stub("cpu")
     with pytest.raises(BackendUnavailable, match="'cuda' can't be used: no driver; add it"):
         open_models(models, "cuda", backends=known(Stub("cuda", "no driver"), cpu))
-    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny segmenter", "no"))
+    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny finder", "no"))
     with pytest.raises(OpenFailed):
         open_models(models, "cuda", backends=known(broken, cpu))
     assert cpu.opened == []
@@ -131,10 +131,10 @@ def test_a_wrong_signature_stops_everything_before_any_backend(tmp_path: Path) -
 
 
 def test_joined_roles_share_one_network(tmp_path: Path) -> None:
-    nets = {"locator+labeller+segmenter": tiny_segmenter(classes=7)}
+    nets = {"locator+finder+labeller": tiny_segmenter(classes=7)}
     models = load_model_set(write_set(tmp_path / "set", nets))
     with open_models(models, backends=known(Stub("cpu"))) as opened:
-        assert opened.network("locator") is opened.network("segmenter")
+        assert opened.network("locator") is opened.network("finder")
         assert len(opened.uses) == 3
 
 

@@ -189,13 +189,13 @@ def test_every_shipped_network_answers_the_same(role: str, phantom: np.ndarray) 
 
 def with_half(folder: Path, half: bytes, digest: str = "") -> NetworkSpec:
     """A tiny set that names an FP16 file."""
-    write_set(folder, {"segmenter": tiny_segmenter()})
+    write_set(folder, {"finder": tiny_segmenter()})
     (folder / "half.onnx").write_bytes(half)
     lines = f'file_fp16 = "half.onnx"\nsha256_fp16 = "{digest or hashlib.sha256(half).hexdigest()}"'
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8").replace("[network.input]", f"{lines}\n[network.input]", 1)
     manifest.write_text(text, "utf-8")
-    return load_model_set(folder).network("segmenter")
+    return load_model_set(folder).network("finder")
 
 
 def test_the_file_of_the_set_goes_before_one_derived(tmp_path: Path) -> None:
@@ -208,6 +208,6 @@ def test_the_file_of_the_set_goes_before_one_derived(tmp_path: Path) -> None:
 
 
 def test_a_network_that_can_not_be_converted_is_a_model_error(tmp_path: Path) -> None:
-    spec = load_model_set(write_set(tmp_path, {"segmenter": tiny_segmenter()})).networks[0]
-    with pytest.raises(OnnxInvalid, match=r"segmenter\.onnx is no usable ONNX network"):
+    spec = load_model_set(write_set(tmp_path, {"finder": tiny_segmenter()})).networks[0]
+    with pytest.raises(OnnxInvalid, match=r"finder\.onnx is no usable ONNX network"):
         half_of(spec, b"broken")

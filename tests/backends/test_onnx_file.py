@@ -19,8 +19,8 @@ HERE = Path("some.onnx")
 
 @pytest.fixture
 def spec(tmp_path: Path) -> NetworkSpec:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()})
-    return load_model_set(folder).network("segmenter")
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()})
+    return load_model_set(folder).network("finder")
 
 
 @pytest.mark.parametrize("data", [tiny_segmenter(), tiny_classifier(), tiny_segmenter(batch=3)])

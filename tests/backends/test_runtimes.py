@@ -36,7 +36,7 @@ GPU = nvidia.Gpu("Test GPU", 8.0, (7, 5), (13, 0))
 
 
 def convolution(_: NetworkSpec, batch: Array) -> Array:
-    """What the tiny segmenter (seed 7) computes, by scipy."""
+    """What the tiny finder (seed 7) computes, by scipy."""
     weights = conv_weights(3, seed=7)[:, 0]
     return np.stack([[correlate(p[0], w, mode="constant") for w in weights] for p in batch])
 
@@ -49,11 +49,11 @@ def opened(tmp_path: Path, backend: str, **options: Any) -> OpenModels:
 def test_all_runtimes_compute_the_same(tmp_path: Path) -> None:
     models = load_model_set(write_full_set(tmp_path / "set"))
     fake = open_models(models, "fake", backends={"fake": FakeBackend(convolution)})
-    wanted = fake.network("segmenter").run(BATCH)
+    wanted = fake.network("finder").run(BATCH)
     for backend in ("cpu", "openvino"):
         with open_models(models, backend) as real:
             assert (real.backend.used, real.backend.precision) == (backend, "fp32")
-            answer = real.network("segmenter").run(BATCH)
+            answer = real.network("finder").run(BATCH)
             assert answer.dtype == np.float32
             np.testing.assert_allclose(answer, wanted, atol=2e-5)
             assert real.network("classifier").probabilities(BATCH).shape == (5, 2)
@@ -61,7 +61,7 @@ def test_all_runtimes_compute_the_same(tmp_path: Path) -> None:
 
 def test_an_answer_is_not_overwritten_by_the_next(tmp_path: Path) -> None:
     for backend in ("cpu", "openvino"):
-        network = opened(tmp_path, backend).network("segmenter")
+        network = opened(tmp_path, backend).network("finder")
         first = network.run(BATCH[:2])
         kept = first.copy()
         network.run(BATCH[2:4])
@@ -88,7 +88,7 @@ def test_threads_may_be_set(tmp_path: Path) -> None:
 def test_a_network_the_runtime_can_not_read_is_a_model_or_backend_error(
     tmp_path: Path, backend: CpuBackend | OpenVinoBackend
 ) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
     with pytest.raises((OnnxInvalid, OpenFailed)) as caught:
         backend.open(spec, b"no network at all", "auto", Budget())
     assert caught.value.exit_code in (4, 5)
@@ -100,7 +100,7 @@ def test_a_network_the_runtime_can_not_read_is_a_model_or_backend_error(
 @pytest.mark.parametrize("name", ["cpu", "openvino"])
 def test_whatever_the_runtime_raises_while_running_is_mapped(tmp_path: Path, name: str) -> None:
     """Every exception class of the runtime's own becomes RunFailed, or a smaller batch."""
-    network = opened(tmp_path, name).network("segmenter")
+    network = opened(tmp_path, name).network("finder")
     kinds = set(exceptions()) - {MemoryError} if name == "cpu" else {RuntimeError}
     assert len(kinds) > 5 or name == "openvino"
     for kind in kinds:
@@ -139,7 +139,7 @@ def test_running_out_of_memory_is_recognised(tmp_path: Path) -> None:
         ("cpu", "_session", "bfc_arena.cc:360 Failed to allocate memory for requested buffer"),
         ("openvino", "_request", "std::bad_alloc"),
     ):
-        network = opened(tmp_path, name).network("segmenter")
+        network = opened(tmp_path, name).network("finder")
         assert isinstance(network, CheckedNetwork)
         network.batch_limit = 2
         limited = Limited(getattr(network, attribute), message)
@@ -151,7 +151,7 @@ def test_running_out_of_memory_is_recognised(tmp_path: Path) -> None:
 
 def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
     """What runs on a GPU, with buffers in the host's memory."""
-    network = opened(tmp_path, "cpu").network("segmenter")
+    network = opened(tmp_path, "cpu").network("finder")
     assert isinstance(network, OrtNetwork)
     wanted = network.run(BATCH)
     calls: list[Array] = []
@@ -172,7 +172,7 @@ def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
     ],
 )
 def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message: str) -> None:
-    network = opened(tmp_path, "cpu").network("segmenter")
+    network = opened(tmp_path, "cpu").network("finder")
     assert isinstance(network, OrtNetwork)
     network.batch_limit = 2
     network._session = limited = Limited(network._session, message)
@@ -190,7 +190,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_the_budget_is_a_limit_that_cuda_keeps(tmp_path: Path, gpu: Path) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
     (name, options), last = CudaBackend()._providers(spec, "fp32", Budget(gpu_gib=2.5))
     assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
     assert options["gpu_mem_limit"] == str(5 << 29)
@@ -201,7 +201,7 @@ def test_the_budget_is_a_limit_that_cuda_keeps(tmp_path: Path, gpu: Path) -> Non
 def test_tensorrt_gets_profiles_and_caches_that_depend_on_everything(
     tmp_path: Path, gpu: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
 
     def options(spec: NetworkSpec, precision: str = "fp16") -> dict[str, str]:
         providers = TensorRtBackend()._providers(spec, precision, Budget())
@@ -232,7 +232,7 @@ def test_tensorrt_gets_profiles_and_caches_that_depend_on_everything(
 
 def test_no_cache_folder_is_no_reason_to_fail(tmp_path: Path, gpu: Path) -> None:
     gpu.write_text("a file where the folder should be")
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
     options = TensorRtBackend()._providers(spec, "fp16", Budget())[0][1]
     assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "False"
 
@@ -240,13 +240,13 @@ def test_no_cache_folder_is_no_reason_to_fail(tmp_path: Path, gpu: Path) -> None
 def test_a_build_of_minutes_is_announced(
     tmp_path: Path, gpu: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
     backend = TensorRtBackend()
     providers = backend._providers(spec, "fp16", Budget())
     monkeypatch.setattr(CudaBackend, "_session", lambda *_: None)
     with caplog.at_level("INFO", "vfx_edge.backends"):
         backend._session(spec, b"", providers, Budget())
-    assert "Building the TensorRT engine of 'tiny segmenter'" in caplog.text
+    assert "Building the TensorRT engine of 'tiny finder'" in caplog.text
     caplog.clear()
     (Path(providers[0][1]["trt_engine_cache_path"]) / "x.engine").write_bytes(b"")
     backend._session(spec, b"", providers, Budget())
@@ -254,7 +254,7 @@ def test_a_build_of_minutes_is_announced(
 
 
 def test_fp16_is_the_networks_own_fp16_form(tmp_path: Path) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("segmenter")
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
     data = spec.read()
     for backend in (CudaBackend(), TensorRtBackend()):
         assert backend._form(spec, data, "fp16") == half_precision(data)
@@ -337,7 +337,7 @@ probe_backends()
 for name in ("auto", "cpu", "openvino", "cuda", "tensorrt"):
     try:
         with open_models(load_model_set(sys.argv[1]), name) as models:
-            models.network("segmenter").run(np.zeros((1, 1, 8, 8, 8), np.float32))
+            models.network("finder").run(np.zeros((1, 1, 8, 8, 8), np.float32))
     except BackendError:
         pass
 """
@@ -360,7 +360,7 @@ def in_a_process(code: str, *arguments: str, before: tuple[str, ...] = ()) -> st
 
 
 def test_not_a_word_from_any_runtime(tmp_path: Path) -> None:
-    write_set(tmp_path / "set", {"segmenter": tiny_segmenter()})
+    write_set(tmp_path / "set", {"finder": tiny_segmenter()})
     assert in_a_process(SCRIPT, str(tmp_path / "set")) == ""
 
 
@@ -375,5 +375,5 @@ def test_not_a_word_where_the_gpu_can_not_be_discovered(tmp_path: Path) -> None:
         pytest.skip("needs a user namespace")
     if not plain:
         pytest.skip("this onnxruntime says nothing there by itself")
-    write_set(tmp_path / "set", {"segmenter": tiny_segmenter()})
+    write_set(tmp_path / "set", {"finder": tiny_segmenter()})
     assert in_a_process(SCRIPT, str(tmp_path / "set"), before=strange) == ""

@@ -116,8 +116,8 @@ def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> NetworkSpec:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()}, precisions=("fp16",))
-    return load_model_set(folder).network("segmenter")
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16",))
+    return load_model_set(folder).network("finder")
 
 
 def opened(spec: NetworkSpec, budget: Budget | None = None) -> backend.RtxNetwork:
@@ -203,7 +203,7 @@ def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     with opened(spec) as network:
         assert len(beside_cache(spec)) == 1
         (line,) = network.warnings
-        assert line.startswith("segmenter.sm75.engine is not used: it was changed or cut short")
+        assert line.startswith("finder.sm75.engine is not used: it was changed or cut short")
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
 
 

@@ -81,9 +81,7 @@ def test_figures_say_how_far_and_whether_tiers_change(published: Path) -> None:
 
 
 def test_masks_are_compared_class_by_class(tmp_path: Path) -> None:
-    spec = load_model_set(write_set(tmp_path / "s", {"segmenter": tiny_segmenter()})).network(
-        "segmenter"
-    )
+    spec = load_model_set(write_set(tmp_path / "s", {"finder": tiny_segmenter()})).network("finder")
     wanted = np.zeros((1, 3, 8, 8, 8), np.float32)
     wanted[0, 0], wanted[0, 1, 0, 0, :4] = 0.4, 0.9
     got = wanted.copy()
@@ -96,7 +94,7 @@ def test_masks_are_compared_class_by_class(tmp_path: Path) -> None:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
-    networks = {"classifier": tiny_classifier(), "segmenter": tiny_segmenter()}
+    networks = {"classifier": tiny_classifier(), "finder": tiny_segmenter()}
     write_set(folder, networks, precisions=("fp32", "bf16", "fp16"))
     manifest = folder / "manifest.toml"
     loosened = manifest.read_text("utf-8").replace(
@@ -116,7 +114,7 @@ def test_the_command_shows_a_table_writes_the_card_and_answers_in_json(
     result = json.loads(out)
     assert result["passed"] is True
     assert {row["backend"] for row in result["rows"]} >= {"cpu"}
-    assert {row["network"] for row in result["rows"]} == {"tiny classifier", "tiny segmenter"}
+    assert {row["network"] for row in result["rows"]} == {"tiny classifier", "tiny finder"}
     assert all(row["figures"]["crops"] == 3 for row in result["rows"])
     assert "cuda" in result["skipped"] or any(r["backend"] == "cuda" for r in result["rows"])
     assert "ONNX Runtime on the CPU in fp32, not from PyTorch" in err
@@ -141,10 +139,10 @@ def test_answers_beyond_the_tolerance_end_in_code_7(tiny: Path, run: Run) -> Non
 
 
 def test_a_checkpoint_of_another_kind_is_named(tiny: Path, model_tar: Path, run: Run) -> None:
-    words = ("--checkpoint", model_tar, "--role", "segmenter")
+    words = ("--checkpoint", model_tar, "--role", "finder")
     code, _, err = run("parity", tiny, *words, "--no-phantom", "--random", "1", "--no-card")
     assert (code, err.count("\n")) == (4, 1)
-    assert "is not what 'tiny segmenter' was exported from" in err
+    assert "is not what 'tiny finder' was exported from" in err
 
 
 def test_another_checkpoint_is_found_out(published: Path, tmp_path: Path, run: Run) -> None:

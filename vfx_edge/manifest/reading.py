@@ -128,7 +128,7 @@ def _window_problem(table: NetworkTable) -> str:
         return "spacing_mm must be one number where there is no [network.window]" * several
     if set(table.roles) != {"labeller", "segmenter"}:
         return "[network.window] is for the roles labeller and segmenter together"
-    return "[network.window] needs one channel" * (table.input.channels != 1)
+    return ""
 
 
 def _leaves_folder(name: str) -> bool:
@@ -144,6 +144,9 @@ def _parameters(
     """Of all the network's roles: each takes the keys it knows, and no key may be left over."""
     kinds = [PARAMETERS[role] for role in table.roles] if not table.window else [JointParameters]
     for kind in kinds:
+        if (count := table.input.channels) != kind.channels:
+            what = f"'channels' is {count} and must be {kind.channels}"
+            raise invalid(path, what, f"{where} [input]")
         if problem := kind.problem_of(table.output.classes):
             raise invalid(path, f"'classes' {problem}", f"{where} [output]")
     where = f"{where} [parameters]"

@@ -1,4 +1,4 @@
-"""What each role demands of a network: the classes it must have, and parameters of its own.
+"""What each role demands of a network: channels and classes it must have, parameters of its own.
 
 docs/export.md has this as a table, made by `python -m export.contracts`.
 """
@@ -24,17 +24,20 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RoleParameters(Table, frozen=True, kw_only=True):
-    """Base of all: [network.parameters] of one role, and the classes that its network must have."""
+    """Base of all: [network.parameters] of one role, and what its network must have.
 
+    others: classes that it may have besides; None: any, they are not read. a_level: whether some
+    class must be a level.
+    """
+
+    channels: ClassVar[int] = 1
     classes: ClassVar[tuple[str, ...]] = ()
     others: ClassVar[tuple[str, ...] | None] = None
-    """Which classes it may have besides; None: any, and nobody reads them."""
     a_level: ClassVar[bool] = False
-    """Whether some class must be a level."""
 
     @classmethod
     def problem_of(cls, names: Sequence[str]) -> str:
-        """Which of the role's classes is missing, or which nobody would read; empty when right."""
+        """Which of the role's classes is missing, or which would not be read; empty when right."""
         if lacking := [name for name in cls.classes if name not in names]:
             return f"lacks '{lacking[0]}' (it has {', '.join(names)})"
         known = names if cls.others is None else (*cls.classes, *cls.others)
@@ -75,6 +78,7 @@ class LabellerParameters(RoleParameters, frozen=True, kw_only=True):
 class SegmenterParameters(RoleParameters, frozen=True, kw_only=True):
     """Body and arch of the one vertebra that a guide, the second channel, marks."""
 
+    channels = 2
     classes = (BACKGROUND, "body", "arch")
 
     backward_mm: Annotated[Distance, Meta(description="the patch's middle lies so far behind it")]
