@@ -166,8 +166,8 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     return NewNetwork(stem, table, onnx, halved(onnx, stem))
 
 
-def told(folder: Path) -> str:
-    """What was written, in a line or two for who asked for it."""
+def report_of(folder: Path) -> str:
+    """What was written, in two lines for the terminal."""
     place = shlex.quote(str(folder))
     sizes = [f"{p.name} {p.stat().st_size / 2**20:.1f} MB" for p in sorted(folder.glob("*.onnx"))]
     return (

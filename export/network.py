@@ -180,7 +180,7 @@ def _write_set(file: Path, manifest: Path, out: Path, overwrite: bool) -> None:
     card = CARD.format(name=spec.set_name, file=file.name)
     files |= {"manifest.toml": text.encode(), "card.md": card.encode()}
     manifests.write_folder(out, files)
-    print(manifests.told(out))
+    print(manifests.report_of(out))
 
 
 def spec_of(manifest: Path) -> "NetworkSpec":

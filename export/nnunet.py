@@ -97,7 +97,7 @@ def command(
     given = {**table(plan), "parameters": origin}
     network = manifests.new_network(module, "vertebrae", given)
     manifests.write_set(out, head, [network], card(plan, tuple(read)), overwrite=overwrite)
-    print(manifests.told(out))
+    print(manifests.report_of(out))
     if not plan.orientation_known:
         print(f"note: the training images' axes were taken as {plan.orientation}; "
               "if they were stored otherwise, export again with --orientation")  # fmt: skip

@@ -74,7 +74,7 @@ def command(
         "summary": "The fracture classifier of Foreman et al. 2024, from its authors' checkpoint.",
     }
     manifests.write_set(out, head, [network], card(checkpoint.name, mask), overwrite=overwrite)
-    print(manifests.told(out))
+    print(manifests.report_of(out))
 
 
 def load(checkpoint: Path) -> "Net3D":

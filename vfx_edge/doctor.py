@@ -88,7 +88,7 @@ class ModelSetState:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that `doctor` tells."""
+    """All that `doctor` reports."""
 
     backends: tuple[Availability, ...]
     auto: str | None

@@ -56,8 +56,8 @@ def test_a_fresh_engine_is_read_and_lies_beside_its_model(spec: NetworkSpec) -> 
 
 
 def test_the_key_stands_beside_the_engine(spec: NetworkSpec) -> None:
-    told = json.loads(built(spec).with_name("finder.sm75.engine.json").read_text("utf-8"))
-    key = told["key"]
+    record = json.loads(built(spec).with_name("finder.sm75.engine.json").read_text("utf-8"))
+    key = record["key"]
     assert key["onnx_sha256"] == spec.sha256
     assert (key["tensorrt_rtx"], key["sm"], key["precision"]) == ("1.7.1", 75, "fp16")
     assert key["shapes"] == [[n, 1, 8, 8, 8] for n in (1, 2, 4)]

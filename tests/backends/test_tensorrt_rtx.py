@@ -157,7 +157,7 @@ def test_out_of_memory_halves_the_batch(
         assert network.batch_limit == 1
 
 
-def test_other_failures_are_told(
+def test_other_failures_are_reported(
     spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(spec) as network:
@@ -220,8 +220,8 @@ def test_availability_says_exactly_what_is_missing(
     driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def state() -> tuple[str, str]:
-        told = backend.TensorRtRtxBackend().availability()
-        return told.reason, told.remedy
+        found = backend.TensorRtRtxBackend().availability()
+        return found.reason, found.remedy
 
     assert state() == ("", "")
     monkeypatch.setattr(nvidia, "find_gpu", lambda: nvidia.Gpu("Old", 8, (7, 5), (12, 9)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from vfx_edge.errors import BackendError, ModelError
 
 _WHERE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :")
-"""Where in a runtime's own source something failed: of no use to who reads the sentence."""
+"""Where in a runtime's own source something failed: left out of our sentences."""
 
 
 class BackendUnavailable(BackendError):

@@ -138,7 +138,7 @@ class _Conversion:
         return values.dtype == np.float32 and bool(np.abs(values).max(initial=0) <= _LARGEST)
 
     def rewrite(self) -> None:
-        """Replace the graph's nodes, and drop what nobody reads any more."""
+        """Replace the graph's nodes, and drop what is not read any more."""
         for i, node in enumerate(self.graph.node):
             if i in self.half:
                 self._add_half(node)
@@ -154,7 +154,7 @@ class _Conversion:
         for field, items in ((self.graph.node, self.nodes), (self.graph.initializer, kept)):
             del field[:]
             field.extend(items)
-        # They would claim the old types; whoever needs them infers them.
+        # They hold the old types; the runtimes infer the new ones.
         del self.graph.value_info[:]
 
     def _add_half(self, node: "NodeProto") -> None:

@@ -71,7 +71,7 @@ def find_gpu() -> Gpu | str:
 
 
 class CudaFailed(Exception):
-    """The driver is there and says no; its words are a number."""
+    """The driver refused a call; its reason is a number."""
 
 
 def ask_driver(cuda: Any, function: str, *arguments: object) -> None:
@@ -138,7 +138,7 @@ def tensorrt_libraries() -> tuple[str, ...]:
 
 
 def first_missing(libraries: Iterable[str]) -> str | None:
-    """The first library that can't be loaded; loaded ones stay for who needs them next."""
+    """The first library that can't be loaded; those that can stay loaded for the runtime."""
     for name in libraries:
         try:
             ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
@@ -148,7 +148,7 @@ def first_missing(libraries: Iterable[str]) -> str | None:
 
 
 def preload_tensorrt() -> None:
-    """Load TensorRT from its Python package, whose folder no system searches by itself."""
+    """Load TensorRT from its Python package, whose folder is on no search path."""
     spec = importlib.util.find_spec("tensorrt_libs")
     for folder in spec.submodule_search_locations or () if spec else ():
         if sys.platform == "win32":

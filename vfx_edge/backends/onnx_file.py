@@ -1,6 +1,6 @@
 """Reading the outside of an ONNX file: names, shapes, opset. No runtime, no onnx package.
 
-Importing `onnx` costs half a second and each runtime tells other parts of the story, so the few
+Importing `onnx` costs half a second and each runtime reports other parts of it, so the few
 protobuf fields that matter are read here: the check is the same for every backend.
 """
 
@@ -28,7 +28,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class OnnxOutline:
-    """What can be told of a network without running it."""
+    """What a file says of its network."""
 
     opset: int
     inputs: tuple[Tensor, ...]

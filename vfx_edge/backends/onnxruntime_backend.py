@@ -28,7 +28,7 @@ _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 @functools.cache
 def runtime() -> Any:
-    """The onnxruntime module, imported without a sound; it reports to nobody."""
+    """The onnxruntime module, imported silently, its usage reports turned off."""
     # Official builds report usage to Microsoft, with an identifier kept in the user's cache. On
     # Linux and macOS only this, set before the import, keeps all of it off; Windows takes the call.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -50,7 +50,7 @@ def exceptions() -> tuple[type[Exception], ...]:
 
 
 _FULL = ("allocate memory", "out of memory", "alloc_failed", "allocation_failed")
-"""How arena, CUDA and cuDNN say that memory ran out."""
+"""How arena, CUDA and cuDNN word that memory ran out."""
 
 
 class OrtNetwork(CheckedNetwork):

@@ -23,7 +23,7 @@ _NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'fl
 
 @functools.cache
 def _core() -> Any:
-    # This program reports to nobody. Where its usage reporting is absent, OpenVINO goes without;
+    # This program sends no usage reports. Where their package is absent, OpenVINO goes without;
     # present, it would load an HTTP library, too.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     from openvino import Core

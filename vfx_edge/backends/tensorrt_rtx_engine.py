@@ -123,7 +123,7 @@ def read_engine(path: Path, key: EngineKey) -> bytes:
 
 
 class EngineStale(Exception):
-    """An engine that must not be used; the text says why."""
+    """An engine that must not be used; the text is the reason."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path.name} is not used: {why}")
@@ -182,8 +182,8 @@ def _store(path: Path, data: bytes, key: EngineKey) -> None:
         _sidecar(path).unlink(missing_ok=True)
     write_bytes(path, data)
     digest = hashlib.sha256(data).hexdigest()
-    told = {"schema": SCHEMA, "engine_sha256": digest, "key": asdict(key)}
-    write_text(_sidecar(path), json.dumps(told, indent=1) + "\n")
+    record = {"schema": SCHEMA, "engine_sha256": digest, "key": asdict(key)}
+    write_text(_sidecar(path), json.dumps(record, indent=1) + "\n")
 
 
 def _sidecar(path: Path) -> Path:

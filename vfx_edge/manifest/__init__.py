@@ -27,7 +27,6 @@ from vfx_edge.manifest.roles import (
     ClassifierParameters,
     JointParameters,
     LabellerParameters,
-    RoleParameters,
     SegmenterParameters,
 )
 from vfx_edge.manifest.spec import (
@@ -35,8 +34,6 @@ from vfx_edge.manifest.spec import (
     InputSpec,
     ModelManifest,
     NetworkSpec,
-    OutputSpec,
-    PrecisionSpec,
     WindowSpec,
 )
 
@@ -51,10 +48,7 @@ __all__ = [
     "ModelManifest",
     "ModelSetNotFound",
     "NetworkSpec",
-    "OutputSpec",
-    "PrecisionSpec",
     "RoleMissing",
-    "RoleParameters",
     "SegmenterParameters",
     "WindowSpec",
     "find_model_set",

@@ -6,7 +6,7 @@ from vfx_edge.errors import ModelError
 
 
 class ManifestInvalid(ModelError):
-    """A manifest says something that can't be understood or can't be right."""
+    """A manifest that can't be understood or can't be right."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path}: {what}: correct the manifest or reinstall the model set")

@@ -22,7 +22,7 @@ from vfx_edge.vocabulary import INTENDED_USES
 
 MAX_MANIFEST_BYTES = 1 << 20
 HEIGHT_LOSS_SUSPECTED = 0.20
-"""Where neither a set nor its base says."""
+"""Where neither a set nor its base has one."""
 
 
 def load_model_set(name_or_dir: str | Path = "default") -> ModelManifest:
@@ -34,7 +34,7 @@ def load_model_set(name_or_dir: str | Path = "default") -> ModelManifest:
 
 
 def parse_manifest(path: Path) -> ModelManifest:
-    """One manifest.toml, without its base. ManifestInvalid says what is wrong and where."""
+    """One manifest.toml, without its base. ManifestInvalid names what is wrong and where."""
     return _merged(*_read(path), path, None)
 
 

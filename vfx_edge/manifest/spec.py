@@ -23,10 +23,6 @@ ThreeMm = Annotated[tuple[Mm, ...], Meta(min_length=3, max_length=3)]
 Edge = Annotated[int, Meta(ge=1, le=1024)]
 Axis = Literal[0, 1, 2]
 Order = Literal[1, 3]
-Activation = Literal["softmax", "sigmoid", "none"]
-Texts = Annotated[tuple[Text, ...], Meta(min_length=1)]
-Roles = Annotated[tuple[Role, ...], Meta(min_length=1)]
-Precisions = Annotated[tuple[Precision, ...], Meta(min_length=1)]
 P = TypeVar("P", bound=RoleParameters)
 _AXIS = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 
@@ -88,8 +84,8 @@ class OutputSpec(Table, frozen=True, kw_only=True):
     """What a network answers: one channel per class, and what turns it into probabilities."""
 
     name: Text
-    classes: Texts
-    activation: Activation
+    classes: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    activation: Literal["softmax", "sigmoid", "none"]
 
     def __post_init__(self) -> None:
         unique("classes", self.classes)
@@ -126,7 +122,7 @@ class WindowSpec(Table, frozen=True, kw_only=True):
 class PrecisionSpec(Table, frozen=True, kw_only=True):
     """Number formats that were measured to keep the answers, and how closely."""
 
-    allowed: Precisions = ("fp32",)
+    allowed: Annotated[tuple[Precision, ...], Meta(min_length=1)] = ("fp32",)
     """fp32 is always among them."""
     max_probability_difference: Annotated[float, Meta(ge=0, le=1)] = 0.05
     min_dice: Annotated[float, Meta(ge=0, le=1)] = 0.99
@@ -140,7 +136,7 @@ class PrecisionSpec(Table, frozen=True, kw_only=True):
 class NetworkTable(Table, frozen=True, kw_only=True):
     """[[network]] as it stands in the file, but for its parameters."""
 
-    roles: Roles
+    roles: Annotated[tuple[Role, ...], Meta(min_length=1)]
     name: Text
     file: Text
     sha256: Sha256
@@ -152,7 +148,7 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
-    """Set: the network labels and segments in one, by sliding window over the located spine."""
+    """Where set, the network labels and segments in one, tile by tile over the located spine."""
 
     def __post_init__(self) -> None:
         unique("roles", self.roles)
@@ -205,7 +201,7 @@ class FractureTable(Table, frozen=True, kw_only=True):
 
 
 class SetFacts(Table, frozen=True, kw_only=True):
-    """What the top of a manifest says and everyone reads as it stands."""
+    """The top of a manifest, as far as it is used as it stands."""
 
     name: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")]
     version: Text
