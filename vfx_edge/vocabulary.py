@@ -89,6 +89,11 @@ INTENDED_USES: tuple[IntendedUse, ...] = get_args(IntendedUse)
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-BackendName = Literal["tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu"]
-BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
-"""In the order in which `auto` tries them."""
+BACKENDS = {
+    "tensorrt-rtx": "vfx_edge.backends.tensorrt_rtx_backend:TensorRtRtxBackend",
+    "tensorrt": "vfx_edge.backends.onnxruntime_gpu:TensorRtBackend",
+    "cuda": "vfx_edge.backends.onnxruntime_gpu:CudaBackend",
+    "openvino": "vfx_edge.backends.openvino_backend:OpenVinoBackend",
+    "cpu": "vfx_edge.backends.onnxruntime_backend:CpuBackend",
+}
+"""Name -> class of `vfx_edge.backends.Backend`'s kind, in the order in which `auto` tries them."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.fake_backend import FakeBackend, FakeNetwork
@@ -14,6 +15,7 @@ from vfx_edge.backends.errors import (
     OnnxInvalid,
     OpenFailed,
 )
+from vfx_edge.cli import parse
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelFileInvalid, ModelManifest, NetworkSpec, load_model_set
 from vfx_edge.vocabulary import BACKENDS
@@ -101,8 +103,19 @@ def test_unknown_backend(models: ModelManifest) -> None:
 
 
 def test_auto_tries_every_backend_in_the_stated_order() -> None:
-    assert tuple(default_backends()) == BACKENDS
-    assert tuple(state.name for state in probe_backends()) == BACKENDS
+    assert [backend.name for backend in default_backends().values()] == list(BACKENDS)
+    assert [state.name for state in probe_backends()] == list(BACKENDS)
+
+
+def test_a_new_backend_is_one_file_and_one_row(
+    models: ModelManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS, "fake", "tests.fake_backend:FakeBackend")
+    assert parse.one_of("fake", parse.backends(), "backend") == "fake"
+    assert probe_backends()[-1] == Availability("fake", True, device="python")
+    with open_models(models, "fake") as opened:
+        assert opened.backend.used == "fake"
+        assert opened.network("finder").run(np.zeros((1, 1, 8, 8, 8), np.float32)).shape[1] == 3
 
 
 def test_every_unavailable_backend_says_why_and_what_would_help() -> None:

@@ -3,18 +3,15 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pkgutil import resolve_name
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from vfx_edge.backends import nvidia
 from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.onnxruntime_backend import CpuBackend
-from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
-from vfx_edge.backends.openvino_backend import OpenVinoBackend
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
-from vfx_edge.backends.tensorrt_rtx_backend import TensorRtRtxBackend
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.study import BackendUse, ModelUse
@@ -23,11 +20,7 @@ from vfx_edge.vocabulary import BACKENDS
 
 def default_backends() -> dict[str, Backend]:
     """Every backend by name, in the order in which `auto` tries them."""
-    backends: tuple[Backend, ...] = (
-        TensorRtRtxBackend(), TensorRtBackend(), CudaBackend(), OpenVinoBackend(), CpuBackend(),
-    )  # fmt: skip
-    by_name = {backend.name: backend for backend in backends}
-    return {name: by_name[name] for name in BACKENDS}
+    return {name: cast(Backend, resolve_name(kind)()) for name, kind in BACKENDS.items()}
 
 
 def probe_backends() -> tuple[Availability, ...]:

@@ -10,10 +10,14 @@ from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
 
-BACKENDS = ("auto", *vocabulary.BACKENDS)
 PRECISIONS = ("auto", *vocabulary.PRECISIONS)
 LANGUAGES = ("en", "de")
 CLASSIFY_WORDS = ("suspected", "all")
+
+
+def backends() -> tuple[str, ...]:
+    """What --backend takes."""
+    return ("auto", *vocabulary.BACKENDS)
 
 
 def a_level(text: str) -> Level:
