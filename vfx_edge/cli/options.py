@@ -36,8 +36,8 @@ Backend = Annotated[
         "--backend",
         metavar="NAME",
         help=f"What runs the networks: {', '.join(backends())}. `vfx-edge doctor` says which of "
-        "them work here; auto takes the first. A named one never falls back: it works, or the command "
-        "ends with exit code 5.",
+        "them work here; auto takes the first. A named one never falls back: it works, or the "
+        "command ends with exit code 5.",
     ),
 ]
 Model = Annotated[
