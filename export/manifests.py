@@ -5,24 +5,24 @@ The folder appears whole or not at all, and is read back by the very code that w
 
 import hashlib
 import json
-import os
+import re
 import shlex
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.errors import OutputError
-from vfx_edge.manifest import load_model_set
+from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.files import replacing_folder, write_text
+from vfx_edge.manifest import ManifestInvalid, load_model_set, sha256_of
 from vfx_edge.manifest.files import MANIFEST, NAME
+from vfx_edge.manifest.spec import SCHEMA
 
 if TYPE_CHECKING:
     from torch import nn
-
-SCHEMA = "vfx-edge/model/1"
 
 
 class SetNotWritten(OutputError):
@@ -120,34 +120,25 @@ def write_set(
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The files in a folder that replaces an older one only when they proved to be a model set."""
+    """The files in a folder, in place of an older set's, only when they proved to be a model set.
+
+    Whatever lies there and belongs to no set stays: somebody's notes. OutputError leaves.
+    """
+    is_new = not folder.exists()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as temporary:
-            # named as it will be: a set is called after its folder
-            partial = Path(temporary) / folder.resolve().name
-            partial.mkdir()
+        with replacing_folder(folder) as partial:
             for name, data in files.items():
                 (partial / name).write_bytes(data)
             check_set(partial)
-            if folder.exists():
-                _keep_what_is_not_ours(folder, partial)
-                shutil.rmtree(folder)
-            os.replace(partial, folder)
-    except OSError as error:
-        remedy = "choose a folder that can be written with -o"
-        raise SetNotWritten(folder, str(error.strerror or error), remedy) from error
-
-
-def _keep_what_is_not_ours(old: Path, new: Path) -> None:
-    """Whatever lies in the old set and belongs to no set goes along: somebody's notes."""
-    for path in old.iterdir():
-        ours = path.suffix == ".onnx" or path.name in (MANIFEST, "card.md", "engines")
-        if not ours and not (new / path.name).exists():
-            if path.is_dir() and not path.is_symlink():
-                shutil.copytree(path, new / path.name, symlinks=True)
-            else:
-                shutil.copy2(path, new / path.name, follow_symlinks=False)
+    except VfxError:
+        if is_new:
+            with suppress(OSError):  # not empty, or never made
+                folder.rmdir()
+        raise
+    for path in folder.iterdir():
+        if path.suffix == ".onnx" and path.name not in files:
+            path.unlink()
+    shutil.rmtree(folder / "engines", ignore_errors=True)  # of the networks that were replaced
 
 
 def check_set(folder: Path) -> None:
@@ -175,11 +166,35 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     return NewNetwork(stem, table, onnx, halved(onnx, stem))
 
 
-def told(folder: Path) -> str:
-    """What was written, in a line or two for who asked for it."""
+def report_of(folder: Path) -> str:
+    """What was written, in two lines for the terminal."""
     place = shlex.quote(str(folder))
     sizes = [f"{p.name} {p.stat().st_size / 2**20:.1f} MB" for p in sorted(folder.glob("*.onnx"))]
     return (
         f"{folder}: {', '.join(sizes)}\n"
         f"next: python -m export parity {place}; vfx-edge run CT --model {place}"
     )
+
+
+def update_hashes(manifest_path: Path) -> None:
+    """Rewrite every `sha256` of a manifest from the files it names, leaving all else as it is.
+
+    For the recipes that make models. Each [[network]] needs a `file` and a `sha256` line.
+    """
+    text = manifest_path.read_text(encoding="utf-8")
+    head, *blocks = re.split(r"(?m)^(?=\[\[network\]\])", text)
+    for i, block in enumerate(blocks):
+        if not re.search(r'(?m)^file\s*=\s*"', block):
+            raise ManifestInvalid(manifest_path, f"[[network]] number {i + 1} has no file")
+        for suffix in ("", "_fp16"):
+            blocks[i] = _with_hash(blocks[i], manifest_path.parent, suffix)
+    write_text(manifest_path, head + "".join(blocks))
+
+
+def _with_hash(block: str, folder: Path, suffix: str) -> str:
+    match = re.search(rf'(?m)^file{suffix}\s*=\s*"([^"]+)"', block)
+    if match is None:
+        return block
+    line = f'sha256{suffix} = "{sha256_of(folder / match[1])}"'
+    changed, count = re.subn(rf'(?m)^sha256{suffix}\s*=\s*"[^"]*"', line, block, count=1)
+    return changed if count else block.replace(match[0], f"{match[0]}\n{line}", 1)

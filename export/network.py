@@ -73,7 +73,7 @@ allowed = ["fp32", "bf16", "fp16"]     # `export parity` tells which of them kee
 max_probability_difference = 0.05
 min_dice = 0.99
 
-[network.parameters]                   # of a classifier; other roles have others
+[network.parameters]                   # of a classifier; docs/export.md has those of every role
 threshold_malignant = 0.85
 threshold_osteoporotic = 0.95
 levels = ["T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5"]
@@ -180,7 +180,7 @@ def _write_set(file: Path, manifest: Path, out: Path, overwrite: bool) -> None:
     card = CARD.format(name=spec.set_name, file=file.name)
     files |= {"manifest.toml": text.encode(), "card.md": card.encode()}
     manifests.write_folder(out, files)
-    print(manifests.told(out))
+    print(manifests.report_of(out))
 
 
 def spec_of(manifest: Path) -> "NetworkSpec":

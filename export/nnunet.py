@@ -4,7 +4,6 @@ A model folder as nnU-Net writes it and as TotalSegmentator and many others give
 plans.json, dataset.json, fold_*/checkpoint_final.pth.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +12,13 @@ import typer
 from export import options
 from vfx_edge.cli.parse import one_of
 from vfx_edge.study import Level
+from vfx_edge.vocabulary import INTENDED_USES
 
 if TYPE_CHECKING:
     from torch import nn
 
     from export.nnunet_plans import Plan
+    from vfx_edge.manifest import JointParameters
 
 EXAMPLES = """\b
 Examples:
@@ -75,7 +76,7 @@ def command(
     It names and outlines the vertebrae; locator and classifier are those of the default set.
     Reads the checkpoints without running anything in them.
     """
-    use = one_of(intended_use, options.USES, "intended use")
+    use = one_of(intended_use, INTENDED_USES, "intended use")
     axes = one_of(orientation, ORIENTATIONS, "orientation").upper()
     from export import manifests, nnunet_network
 
@@ -96,7 +97,7 @@ def command(
     given = {**table(plan), "parameters": origin}
     network = manifests.new_network(module, "vertebrae", given)
     manifests.write_set(out, head, [network], card(plan, tuple(read)), overwrite=overwrite)
-    print(manifests.told(out))
+    print(manifests.report_of(out))
     if not plan.orientation_known:
         print(f"note: the training images' axes were taken as {plan.orientation}; "
               "if they were stored otherwise, export again with --orientation")  # fmt: skip
@@ -117,21 +118,20 @@ def opened(
     return plan_of(model, read, configuration, orientation), read
 
 
-def reference(folder: Path, parameters: Mapping[str, Any] | None = None) -> "nn.Module":
+def reference(folder: Path, origin: "JointParameters | None" = None) -> "nn.Module":
     """The network in PyTorch, as `export parity` compares with it.
 
-    parameters: the manifest's, where the configuration and folds that were exported stand.
+    origin: the manifest's, where the configuration and folds that were exported stand.
     """
     from export.nnunet_network import load
+    from vfx_edge.manifest import JointParameters
 
-    said = parameters or {}
-    checkpoint = said.get("checkpoint", "checkpoint_final.pth")
-    given = said.get("folds")
-    folds = (
-        tuple(map(str, given if isinstance(given, list | tuple) else [given])) if given else None
-    )
+    origin = origin or JointParameters()
+    checkpoint = origin.checkpoint or "checkpoint_final.pth"
     # how the images lay is nothing to the network
-    plan, read = opened(folder, said.get("configuration"), folds, checkpoint, "SPL")
+    plan, read = opened(
+        folder, origin.configuration or None, origin.folds or None, checkpoint, "SPL"
+    )
     return load(plan, read, checkpoint)
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vfx_edge.vocabulary import INTENDED_USES
+
 Out = Annotated[
     Path,
     typer.Option(
@@ -27,10 +29,9 @@ IntendedUse = Annotated[
     str,
     typer.Option(
         "--intended-use",
-        metavar="demonstration|research|clinical",
+        metavar="|".join(INTENDED_USES),
         help="What the set may be used for. Networks borrowed from the default set keep the whole "
         "a demonstration.",
     ),
 ]
 NOT_STATED = "not stated by whoever exported it"
-USES = ("demonstration", "research", "clinical")

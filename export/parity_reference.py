@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vfx_edge.backends import Budget, activate, default_backends
 from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import JointParameters, NetworkSpec
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,8 @@ def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
     if checkpoint.is_dir():
         from export import nnunet
 
-        return nnunet.reference(checkpoint, spec.parameters)
+        origin = spec.parameters_of(JointParameters) if spec.window is not None else None
+        return nnunet.reference(checkpoint, origin)
     if checkpoint.is_file() and zipfile.is_zipfile(checkpoint):
         with zipfile.ZipFile(checkpoint) as archive:
             names = archive.namelist()

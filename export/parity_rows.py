@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from export.parity_reference import Ask
 from vfx_edge.backends import Backend, Budget, Network, default_backends
 from vfx_edge.backends.errors import PrecisionUnavailable
@@ -10,7 +12,8 @@ from vfx_edge.backends.half import half_precision
 from vfx_edge.bench.figures import Figures, figures_of
 from vfx_edge.bench.recorder import Floats
 from vfx_edge.errors import BackendError
-from vfx_edge.manifest import PRECISIONS, NetworkSpec
+from vfx_edge.manifest import NetworkSpec
+from vfx_edge.vocabulary import PRECISIONS
 
 FP16_ON_CPU = "FP16 file: the CPU computes it in fp32, weights and some activations rounded to fp16"
 
@@ -76,10 +79,9 @@ def _row(spec: NetworkSpec, source: str, runner: Runner, figures: Figures | None
 def _runners(spec: NetworkSpec, skipped: dict[str, str]) -> Iterator[Runner]:
     """One after another, whatever precisions the manifest allows: a row tells if it should."""
     onnx = spec.read()
-    every = replace(spec, precision=replace(spec.precision, allowed=PRECISIONS))
+    precision = structs.replace(spec.precision, allowed=PRECISIONS)
+    every = structs.replace(spec, precision=precision)
     for name, backend in default_backends().items():
-        if name == "fake":
-            continue
         if not (state := backend.availability()).available:
             skipped[name] = state.reason
             continue

@@ -12,6 +12,7 @@ import typer
 
 from export import options
 from vfx_edge.cli.parse import one_of
+from vfx_edge.vocabulary import INTENDED_USES, PLAIN, THORACOLUMBAR
 
 if TYPE_CHECKING:
     from export.networks import Net3D
@@ -24,7 +25,7 @@ Examples:
 """
 EDGE = 70  # voxels of 1 mm: 35 to each side of the centroid, as the code has it; the paper says 64
 MARGIN_MM = {"box": 10.0, "vertebra": 0.0, "none": 0.0}
-LEVELS = (*(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)))
+LEVELS = tuple(str(level) for level in PLAIN if level in THORACOLUMBAR)
 
 
 def command(
@@ -59,7 +60,7 @@ def command(
     the default set.
     """
     mask = one_of(mask, tuple(MARGIN_MM), "mask")
-    use = one_of(intended_use, options.USES, "intended use")
+    use = one_of(intended_use, INTENDED_USES, "intended use")
     from export import manifests
 
     manifests.check_target(out, overwrite)
@@ -73,7 +74,7 @@ def command(
         "summary": "The fracture classifier of Foreman et al. 2024, from its authors' checkpoint.",
     }
     manifests.write_set(out, head, [network], card(checkpoint.name, mask), overwrite=overwrite)
-    print(manifests.told(out))
+    print(manifests.report_of(out))
 
 
 def load(checkpoint: Path) -> "Net3D":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer
 
+from export import contracts
 from vfx_edge.cli import app
 from vfx_edge.manifest import load_model_set, parse_manifest
 from vfx_edge.service.settings import Destination, Settings, Tls
@@ -97,6 +98,12 @@ def test_the_manifest_that_the_documents_show_can_be_read(tmp_path: Path) -> Non
     path = tmp_path / "manifest.toml"
     path.write_text(shown, encoding="utf-8")
     assert parse_manifest(path).base == "default"
+
+
+def test_the_table_of_the_roles_is_what_the_types_say() -> None:
+    page = (ROOT / "docs" / "export.md").read_text("utf-8")
+    assert contracts.HEAD in page
+    assert page == contracts.replaced(page), "run python -m export.contracts"
 
 
 def test_the_card_tells_of_every_network() -> None:

@@ -1,11 +1,15 @@
 """Networks of a few hundred bytes and model sets around them, made with onnx.helper, no torch."""
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from vfx_edge.manifest import ROLES, update_hashes
+from export.manifests import update_hashes
+from vfx_edge.vocabulary import ROLES
 
 HEAD = """schema = "vfx-edge/model/1"
 name = "{name}"
@@ -24,7 +28,7 @@ file = "{name}.onnx"
 sha256 = "{zeros}"
 [network.input]
 name = "image"
-channels = 1
+channels = {channels}
 patch_zyx = [{patch}, {patch}, {patch}]
 spacing_mm = 3.0
 orientation = "SPL"
@@ -42,8 +46,25 @@ opt = 2
 [network.precision]
 allowed = [{precisions}]
 [network.parameters]
-malignant = 0.85
+{parameters}
 """
+
+CLASSES = {
+    "locator": ("background", "spine", "other"),
+    "finder": ("background", "centre", "body"),
+    "labeller": ("background", "T12", "L1"),
+    "segmenter": ("background", "body", "arch"),
+    "classifier": ("osteoporotic", "malignant"),
+}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "labeller": {"backward_mm": 8.0},
+    "segmenter": {"backward_mm": 20.0, "guide_sigma_mm": 6.0},
+    "classifier": {
+        "threshold_malignant": 0.85,
+        "threshold_osteoporotic": 0.95,
+        "levels": ["T12", "L1"],
+    },
+}
 
 
 def conv_weights(classes: int, seed: int = 0, channels: int = 1) -> np.ndarray:
@@ -53,16 +74,16 @@ def conv_weights(classes: int, seed: int = 0, channels: int = 1) -> np.ndarray:
 
 
 def tiny_segmenter(
-    patch: int = 8, classes: int = 3, seed: int = 0, batch: int | str = "n"
+    patch: int = 8, classes: int = 3, seed: int = 0, batch: int | str = "n", channels: int = 1
 ) -> bytes:
-    """One 3x3x3 convolution, (n, 1, p, p, p) -> (n, classes, p, p, p), as ONNX bytes."""
+    """One 3x3x3 convolution, (n, channels, p, p, p) -> (n, classes, p, p, p), as ONNX bytes."""
     shape = [patch] * 3
     node = helper.make_node("Conv", ["image", "w"], ["logits"], pads=[1] * 6)
     return _model(
         [node],
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 1, *shape]),
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, channels, *shape]),
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes, *shape]),
-        {"w": conv_weights(classes, seed)},
+        {"w": conv_weights(classes, seed, channels)},
     )
 
 
@@ -81,11 +102,17 @@ def tiny_classifier(patch: int = 8, classes: int = 2, seed: int = 0) -> bytes:
     )
 
 
-def _model(nodes: list, image: object, logits: object, constants: dict[str, np.ndarray]) -> bytes:
+def _model(
+    nodes: list[NodeProto],
+    image: ValueInfoProto,
+    logits: ValueInfoProto,
+    constants: dict[str, np.ndarray],
+) -> bytes:
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "tiny", [image], [logits], tensors)
     opset = helper.make_opsetid("", 18)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def write_set(
@@ -97,37 +124,48 @@ def write_set(
     intended_use: str = "demonstration",
     precisions: tuple[str, ...] = ("fp32",),
     patch: int = 8,
-    classes: dict[str, tuple[str, ...]] | None = None,
+    classes: Mapping[str, tuple[str, ...]] | None = None,
+    window: str | None = None,
 ) -> Path:
-    """A model set in `folder`: one network a role ("a+b" joins roles), hashes right."""
+    """A model set in `folder`: one network a role ("a+b" joins roles), hashes right.
+
+    window: lines of a [network.window], for labeller and segmenter in one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     base_line = f'base = "{base}"\n' if base else ""
     text = HEAD.format(name=name or folder.name, base=base_line, intended_use=intended_use)
     for roles, onnx in networks.items():
-        default = (
-            ("osteoporotic", "malignant") if roles == "classifier" else ("none", "body", "arch")
-        )
+        each = roles.split("+")
+        default = tuple(dict.fromkeys(name for role in each for name in CLASSES[role]))
+        own = {k: v for r in each for k, v in PARAMETERS.get(r, {}).items()}
+        if window is not None:
+            own = {}
         (folder / f"{roles}.onnx").write_bytes(onnx)
         text += NETWORK.format(
-            roles=_quoted(roles.split("+")),
+            roles=_quoted(each),
             name=roles,
             zeros="0" * 64,
             patch=patch,
             classes=_quoted((classes or {}).get(roles, default)),
             precisions=_quoted(precisions),
+            channels=2 if "segmenter" in each and window is None else 1,
+            parameters="\n".join(f"{key} = {json.dumps(value)}" for key, value in own.items()),
         )
+        if window is not None:
+            text = text.replace("[network.output]", f"[network.window]\n{window}\n[network.output]")
     (folder / "manifest.toml").write_text(text, encoding="utf-8")
     (folder / "card.md").write_text("# A tiny set\n", encoding="utf-8")
     update_hashes(folder / "manifest.toml")
     return folder
 
 
-def _quoted(words: object) -> str:
+def _quoted(words: Iterable[str]) -> str:
     return ", ".join(f'"{word}"' for word in words)
 
 
-def write_full_set(folder: Path, **options: object) -> Path:
+def write_full_set(folder: Path, **options: Any) -> Path:
     """A set that fills every role."""
-    networks = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
-    networks |= {"segmenter": tiny_segmenter(seed=7), "classifier": tiny_classifier()}
+    networks: dict[str, bytes] = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
+    networks |= {"finder": tiny_segmenter(seed=7), "segmenter": tiny_segmenter(channels=2)}
+    networks["classifier"] = tiny_classifier()
     return write_set(folder, networks, **options)

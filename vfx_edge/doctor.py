@@ -19,13 +19,13 @@ from vfx_edge.backends.openvino_backend import native_precision
 from vfx_edge.backends.tensorrt_rtx_engine import EngineState, engine_states
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import (
-    ROLES,
     ModelManifest,
     NetworkSpec,
     installed_sets,
     load_model_set,
 )
 from vfx_edge.parallel import cores
+from vfx_edge.vocabulary import ROLES
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
@@ -88,7 +88,7 @@ class ModelSetState:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that `doctor` tells."""
+    """All that `doctor` reports."""
 
     backends: tuple[Availability, ...]
     auto: str | None

@@ -1,7 +1,8 @@
-"""Names of vertebrae, in their order."""
+"""Names that several parts share, each list once: vertebrae, roles, precisions, backends."""
 
 from enum import StrEnum
 from functools import total_ordering
+from typing import Literal, get_args
 
 
 @total_ordering
@@ -76,3 +77,23 @@ THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
 TRANSITIONAL = (Level.T13, Level.L6)
 PLAIN = tuple(level for level in Level if level not in TRANSITIONAL)
 """The usual spine: C1 to C7, T1 to T12, L1 to L5."""
+
+Role = Literal["locator", "finder", "labeller", "segmenter", "classifier"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""What the chain's networks do, in its order."""
+
+IntendedUse = Literal["demonstration", "research", "clinical"]
+INTENDED_USES: tuple[IntendedUse, ...] = get_args(IntendedUse)
+"""Of a model set, from the most to the least restricted."""
+
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+BACKENDS = {
+    "tensorrt-rtx": "vfx_edge.backends.tensorrt_rtx_backend:TensorRtRtxBackend",
+    "tensorrt": "vfx_edge.backends.onnxruntime_gpu:TensorRtBackend",
+    "cuda": "vfx_edge.backends.onnxruntime_gpu:CudaBackend",
+    "openvino": "vfx_edge.backends.openvino_backend:OpenVinoBackend",
+    "cpu": "vfx_edge.backends.onnxruntime_backend:CpuBackend",
+}
+"""Name -> class of `vfx_edge.backends.Backend`'s kind, in the order in which `auto` tries them."""

@@ -8,6 +8,7 @@ import typer
 
 from models.recipes.folds import FOLDS, REFERENCES
 from vfx_edge.errors import VfxError
+from vfx_edge.vocabulary import ROLES
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 Data = Annotated[
@@ -20,7 +21,6 @@ Work = Annotated[Path, typer.Option(help="folder for cases and checkpoints")]
 Fold = Annotated[str | None, typer.Option(help=f"without the CTs of a fold: {', '.join(FOLDS)}")]
 ROOT = Path(__file__).parents[2]
 SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
-ROLES = (*SPINE_ROLES, "classifier")
 # Masks made by a network carry its habits: outlines are learnt more from those known to be true.
 REAL_SHARE = {"segmenter": 0.5, "labeller": 0.7}
 EXPERT_SHARE = {"segmenter": 0.6}

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from export.manifests import update_hashes
 from export.to_onnx import write_onnx
 from models.recipes import classifier, finder, labeller, locator, segmenter
 from models.recipes.folds import FOLDS
 from models.recipes.nets import UNet3D
-from vfx_edge.manifest import update_hashes
 
 
 class SpineHead(nn.Module):

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.fake_backend import FakeBackend, FakeNetwork
 from tests.tiny_models import tiny_segmenter, write_full_set, write_set
-from vfx_edge.backends import Availability, Backend, Budget, FakeBackend, Network, open_models
-from vfx_edge.backends.choose import AUTO_ORDER, default_backends, probe_backends
+from vfx_edge.backends import Availability, Backend, Budget, open_models
+from vfx_edge.backends.choose import default_backends, probe_backends
 from vfx_edge.backends.errors import (
     BackendUnavailable,
-    BackendUnknown,
-    NoBackend,
+    OnnxInvalid,
     OpenFailed,
-    SignatureMismatch,
 )
+from vfx_edge.cli import parse
 from vfx_edge.errors import BackendError
-from vfx_edge.manifest import ModelFileChanged, ModelManifest, NetworkSpec, load_model_set
+from vfx_edge.manifest import ModelFileInvalid, ModelManifest, NetworkSpec, load_model_set
+from vfx_edge.vocabulary import BACKENDS
 
 
 class Stub(FakeBackend):
@@ -32,8 +34,8 @@ class Stub(FakeBackend):
             return Availability(self.name, False, self.reason, "add it")
         return Availability(self.name, True, device=f"{self.name} device")
 
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
-        if self.breaks and spec.roles == ("segmenter",):
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> FakeNetwork:
+        if self.breaks and spec.roles == ("finder",):
             raise self.breaks
         self.opened.append(spec.name)
         return super().open(spec, onnx, precision, budget)
@@ -52,7 +54,7 @@ def test_auto_takes_the_first_that_is_there_and_says_why_not_the_others(
     models: ModelManifest,
 ) -> None:
     backends = known(
-        Stub("cpu"), Stub("openvino"), Stub("cuda", "no driver"), Stub("tensorrt", "no library")
+        Stub("tensorrt", "no library"), Stub("cuda", "no driver"), Stub("openvino"), Stub("cpu")
     )
     opened = open_models(models, backends=backends)
     assert opened.backend.requested == "auto"
@@ -64,7 +66,7 @@ def test_auto_takes_the_first_that_is_there_and_says_why_not_the_others(
 
 
 def test_auto_goes_on_when_a_network_can_not_be_opened(models: ModelManifest) -> None:
-    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny segmenter", "unsupported\nnode"))
+    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny finder", "unsupported\nnode"))
     opened = open_models(models, backends=known(broken, Stub("cpu")))
     assert opened.backend.used == "cpu"
     ((name, reason),) = opened.backend.skipped
@@ -76,7 +78,7 @@ def test_a_named_backend_is_never_replaced(models: ModelManifest) -> None:
     cpu = Stub("cpu")
     with pytest.raises(BackendUnavailable, match="'cuda' can't be used: no driver; add it"):
         open_models(models, "cuda", backends=known(Stub("cuda", "no driver"), cpu))
-    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny segmenter", "no"))
+    broken = Stub("cuda", breaks=OpenFailed("cuda", "tiny finder", "no"))
     with pytest.raises(OpenFailed):
         open_models(models, "cuda", backends=known(broken, cpu))
     assert cpu.opened == []
@@ -89,21 +91,31 @@ def test_a_named_backend_skips_nothing(models: ModelManifest) -> None:
 
 def test_nothing_works(models: ModelManifest) -> None:
     with pytest.raises(
-        NoBackend, match=r"\(cuda: no driver; cpu: not built\): see `vfx-edge doctor`"
+        BackendUnavailable, match=r"\(cuda: no driver; cpu: not built\): see `vfx-edge doctor`"
     ) as caught:
         open_models(models, backends=known(Stub("cuda", "no driver"), Stub("cpu", "not built")))
     assert caught.value.exit_code == 5
 
 
 def test_unknown_backend(models: ModelManifest) -> None:
-    with pytest.raises(BackendUnknown, match=r"no backend 'coreml'.*openvino"):
+    with pytest.raises(BackendUnavailable, match=r"no backend 'coreml'.*openvino"):
         open_models(models, "coreml")
 
 
-def test_fake_is_never_taken_by_itself() -> None:
-    assert "fake" in default_backends()
-    assert "fake" not in AUTO_ORDER
-    assert [state.name for state in probe_backends()] == list(AUTO_ORDER)
+def test_auto_tries_every_backend_in_the_stated_order() -> None:
+    assert [backend.name for backend in default_backends().values()] == list(BACKENDS)
+    assert [state.name for state in probe_backends()] == list(BACKENDS)
+
+
+def test_a_new_backend_is_one_file_and_one_row(
+    models: ModelManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS, "fake", "tests.fake_backend:FakeBackend")
+    assert parse.one_of("fake", parse.backends(), "backend") == "fake"
+    assert probe_backends()[-1] == Availability("fake", True, device="python")
+    with open_models(models, "fake") as opened:
+        assert opened.backend.used == "fake"
+        assert opened.network("finder").run(np.zeros((1, 1, 8, 8, 8), np.float32)).shape[1] == 3
 
 
 def test_every_unavailable_backend_says_why_and_what_would_help() -> None:
@@ -117,7 +129,7 @@ def test_a_changed_file_stops_everything_before_any_backend(models: ModelManifes
     path = models.network("classifier").path
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     cpu = Stub("cpu")
-    with pytest.raises(ModelFileChanged) as caught:
+    with pytest.raises(ModelFileInvalid) as caught:
         open_models(models, backends=known(cpu))
     assert caught.value.exit_code == 4
     assert cpu.opened == []
@@ -126,16 +138,16 @@ def test_a_changed_file_stops_everything_before_any_backend(models: ModelManifes
 def test_a_wrong_signature_stops_everything_before_any_backend(tmp_path: Path) -> None:
     models = load_model_set(write_set(tmp_path / "set", {"locator": tiny_segmenter(patch=16)}))
     cpu = Stub("cpu")
-    with pytest.raises(SignatureMismatch, match=r"'image' is \?x1x16x16x16, .* \?x1x8x8x8"):
+    with pytest.raises(OnnxInvalid, match=r"'image' is \?x1x16x16x16, .* \?x1x8x8x8"):
         open_models(models, backends=known(cpu))
     assert cpu.opened == []
 
 
 def test_joined_roles_share_one_network(tmp_path: Path) -> None:
-    nets = {"locator+labeller+segmenter": tiny_segmenter()}
+    nets = {"locator+finder+labeller": tiny_segmenter(classes=7)}
     models = load_model_set(write_set(tmp_path / "set", nets))
     with open_models(models, backends=known(Stub("cpu"))) as opened:
-        assert opened.network("locator") is opened.network("segmenter")
+        assert opened.network("locator") is opened.network("finder")
         assert len(opened.uses) == 3
 
 

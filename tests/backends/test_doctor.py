@@ -14,14 +14,14 @@ def test_the_diagnosis_of_this_machine(tmp_path: Path, monkeypatch: pytest.Monke
     write_full_set(tmp_path / "whole")
     write_full_set(tmp_path / "broken")
     (tmp_path / "broken" / "manifest.toml").write_text("schema = 3")
-    told = diagnose()
-    assert told.auto in [state.name for state in told.backends if state.available]
-    assert told.cpu.name
-    assert 1 <= told.cpu.usable_cores <= told.cpu.logical_cores
-    assert 0 < told.cpu.free_gib <= told.cpu.memory_gib
-    assert (told.gpu.gpu is None) == bool(told.gpu.reason)
-    assert dict(told.packages)["numpy"]
-    sets = {state.folder.name: state for state in told.model_sets}
+    found = diagnose()
+    assert found.auto in [state.name for state in found.backends if state.available]
+    assert found.cpu.name
+    assert 1 <= found.cpu.usable_cores <= found.cpu.logical_cores
+    assert 0 < found.cpu.free_gib <= found.cpu.memory_gib
+    assert (found.gpu.gpu is None) == bool(found.gpu.reason)
+    assert dict(found.packages)["numpy"]
+    sets = {state.folder.name: state for state in found.model_sets}
     assert sets["whole"].problem == ""
     assert "schema" in sets["broken"].problem
 
@@ -37,6 +37,6 @@ def test_every_file_is_looked_at(tmp_path: Path) -> None:
     assert state.problem == problems["labeller.onnx"]
 
 
-def test_an_incomplete_set_is_told(tmp_path: Path) -> None:
+def test_an_incomplete_set_is_found(tmp_path: Path) -> None:
     state = inspect_set(write_set(tmp_path / "set", {"locator": tiny_segmenter()}))
     assert state.problem == "no network fills the role finder, labeller, segmenter, classifier"

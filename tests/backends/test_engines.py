@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
@@ -38,8 +38,8 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> NetworkSpec:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()}, precisions=("fp16",))
-    return load_model_set(folder).network("segmenter")
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16",))
+    return load_model_set(folder).network("finder")
 
 
 def built(spec: NetworkSpec, sm: int = 75) -> Path:
@@ -50,14 +50,14 @@ def built(spec: NetworkSpec, sm: int = 75) -> Path:
 
 def test_a_fresh_engine_is_read_and_lies_beside_its_model(spec: NetworkSpec) -> None:
     path = built(spec)
-    assert path == spec.path.parent / "engines" / "segmenter.sm75.engine"
+    assert path == spec.path.parent / "engines" / "finder.sm75.engine"
     assert read_engine(path, wanted_key(spec, 75)).startswith(b"engine")
     assert not list(path.parent.glob(".*")), "nothing half-written is left"
 
 
 def test_the_key_stands_beside_the_engine(spec: NetworkSpec) -> None:
-    told = json.loads(built(spec).with_name("segmenter.sm75.engine.json").read_text("utf-8"))
-    key = told["key"]
+    record = json.loads(built(spec).with_name("finder.sm75.engine.json").read_text("utf-8"))
+    key = record["key"]
     assert key["onnx_sha256"] == spec.sha256
     assert (key["tensorrt_rtx"], key["sm"], key["precision"]) == ("1.7.1", 75, "fp16")
     assert key["shapes"] == [[n, 1, 8, 8, 8] for n in (1, 2, 4)]
@@ -93,7 +93,7 @@ def test_a_damaged_engine_is_stale(
 ) -> None:
     path = built(spec)
     damage(path)
-    with pytest.raises(EngineStale, match=rf"segmenter\.sm75\.engine is not used: .*{words}"):
+    with pytest.raises(EngineStale, match=rf"finder\.sm75\.engine is not used: .*{words}"):
         read_engine(path, wanted_key(spec, 75))
 
 
@@ -104,7 +104,7 @@ def test_whatever_differs_from_the_key_is_named(
     batch = replace(spec.batch, max=8)
     for other, words in (
         (replace(spec, sha256="0" * 64), "another network"),
-        (replace(spec, sha256_fp16="0" * 64), "another FP16 form"),
+        (replace(spec, file_fp16="half.onnx", sha256_fp16="0" * 64), "another FP16 form"),
         (replace(spec, batch=batch), r"batches of 1/2/4, which are not the manifest's"),
     ):
         with pytest.raises(EngineStale, match=words):
@@ -135,6 +135,6 @@ def test_a_refusal_carries_the_reason(spec: NetworkSpec, monkeypatch: pytest.Mon
         raise runtime.Refused("FP32 3D convolution\nis not supported")
 
     monkeypatch.setattr(runtime, "build", refuse)
-    with pytest.raises(EngineRefused, match=r"'tiny segmenter' .* 7\.5 \(FP32 3D convolution is"):
+    with pytest.raises(EngineRefused, match=r"'tiny finder' .* 7\.5 \(FP32 3D convolution is"):
         built(spec)
     assert not beside_model(spec, 75).exists()

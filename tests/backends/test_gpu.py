@@ -17,11 +17,11 @@ from vfx_edge.manifest import load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.study import Classified
+from vfx_edge.vocabulary import ROLES
 
 pytestmark = pytest.mark.skipif(
     isinstance(nvidia.find_gpu(), str), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
 )
-ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 GPU_BACKENDS = {"cuda": 1e-3, "tensorrt": 5e-3, "tensorrt-rtx": 5e-3}
 """Largest difference of a probability from FP32 on the CPU: cuda computes in FP32, the others
 in FP16."""
@@ -37,8 +37,9 @@ def needed(backend: str) -> None:
 def patches(role: str) -> np.ndarray:
     """Three cuts through a phantom, as the network is fed."""
     spec = load_model_set().network(role)
-    grid = {"spacing_mm": 3.0, "pixel_mm": 3.0, "matrix": (96, 96)}
-    hu = make_phantom(PhantomSpec(levels=("T12", "L4"), seed=3, **grid)).hu
+    hu = make_phantom(
+        PhantomSpec(levels=("T12", "L4"), seed=3, spacing_mm=3.0, pixel_mm=3.0, matrix=(96, 96))
+    ).hu
     image = spec.input.normalise(hu)
     cuts = [
         image[np.ix_(*((np.arange(p) + shift) % s

@@ -1,6 +1,7 @@
 """FP32 networks made to compute in FP16: what is converted, what is not, and what it costs."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +12,26 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
 from vfx_edge.backends import activate
-from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
+from vfx_edge.backends.errors import OnnxInvalid
 from vfx_edge.backends.half import half_of, half_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
+from vfx_edge.vocabulary import ROLES
 
-ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
-def model(nodes: list, constants: dict[str, np.ndarray], classes: int = 3) -> bytes:
+def model(nodes: list[onnx.NodeProto], constants: Mapping[str, object], classes: int = 3) -> bytes:
     """Nodes from `x` (n, 1, 8, 8, 8) to `y` (n, classes, ...)."""
     graph = helper.make_graph(
         nodes,
         "test",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 8, 8, 8])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", classes, 8, 8, 8])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     opset = helper.make_opsetid("", 18)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString())
 
 
 def kernel(scale: float = 1.0) -> np.ndarray:
@@ -56,7 +57,7 @@ def run(data: bytes, batch: np.ndarray) -> np.ndarray:
     options.log_severity_level = 4
     options.intra_op_num_threads = 2
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: batch})[0]
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0])
 
 
 def outside(data: bytes) -> list[tuple[str, int, list[str | int]]]:
@@ -153,8 +154,9 @@ def test_no_network_is_refused() -> None:
 @pytest.fixture(scope="module")
 def phantom() -> np.ndarray:
     """A lumbar spine in 3 mm voxels, HU."""
-    grid = {"spacing_mm": 3.0, "pixel_mm": 3.0, "matrix": (96, 96)}
-    return make_phantom(PhantomSpec(levels=("L1", "L4"), seed=3, **grid)).hu
+    return make_phantom(
+        PhantomSpec(levels=("L1", "L4"), seed=3, spacing_mm=3.0, pixel_mm=3.0, matrix=(96, 96))
+    ).hu
 
 
 def patch(spec: NetworkSpec, hu: np.ndarray) -> np.ndarray:
@@ -187,13 +189,13 @@ def test_every_shipped_network_answers_the_same(role: str, phantom: np.ndarray) 
 
 def with_half(folder: Path, half: bytes, digest: str = "") -> NetworkSpec:
     """A tiny set that names an FP16 file."""
-    write_set(folder, {"segmenter": tiny_segmenter()})
+    write_set(folder, {"finder": tiny_segmenter()})
     (folder / "half.onnx").write_bytes(half)
     lines = f'file_fp16 = "half.onnx"\nsha256_fp16 = "{digest or hashlib.sha256(half).hexdigest()}"'
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8").replace("[network.input]", f"{lines}\n[network.input]", 1)
     manifest.write_text(text, "utf-8")
-    return load_model_set(folder).network("segmenter")
+    return load_model_set(folder).network("finder")
 
 
 def test_the_file_of_the_set_goes_before_one_derived(tmp_path: Path) -> None:
@@ -201,11 +203,11 @@ def test_the_file_of_the_set_goes_before_one_derived(tmp_path: Path) -> None:
     spec = with_half(tmp_path / "set", other)
     assert half_of(spec, spec.read()) == other
     wrong = with_half(tmp_path / "wrong", half_precision(tiny_segmenter(patch=16)))
-    with pytest.raises(SignatureMismatch, match=r"half.onnx .*16x16x16"):
+    with pytest.raises(OnnxInvalid, match=r"half.onnx .*16x16x16"):
         half_of(wrong, wrong.read())
 
 
 def test_a_network_that_can_not_be_converted_is_a_model_error(tmp_path: Path) -> None:
-    spec = load_model_set(write_set(tmp_path, {"segmenter": tiny_segmenter()})).networks[0]
-    with pytest.raises(NotOnnx, match=r"segmenter\.onnx is no usable ONNX network"):
+    spec = load_model_set(write_set(tmp_path, {"finder": tiny_segmenter()})).networks[0]
+    with pytest.raises(OnnxInvalid, match=r"finder\.onnx is no usable ONNX network"):
         half_of(spec, b"broken")

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fake_backend import FakeBackend, FakeNetwork, Function
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Array, Budget, FakeBackend, activate
+from vfx_edge.backends import Array, Budget, activate
 from vfx_edge.backends.errors import BudgetTooSmall, PrecisionUnavailable, RunFailed
-from vfx_edge.backends.fake_backend import FakeNetwork, Function
 from vfx_edge.backends.network import batch_limit, divide, patch_mib, pick_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> NetworkSpec:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()})
-    return load_model_set(folder).network("segmenter")
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()})
+    return load_model_set(folder).network("finder")
 
 
 def opened(spec: NetworkSpec, function: Function) -> FakeNetwork:
@@ -35,7 +35,7 @@ def with_batch(spec: NetworkSpec, folder: Path, lines: str) -> NetworkSpec:
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8").replace("max = 4\nopt = 2", lines)
     manifest.write_text(text, "utf-8")
-    return load_model_set(folder).network("segmenter")
+    return load_model_set(folder).network("finder")
 
 
 def test_a_big_batch_is_split_and_put_together_again(spec: NetworkSpec) -> None:
@@ -86,7 +86,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(spec: NetworkSpec) -> None:
     np.testing.assert_array_equal(network.run(batch), three(batch))
     assert network.batch_limit == 1
     (line,) = network.warnings
-    assert "ran out of memory with 2 patches of 'tiny segmenter'" in line
+    assert "ran out of memory with 2 patches of 'tiny finder'" in line
     network.run(batch)
     assert len(network.warnings) == 1  # it remembers
 
@@ -140,7 +140,7 @@ def test_batches_follow_the_budget(spec: NetworkSpec, tmp_path: Path) -> None:
 
 
 def test_networks_that_are_open_together_share_the_budget(tmp_path: Path) -> None:
-    nets = {"locator": tiny_segmenter(), "segmenter": tiny_segmenter()}
+    nets = {"locator": tiny_segmenter(), "finder": tiny_segmenter()}
     folder = write_set(tmp_path / "set", nets)
     manifest = folder / "manifest.toml"
     head, first, second = manifest.read_text("utf-8").split("[[network]]")
@@ -161,9 +161,9 @@ def test_networks_that_are_open_together_share_the_budget(tmp_path: Path) -> Non
 
 
 def test_a_precision_needs_the_manifests_leave(tmp_path: Path) -> None:
-    nets = {"segmenter": tiny_segmenter()}
+    nets = {"finder": tiny_segmenter()}
     folder = write_set(tmp_path / "set", nets, precisions=("fp32", "bf16"))
-    spec = load_model_set(folder).network("segmenter")
+    spec = load_model_set(folder).network("finder")
     assert pick_precision("x", spec, "auto", ("fp16", "bf16", "fp32")) == "bf16"
     assert pick_precision("x", spec, "auto", ("fp16", "fp32")) == "fp32"
     assert pick_precision("x", spec, "fp32", ("bf16", "fp32")) == "fp32"
@@ -174,7 +174,9 @@ def test_a_precision_needs_the_manifests_leave(tmp_path: Path) -> None:
 
 def test_activations() -> None:
     raw = np.array([[[1000.0], [0.0]], [[0.0], [np.log(3)]]], np.float32)
-    np.testing.assert_allclose(activate(raw, "softmax")[:, :, 0], [[1, 0], [0.25, 0.75]], atol=1e-6)
-    np.testing.assert_allclose(activate(raw, "sigmoid")[:, :, 0], [[1, 0.5], [0.5, 0.75]])
+    wanted = np.array([[1, 0], [0.25, 0.75]])
+    np.testing.assert_allclose(activate(raw, "softmax")[:, :, 0], wanted, atol=1e-6)
+    wanted = np.array([[1, 0.5], [0.5, 0.75]])
+    np.testing.assert_allclose(activate(raw, "sigmoid")[:, :, 0], wanted)
     assert activate(raw, "none") is raw
     assert raw[0, 0, 0] == 1000  # left as it was

@@ -7,6 +7,7 @@ everything that we do between a patch and an answer.
 import ctypes
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -16,7 +17,7 @@ from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Budget, nvidia
 from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
-from vfx_edge.backends.cuda_memory import CudaFailed, CudaMemory
+from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
@@ -31,14 +32,14 @@ class HostDriver:
 
     def __init__(self, room: int = 1 << 30) -> None:
         self.room = room
-        self.held: dict[int, ctypes.Array] = {}
+        self.held: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.released = 0
 
     def __getattr__(self, name: str) -> object:
         assert name.startswith("cu")
         return lambda *_: 0
 
-    def cuMemAlloc_v2(self, address, size) -> int:
+    def cuMemAlloc_v2(self, address: Any, size: Any) -> int:
         if sum(map(len, self.held.values())) + size.value > self.room:
             return 2
         block = ctypes.create_string_buffer(size.value)
@@ -46,19 +47,19 @@ class HostDriver:
         self.held[address._obj.value] = block
         return 0
 
-    def cuMemFree_v2(self, address) -> int:
+    def cuMemFree_v2(self, address: Any) -> int:
         del self.held[address.value]
         return 0
 
-    def cuMemcpyHtoD_v2(self, target, source, size) -> int:
+    def cuMemcpyHtoD_v2(self, target: Any, source: Any, size: Any) -> int:
         ctypes.memmove(target.value, source, size.value)
         return 0
 
-    def cuMemcpyDtoH_v2(self, target, source, size) -> int:
+    def cuMemcpyDtoH_v2(self, target: Any, source: Any, size: Any) -> int:
         ctypes.memmove(target, source.value, size.value)
         return 0
 
-    def cuDevicePrimaryCtxRelease_v2(self, _) -> int:
+    def cuDevicePrimaryCtxRelease_v2(self, _: Any) -> int:
         self.released += 1
         return 0
 
@@ -94,7 +95,7 @@ class HostEngine:
 def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
     count = int(np.prod(shape))
     numbers = (ctypes.c_float * count).from_address(address)
-    return np.frombuffer(numbers, np.float32).reshape(shape)
+    return np.ctypeslib.as_array(numbers).reshape(shape)
 
 
 @pytest.fixture
@@ -115,8 +116,8 @@ def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> NetworkSpec:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()}, precisions=("fp16",))
-    return load_model_set(folder).network("segmenter")
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16",))
+    return load_model_set(folder).network("finder")
 
 
 def opened(spec: NetworkSpec, budget: Budget | None = None) -> backend.RtxNetwork:
@@ -127,7 +128,7 @@ def opened(spec: NetworkSpec, budget: Budget | None = None) -> backend.RtxNetwor
 def expected(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
     data = half_of(spec, spec.read())
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return session.run(None, {"image": batch})[0]
+    return np.asarray(session.run(None, {"image": batch})[0])
 
 
 def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostDriver) -> None:
@@ -156,7 +157,7 @@ def test_out_of_memory_halves_the_batch(
         assert network.batch_limit == 1
 
 
-def test_other_failures_are_told(
+def test_other_failures_are_reported(
     spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(spec) as network:
@@ -168,8 +169,8 @@ def test_other_failures_are_told(
     engine.unlink()
     with pytest.raises(OpenFailed, match="no engine"):
         opened(spec)
-    driver.cuInit = lambda _: 100
-    with pytest.raises(CudaFailed, match="error 100 to cuInit"):
+    monkeypatch.setattr(driver, "cuInit", lambda _: 100, raising=False)
+    with pytest.raises(nvidia.CudaFailed, match="error 100 to cuInit"):
         CudaMemory(driver)
 
 
@@ -202,7 +203,7 @@ def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     with opened(spec) as network:
         assert len(beside_cache(spec)) == 1
         (line,) = network.warnings
-        assert line.startswith("segmenter.sm75.engine is not used: it was changed or cut short")
+        assert line.startswith("finder.sm75.engine is not used: it was changed or cut short")
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
 
 
@@ -219,8 +220,8 @@ def test_availability_says_exactly_what_is_missing(
     driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def state() -> tuple[str, str]:
-        told = backend.TensorRtRtxBackend().availability()
-        return told.reason, told.remedy
+        found = backend.TensorRtRtxBackend().availability()
+        return found.reason, found.remedy
 
     assert state() == ("", "")
     monkeypatch.setattr(nvidia, "find_gpu", lambda: nvidia.Gpu("Old", 8, (7, 5), (12, 9)))

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fake_backend import FakeBackend
 from tests.outputs.fakes import example
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
-from vfx_edge.backends import FakeBackend, OpenModels, open_models
+from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.bench.parity import Facts, NetworkParity, facts_of, judge, keep_asked, replay
 from vfx_edge.bench.precisions import possible_precisions, refusal
 from vfx_edge.bench.recorder import recorded
@@ -66,7 +67,7 @@ def test_what_a_study_says_is_level_suspicion_and_assessment() -> None:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> ModelManifest:
-    networks = {"classifier": tiny_classifier(), "segmenter": tiny_segmenter()}
+    networks = {"classifier": tiny_classifier(), "finder": tiny_segmenter()}
     return load_model_set(write_set(tmp_path / "tiny", networks))
 
 
@@ -90,11 +91,11 @@ def test_recorded_questions_are_put_to_the_other_backend(
     with answering(manifest, 0.0) as reference:
         watched, recorders = recorded(reference)
         patches = np.random.default_rng(0).random((20, 1, 8, 8, 8), np.float32)
-        watched.network("segmenter").probabilities(patches)
+        watched.network("finder").probabilities(patches)
         keep_asked(recorders, reference, kept)
     with answering(manifest, 0.0) as same, answering(manifest, 2.0) as other:
         (right,), (wrong,) = replay(same, kept), replay(other, kept)
-    assert (right.network, right.patches, right.max_difference) == ("tiny segmenter", 8, 0.0)
+    assert (right.network, right.patches, right.max_difference) == ("tiny finder", 8, 0.0)
     assert right.within
     assert not wrong.within
     assert wrong.max_difference > 0.3

@@ -18,7 +18,7 @@ from tests.waiting import HANG_S, eventually
 from vfx_edge.bench.parity import Parity
 from vfx_edge.bench.record import load_schema, write_record
 from vfx_edge.cli import bench_show, main, parse
-from vfx_edge.manifest import PRECISIONS
+from vfx_edge.vocabulary import PRECISIONS
 
 SMALL = ("--levels", "T12-L2", "--spacing", "3", "--matrix", "128")
 ONCE = ("--repeat", "1", "--cold", "1", "--studies", "1")
@@ -64,7 +64,7 @@ def test_every_backend_here_stands_in_the_record(done: Done) -> None:
     jsonschema.Draft202012Validator(load_schema()).validate(value)
     measured = {each["backend"] for each in value["rows"]}
     missing = {each["name"] for each in value["unavailable"]}
-    assert measured | missing == set(parse.BACKENDS) - {"auto"}
+    assert measured | missing == set(parse.backends()) - {"auto"}
     assert value["input"]["shape_zyx"][1:] == [128, 128]
     assert value["input"]["phantom"]["levels"] == ["T12", "L2"]
     (exact,) = (each for each in value["rows"] if each["backend"] == "cpu")

@@ -10,8 +10,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from export.manifests import update_hashes
 from tests.export.conftest import Run
-from vfx_edge.manifest import update_hashes
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("tum", "nnunet", "network", "engine", "parity")
@@ -82,7 +82,7 @@ def changed(published: Path, tmp_path: Path, what: str) -> Path:
         "input name": ('name = "crop"', 'name = "picture"'),
         "output name": ('name = "cause"', 'name = "answer"'),
         "shape": ("patch_zyx = [70, 70, 70]", "patch_zyx = [64, 64, 64]"),
-        "classes": ('["osteoporotic", "malignant"]', '["osteoporotic", "malignant", "none"]'),
+        "classes": ('["osteoporotic", "malignant"]', '["osteoporotic", "malignant", "unknown"]'),
         "orientation": ('"IAL"', '"IAX"'),
         "fp16 hash": ('sha256_fp16 = "', 'sha256_fp16 = "00'),
     }
@@ -106,7 +106,7 @@ def changed(published: Path, tmp_path: Path, what: str) -> Path:
         ("shape", "'crop' is ?x1x70x70x70, the manifest says ?x1x64x64x64"),
         ("classes", "'cause' is ?x2, the manifest says ?x3"),
         ("orientation", "orientation 'IAX'"),
-        ("fp16 hash", "sha256_fp16 must be 64 hexadecimal digits"),
+        ("fp16 hash", "and must be 64 hexadecimal digits"),
     ],
 )
 def test_a_set_that_is_wrong_is_refused_before_anything_runs(

@@ -56,15 +56,15 @@ def one_network(folder: Path, stem: str) -> Path:
 def test_what_is_fresh_is_kept_and_what_is_stale_is_named_and_built_anew(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()}, precisions=("fp16",))
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16",))
     engine.command(str(folder), [75])
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("Building the TensorRT-RTX engine of 'tiny segmenter' for compute")
+    assert lines[0].startswith("Building the TensorRT-RTX engine of 'tiny finder' for compute")
     assert lines[1].startswith("Built the engine")
-    path = folder / "engines" / "segmenter.sm75.engine"
+    path = folder / "engines" / "finder.sm75.engine"
     before = path.stat().st_mtime_ns
     engine.command(str(folder), [75])
-    assert capsys.readouterr().err == "segmenter.sm75.engine is fresh\n"
+    assert capsys.readouterr().err == "finder.sm75.engine is fresh\n"
     assert path.stat().st_mtime_ns == before
     path.write_bytes(path.read_bytes()[:-1])
     engine.command(str(folder), [75])
@@ -73,7 +73,7 @@ def test_what_is_fresh_is_kept_and_what_is_stale_is_named_and_built_anew(
 
 
 def test_an_unknown_architecture_is_refused_before_anything_is_built(tmp_path: Path) -> None:
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()})
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()})
     with pytest.raises(engine.ArchitectureUnknown, match=r"--sm 90: choose from 75, ") as caught:
         engine.command(str(folder), [75, 90])
     assert caught.value.exit_code == 5
@@ -87,17 +87,17 @@ def test_a_refused_network_is_named_with_the_reason(
     real = runtime.build
     data = tiny_segmenter()
     monkeypatch.setattr(runtime, "build", lambda _, *rest: real(data, *rest))
-    folder = write_set(tmp_path / "set", {"segmenter": data})
-    with pytest.raises(engine.EnginesIncomplete, match=r"segmenter\.sm75\.engine") as caught:
+    folder = write_set(tmp_path / "set", {"finder": data})
+    with pytest.raises(engine.EnginesIncomplete, match=r"finder\.sm75\.engine") as caught:
         engine.command(str(folder), [75, 86])
     assert caught.value.exit_code == 6
     assert "FP32 3D convolution is not supported" in capsys.readouterr().err
-    assert states(folder) == {"segmenter.sm86.engine": ""}
+    assert states(folder) == {"finder.sm86.engine": ""}
 
 
 def test_the_command_line_takes_several_architectures(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(engine.command)
-    folder = write_set(tmp_path / "set", {"segmenter": tiny_segmenter()}, precisions=("fp16",))
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16",))
     app([str(folder), "--sm", "75", "--sm", "120"], standalone_mode=False)
-    assert set(states(folder)) == {"segmenter.sm75.engine", "segmenter.sm120.engine"}
+    assert set(states(folder)) == {"finder.sm75.engine", "finder.sm120.engine"}

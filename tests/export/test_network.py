@@ -108,12 +108,12 @@ def test_from_a_file_by_a_template_to_a_set_that_answers_the_same(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("channels = 1", "channels = 2", "it takes 1x8x12x16, the manifest says 2x8x12x16"),
+        ("channels = 1", "channels = 2", "'channels' is 2 and must be 1"),
         ("[8, 12, 16]", "[16, 8, 8]", "it takes 1x8x12x16, the manifest says 1x16x8x8"),
         (', "unknown"', "", "it answers 2x3 to 2x1x8x12x16, the manifest names 2 classes"),
         ('"SPL"', '"SPS"', "orientation 'SPS'"),
         ("[[network]]", "[[networks]]", "it holds 0 [[network]] tables"),
-        ("spacing_mm = 1.5", "spacing = 1.5", "'spacing_mm' is missing"),
+        ("spacing_mm = 1.5", "spacing = 1.5", "'spacing' is unknown"),
     ],
 )
 def test_a_manifest_of_another_network_is_refused_in_its_own_name(

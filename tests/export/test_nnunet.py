@@ -29,7 +29,7 @@ from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
 from vfx_edge.inference.resize import Box
-from vfx_edge.manifest import load_model_set
+from vfx_edge.manifest import JointParameters, load_model_set
 from vfx_edge.phantom import PhantomSpec
 from vfx_edge.spine.joint import label_spine
 from vfx_edge.study import Level
@@ -144,7 +144,10 @@ def test_in_a_part_they_are_the_same_for_fewer_tiles(
 
 
 def test_old_plans_mean_the_same_network(peer: Path) -> None:
-    new, old = (reference(peer / "models" / case, {"folds": ["0"]}) for case in ("folds", "old"))
+    new, old = (
+        reference(peer / "models" / case, JointParameters(folds=("0",)))
+        for case in ("folds", "old")
+    )
     crop = torch.randn(1, 1, 48, 40, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(new(crop), old(crop))

@@ -1,11 +1,11 @@
 """Parity: what is measured, what decides, and the figures of the published classifier."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 torch = pytest.importorskip("torch")
 
@@ -81,9 +81,7 @@ def test_figures_say_how_far_and_whether_tiers_change(published: Path) -> None:
 
 
 def test_masks_are_compared_class_by_class(tmp_path: Path) -> None:
-    spec = load_model_set(write_set(tmp_path / "s", {"segmenter": tiny_segmenter()})).network(
-        "segmenter"
-    )
+    spec = load_model_set(write_set(tmp_path / "s", {"finder": tiny_segmenter()})).network("finder")
     wanted = np.zeros((1, 3, 8, 8, 8), np.float32)
     wanted[0, 0], wanted[0, 1, 0, 0, :4] = 0.4, 0.9
     got = wanted.copy()
@@ -96,16 +94,13 @@ def test_masks_are_compared_class_by_class(tmp_path: Path) -> None:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
-    networks = {"classifier": tiny_classifier(), "segmenter": tiny_segmenter()}
+    networks = {"classifier": tiny_classifier(), "finder": tiny_segmenter()}
     write_set(folder, networks, precisions=("fp32", "bf16", "fp16"))
     manifest = folder / "manifest.toml"
     loosened = manifest.read_text("utf-8").replace(
         "[network.precision]", "[network.precision]\nmax_probability_difference = 0.1\nmin_dice = 0"
     )
-    thresholds = loosened.replace(
-        "malignant = 0.85", "threshold_malignant = 0.85\nthreshold_osteoporotic = 0.95"
-    )
-    manifest.write_text(thresholds, "utf-8")
+    manifest.write_text(loosened, "utf-8")
     return folder
 
 
@@ -119,7 +114,7 @@ def test_the_command_shows_a_table_writes_the_card_and_answers_in_json(
     result = json.loads(out)
     assert result["passed"] is True
     assert {row["backend"] for row in result["rows"]} >= {"cpu"}
-    assert {row["network"] for row in result["rows"]} == {"tiny classifier", "tiny segmenter"}
+    assert {row["network"] for row in result["rows"]} == {"tiny classifier", "tiny finder"}
     assert all(row["figures"]["crops"] == 3 for row in result["rows"])
     assert "cuda" in result["skipped"] or any(r["backend"] == "cuda" for r in result["rows"])
     assert "ONNX Runtime on the CPU in fp32, not from PyTorch" in err
@@ -144,10 +139,10 @@ def test_answers_beyond_the_tolerance_end_in_code_7(tiny: Path, run: Run) -> Non
 
 
 def test_a_checkpoint_of_another_kind_is_named(tiny: Path, model_tar: Path, run: Run) -> None:
-    words = ("--checkpoint", model_tar, "--role", "segmenter")
+    words = ("--checkpoint", model_tar, "--role", "finder")
     code, _, err = run("parity", tiny, *words, "--no-phantom", "--random", "1", "--no-card")
     assert (code, err.count("\n")) == (4, 1)
-    assert "is not what 'tiny segmenter' was exported from" in err
+    assert "is not what 'tiny finder' was exported from" in err
 
 
 def test_another_checkpoint_is_found_out(published: Path, tmp_path: Path, run: Run) -> None:

@@ -1,10 +1,10 @@
 """The published classifier: its network, its input path and its answers are the authors'."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 torch = pytest.importorskip("torch")
 

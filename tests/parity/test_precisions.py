@@ -20,11 +20,11 @@ from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.study import Analysis, Classified, VertebraMask
+from vfx_edge.vocabulary import ROLES
 
 Floats = NDArray[np.float32]
 FAST, EXACT = "openvino", "cpu"
 SCANS = ("ct_thoracolumbar_4mm_dicom", "ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz")
-ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
 PATCHES = 4  # of each network and scan are compared number by number
 SEGMENTER_VOXEL_MM = 1.5
 

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from export.manifests import update_hashes  # noqa: E402
 from export.networks import Net3D  # noqa: E402
 from models.recipes.classifier import (  # noqa: E402
     attack,
@@ -27,7 +28,7 @@ from models.recipes.classifier.open_set import Familiar, OpenSet, describe, fami
 from models.recipes.classifier.phantoms import Kind  # noqa: E402
 from models.recipes.classifier.shipping import write  # noqa: E402
 from vfx_edge.backends import open_models  # noqa: E402
-from vfx_edge.manifest import load_model_set, update_hashes  # noqa: E402
+from vfx_edge.manifest import ClassifierParameters, load_model_set  # noqa: E402
 
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 
@@ -197,7 +198,8 @@ def test_what_ships_answers_as_what_was_trained(
     manifest = load_model_set(out)
     assert manifest.roles == load_model_set(DEFAULT).roles
     spec = manifest.network("classifier")
-    assert (spec.number("threshold_malignant"), spec.number("threshold_osteoporotic")) == (0.9, 0.8)
+    said = spec.parameters_of(ClassifierParameters)
+    assert (said.threshold_malignant, said.threshold_osteoporotic) == (0.9, 0.8)
     noise = torch.cat([blurred(12)[3:5], few_crops(1)])
     with torch.no_grad():
         wanted = open_set(noise).softmax(1).numpy()

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vfx_edge.backends.cache import NoCache, cache_root
+from vfx_edge.backends.cache import cache_root
+from vfx_edge.backends.errors import NoCache
 from vfx_edge.manifest.files import installed_sets
 from vfx_edge.service.settings import BOUNDS, Settings, SettingsInvalid, load_settings
 

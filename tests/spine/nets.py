@@ -1,9 +1,9 @@
 """Networks that are Python functions, with the default set's manifest turned as tests need it."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
-from vfx_edge.backends import FakeBackend, OpenModels
-from vfx_edge.backends.fake_backend import FakeNetwork, Function
+from tests.fake_backend import FakeBackend, FakeNetwork, Function
+from vfx_edge.backends import OpenModels
 from vfx_edge.backends.protocol import Budget
 from vfx_edge.manifest import ModelManifest, NetworkSpec, load_model_set
 from vfx_edge.study import BackendUse, ModelUse
@@ -20,8 +20,8 @@ def spec_of(role: str, **input_: object) -> NetworkSpec:
     if role == "labeller":  # wide enough to see the slab that says which level lies here
         input_.setdefault("patch_zyx", (44, 44, 104))
     spec = load_model_set().network(role)
-    parameters = {**spec.parameters, **input_.pop("parameters", {})}
-    return replace(spec, input=replace(spec.input, **input_), parameters=parameters)
+    (parameters,) = (replace(one, **input_.pop("parameters", {})) for one in spec.parameters)
+    return replace(spec, input=replace(spec.input, **input_), parameters=(parameters,))
 
 
 def network(spec: NetworkSpec, function: Function) -> FakeNetwork:

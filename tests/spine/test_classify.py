@@ -1,13 +1,12 @@
 """The crop that the classifier sees, and what its answer means."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from tests.fake_backend import FakeNetwork
 from tests.spine.nets import network, spec_of
 from tests.spine.world import affine_of, places, turned, volume_of
-from vfx_edge.backends.fake_backend import FakeNetwork
 from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import classify_fractures, crop
@@ -30,7 +29,7 @@ BROKEN = Measurement(Heights(10.0, 15.0, 20.0), 0.4, 3, True)
 INTACT = Measurement(Heights(20.0, 20.0, 20.0), 0.02, 0, False)
 CUT = Measurement(None, None, None, None, "truncated")
 NO_NORM = Measurement(None, None, None, None, "no_norm_for_level")
-PLAIN = {"patch_zyx": (12, 14, 16), "spacing_mm": 2.0, "mask": "none", "orientation": "SPL",
+PLAIN = {"patch_zyx": (12, 14, 16), "spacing": 2.0, "mask": "none", "orientation": "SPL",
          "transpose": (0, 1, 2)}  # fmt: skip
 
 
@@ -78,7 +77,7 @@ def at_the_edge() -> tuple[Image, VertebraMask]:
 
 def test_outside_the_scan_is_padding_of_the_crops_own_mean() -> None:
     volume, cut = at_the_edge()
-    spec = spec_of("classifier", **PLAIN, padding_hu=None)
+    spec = spec_of("classifier", **PLAIN, padding_hu="mean")
     got = crop(volume, cut, spec)
     outside = offsets(spec)[..., 2] > 2 + 1.25  # half a slice beyond the last one
     assert outside.any()

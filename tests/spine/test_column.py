@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from vfx_edge.phantom import column_levels
 from vfx_edge.phantom.levels import size_of
-from vfx_edge.spine.column import LEVELS, Candidates, Named, level_evidence, name_column
+from vfx_edge.spine.column import LEVELS, Candidates, Named, Weights, level_evidence, name_column
 from vfx_edge.study import Level
 
 PLAIN = [Level(name) for name in column_levels()]
 NAMES = ("background", *(level.value for level in PLAIN), "sacrum")
+WEIGHTS = Weights(evidence=0.5, rib=1.0, overlap=0.0)
 """What a network was taught: no T13, no L6."""
 
 
@@ -72,7 +73,7 @@ class Spine:
         """One entry a candidate; None: left out."""
         evidence = level_evidence(self.classes, NAMES)
         out: list[Level | None] = [None] * len(self.levels)
-        for one in name_column(Candidates(self.centres, self.score, evidence)):
+        for one in name_column(Candidates(self.centres, self.score, evidence), WEIGHTS):
             assert 0 <= one.probability <= 1 + 1e-9
             out[one.index] = one.level
         return out
@@ -168,13 +169,13 @@ def test_transitional_vertebrae_need_evidence() -> None:
 
 def test_nothing_to_name() -> None:
     empty = Candidates(np.zeros((0, 3)), np.zeros(0), np.zeros((0, len(LEVELS))))
-    assert name_column(empty) == []
+    assert name_column(empty, WEIGHTS) == []
 
 
 def test_a_sure_name_is_surer_than_a_doubtful_one() -> None:
     def probability(spine: Spine) -> float:
         evidence = level_evidence(spine.classes, NAMES)
-        named = name_column(Candidates(spine.centres, spine.score, evidence))
+        named = name_column(Candidates(spine.centres, spine.score, evidence), WEIGHTS)
         return float(np.mean([one.probability for one in named]))
 
     levels = part("T8", "L2")
@@ -204,7 +205,7 @@ def told(
     spine: Spine, rib: np.ndarray | None = None, shown: np.ndarray | None = None
 ) -> list[Named]:
     evidence = level_evidence(spine.classes, NAMES)
-    return name_column(Candidates(spine.centres, spine.score, evidence, rib, shown))
+    return name_column(Candidates(spine.centres, spine.score, evidence, rib, shown), WEIGHTS)
 
 
 def test_a_doubtful_column_tells_the_other_names_it_could_have() -> None:

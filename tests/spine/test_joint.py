@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from tests.fake_backend import FakeNetwork
 from tests.spine.nets import models, network, spec_of
 from tests.spine.world import FACTS, lumbar, masks_of, volume_of
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import OpenModels
 from vfx_edge.backends.errors import BudgetTooSmall
-from vfx_edge.backends.fake_backend import FakeNetwork
 from vfx_edge.backends.network import batch_limit
 from vfx_edge.backends.protocol import Budget
 from vfx_edge.image import Image
@@ -35,14 +36,12 @@ def joined(**input_: object) -> NetworkSpec:
     """A spec for labeller and segmenter together; its network's numbers are HU / 100."""
     spacing = input_.pop("spacing", (2.0, 2.0, 2.0))
     given = {"hu_clip": (-1000.0, 3000.0), "hu_offset": 0.0, "hu_scale": 100.0, "channels": 1,
-             "patch_zyx": (48, 32, 32), "spacing_mm": min(spacing), **input_}  # fmt: skip
-    if len(set(spacing)) > 1:
-        given["spacing_axes_mm"] = spacing
+             "patch_zyx": (48, 32, 32), "spacing": spacing, **input_}  # fmt: skip
     spec = spec_of("segmenter", **given)
-    return replace(
+    return structs.replace(
         spec,
         roles=("labeller", "segmenter"),
-        output=replace(spec.output, classes=NAMES),
+        output=structs.replace(spec.output, classes=NAMES),
         window=WindowSpec(step=0.5, image_order=3, answer_order=1, separate=True),
     )
 
@@ -212,37 +211,36 @@ def test_the_chain_goes_from_locator_to_masks(volume: Image) -> None:
 
 
 @pytest.mark.parametrize(
-    ("roles", "text", "words"),
+    ("roles", "window", "words"),
     [
-        ("segmenter", "[network.window]", "for the roles labeller and segmenter together"),
-        ("labeller+segmenter", "[network.window]\nstep = 2", "step"),
-        ("labeller+segmenter", "[network.window]\nimage_order = 2", "must be 1 or 3"),
-        ("labeller+segmenter", "[network.window]\nstride = 0.5", "'stride' is unknown"),
-        ("segmenter", "spacing", "must be one number where there is no"),
+        ("segmenter", "", "for the roles labeller and segmenter together"),
+        ("labeller+segmenter", "step = 2", "'step' is 2 and must be a number from 0.1 to 1"),
+        ("labeller+segmenter", "image_order = 2", "'image_order' is 2 and must be one of 1, 3"),
+        ("labeller+segmenter", "stride = 0.5", "'stride' is unknown"),
+        ("segmenter", None, "spacing_mm must be one number where there is no"),
     ],
 )
-def test_manifests_that_cannot_be_meant(roles: str, text: str, words: str, tmp_path: Path) -> None:
-    names = {roles: ("background", "L1", "L2")}
-    folder = write_set(tmp_path / "set", {roles: tiny_segmenter()}, base="default", classes=names)
-    manifest = folder / "manifest.toml"
-    whole = manifest.read_text()
-    if text == "spacing":
-        whole = whole.replace("spacing_mm = 3.0", "spacing_mm = [3.0, 1.0, 1.0]")
-    else:
-        whole = whole.replace("[network.output]", f"{text}\n[network.output]")
-    manifest.write_text(whole)
+def test_manifests_that_cannot_be_meant(
+    roles: str, window: str | None, words: str, tmp_path: Path
+) -> None:
+    folder = with_axes(tmp_path / "set", roles, window)
     with pytest.raises(ManifestInvalid, match=words):
         load_model_set(folder)
 
 
+def with_axes(folder: Path, roles: str, window: str | None) -> Path:
+    """A set whose network has a spacing of its own along each axis."""
+    names = {roles: ("background", "L1", "L2")}
+    networks = {roles: tiny_segmenter()}
+    write_set(folder, networks, base="default", classes=names, window=window)
+    text = (folder / "manifest.toml").read_text()
+    text = text.replace("spacing_mm = 3.0", "spacing_mm = [3.0, 1.0, 1.0]")
+    (folder / "manifest.toml").write_text(text)
+    return folder
+
+
 def test_a_manifest_with_a_window(tmp_path: Path) -> None:
-    names = {"labeller+segmenter": ("background", "L1", "L2")}
-    folder = write_set(
-        tmp_path / "set", {"labeller+segmenter": tiny_segmenter()}, base="default", classes=names
-    )
-    manifest = folder / "manifest.toml"
-    text = manifest.read_text().replace("spacing_mm = 3.0", "spacing_mm = [3.0, 1.0, 1.0]")
-    manifest.write_text(text.replace("[network.output]", "[network.window]\n[network.output]"))
+    folder = with_axes(tmp_path / "set", "labeller+segmenter", "")
     spec = load_model_set(folder).network("segmenter")
     assert spec.window == WindowSpec(step=0.5, image_order=3, answer_order=1, separate=True)
     assert spec.input.spacing_zyx_mm == (3.0, 1.0, 1.0)
@@ -250,7 +248,8 @@ def test_a_manifest_with_a_window(tmp_path: Path) -> None:
 
 
 def test_one_tile_of_a_real_nnunet_fits_the_hosts_budget() -> None:
-    spec = replace(joined(), batch=replace(joined().batch, min=1, opt=1, activation_mib=2096.0))
+    batch = structs.replace(joined().batch, min=1, opt=1, activation_mib=2096.0)
+    spec = structs.replace(joined(), batch=batch)
     assert batch_limit(spec, Budget(), gpu=False) == 1
     with pytest.raises(BudgetTooSmall):
-        batch_limit(replace(spec, window=None), Budget(), gpu=False)
+        batch_limit(structs.replace(spec, window=None), Budget(), gpu=False)

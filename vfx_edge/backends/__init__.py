@@ -6,23 +6,19 @@ models.backend      # what was asked for, what really ran, what was skipped and 
 """
 
 from vfx_edge.backends.choose import (
-    AUTO_ORDER,
     OpenModels,
     default_backends,
     open_models,
     probe_backends,
 )
-from vfx_edge.backends.fake_backend import FakeBackend
 from vfx_edge.backends.network import activate
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
 
 __all__ = [
-    "AUTO_ORDER",
     "Array",
     "Availability",
     "Backend",
     "Budget",
-    "FakeBackend",
     "Network",
     "OpenModels",
     "activate",

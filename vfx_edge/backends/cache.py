@@ -3,19 +3,9 @@
 import os
 from pathlib import Path
 
-from vfx_edge.errors import BackendError
+from vfx_edge.backends.errors import NoCache
 
 CACHE_VARIABLE = "VFX_EDGE_CACHE"
-
-
-class NoCache(BackendError):
-    """There is no place for engines."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This user has no home folder to keep built engines in: "
-            f"name a folder in {CACHE_VARIABLE}."
-        )
 
 
 def cache_root() -> Path:
@@ -28,4 +18,4 @@ def cache_root() -> Path:
     try:
         return Path(platformdirs.user_cache_dir("vfx-edge", appauthor=False))
     except RuntimeError:  # never among the temporary files, where others may put an engine
-        raise NoCache from None
+        raise NoCache(CACHE_VARIABLE) from None

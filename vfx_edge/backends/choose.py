@@ -3,43 +3,29 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pkgutil import resolve_name
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from vfx_edge.backends import nvidia
-from vfx_edge.backends.errors import (
-    BackendUnavailable,
-    BackendUnknown,
-    NoBackend,
-)
-from vfx_edge.backends.fake_backend import FakeBackend
+from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.onnxruntime_backend import CpuBackend
-from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
-from vfx_edge.backends.openvino_backend import OpenVinoBackend
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
-from vfx_edge.backends.tensorrt_rtx_backend import TensorRtRtxBackend
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.study import BackendUse, ModelUse
-
-AUTO_ORDER = ("tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu")
+from vfx_edge.vocabulary import BACKENDS
 
 
 def default_backends() -> dict[str, Backend]:
-    """Every backend by name, in the order in which `auto` tries them; `fake` it never tries."""
-    backends: tuple[Backend, ...] = (
-        TensorRtRtxBackend(), TensorRtBackend(), CudaBackend(), OpenVinoBackend(), CpuBackend(),
-        FakeBackend(),
-    )  # fmt: skip
-    return {backend.name: backend for backend in backends}
+    """Every backend by name, in the order in which `auto` tries them."""
+    return {name: cast(Backend, resolve_name(kind)()) for name, kind in BACKENDS.items()}
 
 
 def probe_backends() -> tuple[Availability, ...]:
     """The state of every backend that can be asked for, in `auto`'s order."""
-    backends = default_backends()
-    return tuple(backends[name].availability() for name in AUTO_ORDER)
+    return tuple(backend.availability() for backend in default_backends().values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +85,7 @@ def open_models(
     """
     known = default_backends() if backends is None else backends
     if requested != "auto" and requested not in known:
-        raise BackendUnknown(requested, tuple(name for name in known if name != "fake"))
+        raise unknown_backend(requested, known)
     wanted = manifest.roles if roles is None else tuple(roles)
     specs = list({id(s): s for s in (manifest.network(role) for role in wanted)}.values())
     with ThreadPoolExecutor(max_workers=max(1, len(specs))) as pool:
@@ -109,7 +95,9 @@ def open_models(
             networks, used, skipped = _first_that_works(known, request)
         else:
             networks, used, skipped = _open_named(known[requested], request), requested, ()
-    by_role = {role: n for n in networks for role in n.spec.roles if role in wanted}
+    by_role: dict[str, Network] = {
+        role: n for n in networks for role in n.spec.roles if role in wanted
+    }
     use = BackendUse(requested, used, networks[0].device, _precisions(networks), skipped)
     return OpenModels(manifest, by_role, use, _model_uses(by_role))
 
@@ -156,7 +144,7 @@ def _read_checked(spec: NetworkSpec) -> bytes:
 def _open_named(backend: Backend, request: _Request) -> list[Network]:
     state = backend.availability()
     if not state.available:
-        raise BackendUnavailable(state.name, state.reason, state.remedy)
+        raise unavailable(state)
     return request.open_on(backend)
 
 
@@ -164,18 +152,30 @@ def _first_that_works(
     known: Mapping[str, Backend], request: _Request
 ) -> tuple[list[Network], str, tuple[tuple[str, str], ...]]:
     skipped: list[tuple[str, str]] = []
-    for name in AUTO_ORDER:
-        if name not in known:
-            continue
-        state = known[name].availability()
+    for name, backend in known.items():
+        state = backend.availability()
         if not state.available:
             skipped.append((name, state.reason))
             continue
         try:
-            return request.open_on(known[name]), name, tuple(skipped)
+            return request.open_on(backend), name, tuple(skipped)
         except BackendError as error:
             skipped.append((name, str(error)))
-    raise NoBackend(tuple(skipped))
+    tried = "; ".join(f"{name}: {reason}" for name, reason in skipped)
+    raise BackendUnavailable(f"no backend can be used here ({tried})", "see `vfx-edge doctor`")
+
+
+def unknown_backend(name: str, known: Iterable[str]) -> BackendUnavailable:
+    """The error for a name that no backend has."""
+    return BackendUnavailable(
+        f"there is no backend '{name}'", f"choose one of auto, {', '.join(known)}"
+    )
+
+
+def unavailable(state: Availability) -> BackendUnavailable:
+    """The error for a named backend that can't run here."""
+    remedy = f"{state.remedy or 'choose another'}, or use --backend auto"
+    return BackendUnavailable(f"backend '{state.name}' can't be used", f"{state.reason}; {remedy}")
 
 
 def _precisions(networks: list[Network]) -> str:

@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.backends.errors import OutOfMemory
-from vfx_edge.backends.nvidia import driver_library
-
-_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
-
-
-class CudaFailed(Exception):
-    """The driver says no; its words are a number."""
+from vfx_edge.backends.nvidia import ask_driver, driver_library
 
 
 class CudaMemory:
@@ -38,11 +31,7 @@ class CudaMemory:
         """Handle for `execute_async_v3` and its like."""
 
     def _call(self, function: str, *arguments: object) -> None:
-        status = getattr(self._cuda, function)(*arguments)
-        if status == _OUT_OF_MEMORY:
-            raise OutOfMemory
-        if status:
-            raise CudaFailed(f"the NVIDIA driver answers error {status} to {function}")
+        ask_driver(self._cuda, function, *arguments)
 
     def _current(self) -> None:
         """A context belongs to a thread, and networks are opened in one and run in another."""

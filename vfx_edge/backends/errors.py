@@ -6,51 +6,23 @@ from pathlib import Path
 from vfx_edge.errors import BackendError, ModelError
 
 _WHERE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :")
-"""Where in a runtime's own source something failed: of no use to who reads the sentence."""
-
-
-class BackendUnknown(BackendError):
-    """Nobody has this name."""
-
-    def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        super().__init__(f"there is no backend '{name}': choose one of auto, {', '.join(known)}")
+"""Where in a runtime's own source something failed: left out of our sentences."""
 
 
 class BackendUnavailable(BackendError):
-    """The named backend can't run here, and nothing else is taken in its place."""
+    """What was asked for can't run here, and nothing else is taken in its place."""
 
-    def __init__(self, name: str, reason: str, remedy: str) -> None:
-        super().__init__(
-            f"backend '{name}' can't be used: {reason}; {remedy or 'choose another'}, "
-            "or use --backend auto"
-        )
-
-
-class NoBackend(BackendError):
-    """Not even the last resort worked."""
-
-    def __init__(self, skipped: tuple[tuple[str, str], ...]) -> None:
-        tried = "; ".join(f"{name}: {reason}" for name, reason in skipped)
-        super().__init__(f"no backend can be used here ({tried}): see `vfx-edge doctor`")
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}")
 
 
 class OpenFailed(BackendError):
-    """The runtime refused to open a network."""
+    """The runtime refused to open a network, or would silently run it somewhere else."""
 
     def __init__(self, backend: str, network: str, reason: str) -> None:
         super().__init__(
             f"backend '{backend}' could not open the network '{network}' ({one_line(reason)}): "
-            "choose another backend, or see `vfx-edge doctor`"
-        )
-
-
-class RanElsewhere(BackendError):
-    """The runtime silently put the work somewhere else than asked."""
-
-    def __init__(self, backend: str, network: str, where: str) -> None:
-        super().__init__(
-            f"backend '{backend}' was asked for, but '{network}' would run on {where}: "
-            "see `vfx-edge doctor` for what is missing, or use --backend auto"
+            "choose another backend, or --backend auto; `vfx-edge doctor` says what is missing"
         )
 
 
@@ -106,19 +78,25 @@ class EngineNotWritten(BackendError):
         self.engine = engine
 
 
-class NotOnnx(ModelError):
-    """The bytes are no ONNX network."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path} is no usable ONNX network ({one_line(why)}): export it again")
-
-
-class SignatureMismatch(ModelError):
-    """The network and its manifest disagree."""
+class OnnxInvalid(ModelError):
+    """A network's file is no ONNX, or another network than its manifest says."""
 
     def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path} {what}: correct the manifest or export the network again")
+
+
+def not_onnx(path: Path, why: object) -> OnnxInvalid:
+    """The bytes are no ONNX network that a runtime can read."""
+    return OnnxInvalid(path, f"is no usable ONNX network ({one_line(why)})")
+
+
+class NoCache(BackendError):
+    """There is no place for engines."""
+
+    def __init__(self, variable: str) -> None:
         super().__init__(
-            f"{path} does not fit its manifest ({what}): correct the manifest or export again"
+            "this user has no home folder to keep built engines in: "
+            f"name a folder in the environment variable {variable}"
         )
 
 

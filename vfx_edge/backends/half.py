@@ -8,12 +8,12 @@ because sums over a patch overflow FP16 and small differences vanish in it.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
-from vfx_edge.backends.errors import NotOnnx
+from vfx_edge.backends.errors import not_onnx
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.manifest import NetworkSpec
 
@@ -41,13 +41,13 @@ def half_of(spec: NetworkSpec, onnx: bytes) -> bytes:
     Raises ModelError leaves: changed or missing file, wrong signature, not to be converted.
     """
     data = spec.read_half()
-    if data is not None and spec.path_fp16 is not None:
-        check_signature(replace(spec, path=spec.path_fp16), data)
+    if data is not None:
+        check_signature(replace(spec, file=spec.file_fp16), data)
         return data
     try:
         return half_precision(onnx)
     except ValueError as error:
-        raise NotOnnx(spec.path, str(error)) from error
+        raise not_onnx(spec.path, error) from error
 
 
 def half_key(spec: NetworkSpec) -> str:
@@ -138,7 +138,7 @@ class _Conversion:
         return values.dtype == np.float32 and bool(np.abs(values).max(initial=0) <= _LARGEST)
 
     def rewrite(self) -> None:
-        """Replace the graph's nodes, and drop what nobody reads any more."""
+        """Replace the graph's nodes, and drop what is not read any more."""
         for i, node in enumerate(self.graph.node):
             if i in self.half:
                 self._add_half(node)
@@ -154,7 +154,7 @@ class _Conversion:
         for field, items in ((self.graph.node, self.nodes), (self.graph.initializer, kept)):
             del field[:]
             field.extend(items)
-        # They would claim the old types; whoever needs them infers them.
+        # They hold the old types; the runtimes infer the new ones.
         del self.graph.value_info[:]
 
     def _add_half(self, node: "NodeProto") -> None:

@@ -34,9 +34,10 @@ ASSUMED_CHANNELS = 96
 
 def patch_mib(spec: NetworkSpec) -> float:
     """Memory for computing one patch: the manifest's figure, else a careful guess."""
-    if spec.batch.activation_mib is not None:
-        return spec.batch.activation_mib
-    return float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
+    return (
+        spec.batch.activation_mib
+        or float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
+    )
 
 
 def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:
@@ -130,11 +131,11 @@ class CheckedNetwork(ABC):
 
     def run(self, batch: Array) -> Array:
         """See `Network.run`. Safe to call from several threads: one after another."""
-        wanted = (self.spec.input.channels, *self.spec.input.patch_zyx)
-        if batch.dtype != np.float32 or batch.shape[1:] != wanted or not len(batch):
+        wanted = self.spec.shape(len(batch))
+        if batch.dtype != np.float32 or batch.shape != wanted or not len(batch):
             # A stage that prepares a wrong array is a bug of ours, not a failing backend.
             raise ValueError(
-                f"'{self.spec.name}' takes float32 (n, {wanted}), got {batch.dtype} {batch.shape}"
+                f"'{self.spec.name}' takes float32 {wanted}, got {batch.dtype} {batch.shape}"
             )
         batch = np.ascontiguousarray(batch)
         with self._lock:

@@ -11,8 +11,14 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from vfx_edge.backends.errors import OutOfMemory
+
+INSTALL, UPDATE = "install an NVIDIA GPU and its driver", "update the driver"
+"""What helps where there is none, and where the driver is too old."""
 WINDOWS = sys.platform == "win32"
+_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
 
 
@@ -29,6 +35,18 @@ class Gpu:
     def __str__(self) -> str:
         major, minor = self.capability
         return f"{self.name} (compute capability {major}.{minor}, {self.memory_gib:.0f} GiB)"
+
+    @property
+    def sm(self) -> int:
+        """Compute capability as one number, e.g. 75 for 7.5."""
+        return 10 * self.capability[0] + self.capability[1]
+
+    def too_old_for(self, cuda_major: int) -> str:
+        """Why its driver can't serve libraries made for this CUDA; empty when it can."""
+        if self.driver_cuda[0] >= cuda_major:
+            return ""
+        have = ".".join(map(str, self.driver_cuda))
+        return f"the driver serves CUDA {have}, CUDA {cuda_major} is needed"
 
 
 _DRIVER = "nvcuda.dll" if WINDOWS else "libcuda.so.1"
@@ -48,25 +66,31 @@ def find_gpu() -> Gpu | str:
         return f"no NVIDIA driver ({_DRIVER} was not found)"
     try:
         return _first_device(cuda)
-    except _CudaError as error:
-        return str(error)
+    except (CudaFailed, OutOfMemory) as error:
+        return str(error) or "the NVIDIA GPU is out of memory"
 
 
-class _CudaError(Exception):
-    """The driver is there and says no."""
+class CudaFailed(Exception):
+    """The driver refused a call; its reason is a number."""
+
+
+def ask_driver(cuda: Any, function: str, *arguments: object) -> None:
+    """Call a function of libcuda. OutOfMemory, CudaFailed."""
+    status = getattr(cuda, function)(*arguments)
+    if status == _OUT_OF_MEMORY:
+        raise OutOfMemory
+    if status:
+        raise CudaFailed(f"the NVIDIA driver answers error {status} to {function}")
 
 
 def _first_device(cuda: ctypes.CDLL) -> Gpu:
-    def call(function: str, *arguments: object) -> None:
-        if status := getattr(cuda, function)(*arguments):
-            raise _CudaError(f"the NVIDIA driver answers error {status} to {function}")
-
+    call = functools.partial(ask_driver, cuda)
     count, device, value, version = (ctypes.c_int() for _ in range(4))
     name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
     call("cuInit", 0)
     call("cuDeviceGetCount", ctypes.byref(count))
     if count.value < 1:
-        raise _CudaError("the NVIDIA driver shows no GPU")
+        raise CudaFailed("the NVIDIA driver shows no GPU")
     call("cuDeviceGet", ctypes.byref(device), 0)
     call("cuDeviceGetName", name, 256, device)
     call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
@@ -114,7 +138,7 @@ def tensorrt_libraries() -> tuple[str, ...]:
 
 
 def first_missing(libraries: Iterable[str]) -> str | None:
-    """The first library that can't be loaded; loaded ones stay for who needs them next."""
+    """The first library that can't be loaded; those that can stay loaded for the runtime."""
     for name in libraries:
         try:
             ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
@@ -124,7 +148,7 @@ def first_missing(libraries: Iterable[str]) -> str | None:
 
 
 def preload_tensorrt() -> None:
-    """Load TensorRT from its Python package, whose folder no system searches by itself."""
+    """Load TensorRT from its Python package, whose folder is on no search path."""
     spec = importlib.util.find_spec("tensorrt_libs")
     for folder in spec.submodule_search_locations or () if spec else ():
         if sys.platform == "win32":

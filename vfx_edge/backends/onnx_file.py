@@ -1,6 +1,6 @@
 """Reading the outside of an ONNX file: names, shapes, opset. No runtime, no onnx package.
 
-Importing `onnx` costs half a second and each runtime tells other parts of the story, so the few
+Importing `onnx` costs half a second and each runtime reports other parts of it, so the few
 protobuf fields that matter are read here: the check is the same for every backend.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vfx_edge.backends.errors import NotOnnx, SignatureMismatch
+from vfx_edge.backends.errors import OnnxInvalid, not_onnx
 from vfx_edge.manifest import NetworkSpec
 
 FLOAT, FLOAT16 = 1, 10
@@ -28,7 +28,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class OnnxOutline:
-    """What can be told of a network without running it."""
+    """What a file says of its network."""
 
     opset: int
     inputs: tuple[Tensor, ...]
@@ -41,39 +41,43 @@ class _Malformed(ValueError):
 
 
 def read_outline(data: bytes, path: Path) -> OnnxOutline:
-    """The outline of an ONNX file's bytes; NotOnnx when they are none."""
+    """The outline of an ONNX file's bytes; OnnxInvalid when they are none."""
     try:
         return _model(memoryview(data))
     except (_Malformed, IndexError, UnicodeDecodeError) as error:
-        raise NotOnnx(path, str(error) or "cut short") from error
+        raise not_onnx(path, str(error) or "cut short") from error
 
 
 def check_signature(spec: NetworkSpec, data: bytes) -> OnnxOutline:
-    """Compare a network with its manifest; SignatureMismatch names the first difference."""
+    """Compare a network with its manifest; OnnxInvalid names the first difference."""
     outline = read_outline(data, spec.path)
     if outline.external_data:
         # Weights in a second file would escape the hash.
-        raise SignatureMismatch(spec.path, "weights lie in another file")
+        raise _misfit(spec, "weights lie in another file")
     if outline.opset not in OPSETS:
         known = f"{OPSETS[0]} to {OPSETS[-1]} are known"
-        raise SignatureMismatch(spec.path, f"it is written in opset {outline.opset}, {known}")
+        raise _misfit(spec, f"it is written in opset {outline.opset}, {known}")
     given = _named(outline.inputs, spec.input.name, "input", spec)
     if len(outline.inputs) != 1:
-        raise SignatureMismatch(spec.path, f"{len(outline.inputs)} inputs, 1 is known")
+        raise _misfit(spec, f"{len(outline.inputs)} inputs, 1 is known")
     answer = _named(outline.outputs, spec.output.name, "output", spec)
-    _check_shape(spec, given, (spec.input.channels, *spec.input.patch_zyx))
+    _check_shape(spec, given, spec.shape(1)[1:])
     _check_shape(spec, answer, (len(spec.output.classes),))
     return outline
+
+
+def _misfit(spec: NetworkSpec, what: str) -> OnnxInvalid:
+    return OnnxInvalid(spec.path, f"does not fit its manifest ({what})")
 
 
 def _named(tensors: tuple[Tensor, ...], name: str, kind: str, spec: NetworkSpec) -> Tensor:
     for tensor in tensors:
         if tensor.name == name:
             if tensor.element_type not in (FLOAT, FLOAT16):
-                raise SignatureMismatch(spec.path, f"{kind} '{name}' holds no floats")
+                raise _misfit(spec, f"{kind} '{name}' holds no floats")
             return tensor
     names = ", ".join(f"'{tensor.name}'" for tensor in tensors) or "none"
-    raise SignatureMismatch(spec.path, f"no {kind} '{name}', there is {names}")
+    raise _misfit(spec, f"no {kind} '{name}', there is {names}")
 
 
 def _check_shape(spec: NetworkSpec, tensor: Tensor, wanted: tuple[int, ...]) -> None:
@@ -82,14 +86,14 @@ def _check_shape(spec: NetworkSpec, tensor: Tensor, wanted: tuple[int, ...]) -> 
     name, sizes = tensor.name, spec.batch
     if batch is not None and not sizes.min == sizes.max == batch:
         what = f"'{name}' takes batches of {batch}, the manifest says {sizes.min} to {sizes.max}"
-        raise SignatureMismatch(spec.path, what)
+        raise _misfit(spec, what)
     fits = len(rest) >= len(wanted) and all(
         have is None or have == want for have, want in zip(rest, wanted, strict=False)
     )
     if tensor.shape and not fits:
         shown = "x".join("?" if have is None else str(have) for have in tensor.shape)
         want = "x".join(map(str, wanted))
-        raise SignatureMismatch(spec.path, f"'{name}' is {shown}, the manifest says ?x{want}")
+        raise _misfit(spec, f"'{name}' is {shown}, the manifest says ?x{want}")
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.backends import nvidia
-from vfx_edge.backends.errors import NotOnnx, OpenFailed, OutOfMemory, RanElsewhere, RunFailed
+from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.machine import cpu_name, usable_cores
 from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
@@ -28,7 +28,7 @@ _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 @functools.cache
 def runtime() -> Any:
-    """The onnxruntime module, imported without a sound; it reports to nobody."""
+    """The onnxruntime module, imported silently, its usage reports turned off."""
     # Official builds report usage to Microsoft, with an identifier kept in the user's cache. On
     # Linux and macOS only this, set before the import, keeps all of it off; Windows takes the call.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -50,7 +50,7 @@ def exceptions() -> tuple[type[Exception], ...]:
 
 
 _FULL = ("allocate memory", "out of memory", "alloc_failed", "allocation_failed")
-"""How arena, CUDA and cuDNN say that memory ran out."""
+"""How arena, CUDA and cuDNN word that memory ran out."""
 
 
 class OrtNetwork(CheckedNetwork):
@@ -145,20 +145,21 @@ class OrtBackend:
             return runtime().InferenceSession(onnx, options, providers=providers, enable_fallback=0)
         except exceptions() as error:
             if type(error).__name__ in ("InvalidProtobuf", "InvalidGraph"):
-                raise NotOnnx(spec.path, str(error)) from error
+                raise not_onnx(spec.path, error) from error
             raise OpenFailed(self.name, spec.name, str(error)) from error
 
     def _compare(self, spec: NetworkSpec, session: Any) -> None:
-        """RanElsewhere when the session, or any heavy node of it, isn't where it was asked."""
+        """OpenFailed when the session, or any heavy node of it, isn't where it was asked."""
         used = session.get_providers()[0]
         if used != self.provider:
-            raise RanElsewhere(self.name, spec.name, used)
+            raise OpenFailed(self.name, spec.name, f"it would run on {used}")
         if not self.gpu or not hasattr(session, "get_provider_graph_assignment_info"):
             return
         for part in session.get_provider_graph_assignment_info():
             heavy = _HEAVY & {node.op_type for node in part.get_nodes()}
             if part.ep_name == "CPUExecutionProvider" and heavy:
-                raise RanElsewhere(self.name, spec.name, f"the CPU ({', '.join(sorted(heavy))})")
+                what = f"{', '.join(sorted(heavy))} would run on the CPU"
+                raise OpenFailed(self.name, spec.name, what)
 
     def _device(self) -> str:
         return str(nvidia.find_gpu()) if self.gpu else cpu_name()

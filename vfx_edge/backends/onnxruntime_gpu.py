@@ -32,7 +32,7 @@ class CudaBackend(OrtBackend):
         # The GPU first: where there is none, the runtime need not even be imported.
         gpu = nvidia.find_gpu()
         if isinstance(gpu, str):
-            return self._no(gpu, "install an NVIDIA GPU and its driver")
+            return self._no(gpu, nvidia.INSTALL)
         try:
             known = runtime().get_available_providers()
         except ImportError as error:
@@ -48,9 +48,8 @@ class CudaBackend(OrtBackend):
     def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
         """What the provider needs beside the runtime: (reason, remedy) of the first lack."""
         major = int(str(getattr(runtime(), "cuda_version", "") or "13").split(".")[0])
-        if gpu.driver_cuda[0] < major:
-            have = ".".join(map(str, gpu.driver_cuda))
-            return f"the driver serves CUDA {have}, CUDA {major} is needed", "update the driver"
+        if old := gpu.too_old_for(major):
+            return old, nvidia.UPDATE
         with runtime_quiet():
             runtime().preload_dlls()
         if missing := nvidia.first_missing(nvidia.cuda_libraries(major)):
@@ -91,8 +90,7 @@ class TensorRtBackend(CudaBackend):
 
     def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
         def shape(count: int) -> str:
-            size = (count, spec.input.channels, *spec.input.patch_zyx)
-            return f"{spec.input.name}:{'x'.join(map(str, size))}"
+            return f"{spec.input.name}:{'x'.join(map(str, spec.shape(count)))}"
 
         batch = spec.batch
         options = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vfx_edge.backends.errors import NotOnnx, OpenFailed, OutOfMemory, RunFailed
+from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
 from vfx_edge.backends.machine import cpu_name, usable_cores
 from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
@@ -23,7 +23,7 @@ _NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'fl
 
 @functools.cache
 def _core() -> Any:
-    # This program reports to nobody. Where its usage reporting is absent, OpenVINO goes without;
+    # This program sends no usage reports. Where their package is absent, OpenVINO goes without;
     # present, it would load an HTTP library, too.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     from openvino import Core
@@ -109,10 +109,9 @@ class OpenVinoBackend:
         try:
             model = _core().read_model(onnx)
         except RuntimeError as error:
-            raise NotOnnx(spec.path, str(error)) from error
+            raise not_onnx(spec.path, error) from error
         try:
-            shape = [batch, spec.input.channels, *spec.input.patch_zyx]
-            model.reshape({spec.input.name: shape})
+            model.reshape({spec.input.name: list(spec.shape(batch))})
             return _core().compile_model(model, "CPU", config)
         except (RuntimeError, MemoryError) as error:
             raise OpenFailed(self.name, spec.name, str(error)) from error

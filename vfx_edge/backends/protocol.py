@@ -1,4 +1,4 @@
-"""What stages know of whoever runs a network."""
+"""What the stages know of a runtime."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -12,7 +12,7 @@ import numpy as np
 
 from vfx_edge.backends import nvidia
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
-from vfx_edge.backends.cuda_memory import CudaFailed, CudaMemory
+from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import (
     BudgetTooSmall,
     EngineNotWritten,
@@ -31,8 +31,9 @@ from vfx_edge.backends.tensorrt_rtx_engine import (
     in_cache,
     read_engine,
     wanted_key,
-    write_whole,
 )
+from vfx_edge.errors import OutputError
+from vfx_edge.files import write_bytes
 from vfx_edge.manifest import NetworkSpec
 
 NAME = "tensorrt-rtx"
@@ -75,7 +76,7 @@ class RtxNetwork(CheckedNetwork):
         except OutOfMemory:
             self._release()
             raise
-        except (runtime.Refused, CudaFailed) as error:
+        except (runtime.Refused, nvidia.CudaFailed) as error:
             if "out of memory" in str(error).lower():
                 self._release()
                 raise OutOfMemory from error
@@ -111,9 +112,8 @@ def _keep(path: Path, data: bytes) -> None:
     """The cache saves time; that it can't be written must not fail a result."""
     try:
         if not path.is_file() or path.read_bytes() != data:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
-    except OSError:
+            write_bytes(path, data)
+    except (OSError, OutputError):
         return
 
 
@@ -125,7 +125,7 @@ class TensorRtRtxBackend:
     def availability(self) -> Availability:
         gpu = nvidia.find_gpu()
         if isinstance(gpu, str):
-            return Availability(NAME, False, gpu, "install an NVIDIA GPU and its driver")
+            return Availability(NAME, False, gpu, nvidia.INSTALL)
         try:
             known = runtime.architectures()
         except ImportError as error:
@@ -144,7 +144,7 @@ class TensorRtRtxBackend:
             raise OpenFailed(NAME, spec.name, gpu)
         pick_precision(NAME, spec, precision, ("fp16",))
         limit = batch_limit(spec, budget, gpu=True)
-        data, notes = _fresh_engine(spec, onnx, 10 * gpu.capability[0] + gpu.capability[1])
+        data, notes = _fresh_engine(spec, onnx, gpu.sm)
         cache = _runtime_cache(spec, gpu)
         try:
             engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
@@ -152,7 +152,7 @@ class TensorRtRtxBackend:
                 needed = engine.memory_bytes / 2**20
                 raise BudgetTooSmall(spec.name, needed, budget.gpu_gib * 1024)
             memory = CudaMemory()
-        except (runtime.Refused, CudaFailed, OutOfMemory, OSError) as error:
+        except (runtime.Refused, nvidia.CudaFailed, OutOfMemory, OSError) as error:
             reason = str(error) or "the GPU is out of memory"
             raise OpenFailed(NAME, spec.name, reason) from error
         network = RtxNetwork(spec, str(gpu), limit, engine, memory, cache)
@@ -163,17 +163,14 @@ class TensorRtRtxBackend:
 
 def _unsupported(gpu: nvidia.Gpu, known: tuple[int, ...]) -> tuple[str, str] | None:
     """(reason, remedy) when the package can't serve this GPU or driver."""
-    sm = 10 * gpu.capability[0] + gpu.capability[1]
-    if sm not in known:
+    if gpu.sm not in known:
         reason = (
             f"TensorRT-RTX {runtime.version()} builds no engines for compute capability "
-            f"{dotted(sm)} (it knows {', '.join(map(dotted, known))})"
+            f"{dotted(gpu.sm)} (it knows {', '.join(map(dotted, known))})"
         )
         return reason, "use --backend tensorrt or cuda"
-    if gpu.driver_cuda[0] < (needed := _cuda_major()):
-        have = ".".join(map(str, gpu.driver_cuda))
-        return f"the driver serves CUDA {have}, CUDA {needed} is needed", "update the driver"
-    return None
+    old = gpu.too_old_for(_cuda_major())
+    return (old, nvidia.UPDATE) if old else None
 
 
 @functools.cache
@@ -209,6 +206,6 @@ def _fresh_engine(spec: NetworkSpec, onnx: bytes, sm: int) -> tuple[bytes, list[
 
 def _runtime_cache(spec: NetworkSpec, gpu: nvidia.Gpu) -> Path:
     """Compiled kernels fit one engine, one GPU and one driver."""
-    key = in_cache(wanted_key(spec, 10 * gpu.capability[0] + gpu.capability[1])).stem
+    key = in_cache(wanted_key(spec, gpu.sm)).stem
     about = "".join(c if c.isalnum() else "-" for c in f"{gpu.name}-{nvidia.driver_version()}")
     return cache_folder() / f"{key}.{about}.kernels"

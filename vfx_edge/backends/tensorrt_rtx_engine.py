@@ -9,7 +9,6 @@ import glob
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +18,8 @@ from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
 from vfx_edge.backends.half import half_key, half_of
+from vfx_edge.errors import OutputError
+from vfx_edge.files import mapped, write_bytes, write_text
 from vfx_edge.manifest import NetworkSpec
 
 log = logging.getLogger("vfx_edge.backends")
@@ -73,10 +74,6 @@ def dotted(sm: int) -> str:
 
 def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:
     """What an engine of this network has to be, here and now."""
-
-    def shape(count: int) -> Shape:
-        return (count, spec.input.channels, *spec.input.patch_zyx)
-
     batch = spec.batch
     return EngineKey(
         onnx_sha256=spec.sha256,
@@ -85,7 +82,7 @@ def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:
         sm=sm,
         precision="fp16",
         input=spec.input.name,
-        shapes=(shape(batch.min), shape(batch.opt), shape(batch.max)),
+        shapes=(spec.shape(batch.min), spec.shape(batch.opt), spec.shape(batch.max)),
     )
 
 
@@ -126,7 +123,7 @@ def read_engine(path: Path, key: EngineKey) -> bytes:
 
 
 class EngineStale(Exception):
-    """An engine that must not be used; the text says why."""
+    """An engine that must not be used; the text is the reason."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path.name} is not used: {why}")
@@ -173,26 +170,20 @@ def build_engine(spec: NetworkSpec, onnx: bytes, key: EngineKey, path: Path) -> 
     log.info("Built the engine of %s in %.0f s, %.1f MB", place, seconds, len(data) / 1e6)
     try:
         _store(path, data, key)
-    except OSError as error:
-        raise EngineNotWritten(path, str(error.strerror or error), data) from error
+    except OutputError as error:
+        reason = getattr(error.__cause__, "strerror", None) or str(error)
+        raise EngineNotWritten(path, reason, data) from error
     return data
 
 
 def _store(path: Path, data: bytes, key: EngineKey) -> None:
     """Engine and key, each complete or not there; the key last, as it vouches for the engine."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sidecar(path).unlink(missing_ok=True)
-    write_whole(path, data)
+    with mapped(path):
+        _sidecar(path).unlink(missing_ok=True)
+    write_bytes(path, data)
     digest = hashlib.sha256(data).hexdigest()
-    told = {"schema": SCHEMA, "engine_sha256": digest, "key": asdict(key)}
-    write_whole(_sidecar(path), (json.dumps(told, indent=1) + "\n").encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """A file that is never there by half, whoever else writes it at the same time."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    record = {"schema": SCHEMA, "engine_sha256": digest, "key": asdict(key)}
+    write_text(_sidecar(path), json.dumps(record, indent=1) + "\n")
 
 
 def _sidecar(path: Path) -> Path:

@@ -9,13 +9,13 @@ from importlib import metadata
 from typing import Any
 
 _ONE_BUILD = threading.Lock()
-"""A build wants gigabytes, and the messages of two could not be told apart."""
+"""A build takes gigabytes, and the messages of two at once could not be separated."""
 
 Shape = tuple[int, ...]
 
 
 class Refused(Exception):
-    """TensorRT-RTX says no; the text is its own."""
+    """TensorRT-RTX refused; the text is its own."""
 
 
 @functools.cache
@@ -57,8 +57,8 @@ def _log() -> Any:
     return Log()
 
 
-def _said() -> str:
-    """What the log holds by now, emptied."""
+def _errors() -> str:
+    """The errors logged since the last call."""
     errors, _log().errors = _log().errors, []
     return "; ".join(dict.fromkeys(errors)) or "no reason given"
 
@@ -84,7 +84,7 @@ def build(onnx: bytes, sm: int, input_name: str, shapes: tuple[Shape, Shape, Sha
         config.add_optimization_profile(profile)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
-            raise Refused(_said())
+            raise Refused(_errors())
         return bytes(engine)
 
 
@@ -97,7 +97,7 @@ class Engine:
         self._runtime = trt.Runtime(_log())
         self._engine = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
-            raise Refused(_said())
+            raise Refused(_errors())
         self.memory_bytes = int(self._engine.device_memory_size_v2)
         """What intermediate results take at the largest shape."""
         config = self._engine.create_runtime_config()
@@ -107,12 +107,12 @@ class Engine:
         config.set_runtime_cache(self._cache)
         self._context = self._engine.create_execution_context(config)
         if self._context is None:
-            raise Refused(_said())
+            raise Refused(_errors())
 
     def output_shape(self, input_name: str, shape: Shape, output_name: str) -> Shape:
         """What comes out for an input of this shape, which is the one `run` then takes."""
         if not self._context.set_input_shape(input_name, shape):
-            raise Refused(_said())
+            raise Refused(_errors())
         return tuple(self._context.get_tensor_shape(output_name))
 
     def run(self, addresses: dict[str, int], stream: int) -> None:
@@ -120,7 +120,7 @@ class Engine:
         for name, address in addresses.items():
             self._context.set_tensor_address(name, address)
         if not self._context.execute_async_v3(stream):
-            raise Refused(_said())
+            raise Refused(_errors())
 
     def runtime_cache(self) -> bytes:
         """Kernels compiled so far, for the next start."""

@@ -4,7 +4,8 @@ from vfx_edge.backends import Budget, default_backends
 from vfx_edge.backends.errors import BudgetTooSmall
 from vfx_edge.errors import BackendError
 from vfx_edge.fractures import Options, roles
-from vfx_edge.manifest import PRECISIONS, ModelManifest, NetworkSpec
+from vfx_edge.manifest import ModelManifest, NetworkSpec
+from vfx_edge.vocabulary import PRECISIONS
 
 NOTHING = Budget(gpu_gib=0.0, host_gib=0.0)
 """With no memory to spend, a backend judges the precision and stops before it compiles."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge import __version__
-from vfx_edge.backends.errors import BackendUnavailable, BackendUnknown
+from vfx_edge.backends.choose import unavailable, unknown_backend
 from vfx_edge.bench.command import measure_command
 from vfx_edge.bench.machine import BUSY, machine, model_set
 from vfx_edge.bench.precisions import refusal
@@ -64,9 +64,9 @@ def _backends(
     names = list(dict.fromkeys(_named(name, found) for name in settings.backends))
     for name in names:
         if name not in states:
-            raise BackendUnknown(name, tuple(states))
+            raise unknown_backend(name, states)
         if not states[name].available:
-            raise BackendUnavailable(name, states[name].reason, states[name].remedy)
+            raise unavailable(states[name])
         for precision in settings.precisions or ():
             if precision != "auto" and (error := refusal(name, manifest, precision)) is not None:
                 raise error

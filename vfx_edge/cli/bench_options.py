@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vfx_edge.cli.parse import BACKENDS, PRECISIONS
+from vfx_edge.cli.parse import PRECISIONS, backends
 
 Input = Annotated[
     Path | None,
@@ -79,7 +79,7 @@ Backend = Annotated[
     str,
     typer.Option(
         metavar="all|NAME,…",
-        help=f"What is measured, of {', '.join(BACKENDS)}. A backend named here works, or the "
+        help=f"What is measured, of {', '.join(backends())}. A backend named here works, or the "
         "command ends with exit code 5; with all, the table says what is missing. The first one "
         "named is that of the whole command.",
     ),

@@ -60,7 +60,7 @@ def correct(
         )
     if subject is not None and not is_subject(subject):
         raise typer.BadParameter(f"{subject!r} is no subject's name: use letters and digits")
-    backend = parse.one_of(backend, parse.BACKENDS, "backend")
+    backend = parse.one_of(backend, parse.backends(), "backend")
     wanted = Correction(path, out, segmentation, by_hand, series, subject, overwrite)
     with StageProgress(quiet, lines=False) as progress:
         folders.check_writable(out)

@@ -43,8 +43,9 @@ def show(name: Name = "default") -> None:
         patch = "x".join(map(str, spec.input.patch_zyx))
         print(f"{', '.join(spec.roles)}: {spec.name}")
         print(f"  {spec.path.name}  sha256 {spec.sha256}")
-        spacing = spec.input.spacing_axes_mm or (spec.input.spacing_mm,)
-        print(f"  input {patch} at {' x '.join(f'{mm:g}' for mm in spacing)} mm,", end=" ")
+        mm = spec.input.spacing_zyx_mm
+        spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
+        print(f"  input {patch} at {spacing} mm,", end=" ")
         print(f"precision {' or '.join(spec.precision.allowed)}")
     if manifest.card.is_file():
         print()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vfx_edge.cli.parse import BACKENDS, LANGUAGES
+from vfx_edge.cli.parse import LANGUAGES, backends
 from vfx_edge.outputs.kinds import KINDS, OutputKind, defaults
 from vfx_edge.tasks import TASKS
 
@@ -35,9 +35,9 @@ Backend = Annotated[
     typer.Option(
         "--backend",
         metavar="NAME",
-        help=f"What runs the networks: {', '.join(BACKENDS)}. `vfx-edge doctor` says which of them "
-        "work here; auto takes the first. A named one never falls back: it works, or the command "
-        "ends with exit code 5.",
+        help=f"What runs the networks: {', '.join(backends())}. `vfx-edge doctor` says which of "
+        "them work here; auto takes the first. A named one never falls back: it works, or the "
+        "command ends with exit code 5.",
     ),
 ]
 Model = Annotated[

@@ -5,14 +5,19 @@ from collections.abc import Sequence
 
 import typer
 
+from vfx_edge import vocabulary
 from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
 
-BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
-PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
+PRECISIONS = ("auto", *vocabulary.PRECISIONS)
 LANGUAGES = ("en", "de")
 CLASSIFY_WORDS = ("suspected", "all")
+
+
+def backends() -> tuple[str, ...]:
+    """What --backend takes."""
+    return ("auto", *vocabulary.BACKENDS)
 
 
 def a_level(text: str) -> Level:

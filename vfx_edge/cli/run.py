@@ -51,7 +51,7 @@ def run(
     """
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other: give one of them")
-    backend = parse.one_of(backend, parse.BACKENDS, "backend")
+    backend = parse.one_of(backend, parse.backends(), "backend")
     task = parse.one_of(task, tuple(TASKS), "task")
     asked = Options(
         levels=parse.level_range(levels) if levels else THORACOLUMBAR,

@@ -123,7 +123,7 @@ def settings_from(
     if not settings.outputs:
         settings = replace(settings, outputs=_all_kinds(bool(settings.destinations)))
     parse.output_kinds(",".join(settings.outputs), DEFAULT)
-    parse.one_of(settings.backend, parse.BACKENDS, "backend")
+    parse.one_of(settings.backend, parse.backends(), "backend")
     parse.one_of(settings.language, parse.LANGUAGES, "language of the report")
     return settings
 

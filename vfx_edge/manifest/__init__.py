@@ -7,57 +7,54 @@ its `base` and then only defines the roles in which it differs.
     models = load_model_set("default")
     segmenter = models.network("segmenter")
     onnx = segmenter.read()              # bytes whose hash has been compared
+    sigma = segmenter.parameters_of(SegmenterParameters).guide_sigma_mm
 """
 
-from vfx_edge.manifest.files import (
-    ModelFileChanged,
-    ModelFileMissing,
-    ModelFileSize,
+from vfx_edge.manifest.errors import (
+    ManifestInvalid,
+    ModelFileInvalid,
     ModelSetNotFound,
+    RoleMissing,
+)
+from vfx_edge.manifest.files import (
     find_model_set,
     installed_sets,
-    read_verified,
     search_places,
     sha256_of,
-    update_hashes,
 )
 from vfx_edge.manifest.reading import load_model_set, parse_manifest
+from vfx_edge.manifest.roles import (
+    ClassifierParameters,
+    JointParameters,
+    LabellerParameters,
+    SegmenterParameters,
+)
 from vfx_edge.manifest.spec import (
-    PRECISIONS,
-    ROLES,
     BatchSpec,
     InputSpec,
     ModelManifest,
     NetworkSpec,
-    OutputSpec,
-    PrecisionSpec,
-    RoleMissing,
     WindowSpec,
 )
-from vfx_edge.manifest.table import ManifestInvalid
 
 __all__ = [
-    "PRECISIONS",
-    "ROLES",
     "BatchSpec",
+    "ClassifierParameters",
     "InputSpec",
+    "JointParameters",
+    "LabellerParameters",
     "ManifestInvalid",
-    "ModelFileChanged",
-    "ModelFileMissing",
-    "ModelFileSize",
+    "ModelFileInvalid",
     "ModelManifest",
     "ModelSetNotFound",
     "NetworkSpec",
-    "OutputSpec",
-    "PrecisionSpec",
     "RoleMissing",
+    "SegmenterParameters",
     "WindowSpec",
     "find_model_set",
     "installed_sets",
     "load_model_set",
     "parse_manifest",
-    "read_verified",
     "search_places",
     "sha256_of",
-    "update_hashes",
 ]

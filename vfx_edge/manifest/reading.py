@@ -1,27 +1,28 @@
 """manifest.toml -> ModelManifest: every field checked, `base` sets merged in."""
 
-import math
-from dataclasses import replace
+import tomllib
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
-from vfx_edge.manifest.files import MANIFEST, NAME, ModelFileMissing, find_model_set
+from msgspec.structs import asdict, replace
+
+from vfx_edge.manifest.checking import checked, invalid
+from vfx_edge.manifest.errors import ModelFileInvalid
+from vfx_edge.manifest.files import MANIFEST, find_model_set
+from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
-    ACTIVATIONS,
-    INTENDED_USES,
-    PRECISIONS,
-    ROLES,
     SCHEMA,
-    BatchSpec,
-    InputSpec,
     ModelManifest,
     NetworkSpec,
-    OutputSpec,
-    PrecisionSpec,
-    WindowSpec,
+    NetworkTable,
+    SetFacts,
+    SetTable,
 )
-from vfx_edge.manifest.table import ManifestInvalid, Table, read_toml
+from vfx_edge.vocabulary import INTENDED_USES
 
-_AXIS = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
+MAX_MANIFEST_BYTES = 1 << 20
+HEIGHT_LOSS_SUSPECTED = 0.20
+"""Where neither a set nor its base has one."""
 
 
 def load_model_set(name_or_dir: str | Path = "default") -> ModelManifest:
@@ -32,211 +33,130 @@ def load_model_set(name_or_dir: str | Path = "default") -> ModelManifest:
     return _load(find_model_set(name_or_dir), ())
 
 
+def parse_manifest(path: Path) -> ModelManifest:
+    """One manifest.toml, without its base. ManifestInvalid names what is wrong and where."""
+    return _merged(*_read(path), path, None)
+
+
 def _load(folder: Path, visited: tuple[Path, ...]) -> ModelManifest:
     path = folder / MANIFEST
     if folder in visited:
         chain = " -> ".join(p.name for p in (*visited, folder))
-        raise ManifestInvalid(path, f"base sets form a circle ({chain})")
-    own = parse_manifest(path)
-    if own.base is None:
-        return own
-    return _merge(own, _load(find_model_set(own.base), (*visited, folder)))
+        raise invalid(path, f"base sets form a circle ({chain})")
+    table, own = _read(path)
+    base = None if table.base is None else _load(find_model_set(table.base), (*visited, folder))
+    return _merged(table, own, path, base)
 
 
-def _merge(own: ModelManifest, base: ModelManifest) -> ModelManifest:
+def _merged(
+    table: SetTable, own: tuple[NetworkSpec, ...], path: Path, base: ModelManifest | None
+) -> ModelManifest:
     """The base fills the roles, and the threshold, that the set leaves open."""
-    rest = (
-        replace(spec, roles=tuple(role for role in spec.roles if role not in own.roles))
-        for spec in base.networks
-    )
-    # A set is never more cleared than the networks it borrows.
-    use = min(own.intended_use, base.intended_use, key=INTENDED_USES.index)
-    loss = own.height_loss_suspected
-    return replace(
-        own,
-        intended_use=use,
-        networks=(*own.networks, *(spec for spec in rest if spec.roles)),
-        height_loss_suspected=base.height_loss_suspected if math.isnan(loss) else loss,
-    )
-
-
-def parse_manifest(path: Path) -> ModelManifest:
-    """One manifest.toml, without its base. ManifestInvalid says what is wrong and where."""
-    top = read_toml(path)
-    if (schema := top.text("schema")) != SCHEMA:
-        raise ManifestInvalid(path, f"schema is '{schema}', this version reads '{SCHEMA}'")
-    name = top.text("name")
-    if not NAME.fullmatch(name):
-        raise ManifestInvalid(path, f"name '{name}' may only hold letters, digits, '.', '_', '-'")
-    networks = tuple(_network(table, name) for table in top.tables("network"))
-    fracture = top.table("fracture", optional=True)
-    base = top.text("base", default="") or None
-    loss = fracture.number("height_loss_suspected", default=float("nan"), low=0.01, high=0.99)
-    fracture.finish()
-    manifest = ModelManifest(
-        name=name,
-        version=top.text("version"),
-        base=base,
-        intended_use=top.choice("intended_use", INTENDED_USES),
-        licence=top.text("licence"),
-        training_data=top.text("training_data"),
-        summary=top.text("summary"),
+    loss, use, networks = table.fracture.height_loss_suspected, table.intended_use, own
+    if base is not None:
+        taken = {role for spec in own for role in spec.roles}
+        left = [tuple(role for role in spec.roles if role not in taken) for spec in base.networks]
+        rest = zip(base.networks, left, strict=True)
+        networks = (*own, *(replace(spec, roles=roles) for spec, roles in rest if roles))
+        loss = loss or base.height_loss_suspected
+        # A set is never more cleared than the networks it borrows.
+        use = min(use, base.intended_use, key=INTENDED_USES.index)
+    return ModelManifest(
+        **{key: getattr(table, key) for key in SetFacts.__struct_fields__} | {"intended_use": use},
         directory=path.parent,
-        height_loss_suspected=0.20 if base is None and math.isnan(loss) else loss,
+        height_loss_suspected=loss or HEIGHT_LOSS_SUSPECTED,
         networks=networks,
     )
-    top.finish()
-    _check_roles(manifest, path)
-    return manifest
 
 
-def _check_roles(manifest: ModelManifest, path: Path) -> None:
-    taken = [role for spec in manifest.networks for role in spec.roles]
-    for role in taken:
-        if taken.count(role) > 1:
-            raise ManifestInvalid(path, f"the role '{role}' is filled more than once")
-    if not taken and manifest.base is None:
-        raise ManifestInvalid(path, "it holds no [[network]] and names no base")
-
-
-def _network(table: Table, set_name: str) -> NetworkSpec:
-    roles = table.texts("roles", choices=ROLES)
-    half = any(table.text(key, default="") for key in ("file_fp16", "sha256_fp16"))
-    spec = NetworkSpec(
-        roles=roles,
-        name=table.text("name"),
-        set_name=set_name,
-        manifest_path=table.path,
-        path=_network_file(table, "file"),
-        sha256=_sha256(table, "sha256"),
-        input=_input(table.table("input")),
-        output=_output(table.table("output")),
-        batch=_batch(table.table("batch", optional=True)),
-        precision=_precision(table.table("precision", optional=True)),
-        parameters=table.free("parameters"),
-        path_fp16=_network_file(table, "file_fp16") if half else None,
-        sha256_fp16=_sha256(table, "sha256_fp16") if half else None,
-        window=_window(table.table("window")) if table.has("window") else None,
+def _read(path: Path) -> tuple[SetTable, tuple[NetworkSpec, ...]]:
+    """The manifest as it stands, every key of every table checked."""
+    values = _toml(path)
+    if (schema := values.get("schema", SCHEMA)) != SCHEMA:
+        raise invalid(path, f"schema is '{schema}', this version reads '{SCHEMA}'")
+    given = values.pop("network", [])
+    top = checked(values, SetTable, path)
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise invalid(path, "'network' must be [[network]] tables")
+    parameters = [one.pop("parameters", {}) for one in given]
+    titles = [f"[[network]] '{one.get('name', i)}'" for i, one in enumerate(given, 1)]
+    tables = [
+        checked(one, NetworkTable, path, title) for one, title in zip(given, titles, strict=True)
+    ]
+    taken = [role for table in tables for role in table.roles]
+    if twice := [role for role in taken if taken.count(role) > 1]:
+        raise invalid(path, f"the role '{twice[0]}' is filled more than once")
+    if not taken and top.base is None:
+        raise invalid(path, "it holds no [[network]] and names no base")
+    return top, tuple(
+        _network(*one, top.name, path) for one in zip(titles, tables, parameters, strict=True)
     )
-    table.finish()
-    _check_window(spec, table)
-    return spec
 
 
-def _network_file(table: Table, key: str) -> Path:
-    """The file beside the manifest; never one outside its folder, by either system's rules."""
-    name = table.text(key)
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise invalid(path, "it is larger than a manifest ever is")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise invalid(path, f"it can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise invalid(path, "it is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise invalid(path, f"it is no valid TOML ({error})") from error
+
+
+def _network(
+    where: str, table: NetworkTable, parameters: Any, set_name: str, path: Path
+) -> NetworkSpec:
+    if problem := _window_problem(table):
+        raise invalid(path, problem, where)
+    for key, name in (("file", table.file), ("file_fp16", table.file_fp16)):
+        if name is not None and _leaves_folder(name):
+            what = f"{key} '{name}' must be a path inside the model set's folder"
+            raise invalid(path, what, where)
+        if name is not None and not (path.parent / name).is_file():
+            raise ModelFileInvalid(path.parent / name, "is missing")
+    by_role = _parameters(table, parameters, path, where)
+    return NetworkSpec(**asdict(table), set_name=set_name, manifest_path=path, parameters=by_role)
+
+
+def _window_problem(table: NetworkTable) -> str:
+    """What does not suit the way the network is moved over the scan; empty when all does."""
+    if table.window is None:
+        several = isinstance(table.input.spacing, tuple)
+        return "spacing_mm must be one number where there is no [network.window]" * several
+    if set(table.roles) != {"labeller", "segmenter"}:
+        return "[network.window] is for the roles labeller and segmenter together"
+    return ""
+
+
+def _leaves_folder(name: str) -> bool:
+    """Whether the path leads out of its folder, by either system's rules."""
     windows = PureWindowsPath(name)
-    escapes = ".." in windows.parts or windows.drive or windows.root
-    if escapes or PurePosixPath(name).is_absolute():
-        raise table.invalid(f"{key} '{name}' must be a path inside the model set's folder")
-    path = table.path.parent / name
-    if not path.is_file():
-        raise ModelFileMissing(path)
-    return path
+    outside = ".." in windows.parts or windows.drive or windows.root
+    return bool(outside) or PurePosixPath(name).is_absolute()
 
 
-def _sha256(table: Table, key: str) -> str:
-    digest = table.text(key).lower()
-    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise table.invalid(f"{key} must be 64 hexadecimal digits")
-    return digest
-
-
-def _input(table: Table) -> InputSpec:
-    orientation = table.text("orientation")
-    if sorted(_AXIS.get(letter, -1) for letter in orientation) != [0, 1, 2]:
-        raise table.invalid(f"orientation '{orientation}' is not one of L/R, A/P and S/I each")
-    transpose = table.integers("transpose", count=3, default=(0, 1, 2))
-    if sorted(transpose) != [0, 1, 2]:
-        raise table.invalid("transpose must hold 0, 1 and 2, each once")
-    clip = table.numbers("hu_clip", count=2)
-    if not clip[0] < clip[1]:
-        raise table.invalid("hu_clip must be [low, high]")
-    spacing = _spacing(table)
-    spec = InputSpec(
-        name=table.text("name"),
-        channels=table.integer("channels", default=1, low=1, high=64),
-        patch_zyx=_triple(table.integers("patch_zyx", count=3, low=1, high=1024)),
-        spacing_mm=min(spacing),
-        orientation=orientation,
-        transpose=_triple(transpose),
-        hu_clip=(clip[0], clip[1]),
-        hu_offset=table.number("hu_offset"),
-        hu_scale=table.number("hu_scale", low=1e-6),
-        padding_hu=table.number_or("padding_hu", "mean"),
-        interpolation=table.choice("interpolation", ("linear", "cubic"), default="linear"),
-        mask=table.choice("mask", ("none", "vertebra", "box"), default="none"),
-        spacing_axes_mm=spacing if len(set(spacing)) > 1 else None,
+def _parameters(
+    table: NetworkTable, given: Any, path: Path, where: str
+) -> tuple[RoleParameters, ...]:
+    """Of all the network's roles: each takes the keys it knows, and no key may be left over."""
+    kinds = [PARAMETERS[role] for role in table.roles] if not table.window else [JointParameters]
+    for kind in kinds:
+        if (count := table.input.channels) != kind.channels:
+            what = f"'channels' is {count} and must be {kind.channels}"
+            raise invalid(path, what, f"{where} [input]")
+        if problem := kind.problem_of(table.output.classes):
+            raise invalid(path, f"'classes' {problem}", f"{where} [output]")
+    where = f"{where} [parameters]"
+    if not isinstance(given, dict):
+        raise invalid(path, "they must be a table", where)
+    known = {key: None for kind in kinds for key in kind.__struct_fields__}
+    if unknown := [key for key in given if key not in known]:
+        what = f"'{unknown[0]}' is unknown (known: {', '.join(sorted(known)) or 'none'})"
+        raise invalid(path, what, where)
+    return tuple(
+        checked({k: given[k] for k in kind.__struct_fields__ if k in given}, kind, path, where)
+        for kind in kinds
     )
-    table.finish()
-    return spec
-
-
-def _spacing(table: Table) -> tuple[float, float, float]:
-    """One number, or one for each axis in the order of patch_zyx."""
-    low, high = 0.1, 20.0
-    if not table.is_list("spacing_mm"):
-        return (table.number("spacing_mm", low=low, high=high),) * 3
-    a, b, c = table.numbers("spacing_mm", count=3, low=low, high=high)
-    return a, b, c
-
-
-def _triple(values: tuple[int, ...]) -> tuple[int, int, int]:
-    return values[0], values[1], values[2]
-
-
-def _output(table: Table) -> OutputSpec:
-    classes = table.texts("classes")
-    spec = OutputSpec(table.text("name"), classes, table.choice("activation", ACTIVATIONS))
-    table.finish()
-    return spec
-
-
-def _batch(table: Table) -> BatchSpec:
-    spec = BatchSpec(
-        min=table.integer("min", default=1, low=1, high=1024),
-        opt=table.integer("opt", default=4, low=1, high=1024),
-        max=table.integer("max", default=8, low=1, high=1024),
-        activation_mib=table.number("activation_mib", default=0.0, low=0.0) or None,
-    )
-    if not spec.min <= spec.opt <= spec.max:
-        raise table.invalid("min <= opt <= max does not hold")
-    table.finish()
-    return spec
-
-
-def _window(table: Table) -> WindowSpec:
-    orders = (1, 3)
-    spec = WindowSpec(
-        step=table.number("step", default=0.5, low=0.1, high=1.0),
-        image_order=table.integer("image_order", default=3),
-        answer_order=table.integer("answer_order", default=1),
-        separate=bool(table.integer("separate", default=1, high=1)),
-    )
-    if spec.image_order not in orders or spec.answer_order not in orders:
-        raise table.invalid("image_order and answer_order must be 1 or 3")
-    table.finish()
-    return spec
-
-
-def _check_window(spec: NetworkSpec, table: Table) -> None:
-    if spec.window is None:
-        if spec.input.spacing_axes_mm is not None:
-            raise table.invalid("spacing_mm must be one number where there is no [network.window]")
-        return
-    if set(spec.roles) != {"labeller", "segmenter"}:
-        raise table.invalid("[network.window] is for the roles labeller and segmenter together")
-    if spec.input.channels != 1 or "background" not in spec.output.classes:
-        raise table.invalid("[network.window] needs one channel and a class 'background'")
-
-
-def _precision(table: Table) -> PrecisionSpec:
-    allowed = table.texts("allowed", choices=PRECISIONS, default=("fp32",))
-    spec = PrecisionSpec(
-        allowed=allowed if "fp32" in allowed else ("fp32", *allowed),
-        max_probability_difference=table.number("max_probability_difference", default=0.05, low=0),
-        min_dice=table.number("min_dice", default=0.99, low=0, high=1),
-    )
-    table.finish()
-    return spec

@@ -1,37 +1,33 @@
 """What a manifest says, as frozen types."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
+from msgspec import Meta, field
+from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
-from vfx_edge.errors import ModelError
-from vfx_edge.manifest.files import read_verified
-from vfx_edge.manifest.table import Table
+from vfx_edge.manifest.errors import RoleMissing
+from vfx_edge.manifest.files import NAME, read_verified
+from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
+from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role
 
 SCHEMA = "vfx-edge/model/1"
-ROLES = ("locator", "finder", "labeller", "segmenter", "classifier")
-INTENDED_USES = ("demonstration", "research", "clinical")
-"""From the most to the least restricted."""
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
-ACTIVATIONS = ("softmax", "sigmoid", "none")
+Text = Annotated[str, Meta(pattern=r"\S")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
+Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Mm = Annotated[float, Meta(ge=0.1, le=20)]
+# Not tuple[Mm, Mm, Mm]: in a union with a limited number, msgspec 0.23 mixes length and limits up.
+ThreeMm = Annotated[tuple[Mm, ...], Meta(min_length=3, max_length=3)]
+Edge = Annotated[int, Meta(ge=1, le=1024)]
+Axis = Literal[0, 1, 2]
+Order = Literal[1, 3]
+P = TypeVar("P", bound=RoleParameters)
+_AXIS = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 
 
-class RoleMissing(ModelError):
-    """The chain needs a role that the set doesn't fill."""
-
-    def __init__(self, set_name: str, role: str, roles: tuple[str, ...]) -> None:
-        super().__init__(
-            f"model set '{set_name}' has no {role} (it has {', '.join(roles) or 'nothing'}): "
-            f'add a [[network]] with roles = ["{role}"] or base = "default" to its manifest'
-        )
-
-
-@dataclass(frozen=True)
-class InputSpec:
+class InputSpec(Table, frozen=True, kw_only=True):
     """What a network wants to be fed.
 
     patch_zyx: edge lengths in the array's own axis order, after `orientation` and `transpose`.
@@ -39,30 +35,42 @@ class InputSpec:
     transposed. Network input = (clip(hu, *hu_clip) + hu_offset) / hu_scale.
     """
 
-    name: str
-    channels: int
-    patch_zyx: tuple[int, int, int]
-    spacing_mm: float
+    name: Text
+    channels: Annotated[int, Meta(ge=1, le=64)] = 1
+    patch_zyx: tuple[Edge, Edge, Edge]
+    spacing: Mm | ThreeMm = field(name="spacing_mm")
+    """One number, or one for each axis in the order of patch_zyx, which only networks with a
+    `window` may have."""
     orientation: str
-    transpose: tuple[int, int, int]
-    hu_clip: tuple[float, float]
-    hu_offset: float
-    hu_scale: float
-    padding_hu: float | None
-    """Fills what lies outside the volume; None: the crop's own mean."""
-    interpolation: str
-    """"linear" or "cubic"."""
-    mask: str
-    """"none"; "vertebra": voxels outside the vertebra's mask are padding; "box": the scan ends at
-    the box about all vertebrae. Both widened by the parameter `mask_margin_mm`."""
-    spacing_axes_mm: tuple[float, float, float] | None = None
-    """Where the spacing differs: of each axis, in the order of patch_zyx. `spacing_mm` is then the
-    finest; only networks with a `window` may have it."""
+    transpose: tuple[Axis, Axis, Axis] = (0, 1, 2)
+    hu_clip: tuple[Number, Number]
+    hu_offset: Number
+    hu_scale: Annotated[float, Meta(ge=1e-6, le=1e9)]
+    padding_hu: Number | Literal["mean"]
+    """Fills what lies outside the volume; "mean": the crop's own."""
+    interpolation: Literal["linear", "cubic"] = "linear"
+    mask: Literal["none", "vertebra", "box"] = "none"
+    """"vertebra": voxels outside the vertebra's mask are padding; "box": the scan ends at the box
+    about all vertebrae. Both widened by the classifier's `mask_margin_mm`."""
+
+    def __post_init__(self) -> None:
+        if sorted(_AXIS.get(letter, -1) for letter in self.orientation) != [0, 1, 2]:
+            raise ValueError(f"orientation '{self.orientation}' is not one of L/R, A/P, S/I each")
+        if sorted(self.transpose) != [0, 1, 2]:
+            raise ValueError("'transpose' must hold 0, 1 and 2, each once")
+        if not self.hu_clip[0] < self.hu_clip[1]:
+            raise ValueError("'hu_clip' must be [low, high]")
 
     @property
     def spacing_zyx_mm(self) -> tuple[float, float, float]:
         """Voxel edge lengths in the order of patch_zyx."""
-        return self.spacing_axes_mm or (self.spacing_mm,) * 3
+        given = self.spacing if isinstance(self.spacing, tuple) else (self.spacing,) * 3
+        return given[0], given[1], given[2]
+
+    @property
+    def spacing_mm(self) -> float:
+        """The finest of them."""
+        return min(self.spacing_zyx_mm)
 
     def normalise(self, hu: NDArray[Any]) -> NDArray[np.float32]:
         """Hounsfield units, any shape -> the network's numbers, float32."""
@@ -72,28 +80,32 @@ class InputSpec:
         return clipped
 
 
-@dataclass(frozen=True)
-class OutputSpec:
+class OutputSpec(Table, frozen=True, kw_only=True):
     """What a network answers: one channel per class, and what turns it into probabilities."""
 
-    name: str
-    classes: tuple[str, ...]
-    activation: str
+    name: Text
+    classes: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    activation: Literal["softmax", "sigmoid", "none"]
+
+    def __post_init__(self) -> None:
+        unique("classes", self.classes)
 
 
-@dataclass(frozen=True)
-class BatchSpec:
+class BatchSpec(Table, frozen=True, kw_only=True):
     """Batch sizes for engines, and what one patch costs while it is computed."""
 
-    min: int
-    opt: int
-    max: int
-    activation_mib: float | None
-    """Peak of intermediate tensors in fp32 for one patch; None: estimated from the patch."""
+    min: Edge = 1
+    opt: Edge = 4
+    max: Edge = 8
+    activation_mib: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    """Peak of intermediate tensors in fp32 for one patch; 0: estimated from the patch."""
+
+    def __post_init__(self) -> None:
+        if not self.min <= self.opt <= self.max:
+            raise ValueError("min <= opt <= max does not hold")
 
 
-@dataclass(frozen=True)
-class WindowSpec:
+class WindowSpec(Table, frozen=True, kw_only=True):
     """How a network that names and outlines all vertebrae at once is moved over the spine: as
     nnU-Net does it, Gaussian-weighted, on its own resampled grid.
 
@@ -101,42 +113,75 @@ class WindowSpec:
     the scan and the answers. separate: whether planes of thick slices are resampled one by one.
     """
 
-    step: float
-    image_order: int
-    answer_order: int
-    separate: bool
+    step: Annotated[float, Meta(ge=0.1, le=1)] = 0.5
+    image_order: Order = 3
+    answer_order: Order = 1
+    separate: Switch = 1
 
 
-@dataclass(frozen=True)
-class PrecisionSpec:
+class PrecisionSpec(Table, frozen=True, kw_only=True):
     """Number formats that were measured to keep the answers, and how closely."""
 
-    allowed: tuple[str, ...]
-    max_probability_difference: float
-    min_dice: float
+    allowed: Annotated[tuple[Precision, ...], Meta(min_length=1)] = ("fp32",)
+    """fp32 is always among them."""
+    max_probability_difference: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    min_dice: Annotated[float, Meta(ge=0, le=1)] = 0.99
+
+    def __post_init__(self) -> None:
+        unique("allowed", self.allowed)
+        if "fp32" not in self.allowed:
+            force_setattr(self, "allowed", ("fp32", *self.allowed))
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
-    """One ONNX file and everything needed to feed and read it."""
+class NetworkTable(Table, frozen=True, kw_only=True):
+    """[[network]] as it stands in the file, but for its parameters."""
 
-    roles: tuple[str, ...]
-    name: str
-    set_name: str
-    manifest_path: Path
-    path: Path
-    sha256: str
+    roles: Annotated[tuple[Role, ...], Meta(min_length=1)]
+    name: Text
+    file: Text
+    sha256: Sha256
+    file_fp16: Text | None = None
+    """The same network computing in FP16, where the set brings one."""
+    sha256_fp16: Sha256 | None = None
     input: InputSpec
     output: OutputSpec
-    batch: BatchSpec
-    precision: PrecisionSpec
-    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Role-specific values; read with `number`, `text`, `choice`, `numbers`, `texts`."""
-    path_fp16: Path | None = None
-    """The same network computing in FP16, where the set brings one."""
-    sha256_fp16: str | None = None
+    batch: BatchSpec = BatchSpec()
+    precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
-    """Set: the network labels and segments in one, by sliding window over the located spine."""
+    """Where set, the network labels and segments in one, tile by tile over the located spine."""
+
+    def __post_init__(self) -> None:
+        unique("roles", self.roles)
+        if (self.file_fp16 is None) != (self.sha256_fp16 is None):
+            raise ValueError(f"'{'sha256_fp16' if self.file_fp16 else 'file_fp16'}' is missing")
+
+
+class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
+    """One ONNX file and everything needed to feed and read it."""
+
+    set_name: str
+    manifest_path: Path
+    parameters: tuple[RoleParameters, ...]
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file, in FP32."""
+        return self.manifest_path.parent / self.file
+
+    @property
+    def path_fp16(self) -> Path | None:
+        return None if self.file_fp16 is None else self.manifest_path.parent / self.file_fp16
+
+    def shape(self, batch: int) -> tuple[int, ...]:
+        """Of its input: (batch, channels, *patch_zyx)."""
+        return (batch, self.input.channels, *self.input.patch_zyx)
+
+    def parameters_of(self, role: type[P]) -> P:
+        """The parameters of one of its roles: `spec.parameters_of(ClassifierParameters)`."""
+        for given in self.parameters:
+            if isinstance(given, role):
+                return given
+        raise TypeError(f"'{self.name}' is no {role.__name__.removesuffix('Parameters').lower()}")
 
     def read(self) -> bytes:
         """The ONNX file, read once and compared with the hash; ModelError when it differs."""
@@ -148,51 +193,43 @@ class NetworkSpec:
             return None
         return read_verified(self.path_fp16, self.sha256_fp16)
 
-    def _parameter(self, key: str) -> Table:
-        return Table(
-            dict(self.parameters), f"[network.parameters] of '{self.name}'", self.manifest_path
-        )
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """A numeric parameter; ManifestInvalid when absent without default or no number."""
-        return self._parameter(key).number(key, default=default)
+class FractureTable(Table, frozen=True, kw_only=True):
+    """[fracture]."""
 
-    def text(self, key: str, default: str | None = None) -> str:
-        """A string parameter."""
-        return self._parameter(key).text(key, default=default)
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
-        """A string parameter that is one of `choices`."""
-        return self._parameter(key).choice(key, choices, default)
-
-    def numbers(self, key: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
-        """A list of numbers."""
-        return self._parameter(key).numbers(key, default=default)
-
-    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """A list of strings."""
-        return self._parameter(key).texts(key, default=default)
+    height_loss_suspected: Annotated[float, Meta(ge=0.01, le=0.99)] | None = None
 
 
-@dataclass(frozen=True)
-class ModelManifest:
+class SetFacts(Table, frozen=True, kw_only=True):
+    """The top of a manifest, as far as it is used as it stands."""
+
+    name: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")]
+    version: Text
+    base: Text | None = None
+    intended_use: IntendedUse
+    """The most restricted of the set's own and its base's."""
+    licence: Text
+    training_data: Text
+    summary: Text
+
+
+class SetTable(SetFacts, frozen=True, kw_only=True):
+    """The top of a manifest as it stands in the file."""
+
+    schema: str
+    fracture: FractureTable = FractureTable()
+
+
+class ModelManifest(SetFacts, frozen=True, kw_only=True):
     """A model set, with the roles its `base` fills already merged in."""
 
-    name: str
-    version: str
-    base: str | None
-    intended_use: str
-    """The most restricted of the set's own and its base's."""
-    licence: str
-    training_data: str
-    summary: str
     directory: Path
     height_loss_suspected: float
     """0..1: from this height loss on a fracture is suspected."""
     networks: tuple[NetworkSpec, ...]
 
     @property
-    def roles(self) -> tuple[str, ...]:
+    def roles(self) -> tuple[Role, ...]:
         """The roles that are filled, in the chain's order."""
         return tuple(role for role in ROLES if any(role in n.roles for n in self.networks))
 

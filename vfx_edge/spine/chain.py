@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from vfx_edge.backends import OpenModels
 from vfx_edge.image import Image
-from vfx_edge.manifest import ModelManifest
+from vfx_edge.manifest import ClassifierParameters, ModelManifest
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.contradict import doubts
 from vfx_edge.spine.find import find_bodies
@@ -133,9 +133,9 @@ def _named(
 
 
 def _thresholds(manifest: ModelManifest) -> dict[str, float]:
-    classifier = manifest.network("classifier")
+    limits = manifest.network("classifier").parameters_of(ClassifierParameters)
     return {
         "height_loss": manifest.height_loss_suspected,
-        "malignant": classifier.number("threshold_malignant"),
-        "osteoporotic": classifier.number("threshold_osteoporotic"),
+        "malignant": limits.threshold_malignant,
+        "osteoporotic": limits.threshold_osteoporotic,
     }

@@ -10,7 +10,7 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import AIR_HU, FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.inference.patches import from_voxel_to_middle_mm, our_shape, run_patches
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import ClassifierParameters, NetworkSpec
 from vfx_edge.study import (
     THORACOLUMBAR,
     Assessment,
@@ -31,16 +31,17 @@ Chooser = Callable[[Level, Measurement], bool]
 
 def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     """The classifier's input for one vertebra, (z, y, x), ready in numbers, our axes."""
+    said = spec.parameters_of(ClassifierParameters)
     grid = grid_about(_middle(mask, spec), our_shape(spec.input), spec.input.spacing_mm)
     order = 3 if spec.input.interpolation == "cubic" else 1
-    hu = sample(image, grid, order, smooth=spec.number("smooth", 1) != 0)
+    hu = sample(image, grid, order, smooth=bool(said.smooth))
     wanted = _covered(image, grid)
     if spec.input.mask == "vertebra":
-        wanted &= _near_vertebra(mask, grid, spec.number("mask_margin_mm", 0.0))
+        wanted &= _near_vertebra(mask, grid, said.mask_margin_mm)
     if not wanted.any():
         return spec.input.normalise(np.full(grid.shape, AIR_HU))
     numbers = spec.input.normalise(hu)
-    if spec.input.padding_hu is None:
+    if spec.input.padding_hu == "mean":
         numbers[~wanted] = numbers[wanted].mean()
     else:
         numbers[~wanted] = spec.input.normalise(np.array(spec.input.padding_hu))
@@ -51,7 +52,7 @@ def _middle(mask: VertebraMask, spec: NetworkSpec) -> Point:
     """LPS mm of the crop's middle: the centroid, or half a voxel beside it where the manifest
     says that the centroid lies on a voxel (n // 2, as slices from c - n/2 to c + n/2 have it)."""
     x, y, z = mask.vertebra.centroid_lps_mm
-    if spec.choice("centre", ("middle", "voxel"), "middle") == "middle":
+    if spec.parameters_of(ClassifierParameters).centre == "middle":
         return x, y, z
     to_left, to_back, to_head = from_voxel_to_middle_mm(spec.input)
     return x + to_left, y + to_back, z + to_head
@@ -126,12 +127,13 @@ def decide(
 ) -> Assessment:
     """The answer's tier by the manifest's thresholds. suspected: whether the heights tell of a
     fracture."""
-    if p_unknown >= spec.number("threshold_unknown", 0.5):
+    said = spec.parameters_of(ClassifierParameters)
+    if p_unknown >= said.threshold_unknown:
         unknown = "out_of_distribution"
         return CauseNotClassified(unknown) if suspected else NotAssessable(unknown)
-    if p_malignant >= spec.number("threshold_malignant"):
+    if p_malignant >= said.threshold_malignant:
         tier = Tier.MALIGNANT
-    elif p_osteoporotic >= spec.number("threshold_osteoporotic"):
+    elif p_osteoporotic >= said.threshold_osteoporotic:
         tier = Tier.OSTEOPOROTIC
     else:
         tier = Tier.UNCERTAIN
@@ -145,7 +147,7 @@ def _without_network(
     suspected = measured.suspected_fracture
     if suspected is None and level in THORACOLUMBAR:
         return NotAssessable(measured.reason or "low_confidence")
-    if level.value not in spec.texts("levels"):
+    if level not in spec.parameters_of(ClassifierParameters).levels:
         outside = "level_outside_model_range"
         return CauseNotClassified(outside) if suspected else NotClassified(outside)
     if suspected is None:
@@ -176,7 +178,7 @@ def classify_fractures(
         if answer is None
     ]
     if ask and spec.input.mask == "box":
-        image = boxed(image, masks, spec.number("mask_margin_mm", 0.0))
+        image = boxed(image, masks, spec.parameters_of(ClassifierParameters).mask_margin_mm)
     answers = iter(_ask(image, ask, classifier))
     return tuple(
         Finding(_in_view(m.vertebra, got), got, answer if answer is not None else next(answers))
@@ -199,7 +201,9 @@ def _ask(
         return []
     spec = classifier.spec
     crops = [crop(image, mask, spec)[None] for mask, _ in asked]
-    mirrored = [c[..., ::-1] for c in crops] if spec.number("mirror", 0) else []
+    mirrored = (
+        [c[..., ::-1] for c in crops] if spec.parameters_of(ClassifierParameters).mirror else []
+    )
     answer = run_patches(classifier, [*crops, *mirrored])
     views = answer.reshape(-1, len(crops), answer.shape[1])
     rows = zip(asked, *settle(views, spec.output.classes), strict=True)

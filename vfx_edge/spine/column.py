@@ -89,9 +89,9 @@ class Weights:
     n looks count as n ** (1 - overlap) independent ones, with a vote of their own for the level
     and for the rib."""
 
-    evidence: float = 0.5
-    rib: float = 1.0
-    overlap: float = 0.0
+    evidence: float
+    rib: float
+    overlap: float
 
     def of(self, looks: int) -> float:
         """What each of so many looks counts for."""
@@ -248,11 +248,11 @@ def _marginals(unary: Array, links: dict[tuple[int, int], Array], members: list[
     return np.asarray(np.exp(each - _logsumexp(each, 1)[:, None]))
 
 
-def name_column(candidates: Candidates, weights: Weights | None = None) -> list[Named]:
+def name_column(candidates: Candidates, weights: Weights) -> list[Named]:
     """The likeliest chain of vertebrae, head to feet; empty when there is none."""
     if len(candidates.score) == 0:
         return []
-    unary = _unary(candidates, weights or Weights())
+    unary = _unary(candidates, weights)
     links = _all_links(candidates.centres_lps_mm)
     path = _chain(unary, links)
     members = [k for k, _ in path]

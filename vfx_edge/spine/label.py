@@ -9,7 +9,7 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import FloatArray, coarse_copy, grid_about, grid_between, sample
 from vfx_edge.inference.patches import as_points, our_shape, run_patches
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import LabellerParameters, NetworkSpec
 from vfx_edge.spine.column import Candidates, Weights, level_evidence, name_column
 from vfx_edge.spine.find import Bodies
 from vfx_edge.spine.locate import NoSpineInView
@@ -33,7 +33,7 @@ def crops_about(
 ) -> list[FloatArray]:
     """The labeller's input for each centre, (1, z, y, x), ready in numbers."""
     mm, shape = spec.input.spacing_mm, our_shape(spec.input)
-    middles = np.add(centres_lps_mm, (0.0, spec.number("backward_mm"), 0.0))
+    middles = np.add(centres_lps_mm, (0.0, spec.parameters_of(LabellerParameters).backward_mm, 0.0))
     # the crops overlap manifold: coarsen what they cover once, then cut
     reach = np.array(shape[::-1]) * mm / 2 + mm
     coarse = coarse_copy(image, grid_between(middles.min(0) - reach, middles.max(0) + reach, mm))
@@ -61,13 +61,9 @@ def label_vertebrae(image: Image, bodies: Bodies, labeller: Network) -> tuple[Ve
 
 
 def weights_of(spec: NetworkSpec) -> Weights:
-    """How much this labeller's answers count; the defaults for one that says nothing of it."""
-    plain = Weights()
-    return Weights(
-        spec.number("evidence_weight", plain.evidence),
-        spec.number("rib_weight", plain.rib),
-        spec.number("overlap_exponent", plain.overlap),
-    )
+    """How much this labeller's answers count."""
+    said = spec.parameters_of(LabellerParameters)
+    return Weights(said.evidence_weight, said.rib_weight, said.overlap_exponent)
 
 
 def shown(image: Image, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:

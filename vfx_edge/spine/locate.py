@@ -12,7 +12,6 @@ from vfx_edge.image import Image
 from vfx_edge.image.grids import FloatArray, Grid
 from vfx_edge.inference.patches import run_everywhere
 
-BACKGROUND = 0  # the class
 OVERLAP = 16  # voxels that neighbouring tiles share
 FARTHEST = 8  # planes; over a longer gap no spine strays farther to the side: a hip does
 MIN_SPINE_CM3 = 12.0  # less bone than one thoracic vertebra is no spine
@@ -39,7 +38,8 @@ class SpineRegion:
 
 def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]:
     """Probability (z, y, x) that a coarse voxel is spine, and its grid."""
-    background, grid = run_everywhere(locator, image, BACKGROUND, OVERLAP)
+    wanted = locator.spec.output.classes.index("background")
+    background, grid = run_everywhere(locator, image, wanted, OVERLAP)
     return 1 - background, grid
 
 

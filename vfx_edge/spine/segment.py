@@ -22,7 +22,7 @@ from vfx_edge.image.grids import (
 )
 from vfx_edge.image.pieces import largest_piece
 from vfx_edge.inference.patches import as_batch, from_network, our_shape
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import NetworkSpec, SegmenterParameters
 from vfx_edge.parallel import computing, cores
 from vfx_edge.spine.parts import BODY, split_parts
 from vfx_edge.study import Level, Vertebra, VertebraMask
@@ -60,10 +60,11 @@ def _patch(
 ) -> tuple[FloatArray, Grid]:
     """Network input (2, z, y, x) for vertebra number i, and its grid."""
     x, y, z = vertebrae[i].centroid_lps_mm
-    middle = (x, y + spec.number("backward_mm"), z)
+    said = spec.parameters_of(SegmenterParameters)
+    middle = (x, y + said.backward_mm, z)
     grid = grid_about(middle, our_shape(spec.input), spec.input.spacing_mm)
     near = [vertebrae[j].centroid_lps_mm for j in (i - 1, i + 1) if 0 <= j < len(vertebrae)]
-    guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, spec.number("guide_sigma_mm"))
+    guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, said.guide_sigma_mm)
     return np.stack([spec.input.normalise(sample(image, grid)), guide]), grid
 
 

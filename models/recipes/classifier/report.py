@@ -22,7 +22,7 @@ from models.recipes.classifier.real import real_crops
 from models.recipes.folds import REFERENCES
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
-from vfx_edge.manifest import load_model_set
+from vfx_edge.manifest import ClassifierParameters, load_model_set
 from vfx_edge.spine.classify import settle
 
 Floats = NDArray[np.float32]
@@ -56,9 +56,10 @@ def told(net: Network, views: Floats, by_distance: bool = True) -> Told:
     """The tiers of answers (views, n, classes), by the program's rule and the manifest's
     thresholds; by_distance: whether strangers are turned away."""
     _, p, unknown = settle(views, net.spec.output.classes)
-    strange = (unknown >= net.spec.number("threshold_unknown", 0.5)) & by_distance
-    malignant = (p >= net.spec.number("threshold_malignant")) & ~strange
-    osteoporotic = (1 - p >= net.spec.number("threshold_osteoporotic")) & ~strange & ~malignant
+    limits = net.spec.parameters_of(ClassifierParameters)
+    strange = (unknown >= limits.threshold_unknown) & by_distance
+    malignant = (p >= limits.threshold_malignant) & ~strange
+    osteoporotic = (1 - p >= limits.threshold_osteoporotic) & ~strange & ~malignant
     return Told(p, unknown, malignant, osteoporotic, strange)
 
 
@@ -199,9 +200,10 @@ def classifier_report(
     inputs, classes, phantoms = held_out(pool, views, seed=0)
     with open_models(load_model_set(model_set), backend, roles=("classifier",)) as models:
         net = models.network("classifier")
+        limits = net.spec.parameters_of(ClassifierParameters)
         names = ("threshold_malignant", "threshold_osteoporotic", "temperature")
         found: dict[str, Any] = {
-            "chosen": {name: net.spec.number(name, float("nan")) for name in names},
+            "chosen": {name: getattr(limits, name) for name in names},
             **scores(told(net, views_of(net, inputs)), classes.numpy() == 1, phantoms),
             "outliers": outlier_table(net, pool, of_each_kind),
         }

@@ -10,6 +10,7 @@ from models.recipes.classifier.calibration import FAMILIAR, Calibration, kept, l
 from models.recipes.classifier.examples import CROP
 from models.recipes.classifier.open_set import CLASSES, OpenSet
 from models.recipes.classifier.phantoms import THORACOLUMBAR
+from vfx_edge.files import write_text
 
 _BLOCK = """[[network]]
 roles = ["classifier"]
@@ -66,8 +67,7 @@ def write(net: OpenSet, chosen: Calibration, out: Path) -> None:
     """ONNX file and block; the hash is for `update_hashes` to fill in."""
     write_onnx(net, torch.randn(2, 1, *CROP), out / "classifier.onnx", "crop", "cause", True)
     manifest = out / "manifest.toml"
-    text = with_block(manifest.read_text(encoding="utf-8"), block(chosen))
-    manifest.write_text(text, encoding="utf-8", newline="\n")
+    write_text(manifest, with_block(manifest.read_text(encoding="utf-8"), block(chosen)))
 
 
 def block(chosen: Calibration) -> str:

@@ -1,4 +1,4 @@
-"""A Python function as a network: for tests, and for measuring what everything else costs."""
+"""A Python function as a network."""
 
 from collections.abc import Callable
 
