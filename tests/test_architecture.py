@@ -41,6 +41,7 @@ ONLY_IN = {
     "pydicom": ("inputs/", "outputs/", "service/"),
     "highdicom": ("inputs/", "outputs/", "service/"),
     "pynetdicom": ("service/",),
+    "resvg_py": ("outputs/dicom/raster.py",),
     "persistqueue": ("service/store/queue.py",),
     "starlette": ("service/",),
     "matplotlib": ("bench/",),

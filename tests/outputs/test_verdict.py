@@ -14,7 +14,7 @@ from tests.outputs.fakes import (
     ellipsoid_volume,
     example,
 )
-from tests.outputs.report.test_page import Page
+from tests.outputs.page import Page
 from vfx_edge.naming import stretches
 from vfx_edge.outputs import result_to_json
 from vfx_edge.outputs.dicom.captures import captures

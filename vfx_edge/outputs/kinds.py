@@ -134,7 +134,7 @@ _ROWS = (
         files=("sc/[0-9][0-9]-overview.dcm", "sc/[0-9][0-9]-[CTL][0-9]*.dcm"),
         writer=f"{_DICOM}.sc:write",
         extra="service",
-        packages=("highdicom",),
+        packages=("highdicom", "resvg_py"),
         needs_source=True,
     ),
     OutputKind(

@@ -5,7 +5,6 @@ import io
 import re
 import tracemalloc
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -28,45 +27,13 @@ from tests.outputs.fakes import (
     finding_of,
     tilted,
 )
+from tests.outputs.page import Page
 from vfx_edge.errors import OutputError
 from vfx_edge.image import Image as Volume
 from vfx_edge.outputs import write_report
 from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.report.pictures import crop_pictures, spine_pictures
 from vfx_edge.study import Analysis, Coverage, Level, NotClassified, Scan, Tier, Triage
-
-VOID = {"meta", "link", "input", "image", "path", "rect", "line", "circle", "use"}
-
-
-class Page(HTMLParser):
-    """Tags with attributes, and the text that is shown."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.shown: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.text = re.sub(r"\s+", " ", " ".join(self.shown))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in {"style", "title"}:
-            self.shown.append(data)
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tests.outputs.fakes import (
     mask_of,
     tilted,
 )
+from tests.outputs.page import outline_points
 from vfx_edge.image import Image
 from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import outline
@@ -24,13 +25,6 @@ CENTRES = curved_centres(LEVELS, scoliosis_mm=30)
 
 def _line(volume: Image) -> views.FloatArray:
     return views.midline(volume, list(CENTRES.values()))
-
-
-def _points(path: str) -> np.ndarray:
-    """The corners of the first closed line of an SVG path of ours."""
-    start, moves = path.removeprefix("M").split("z")[0].split("l")
-    steps = np.array(moves.split(), dtype=float).reshape(-1, 2)
-    return np.array(start.split(), dtype=float) + np.vstack([[0, 0], np.cumsum(steps, axis=0)])
 
 
 def _area(points: np.ndarray) -> float:
@@ -133,7 +127,8 @@ def test_outlines_have_the_size_of_what_they_outline(down) -> None:
     assert (left + right) / 2 == pytest.approx(50.0, abs=0.5)
     assert (top + bottom) / 2 == pytest.approx(50.0, abs=0.5)
     # |x|^4 + |y|^4 < 1 has area 3.708
-    assert _area(_points(cut.body.path)) == pytest.approx(3.708 * half[0] * tall, rel=0.03)
+    (line,) = outline_points(cut.body.path)
+    assert _area(line) == pytest.approx(3.708 * half[0] * tall, rel=0.03)
 
 
 def test_what_a_sheet_misses_has_no_outline() -> None:

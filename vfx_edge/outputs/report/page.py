@@ -1,15 +1,12 @@
 """`report.html`: one self-contained page, verdict first, that also prints on white A4."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from vfx_edge.files import write_text
 from vfx_edge.outputs.kinds import Request
+from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.report.pictures import Picture, crop_pictures, spine_pictures
 from vfx_edge.outputs.status import (
@@ -49,6 +46,7 @@ _TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
 _AROUND_VIEWS_PX = 110
 _BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
 _DASH = "–"
+_TEMPLATE = "report.html.j2"
 _USUAL = [level for level in Level if Level.T1 <= level <= Level.L5 and level is not Level.T13]
 
 
@@ -114,6 +112,11 @@ class Row:
     label: str
 
 
+def prepare() -> None:
+    """Compiles the templates, which takes longer than filling them in."""
+    template(_TEMPLATE)
+
+
 def write(request: Request) -> tuple[Path, ...]:
     """The kind `html`."""
     path = request.folder / "report.html"
@@ -148,7 +151,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         "timings": timings(result.run, t),
         "spine_alt": {p.name: _spine_alt(p, result, t) for p in spine},
     }
-    return template().render(
+    return template(_TEMPLATE).render(
         t=t,
         n=t.number,
         r=result,
@@ -166,21 +169,6 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         remarks=remarks(result),
         **words,
     )
-
-
-@functools.cache
-def template() -> Template:
-    """The page, compiled once: that takes longer than filling it."""
-    environment = Environment(
-        loader=DictLoader({"report": _text("report.html.j2"), "css": _text("report.css")}),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("report")
-
-
-def _text(name: str) -> str:
-    return files("vfx_edge.outputs.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _views_px(spine: Sequence[Picture]) -> tuple[int, int]:

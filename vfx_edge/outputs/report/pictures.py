@@ -1,6 +1,6 @@
 """Pictures of the report: grey values with outlines, level names and height lines over them.
 
-A `Picture` is plain data in picture millimetres; the template draws it as SVG.
+A `Picture` is plain data in picture millimetres; templates/picture.svg.j2 draws it.
 """
 
 import base64
@@ -69,7 +69,8 @@ class Ruler:
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One view. gray: (rows, columns) the scan. marks: the letters at the left, right, top and
-    bottom edge; the first two at `sides_mm` from the top, where no level's name is."""
+    bottom edge; the first two at `sides_mm` from the top, where no level's name is. is_crop:
+    about one vertebra."""
 
     name: str
     gray: NDArray[np.uint8]
@@ -77,6 +78,7 @@ class Picture:
     height_mm: float
     marks: tuple[str, str, str, str]
     sides_mm: float
+    is_crop: bool = False
     strokes: tuple[Stroke, ...] = ()
     tags: tuple[Tag, ...] = ()
     rulers: tuple[Ruler, ...] = ()
@@ -206,6 +208,7 @@ def _picture(
         height_mm=round(sheet.height_mm, 1),
         marks=MARKS[name],
         sides_mm=_sides_mm(sheet.height_mm, tags),
+        is_crop=only is not None,
         strokes=_strokes(scene, only),
         tags=tags,
         rulers=rulers,
@@ -231,7 +234,7 @@ def _strokes(scene: _Scene, only: Finding | None) -> tuple[Stroke, ...]:
         if cut is None:
             continue
         marked = is_card(finding, result.triage) if only is None else finding is only
-        kind = f"s-{status_of(finding)}" if marked else _quiet_kind(finding, index)
+        kind = f"loud s-{status_of(finding)}" if marked else _quiet_kind(finding, index)
         target = loud if marked else quiet
         target.extend(
             Stroke(part.path, f"{kind} {role}")
