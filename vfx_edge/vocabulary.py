@@ -1,4 +1,4 @@
-"""Names of vertebrae, in their order."""
+"""The names that several parts share: vertebrae in their order, stages, reasons, languages."""
 
 from enum import StrEnum
 from functools import total_ordering
@@ -76,3 +76,24 @@ THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
 TRANSITIONAL = (Level.T13, Level.L6)
 PLAIN = tuple(level for level in Level if level not in TRANSITIONAL)
 """The usual spine: C1 to C7, T1 to T12, L1 to L5."""
+
+STAGES = ("read", "locate", "label", "segment", "measure", "classify", "write")
+"""What of a run is timed, in its order."""
+LANGUAGES = ("en", "de")
+"""Of the report and the DICOM results."""
+
+
+class Reason(StrEnum):
+    """Why something could not be told of a vertebra."""
+
+    TRUNCATED = "truncated"
+    METAL = "metal"
+    LOW_CONFIDENCE = "low_confidence"
+    IMPLAUSIBLE_SPACING = "implausible_spacing"
+    SPACING_TOO_COARSE = "spacing_too_coarse"
+    NO_NORM_FOR_LEVEL = "no_norm_for_level"
+    NOT_FOUND = "not_found"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    LEVEL_OUTSIDE_MODEL_RANGE = "level_outside_model_range"
+    NOT_REQUESTED = "not_requested"
+    NO_FRACTURE_SUSPECTED = "no_fracture_suspected"

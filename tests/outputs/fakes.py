@@ -90,7 +90,6 @@ RUN = RunInfo(
     backend=BACKEND,
     seconds={
         "read": 0.62,
-        "resample": 0.11,
         "locate": 0.74,
         "label": 1.9,
         "segment": 3.31,

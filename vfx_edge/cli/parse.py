@@ -8,10 +8,10 @@ import typer
 from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
+from vfx_edge.vocabulary import LANGUAGES as LANGUAGES
 
 BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "cpu")
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
-LANGUAGES = ("en", "de")
 CLASSIFY_WORDS = ("suspected", "all")
 
 

@@ -12,6 +12,7 @@ from vfx_edge.study import (
     StudyResult,
     Tier,
 )
+from vfx_edge.vocabulary import Reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,7 +141,7 @@ def _assessment(finding: Finding) -> str:
             return f"{seen.tier.value} (malignant {seen.p_malignant:.2f})"
         case CauseNotClassified(because=because):
             return f"uncertain ({because.replace('_', ' ')})"
-        case NotAssessable(reason="truncated"):
+        case NotAssessable(reason=Reason.TRUNCATED):
             return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"

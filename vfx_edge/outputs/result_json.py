@@ -29,10 +29,10 @@ from vfx_edge.study import (
     StudyResult,
     Triage,
 )
+from vfx_edge.vocabulary import STAGES
 
 SCHEMA = "vfx-edge/result/2"
 SCHEMA_OF_OTHERS = "vfx-edge/result/any-task/1"
-STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
 
 _MM = 2
 _RATIO = 4

@@ -8,6 +8,7 @@ from vfx_edge.naming import all_named, by_reason, each_named, either, stretches
 from vfx_edge.outputs.status import Status, also_suspected, status_of, status_reason
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Finding, Level, StudyResult, Tier, Vertebra
+from vfx_edge.vocabulary import Reason
 
 _LABEL_DOUBT = 0.8
 
@@ -236,7 +237,7 @@ def label_doubt(finding: Finding, t: Wording) -> str | None:
 def unassessed(result: StudyResult, t: Wording) -> list[Group]:
     """Wholly in view and not judged: by reason, in the order of the spine."""
     reasons = {
-        f.vertebra.level: status_reason(f) or "low_confidence"
+        f.vertebra.level: status_reason(f) or Reason.LOW_CONFIDENCE
         for f in result.findings
         if status_of(f) is Status.NOT_ASSESSABLE
     }

@@ -10,6 +10,7 @@ from pydicom.sr.coding import Code
 
 from vfx_edge.outputs.status import Status
 from vfx_edge.study import Level, Tier
+from vfx_edge.vocabulary import Reason
 
 SCHEME = "99VFXEDGE"
 SCHEME_NAME = "vfx-edge codes"
@@ -110,11 +111,6 @@ PRIVATE: dict[str, dict[str, str]] = {
         "en": "Not found between its neighbours",
         "de": "Zwischen seinen Nachbarn nicht gefunden",
     },
-    "NO_MASK": {"en": "Could not be outlined", "de": "Konnte nicht konturiert werden"},
-    "NO_NEIGHBOURS": {
-        "en": "No neighbouring vertebra to compare with",
-        "de": "Kein Nachbarwirbel zum Vergleich",
-    },
     "NO_NORM": {
         "en": "No normal heights for this level",
         "de": "Keine Normhöhen für diesen Wirbel",
@@ -124,27 +120,20 @@ PRIVATE: dict[str, dict[str, str]] = {
         "de": "Wirbel außerhalb des Modellbereichs",
     },
     "NOT_REQUESTED": {"en": "Not asked for", "de": "Nicht angefordert"},
-    "NO_CLASSIFIER": {
-        "en": "The model set has no classifier",
-        "de": "Modellsatz ohne Klassifikator",
-    },
     "OTHER": {"en": "Other reason", "de": "Anderer Grund"},
 }
-REASONS = {
-    "truncated": "TRUNCATED",
-    "metal": "METAL",
-    "low_confidence": "LOW_CONFIDENCE",
-    "implausible_spacing": "SPACING_WRONG",
-    "spacing_too_coarse": "SPACING_COARSE",
-    "out_of_distribution": "UNLIKE_TRAINING",
-    "not_found": "NOT_FOUND",
-    "no_mask": "NO_MASK",
-    "no_neighbours": "NO_NEIGHBOURS",
-    "no_fracture_suspected": "UNREMARKABLE",
-    "no_norm_for_level": "NO_NORM",
-    "level_outside_model_range": "OUTSIDE_RANGE",
-    "not_requested": "NOT_REQUESTED",
-    "no_classifier": "NO_CLASSIFIER",
+REASONS: dict[str, str] = {
+    Reason.TRUNCATED: "TRUNCATED",
+    Reason.METAL: "METAL",
+    Reason.LOW_CONFIDENCE: "LOW_CONFIDENCE",
+    Reason.IMPLAUSIBLE_SPACING: "SPACING_WRONG",
+    Reason.SPACING_TOO_COARSE: "SPACING_COARSE",
+    Reason.OUT_OF_DISTRIBUTION: "UNLIKE_TRAINING",
+    Reason.NOT_FOUND: "NOT_FOUND",
+    Reason.NO_FRACTURE_SUSPECTED: "UNREMARKABLE",
+    Reason.NO_NORM_FOR_LEVEL: "NO_NORM",
+    Reason.LEVEL_OUTSIDE_MODEL_RANGE: "OUTSIDE_RANGE",
+    Reason.NOT_REQUESTED: "NOT_REQUESTED",
 }
 """Reason in result.json -> code value."""
 

@@ -40,6 +40,7 @@ from vfx_edge.study import (
     StudyResult,
     Tier,
 )
+from vfx_edge.vocabulary import Reason
 
 # Both views side by side: as large as the screen's height and a column of cards allow.
 _TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
@@ -244,7 +245,7 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
 def _measure(finding: Finding, t: Wording) -> str:
     measured = finding.measurement
     if measured.height_loss is None:
-        return t("card.unmeasured", reason=t.reason(measured.reason or "no_mask"))
+        return t("card.unmeasured", reason=t.reason(measured.reason or Reason.LOW_CONFIDENCE))
     parts = [t("card.loss", loss=t.percent(measured.height_loss))]
     if (grade := measured.grade_words) is not None:
         parts.append(t("card.genant", grade=grade))

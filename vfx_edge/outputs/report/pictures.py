@@ -19,6 +19,7 @@ from vfx_edge.outputs.report.views import FloatArray, Sheet
 from vfx_edge.outputs.status import Status, is_card, status_of
 from vfx_edge.parallel import computing
 from vfx_edge.study import Analysis, Finding, Level, VertebraMask
+from vfx_edge.vocabulary import Reason
 
 _SPINE_STEP_MM = 0.6
 _CROP_STEP_MM = 0.4
@@ -123,8 +124,8 @@ def _trusted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     Of a vertebra that the scan cuts, little more than the arch may be left, and its centroid
     would drag the view out of the bodies.
     """
-    first = int(len(findings) > 3 and findings[0].measurement.reason == "truncated")
-    last = int(len(findings) > 3 and findings[-1].measurement.reason == "truncated")
+    first = int(len(findings) > 3 and findings[0].measurement.reason == Reason.TRUNCATED)
+    last = int(len(findings) > 3 and findings[-1].measurement.reason == Reason.TRUNCATED)
     return findings[first : len(findings) - last]
 
 
