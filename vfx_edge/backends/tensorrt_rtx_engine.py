@@ -9,7 +9,6 @@ import glob
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
 from vfx_edge.backends.half import half_key, half_of
+from vfx_edge.files import swapping
 from vfx_edge.manifest import NetworkSpec
 
 log = logging.getLogger("vfx_edge.backends")
@@ -190,9 +190,8 @@ def _store(path: Path, data: bytes, key: EngineKey) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """A file that is never there by half, whoever else writes it at the same time."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    with swapping(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _sidecar(path: Path) -> Path:

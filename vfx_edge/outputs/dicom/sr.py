@@ -47,7 +47,6 @@ from vfx_edge.study import (
     tier_of,
 )
 
-DESCRIPTION = "vfx-edge SR"
 _MM_DIGITS, _PERCENT_DIGITS, _PIXEL_DIGITS = 2, 2, 2
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _PROPERTIES = sr.RelationshipTypeValues.HAS_PROPERTIES
@@ -111,7 +110,7 @@ def write_sr(
             is_complete=True,
             previous_versions=None if previous is None else [_header(previous)],
             coding_schemes=[coding_scheme(result.run)],
-            **identity(source, result.run, "sr", DESCRIPTION),
+            **identity(source, result.run, "sr"),
         )
     return save(document, path)
 
