@@ -134,7 +134,7 @@ def test_a_number_that_is_none_is_a_bug_that_is_named(value: float) -> None:
 def test_numpy_scalars_become_plain_json(tmp_path: Path) -> None:
     result = example().result
     odd = Measurement(
-        Heights(*np.float32([20.123, 20.0, 21.0])),
+        Heights(np.float32(20.123), np.float32(20.0), np.float32(21.0)),  # type: ignore[arg-type]
         height_loss=float(np.float64(0.05)),
         genant_grade=np.int64(0),  # type: ignore[arg-type]
         suspected_fracture=np.bool_(False),  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from tests.outputs.fakes import (
     LEVELS,
     METAL,
     TRUNCATED,
+    Case,
     analysis_of,
     curved_centres,
     ellipsoid_volume,
@@ -24,12 +25,7 @@ from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, Finding, Level
 
 
-@pytest.fixture(scope="module")
-def analysis() -> Analysis:
-    return example()
-
-
-def without_fracture(**cases) -> Analysis:
+def without_fracture(**cases: Case) -> Analysis:
     centres = curved_centres(LEVELS)
     named = {Level(level): case for level, case in cases.items()}
     return analysis_of(ellipsoid_volume(centres), centres, named)

@@ -1,5 +1,7 @@
 """The views show the right side on the right side, and millimetres stay millimetres."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -20,6 +22,7 @@ from vfx_edge.outputs.report.contours import outline
 from vfx_edge.study import Level
 
 STEP_MM = 0.6
+View = Callable[[Image, views.FloatArray, float], views.Sheet]
 CENTRES = curved_centres(LEVELS, scoliosis_mm=30)
 
 
@@ -33,7 +36,7 @@ def _area(points: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [views.sagittal, views.coronal])
-def test_every_body_of_a_scoliotic_spine_lies_on_the_view(make) -> None:
+def test_every_body_of_a_scoliotic_spine_lies_on_the_view(make: View) -> None:
     volume = ellipsoid_volume(CENTRES)
     sheet = make(volume, _line(volume), STEP_MM)
     gray = views.sample(volume, sheet)
@@ -45,7 +48,7 @@ def test_every_body_of_a_scoliotic_spine_lies_on_the_view(make) -> None:
 
 
 @pytest.mark.parametrize("make", [views.sagittal, views.coronal])
-def test_the_view_unrolls_without_stretching(make) -> None:
+def test_the_view_unrolls_without_stretching(make: View) -> None:
     volume = ellipsoid_volume(CENTRES)
     sheet = make(volume, _line(volume), STEP_MM)
     points = sheet.points_lps_mm(slice(None), slice(None))
@@ -112,7 +115,7 @@ def test_the_line_ends_where_the_scan_ends() -> None:
 
 
 @pytest.mark.parametrize("down", [views.HEAD_TO_FEET, views.FRONT_TO_BACK])
-def test_outlines_have_the_size_of_what_they_outline(down) -> None:
+def test_outlines_have_the_size_of_what_they_outline(down: views.FloatArray) -> None:
     level = Level.L3
     mask = mask_of(level, (3.0, -4.0, 50.0))
     across = views.RIGHT_TO_LEFT
