@@ -9,6 +9,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Level, Tier
 from vfx_edge.vocabulary import Reason
 
@@ -30,8 +31,7 @@ SOURCE = Code("260753009", "SCT", "Source")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 LANGUAGES = {"en": Code("en", "RFC5646", "English"), "de": Code("de", "RFC5646", "German")}
 
-# Code value -> meaning in English and in German.
-PRIVATE: dict[str, dict[str, str]] = {
+_OWN: dict[str, dict[str, str]] = {
     # what is asked
     "TRIAGE": {"en": "Triage tier of the study", "de": "Dringlichkeitsstufe der Studie"},
     "FRACTURE": {"en": "Vertebral fracture", "de": "Wirbelfraktur"},
@@ -62,24 +62,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         "en": "Probability: osteoporotic",
         "de": "Wahrscheinlichkeit: osteoporotisch",
     },
-    # tiers of the study, findings at a vertebra, and what the classifier said
-    "MALIGNANT": {"en": "Malignant fracture suspected", "de": "Verdacht auf maligne Fraktur"},
-    "UNCERTAIN": {"en": "Fracture of uncertain cause", "de": "Fraktur unklarer Ursache"},
-    "OSTEOPOROTIC": {
-        "en": "Osteoporotic fracture suspected",
-        "de": "Verdacht auf osteoporotische Fraktur",
-    },
-    "NOT_ASSESSABLE": {"en": "Not assessable", "de": "Nicht beurteilbar"},
-    "NONE_SUSPECTED": {
-        "en": "No vertebral fracture suspected",
-        "de": "Kein Verdacht auf Wirbelfraktur",
-    },
-    "SUSPECTED": {
-        "en": "Fracture suspected, cause not classified",
-        "de": "Frakturverdacht, Ursache nicht klassifiziert",
-    },
-    "UNREMARKABLE": {"en": "No fracture suspected", "de": "Kein Frakturverdacht"},
-    "NOT_EXAMINED": {"en": "Not examined", "de": "Nicht untersucht"},
+    # findings at a vertebra, and the classifier's answers
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
     "NOT_SUSPECTED": {"en": "Not suspected", "de": "Kein Verdacht"},
     "COMPLETE": {"en": "All judged", "de": "Alle beurteilt"},
@@ -91,35 +74,15 @@ PRIVATE: dict[str, dict[str, str]] = {
     # levels that SNOMED CT as PS3.16 uses it has no code for
     "T13": {"en": "T13 vertebra", "de": "T13 vertebra"},
     "L6": {"en": "L6 vertebra", "de": "L6 vertebra"},
-    # reasons
-    "TRUNCATED": {"en": "Cut off by the edge of the scan", "de": "Vom Bildrand abgeschnitten"},
-    "METAL": {"en": "Metal in or beside the vertebra", "de": "Metall im oder am Wirbel"},
-    "LOW_CONFIDENCE": {"en": "The outline is not reliable", "de": "Kontur nicht zuverlässig"},
+    # reasons whose words in the report are too long
     "SPACING_WRONG": {
         "en": "The distances stored in the file cannot be right",
         "de": "Die gespeicherten Abstände können nicht stimmen",
-    },
-    "SPACING_COARSE": {
-        "en": "Slices too far apart to measure heights",
-        "de": "Schichtabstand zu groß für eine Höhenmessung",
     },
     "UNLIKE_TRAINING": {
         "en": "Unlike the fractures the model was taught",
         "de": "Anders als die Frakturen, die das Modell gelernt hat",
     },
-    "NOT_FOUND": {
-        "en": "Not found between its neighbours",
-        "de": "Zwischen seinen Nachbarn nicht gefunden",
-    },
-    "NO_NORM": {
-        "en": "No normal heights for this level",
-        "de": "Keine Normhöhen für diesen Wirbel",
-    },
-    "OUTSIDE_RANGE": {
-        "en": "Level outside the model's range",
-        "de": "Wirbel außerhalb des Modellbereichs",
-    },
-    "NOT_REQUESTED": {"en": "Not asked for", "de": "Nicht angefordert"},
     "OTHER": {"en": "Other reason", "de": "Anderer Grund"},
 }
 REASONS: dict[str, str] = {
@@ -136,6 +99,23 @@ REASONS: dict[str, str] = {
     Reason.NOT_REQUESTED: "NOT_REQUESTED",
 }
 """Reason in result.json -> code value."""
+
+
+def _as_in_the_report(key: str) -> dict[str, str]:
+    words = {language: Wording(language)(key) for language in LANGUAGES}
+    return {language: text[0].upper() + text[1:] for language, text in words.items()}
+
+
+PRIVATE: dict[str, dict[str, str]] = {
+    **{value: _as_in_the_report(f"reason.{reason}") for reason, value in REASONS.items()},
+    **{tier.upper(): _as_in_the_report(f"verdict.{tier}") for tier in Tier},
+    **{
+        status.upper(): _as_in_the_report(f"status.{status}")
+        for status in (Status.SUSPECTED, Status.UNREMARKABLE, Status.NOT_EXAMINED)
+    },
+    **_OWN,
+}
+"""Code value -> meaning in English and in German."""
 
 
 def level_code(level: Level) -> Code:
