@@ -102,7 +102,7 @@ def make_folder(folder: Path, option: str = "--out") -> Path:
 
 
 @contextmanager
-def swapping(path: Path) -> Iterator[Path]:
+def in_place_of(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` (same suffixes); on success it becomes `path`.
 
     On any failure, an interrupt included, the temporary file is removed and an older `path` stays
@@ -118,12 +118,12 @@ def swapping(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
-    """As `swapping`, in a folder that is made if absent. OutputError leaves."""
+    """As `in_place_of`, in a folder that is made if absent. OutputError leaves."""
     make_folder(path.parent, option)
     with mapped(path, option):
         if path.is_dir():
             raise OutputFileIsFolder(path, option)
-        with swapping(path) as temporary:
+        with in_place_of(path) as temporary:
             yield temporary
 
 

@@ -18,7 +18,7 @@ from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
 from vfx_edge.backends.half import half_key, half_of
-from vfx_edge.files import swapping
+from vfx_edge.files import in_place_of
 from vfx_edge.manifest import NetworkSpec
 
 log = logging.getLogger("vfx_edge.backends")
@@ -190,7 +190,7 @@ def _store(path: Path, data: bytes, key: EngineKey) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """A file that is never there by half, whoever else writes it at the same time."""
-    with swapping(path) as temporary:
+    with in_place_of(path) as temporary:
         temporary.write_bytes(data)
 
 

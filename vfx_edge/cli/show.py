@@ -97,10 +97,10 @@ def _notes(result: StudyResult, console: "Console") -> None:
     from vfx_edge.outputs.report.facts import by_hand
     from vfx_edge.outputs.verdict import cut, verdict_of
 
-    if words := cut(verdict_of(result), _english()):
-        console.print(words, soft_wrap=True)
-    if said := by_hand(result.run.levels_by_hand, _english()):
-        console.print(said, soft_wrap=True)
+    t = _english()
+    for words in (cut(verdict_of(result), t), by_hand(result.run.levels_by_hand, t)):
+        if words:
+            console.print(words, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
 

@@ -123,7 +123,7 @@ def test_outlines_enclose_the_bright_bodies() -> None:
     finding = next(f for f in example().result.findings if f.vertebra.level is Level.T10)
     for picture in crop_pictures(example(), finding):
         painted = np.asarray(paint(picture, PIXELS_PER_MM)).astype(int)
-        body = next(s for s in picture.strokes if s.kind == "loud s-malignant body")
+        body = next(s for s in picture.strokes if s.kind == "marked s-malignant body")
         (line,) = outline_points(body.path)
         low, high = line.min(0), line.max(0)
         step = picture.width_mm / picture.gray.shape[1]

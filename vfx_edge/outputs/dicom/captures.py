@@ -17,8 +17,8 @@ from vfx_edge.outputs.report.page import Card, cards
 from vfx_edge.outputs.report.pictures import Picture, spine_pictures
 from vfx_edge.outputs.status import Status, verdict_sign
 from vfx_edge.outputs.verdict import (
-    calm,
     missing,
+    no_suspicion,
     recommendation,
     rest,
     unassessed,
@@ -163,7 +163,7 @@ def _findings(
             if line:
                 page.text(line, _PLAIN, INK, left)
         page.y += _GAP
-    if not shown and (words := calm(result, t)):
+    if not shown and (words := no_suspicion(result, t)):
         page.text(words, _PLAIN, INK, left)
         page.y += _GAP
     groups = unassessed(result, t)

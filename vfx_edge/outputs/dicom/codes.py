@@ -132,7 +132,7 @@ def private(value: str, language: str = "en") -> Code:
 
 
 def tier_code(tier: Tier, language: str) -> Code:
-    """The study's verdict, or what the classifier said of a vertebra."""
+    """The study's verdict, or the classifier's answer for a vertebra."""
     return private(tier.value.upper(), language)
 
 

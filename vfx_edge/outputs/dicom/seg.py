@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 
 _TURNS = ((88, 196, 221), (199, 155, 242), (123, 216, 143), (240, 210, 120))
 """RGB in turn, by the level's rank: the same level has the same colour in every study, and its
-neighbours, one or two away, have others. No red: a colour says nothing of a finding."""
+neighbours, one or two away, have others. No red: colours have nothing to do with findings."""
 _SAME_PLACE_PIXELS, _SAME_PLANE_STEPS = 0.35, 0.1
 """A slice further than this from its place in the volume was resampled into it. The reader calls
 a stack straight up to a drift of a quarter of a pixel, and even up to 0.04 steps."""
@@ -185,7 +185,7 @@ def _placed(
 
 def _consistent(source: DicomSource, first: SourceSlice, scan: Scan) -> list[Any]:
     """Copies of the headers that highdicom takes for one series: it compares to the last digit,
-    and needs a slice thickness and what enhanced files say of all frames in one place."""
+    and needs a slice thickness, and in one place what all frames of enhanced files share."""
     thickness = scan.series.slice_thickness_mm or float(scan.image.spacing_zyx_mm.max())
     images = []
     for header in source.instances:

@@ -19,10 +19,10 @@ from vfx_edge.outputs.status import (
 )
 from vfx_edge.outputs.verdict import (
     banner,
-    calm,
     label_doubt,
     missing,
     name_of,
+    no_suspicion,
     place,
     recommendation,
     remarks,
@@ -144,7 +144,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         "recommendation": recommendation(result, t),
         "gap": missing(result, t),
         "rest": rest(result, t),
-        "calm": calm(result, t),
+        "no_suspicion": no_suspicion(result, t),
         "banner": banner(result.run.intended_use, t),
         "limits": limits(result, t),
         "series_facts": series_facts(result.series, t),

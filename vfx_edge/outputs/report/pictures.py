@@ -119,7 +119,7 @@ def spine_pictures(analysis: Analysis) -> tuple[Picture, Picture]:
 
 
 def _trusted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Those whose centroids may bend the line: not a sliver at the end of the scan.
+    """Those that the line through the spine may follow: no sliver at the end of the scan.
 
     Of a vertebra that the scan cuts, little more than the arch may be left, and its centroid
     would drag the view out of the bodies.
@@ -226,31 +226,31 @@ def _sides_mm(height_mm: float, tags: tuple[Tag, ...]) -> float:
 
 
 def _strokes(scene: _Scene, only: Finding | None) -> tuple[Stroke, ...]:
-    """Quiet outlines first, so that the ones that matter lie on top."""
+    """The others first, so that the marked outlines lie on top."""
     result = scene.analysis.result
-    quiet: list[Stroke] = []
-    loud: list[Stroke] = []
+    others: list[Stroke] = []
+    on_top: list[Stroke] = []
     for index, finding in enumerate(result.findings):
         cut = scene.outlines.get(finding.vertebra.level)
         if cut is None:
             continue
         marked = is_card(finding, result.triage) if only is None else finding is only
-        kind = f"loud s-{status_of(finding)}" if marked else _quiet_kind(finding, index)
-        target = loud if marked else quiet
+        kind = f"marked s-{status_of(finding)}" if marked else _other_kind(finding, index)
+        target = on_top if marked else others
         target.extend(
             Stroke(part.path, f"{kind} {role}")
             for part, role in ((cut.arch, "arch"), (cut.body, "body"))
             if part.path
         )
-    return (*quiet, *loud)
+    return (*others, *on_top)
 
 
-def _quiet_kind(finding: Finding, index: int) -> str:
-    """Two colours in turn, so that neighbours can be told apart."""
+def _other_kind(finding: Finding, index: int) -> str:
+    """Two colours in turn, so that neighbours differ."""
     unknown = status_of(finding) in (
         *(Status.NOT_ASSESSABLE, Status.TRUNCATED, Status.NOT_EXAMINED),
     )
-    return "quiet unknown" if unknown else f"quiet turn{index % 2}"
+    return "other unknown" if unknown else f"other turn{index % 2}"
 
 
 def _tag(finding: Finding, scene: _Scene, name: str) -> Tag:
