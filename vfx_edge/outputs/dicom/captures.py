@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from vfx_edge.outputs.dicom.raster import font, paint, sign, wrapped, writable
 from vfx_edge.outputs.report.colours import AMBER, INK, MARK, OF_STATUS, PAPER, SOFT
 from vfx_edge.outputs.report.page import Card, cards
-from vfx_edge.outputs.report.pictures import Picture, spine_pictures
+from vfx_edge.outputs.report.pictures import Picture, pictures_of
 from vfx_edge.outputs.status import Status, verdict_sign
 from vfx_edge.outputs.verdict import (
     missing,
@@ -112,7 +112,7 @@ class _Page:
 def _overview(analysis: Analysis, shown: Sequence[Card], t: Wording) -> Image.Image:
     """Verdict, both views along the spine, and the list of what was found."""
     result = analysis.result
-    views = spine_pictures(analysis)
+    views = pictures_of(analysis).spine
     tallest = max(view.height_mm for view in views)
     scale = min(max(_SPINE_TALL / tallest, _LEAST_SCALE), _LARGEST_SCALE)
     images = [paint(view, scale) for view in views]

@@ -9,9 +9,6 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from vfx_edge.outputs.report import colours
 from vfx_edge.outputs.report.pictures import Picture
 
-_FILES = ("report.html.j2", "report.css", "picture.svg.j2", "picture.css", "overlay.svg.j2",
-          "sign.svg.j2")  # fmt: skip
-
 
 @cache
 def template(name: str) -> Template:
@@ -22,10 +19,10 @@ def template(name: str) -> Template:
 @cache
 def _environment() -> Environment:
     folder = files("vfx_edge.outputs.report").joinpath("templates")
-    texts = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in _FILES}
+    texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
     environment = Environment(loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined)
     environment.globals.update(colours=colours, px=1)
-    for name in _FILES:
+    for name in texts:
         environment.get_template(name)
     return environment
 

@@ -8,7 +8,7 @@ from vfx_edge.files import write_text
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
-from vfx_edge.outputs.report.pictures import Picture, crop_pictures, spine_pictures
+from vfx_edge.outputs.report.pictures import Picture, pictures_of
 from vfx_edge.outputs.status import (
     Status,
     is_card,
@@ -133,7 +133,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
     """The page's HTML."""
     t = Wording(language)
     result = analysis.result
-    spine = spine_pictures(analysis)
+    spine = pictures_of(analysis).spine
     shown = cards(analysis, t)
     strip = _strip(result, t)
     views_px, views_tall_px = _views_px(spine)
@@ -227,7 +227,7 @@ def cards(analysis: Analysis, t: Wording) -> list[Card]:
 
 def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
     level = finding.vertebra.level
-    pictures = crop_pictures(analysis, finding)
+    pictures = pictures_of(analysis).crops[level]
     return Card(
         level=level.value,
         name=name_of(finding.vertebra, t),

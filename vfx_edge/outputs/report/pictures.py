@@ -8,6 +8,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from PIL import Image
 from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import VertebraOutline, outline
 from vfx_edge.outputs.report.views import FloatArray, Sheet
-from vfx_edge.outputs.status import Status, is_card, status_of
+from vfx_edge.outputs.status import Status, is_card, status_of, to_look_at
 from vfx_edge.parallel import computing
 from vfx_edge.study import Analysis, Finding, Level, VertebraMask
 from vfx_edge.vocabulary import Reason
@@ -104,6 +105,26 @@ MARKS = {
     "coronal": ("R", "L", "H", "F"),
     "axial": ("R", "L", "A", "P"),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Of a study: along the spine, and of each vertebra to look at."""
+
+    spine: tuple[Picture, Picture]
+    crops: Mapping[Level, tuple[Picture, ...]]
+
+
+_MADE: "WeakKeyDictionary[Analysis, Pictures]" = WeakKeyDictionary()
+
+
+def pictures_of(analysis: Analysis) -> Pictures:
+    """The study's pictures: one set for page and captures, kept as long as the analysis."""
+    if analysis not in _MADE:
+        shown = to_look_at(analysis.result)
+        crops = {f.vertebra.level: crop_pictures(analysis, f) for f in shown}
+        _MADE[analysis] = Pictures(spine_pictures(analysis), crops)
+    return _MADE[analysis]
 
 
 def spine_pictures(analysis: Analysis) -> tuple[Picture, Picture]:
