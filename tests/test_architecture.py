@@ -42,6 +42,7 @@ ONLY_IN = {
     "highdicom": ("inputs/", "outputs/", "service/"),
     "pynetdicom": ("service/",),
     "filelock": ("service/store/spool.py",),
+    "resvg_py": ("outputs/dicom/raster.py",),
     "starlette": ("service/",),
     "matplotlib": ("bench/",),
     "typer": ("cli",),

@@ -62,8 +62,8 @@ def keep(
 ) -> Kept:
     """Writes the case in VerSe's layout. Networks run only where no mask is given. VfxError
     leaves."""
-    say = on_stage or (lambda _: None)
-    say("read")
+    begin_stage = on_stage or (lambda _: None)
+    begin_stage("read")
     from vfx_edge.inputs import load_scan
     from vfx_edge.outputs.corrected import check_free, pseudonym, write_case
 
@@ -71,11 +71,11 @@ def keep(
     name = correction.subject or pseudonym(scan.series)
     check_free(correction.folder, name, overwrite=correction.overwrite)
     if correction.segmentation is None:
-        case = _by_the_chain(scan, correction.levels_by_hand, backend, model, say)
+        case = _by_the_chain(scan, correction.levels_by_hand, backend, model, begin_stage)
     else:
-        say("segment")
+        begin_stage("segment")
         case = _as_drawn(scan, correction.segmentation, correction.levels_by_hand)
-    say("write")
+    begin_stage("write")
     files = write_case(scan.image, case.labels, case.vertebrae, correction.folder, name)
     return Kept(files, tuple(v.level for v in case.vertebrae), case.remarks)
 
@@ -86,7 +86,7 @@ def is_subject(name: str) -> bool:
 
 
 def _by_the_chain(
-    scan: Scan, by_hand: ByHand | None, backend: str, model: str, say: OnStage
+    scan: Scan, by_hand: ByHand | None, backend: str, model: str, begin_stage: OnStage
 ) -> _Case:
     """The chain's own outlines under the names that the person set."""
     from vfx_edge.backends import open_models
@@ -95,7 +95,7 @@ def _by_the_chain(
     from vfx_edge.spine.chain import Options, analyze
 
     with open_models(load_model_set(model), backend) as models:
-        found = analyze(scan, models, Options(levels_by_hand=by_hand), say)
+        found = analyze(scan, models, Options(levels_by_hand=by_hand), begin_stage)
     labels = label_map(scan.image, found.masks)
     return _Case(labels, _vertebrae(found.masks), found.result.run.warnings)
 

@@ -2,28 +2,19 @@
 
 Everything is written under a temporary name in the folder it is meant for (the same file
 system, so that the last step is one rename) and takes its real name only when it is whole.
-What the operating system refuses becomes one of the `OutputError` leaves below.
+What the operating system refuses becomes an `OutputError` that names the place, and the option by
+which another one is chosen.
 """
 
 import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vfx_edge.errors import OutputError
-
-
-class OutputNotWritable(OutputError):
-    """The place may not be written to."""
-
-    def __init__(self, path: Path, option: str = "--out") -> None:
-        super().__init__(
-            f"{path} can't be written: permission denied, read-only, or open in another program; "
-            f"choose another folder with {option} or change its permissions."
-        )
 
 
 class OutputDiskFull(OutputError):
@@ -33,16 +24,6 @@ class OutputDiskFull(OutputError):
         super().__init__(
             f"{path} can't be written: the disk is full; free some space "
             f"or choose another folder with {option}."
-        )
-
-
-class OutputFolderIsFile(OutputError):
-    """A file stands where a folder is needed."""
-
-    def __init__(self, path: Path, option: str = "--out") -> None:
-        super().__init__(
-            f"{path} can't be used as an output folder: a file is in the way; "
-            f"remove it or choose another folder with {option}."
         )
 
 
@@ -56,18 +37,8 @@ class OutputFileIsFolder(OutputError):
         )
 
 
-class OutputNameInvalid(OutputError):
-    """The file system does not take the name."""
-
-    def __init__(self, path: Path, option: str = "--out") -> None:
-        super().__init__(
-            f"{path} can't be written: the file system refuses the name (too long, or it holds "
-            f"forbidden characters); choose a shorter folder with {option}."
-        )
-
-
 class OutputFailed(OutputError):
-    """Any other refusal, in the operating system's words."""
+    """A refusal in the words of the operating system or of a library."""
 
     def __init__(self, path: Path, words: str, option: str = "--out") -> None:
         super().__init__(
@@ -76,32 +47,40 @@ class OutputFailed(OutputError):
         )
 
 
-_LEAVES: dict[int, Callable[[Path, str], OutputError]] = {
-    errno.EACCES: OutputNotWritable,
-    errno.EPERM: OutputNotWritable,
-    errno.EROFS: OutputNotWritable,
-    errno.ENOSPC: OutputDiskFull,
-    errno.EDQUOT: OutputDiskFull,
-    errno.ENOTDIR: OutputFolderIsFile,
-    errno.EEXIST: OutputFolderIsFile,
-    errno.EISDIR: OutputFileIsFolder,
-    errno.ENAMETOOLONG: OutputNameInvalid,
-    errno.EINVAL: OutputNameInvalid,
+_DENIED = (
+    "{path} can't be written: permission denied, read-only, or open in another program; "
+    "choose another folder with {option} or change its permissions."
+)
+_FOLDER_IS_FILE = (
+    "{path} can't be used as an output folder: a file is in the way; "
+    "remove it or choose another folder with {option}."
+)
+_NAME_INVALID = (
+    "{path} can't be written: the file system refuses the name (too long, or it holds "
+    "forbidden characters); choose a shorter folder with {option}."
+)
+_SENTENCES: dict[int, str] = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _DENIED),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), _FOLDER_IS_FILE),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.EINVAL), _NAME_INVALID),
 }
 
 
 def output_error(error: OSError, path: Path, option: str = "--out") -> OutputError:
-    """The leaf that says in our words what the operating system refused about `path`, and by which
-    option another place is named."""
+    """What the operating system refused about `path`, in our words."""
     refused = _first_cause(error)
-    leaf = _LEAVES.get(refused.errno or 0)
-    if leaf is not None:
-        return leaf(path, option)
+    code = refused.errno or 0
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return OutputDiskFull(path, option)
+    if code == errno.EISDIR:
+        return OutputFileIsFolder(path, option)
+    if code in _SENTENCES:
+        return OutputError(_SENTENCES[code].format(path=path, option=option))
     return OutputFailed(path, refused.strerror or type(refused).__name__, option)
 
 
 def _first_cause(error: OSError) -> OSError:
-    """What the operating system said; pydicom raises anew, with words of its own and no number."""
+    """The operating system's own error; pydicom raises it anew, without its number."""
     cause = error.__cause__
     return _first_cause(cause) if error.errno is None and isinstance(cause, OSError) else error
 
@@ -123,23 +102,29 @@ def make_folder(folder: Path, option: str = "--out") -> Path:
 
 
 @contextmanager
-def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
+def in_place_of(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` (same suffixes); on success it becomes `path`.
 
-    On any failure, an interrupt included, the temporary file is removed and an older `path`
-    stays as it was.
+    On any failure, an interrupt included, the temporary file is removed and an older `path` stays
+    as it was. OSError as the system raises it.
     """
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        _remove_file(temporary)
+
+
+@contextmanager
+def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
+    """As `in_place_of`, in a folder that is made if absent. OutputError leaves."""
     make_folder(path.parent, option)
     with mapped(path, option):
         if path.is_dir():
             raise OutputFileIsFolder(path, option)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
-    try:
-        with mapped(path, option):
+        with in_place_of(path) as temporary:
             yield temporary
-            os.replace(temporary, path)
-    finally:
-        _remove_file(temporary)
 
 
 def write_bytes(path: Path, data: bytes, option: str = "--out") -> Path:

@@ -137,9 +137,9 @@ def _opened(job: Job, backend: str, model: str) -> "OpenModels":
 def _prepare_report() -> None:
     """Load what comes after reading. SciPy is loaded here alone: two threads that import parts of
     one library from different ends can trip each other."""
-    from vfx_edge.outputs.report.page import template
+    from vfx_edge.outputs.report.page import prepare
 
-    template()
+    prepare()
 
 
 class _Run:

@@ -1,4 +1,4 @@
-"""Names that several parts share, each list once: vertebrae, roles, precisions, backends."""
+"""The names that several parts share, each list once: vertebrae, stages, reasons, roles …"""
 
 from enum import StrEnum
 from functools import total_ordering
@@ -97,3 +97,24 @@ BACKENDS = {
     "cpu": "vfx_edge.backends.onnxruntime_backend:CpuBackend",
 }
 """Name -> class of `vfx_edge.backends.Backend`'s kind, in the order in which `auto` tries them."""
+
+STAGES = ("read", "locate", "label", "segment", "measure", "classify", "write")
+"""What of a run is timed, in its order."""
+LANGUAGES = ("en", "de")
+"""Of the report and the DICOM results."""
+
+
+class Reason(StrEnum):
+    """Why something could not be told of a vertebra."""
+
+    TRUNCATED = "truncated"
+    METAL = "metal"
+    LOW_CONFIDENCE = "low_confidence"
+    IMPLAUSIBLE_SPACING = "implausible_spacing"
+    SPACING_TOO_COARSE = "spacing_too_coarse"
+    NO_NORM_FOR_LEVEL = "no_norm_for_level"
+    NOT_FOUND = "not_found"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    LEVEL_OUTSIDE_MODEL_RANGE = "level_outside_model_range"
+    NOT_REQUESTED = "not_requested"
+    NO_FRACTURE_SUSPECTED = "no_fracture_suspected"

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.outputs.fakes import example
-from vfx_edge.cli import main, parse, progress
+from vfx_edge.cli import main, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.spine.chain import Options
 from vfx_edge.study import Analysis, Coverage, Level, Tier
+from vfx_edge.vocabulary import STAGES
 
 
 @dataclass
@@ -224,8 +225,4 @@ def test_output_that_breaks_half_way_exits_6(fake: Fake, vfx: Callable, capsys) 
 
 def test_the_names_offered_are_those_of_the_library() -> None:
     """Written down twice, so that --help need not import what is heavy."""
-    from vfx_edge.outputs import LANGUAGES
-    from vfx_edge.spine.chain import STAGES
-
-    assert set(parse.LANGUAGES) == set(LANGUAGES)
     assert tuple(progress.STAGES) == STAGES

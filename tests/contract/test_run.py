@@ -19,7 +19,7 @@ import SimpleITK as sitk
 from tests.contract.conftest import Answer, Command, call
 from tests.waiting import HANG_S, eventually
 
-STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
+STAGES = ("read", "locate", "label", "segment", "measure", "classify", "write", "total")
 TRIAGE_EXIT = {
     "malignant": 10,
     "uncertain": 11,

@@ -39,15 +39,15 @@ SHA = "0123456789abcdef" * 4
 DEMONSTRATION = "demonstration"
 RECOMMENDATION = "Urgent: contrast-enhanced MRI and work-up for malignancy are recommended."
 
-MALIGNANT = (Classified(Tier.MALIGNANT, 0.06, 0.94), 0.38, 2)
-OSTEOPOROTIC = (Classified(Tier.OSTEOPOROTIC, 0.97, 0.03), 0.27, 2)
-UNCERTAIN = (Classified(Tier.UNCERTAIN, 0.55, 0.45), 0.22, 1)
-UNCLASSIFIED = (CauseNotClassified("level_outside_model_range"), 0.31, 2)
-TRUNCATED = (NotAssessable("truncated"), None, None)
-METAL = (NotAssessable("metal"), None, None)
-NORMAL = (NotClassified("no_fracture_suspected"), 0.04, 0)
-
 Case = tuple[Assessment, float | None, int | None]
+"""Assessment, height loss, Genant grade."""
+MALIGNANT: Case = (Classified(Tier.MALIGNANT, 0.06, 0.94), 0.38, 2)
+OSTEOPOROTIC: Case = (Classified(Tier.OSTEOPOROTIC, 0.97, 0.03), 0.27, 2)
+UNCERTAIN: Case = (Classified(Tier.UNCERTAIN, 0.55, 0.45), 0.22, 1)
+UNCLASSIFIED: Case = (CauseNotClassified("level_outside_model_range"), 0.31, 2)
+TRUNCATED: Case = (NotAssessable("truncated"), None, None)
+METAL: Case = (NotAssessable("metal"), None, None)
+NORMAL: Case = (NotClassified("no_fracture_suspected"), 0.04, 0)
 
 SERIES = SeriesInfo(
     study_uid="1.2.826.0.1.3680043.8.498.1",
@@ -90,7 +90,6 @@ RUN = RunInfo(
     backend=BACKEND,
     seconds={
         "read": 0.62,
-        "resample": 0.11,
         "locate": 0.74,
         "label": 1.9,
         "segment": 3.31,
@@ -147,7 +146,7 @@ def mask_of(
         vertebra=Vertebra(level, centre, probability),
         body=body.astype(np.float16),
         arch=np.minimum(arch, 1 - body).astype(np.float16),
-        origin_lps_mm=tuple(float(v) for v in origin),
+        origin_lps_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
         spacing_mm=spacing,
     )
 
@@ -162,7 +161,8 @@ def heights_of(level: Level, centre: Point, loss: float) -> Heights:
         top = (centre[0], centre[1] + y, centre[2] + value / 2)
         bottom = (centre[0], centre[1] + y, centre[2] - value / 2)
         landmarks.append((top, bottom))
-    return Heights(*(float(v) for v in values), landmarks_lps_mm=tuple(landmarks))
+    anterior, middle, posterior = (float(v) for v in values)
+    return Heights(anterior, middle, posterior, tuple(landmarks))
 
 
 def finding_of(level: Level, centre: Point, case: Case, probability: float = 0.97) -> Finding:
@@ -237,7 +237,7 @@ def ellipsoid_volume(
 
 LEVELS = [level for level in Level if Level.T6 <= level <= Level.L5 and level is not Level.T13]
 
-EXAMPLE_CASES = {
+EXAMPLE_CASES: dict[Level, Case] = {
     Level.T6: TRUNCATED,
     Level.T8: UNCERTAIN,
     Level.T10: MALIGNANT,

@@ -23,9 +23,14 @@ from vfx_edge.errors import OutputError
 from vfx_edge.image import Image
 from vfx_edge.outputs import write_nifti
 from vfx_edge.outputs.labels import label_map
-from vfx_edge.study import Analysis, Level
+from vfx_edge.study import Analysis, Level, Point
 
 SPACING_ZYX_MM = (2.5, 1.5, 1.25)
+
+
+def _turned(place: Point, degrees: float) -> Point:
+    x, y, z, _ = tilted(np.eye(4), degrees) @ [*place, 1]
+    return float(x), float(y), float(z)
 
 
 def _analysis(degrees: float = 0.0) -> Analysis:
@@ -34,10 +39,7 @@ def _analysis(degrees: float = 0.0) -> Analysis:
     if degrees:
         turned = tilted(volume.affine_zyx_to_lps, degrees)
         volume = Image(volume.values, turned, "CT", "HU")
-        centres = {
-            level: tuple(map(float, (tilted(np.eye(4), degrees) @ [*centre, 1])[:3]))
-            for level, centre in centres.items()
-        }
+        centres = {level: _turned(centre, degrees) for level, centre in centres.items()}
     return analysis_of(volume, centres, EXAMPLE_CASES)
 
 

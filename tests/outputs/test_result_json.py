@@ -14,7 +14,6 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tests.outputs.fakes import MALIGNANT, RUN, SHA, example, finding_of
 from vfx_edge.outputs import load_schema, result_to_dict, write_result_json
-from vfx_edge.outputs.result_json import STAGES
 from vfx_edge.study import (
     BackendUse,
     CauseNotClassified,
@@ -35,6 +34,7 @@ from vfx_edge.study import (
     Triage,
     Vertebra,
 )
+from vfx_edge.vocabulary import STAGES, Reason
 
 VALIDATOR = Draft202012Validator(load_schema())
 
@@ -49,7 +49,8 @@ def test_the_schema_knows_the_programs_names() -> None:
     labels = {level.verse for level in Level}
     assert set(definitions["finding"]["properties"]["verse_label"]["enum"]) == labels
     assert set(definitions["triage"]["properties"]["tier"]["enum"]) == {t.value for t in Tier}
-    assert set(definitions["run"]["properties"]["seconds"]["required"]) == set(STAGES)
+    assert set(definitions["run"]["properties"]["seconds"]["required"]) == {*STAGES, "total"}
+    assert definitions["reason"]["examples"] == list(Reason)
 
 
 def test_every_field_of_the_contract() -> None:
@@ -110,7 +111,7 @@ def test_cannot_tell_is_null_and_never_no() -> None:
 def test_a_stage_that_did_not_run_took_no_time() -> None:
     result = replace(example().result, run=replace(RUN, seconds={"read": 1.23456}))
     run: Any = result_to_dict(result)["run"]
-    assert set(run["seconds"]) == set(STAGES)
+    assert set(run["seconds"]) == {*STAGES, "total"}
     assert run["seconds"]["read"] == 1.235
     assert run["seconds"]["locate"] == 0.0
     assert run["seconds"]["total"] == 1.235
@@ -133,7 +134,7 @@ def test_a_number_that_is_none_is_a_bug_that_is_named(value: float) -> None:
 def test_numpy_scalars_become_plain_json(tmp_path: Path) -> None:
     result = example().result
     odd = Measurement(
-        Heights(*np.float32([20.123, 20.0, 21.0])),
+        Heights(np.float32(20.123), np.float32(20.0), np.float32(21.0)),  # type: ignore[arg-type]
         height_loss=float(np.float64(0.05)),
         genant_grade=np.int64(0),  # type: ignore[arg-type]
         suspected_fracture=np.bool_(False),  # type: ignore[arg-type]

@@ -9,12 +9,13 @@ from tests.outputs.fakes import (
     LEVELS,
     METAL,
     TRUNCATED,
+    Case,
     analysis_of,
     curved_centres,
     ellipsoid_volume,
     example,
 )
-from tests.outputs.report.test_page import Page
+from tests.outputs.page import Page
 from vfx_edge.naming import stretches
 from vfx_edge.outputs import result_to_json
 from vfx_edge.outputs.dicom.captures import captures
@@ -24,12 +25,7 @@ from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, Finding, Level
 
 
-@pytest.fixture(scope="module")
-def analysis() -> Analysis:
-    return example()
-
-
-def without_fracture(**cases) -> Analysis:
+def without_fracture(**cases: Case) -> Analysis:
     centres = curved_centres(LEVELS)
     named = {Level(level): case for level, case in cases.items()}
     return analysis_of(ellipsoid_volume(centres), centres, named)

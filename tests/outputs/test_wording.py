@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from vfx_edge.outputs.status import Status
-from vfx_edge.outputs.wording import LANGUAGES, UnknownLanguage, Wording
+from vfx_edge.outputs.wording import UnknownLanguage, Wording
 from vfx_edge.study import Tier
+from vfx_edge.vocabulary import LANGUAGES, STAGES, Reason
 
 PACKAGE = files("vfx_edge.outputs")
 TABLE = tomllib.loads(PACKAGE.joinpath("wording.toml").read_text(encoding="utf-8"))
@@ -29,6 +30,11 @@ def test_both_languages() -> None:
         assert set(words) == expected, name
         assert all(text.strip() == text and text for text in words.values()), name
         assert len({frozenset(_fields(text)) for text in words.values()}) == 1, name
+
+
+def test_every_name_of_the_vocabulary_has_words_and_no_other() -> None:
+    assert TABLE["reason"].keys() == {*Reason}
+    assert TABLE["stage"].keys() == {*STAGES, "total"}
 
 
 def test_every_status_and_tier_has_words() -> None:

@@ -24,7 +24,7 @@ from vfx_edge.study import (
     Tier,
 )
 
-CONTRACT = {"read", "resample", "locate", "label", "segment", "measure", "classify", "write",
+CONTRACT = {"read", "locate", "label", "segment", "measure", "classify", "write",
             "total"}  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from vfx_edge import vocabulary
 from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
+from vfx_edge.vocabulary import LANGUAGES as LANGUAGES
 
 PRECISIONS = ("auto", *vocabulary.PRECISIONS)
-LANGUAGES = ("en", "de")
 CLASSIFY_WORDS = ("suspected", "all")
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 STAGES = {
     "read": "Reading the scan",
-    "resample": "Resampling",
     "locate": "Looking for the spine",
     "label": "Naming the vertebrae",
     "segment": "Outlining each vertebra",

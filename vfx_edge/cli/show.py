@@ -12,6 +12,7 @@ from vfx_edge.study import (
     StudyResult,
     Tier,
 )
+from vfx_edge.vocabulary import Reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
     from vfx_edge.outputs.wording import Wording
 
-VERDICTS = {
-    Tier.MALIGNANT: ("MALIGNANT FRACTURE SUSPECTED", "bold white on red"),
-    Tier.UNCERTAIN: ("FRACTURE OF UNCERTAIN CAUSE", "bold black on yellow"),
-    Tier.OSTEOPOROTIC: ("OSTEOPOROTIC FRACTURE SUSPECTED", "bold black on cyan"),
-    Tier.NONE_SUSPECTED: ("NO VERTEBRAL FRACTURE SUSPECTED", "bold green"),
-    Tier.NOT_ASSESSABLE: ("NOT ASSESSABLE", "bold black on white"),
+STYLES = {
+    Tier.MALIGNANT: "bold white on red",
+    Tier.UNCERTAIN: "bold black on yellow",
+    Tier.OSTEOPOROTIC: "bold black on cyan",
+    Tier.NONE_SUSPECTED: "bold green",
+    Tier.NOT_ASSESSABLE: "bold black on white",
 }
 GAP_STYLE = "bold"
 """Nothing suspected, but not all that is in view could be read: no green."""
@@ -63,11 +64,10 @@ def _verdict(result: StudyResult, console: "Console") -> None:
     """The study's tier, the levels that drive it and what is recommended."""
     from vfx_edge.outputs.verdict import rest_of_line, verdict_of
 
-    words, style = VERDICTS[result.triage.tier]
-    verdict = verdict_of(result)
-    if verdict.is_gap:
-        style = GAP_STYLE
-    console.print(f" {words}{rest_of_line(verdict, _english())} ", style=style, soft_wrap=True)
+    tier, verdict, t = result.triage.tier, verdict_of(result), _english()
+    words = t(f"verdict.{tier}").upper() + rest_of_line(verdict, t)
+    style = GAP_STYLE if verdict.is_gap else STYLES[tier]
+    console.print(f" {words} ", style=style, soft_wrap=True)
     console.print(result.triage.recommendation, soft_wrap=True)
     if result.run.intended_use == "demonstration":
         console.print(
@@ -96,10 +96,10 @@ def _notes(result: StudyResult, console: "Console") -> None:
     from vfx_edge.outputs.report.facts import by_hand
     from vfx_edge.outputs.verdict import cut, verdict_of
 
-    if words := cut(verdict_of(result), _english()):
-        console.print(words, soft_wrap=True)
-    if said := by_hand(result.run.levels_by_hand, _english()):
-        console.print(said, soft_wrap=True)
+    t = _english()
+    for words in (cut(verdict_of(result), t), by_hand(result.run.levels_by_hand, t)):
+        if words:
+            console.print(words, soft_wrap=True)
     for warning in result.run.warnings:
         console.print(f"Note: {warning}")
 
@@ -140,7 +140,7 @@ def _assessment(finding: Finding) -> str:
             return f"{seen.tier.value} (malignant {seen.p_malignant:.2f})"
         case CauseNotClassified(because=because):
             return f"uncertain ({because.replace('_', ' ')})"
-        case NotAssessable(reason="truncated"):
+        case NotAssessable(reason=Reason.TRUNCATED):
             return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"

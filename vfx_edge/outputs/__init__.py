@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         result_to_json,
         write_result_json,
     )
-    from vfx_edge.outputs.wording import LANGUAGES
 
 __getattr__ = lazily(
     __name__,
@@ -29,12 +28,10 @@ __getattr__ = lazily(
         "nifti": ("write_nifti",),
         "report.page": ("write_report",),
         "result_json": ("load_schema", "result_to_dict", "result_to_json", "write_result_json"),
-        "wording": ("LANGUAGES",),
     },
 )
 
 __all__ = [
-    "LANGUAGES",
     "load_schema",
     "result_to_dict",
     "result_to_json",

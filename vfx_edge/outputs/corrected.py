@@ -3,7 +3,7 @@
     FOLDER/rawdata/sub-<name>/sub-<name>_ct.nii.gz
     FOLDER/derivatives/sub-<name>/sub-<name>_seg-vert_msk.nii.gz, …_seg-vert_ctd.json
 
-Nothing in the files or their names says whose spine it is.
+Neither the files nor their names identify the patient.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ def write_case(
 
     labels: VerSe labels on the image's grid.
     """
-    assert re.fullmatch("[A-Za-z0-9]+", name), "the command looks after that"
+    assert re.fullmatch("[A-Za-z0-9]+", name), "the command checks it"
     mask = case_mask(folder, name)
     centroids = mask.with_name(f"sub-{name}_seg-vert_ctd.json")
     ct = folder / "rawdata" / f"sub-{name}" / f"sub-{name}_ct.nii.gz"

@@ -88,7 +88,7 @@ class OutputKind:
         return tuple(function(request))
 
     def files_in(self, folder: Path) -> list[Path]:
-        """Those that lie in the folder, in a lasting order."""
+        """Those that lie in the folder, sorted."""
         patterns = [name for name in self.files if "{series}" not in name]
         return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
@@ -134,7 +134,7 @@ _ROWS = (
         files=("sc/[0-9][0-9]-overview.dcm", "sc/[0-9][0-9]-[CTL][0-9]*.dcm"),
         writer=f"{_DICOM}.sc:write",
         extra="service",
-        packages=("highdicom",),
+        packages=("highdicom", "resvg_py"),
         needs_source=True,
     ),
     OutputKind(

@@ -29,10 +29,10 @@ from vfx_edge.study import (
     StudyResult,
     Triage,
 )
+from vfx_edge.vocabulary import STAGES
 
 SCHEMA = "vfx-edge/result/2"
 SCHEMA_OF_OTHERS = "vfx-edge/result/any-task/1"
-STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write", "total")
 
 _MM = 2
 _RATIO = 4
@@ -187,18 +187,18 @@ def _run(run: RunInfo, series_warnings: tuple[str, ...]) -> dict[str, object]:
         "seconds": _seconds(run.seconds),
         "peak_rss_mib": _number(run.peak_rss_mib, _MIB, "run.peak_rss_mib"),
         "peak_vram_mib": _optional(run.peak_vram_mib, _MIB, "run.peak_vram_mib"),
-        # One list for who reads the result; a sentence both sides raised is said once.
+        # One list of both, each sentence once.
         "warnings": list(dict.fromkeys((*series_warnings, *run.warnings))),
     }
 
 
-def _by_hand(said: ByHand | None) -> dict[str, object] | None:
-    if said is None:
+def _by_hand(setting: ByHand | None) -> dict[str, object] | None:
+    if setting is None:
         return None
-    if isinstance(said, Anchor):
-        z_mm = _number(said.z_mm, _MM, "run.levels_by_hand.anchor.z_mm")
-        return {"anchor": {"level": said.level.value, "z_mm": z_mm}}
-    return {"shift": int(said.levels)}
+    if isinstance(setting, Anchor):
+        z_mm = _number(setting.z_mm, _MM, "run.levels_by_hand.anchor.z_mm")
+        return {"anchor": {"level": setting.level.value, "z_mm": z_mm}}
+    return {"shift": int(setting.levels)}
 
 
 def _backend(backend: BackendUse) -> dict[str, object]:

@@ -14,6 +14,7 @@ from vfx_edge.study import (
     Triage,
     tier_of,
 )
+from vfx_edge.vocabulary import Reason
 
 
 class Status(StrEnum):
@@ -45,7 +46,7 @@ def status_of(finding: Finding) -> Status:
         case CauseNotClassified():
             return Status.SUSPECTED
         case NotAssessable(reason=reason):
-            return Status.TRUNCATED if reason == "truncated" else Status.NOT_ASSESSABLE
+            return Status.TRUNCATED if reason == Reason.TRUNCATED else Status.NOT_ASSESSABLE
         case NotClassified():
             return _unclassified(finding.measurement.suspected_fracture)
 

@@ -8,13 +8,14 @@ from vfx_edge.naming import all_named, by_reason, each_named, either, stretches
 from vfx_edge.outputs.status import Status, also_suspected, status_of, status_reason
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Finding, Level, StudyResult, Tier, Vertebra
+from vfx_edge.vocabulary import Reason
 
 _LABEL_DOUBT = 0.8
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What there is to be said, of a result or of a result.json that is read again.
+    """The facts of a verdict, of a result or of a result.json that is read again.
 
     advice: the recommendation, in English. unread: (level, reason). others: level -> the other
     names that its vertebra could as well have.
@@ -61,7 +62,7 @@ def verdict_of(result: StudyResult) -> Verdict:
 
 
 def verdict_in(written: Mapping[str, Any]) -> Verdict:
-    """The verdict that a result.json holds; one of schema 1 says nothing of what it covers.
+    """The verdict that a result.json holds; one of schema 1 does not state what it covers.
 
     KeyError, TypeError or ValueError where it holds none.
     """
@@ -168,7 +169,8 @@ def also(result: StudyResult, t: Wording) -> str:
 
 
 def conclusion(result: StudyResult, t: Wording) -> str:
-    """The verdict with its levels and what could not be read; then what else is to be said."""
+    """The verdict with its levels and what could not be read; then what else is suspected, and
+    what is cut."""
     words = [line(verdict_of(result), t), rest(result, t)]
     return ". ".join(filter(None, words))
 
@@ -186,7 +188,7 @@ def banner(intended_use: str, t: Wording) -> str | None:
 
 
 def recommendation(result: StudyResult, t: Wording) -> str:
-    """What to do; nothing where nothing is suspected: the verdict and its levels say it all."""
+    """What to do; empty where nothing is suspected: verdict and levels are enough."""
     if result.triage.tier is Tier.NONE_SUSPECTED:
         return ""
     return advice(verdict_of(result), t)
@@ -194,7 +196,7 @@ def recommendation(result: StudyResult, t: Wording) -> str:
 
 def missing(result: StudyResult, t: Wording) -> str:
     """A sentence on what is in view and could not be read; empty where there is nothing, or the
-    recommendation says it."""
+    recommendation holds it."""
     if result.triage.tier is Tier.NOT_ASSESSABLE:
         return ""
     words = gap(verdict_of(result), t)
@@ -213,9 +215,9 @@ def _fine(result: StudyResult, t: Wording) -> str:
     return t("page.rest", levels=stretches(fine)) if fine else ""
 
 
-def calm(result: StudyResult, t: Wording) -> str:
+def no_suspicion(result: StudyResult, t: Wording) -> str:
     """What stands where no vertebra is suspected; nothing where none could be assessed, as that
-    would calm without cause."""
+    would reassure without cause."""
     if result.triage.tier is Tier.NOT_ASSESSABLE:
         return _fine(result, t)
     return t("page.no_suspected")
@@ -236,7 +238,7 @@ def label_doubt(finding: Finding, t: Wording) -> str | None:
 def unassessed(result: StudyResult, t: Wording) -> list[Group]:
     """Wholly in view and not judged: by reason, in the order of the spine."""
     reasons = {
-        f.vertebra.level: status_reason(f) or "low_confidence"
+        f.vertebra.level: status_reason(f) or Reason.LOW_CONFIDENCE
         for f in result.findings
         if status_of(f) is Status.NOT_ASSESSABLE
     }

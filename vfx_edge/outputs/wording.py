@@ -5,8 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 from vfx_edge.errors import OutputError
-
-LANGUAGES = ("en", "de")
+from vfx_edge.vocabulary import LANGUAGES
 
 
 class UnknownLanguage(OutputError):

@@ -30,8 +30,7 @@ from vfx_edge.study import (
     VertebraMask,
 )
 from vfx_edge.timing import OnStage, StageClock, run_info
-
-STAGES = ("read", "resample", "locate", "label", "segment", "measure", "classify", "write")
+from vfx_edge.vocabulary import STAGES
 
 
 @dataclass(frozen=True, eq=False)

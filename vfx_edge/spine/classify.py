@@ -25,6 +25,7 @@ from vfx_edge.study import (
     Vertebra,
     VertebraMask,
 )
+from vfx_edge.vocabulary import Reason
 
 Chooser = Callable[[Level, Measurement], bool]
 
@@ -129,7 +130,7 @@ def decide(
     fracture."""
     said = spec.parameters_of(ClassifierParameters)
     if p_unknown >= said.threshold_unknown:
-        unknown = "out_of_distribution"
+        unknown = Reason.OUT_OF_DISTRIBUTION
         return CauseNotClassified(unknown) if suspected else NotAssessable(unknown)
     if p_malignant >= said.threshold_malignant:
         tier = Tier.MALIGNANT
@@ -146,17 +147,17 @@ def _without_network(
     """The assessment where the classifier is not asked; None where it is."""
     suspected = measured.suspected_fracture
     if suspected is None and level in THORACOLUMBAR:
-        return NotAssessable(measured.reason or "low_confidence")
+        return NotAssessable(measured.reason or Reason.LOW_CONFIDENCE)
     if level not in spec.parameters_of(ClassifierParameters).levels:
-        outside = "level_outside_model_range"
+        outside = Reason.LEVEL_OUTSIDE_MODEL_RANGE
         return CauseNotClassified(outside) if suspected else NotClassified(outside)
     if suspected is None:
-        return NotAssessable(measured.reason or "low_confidence")
+        return NotAssessable(measured.reason or Reason.LOW_CONFIDENCE)
     if wanted:
         return None
     if suspected:
-        return CauseNotClassified("not_requested")
-    return NotClassified("no_fracture_suspected")
+        return CauseNotClassified(Reason.NOT_REQUESTED)
+    return NotClassified(Reason.NO_FRACTURE_SUSPECTED)
 
 
 def classify_fractures(

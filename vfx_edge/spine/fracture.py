@@ -15,7 +15,7 @@ from vfx_edge.parallel import computing
 from vfx_edge.spine.measure import PLACES, column_axes, depth_mm, measure_heights
 from vfx_edge.spine.squeeze import NARROW, WIDE, usual_share, width_shares
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask
-from vfx_edge.vocabulary import TRANSITIONAL
+from vfx_edge.vocabulary import TRANSITIONAL, Reason
 
 Scales = NDArray[np.float64]
 
@@ -210,12 +210,12 @@ def _neighbours(values: Scales, at: int) -> Scales:
 def _obstacle(image: Image, mask: VertebraMask, heights: Heights | None) -> str | None:
     """Why this vertebra's heights can't be judged, or None."""
     if mask.touches_edge and not (heights and _ends_in_view(image, heights)):
-        return "truncated"
+        return Reason.TRUNCATED
     if float(image.spacing_zyx_mm.max()) > MAX_SPACING_MM:
-        return "spacing_too_coarse"
+        return Reason.SPACING_TOO_COARSE
     if heights is None:
-        return "low_confidence"
-    return "metal" if _has_metal(image, mask) else None
+        return Reason.LOW_CONFIDENCE
+    return Reason.METAL if _has_metal(image, mask) else None
 
 
 def _ends_in_view(image: Image, heights: Heights) -> bool:
@@ -250,14 +250,14 @@ def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
     if usual is None:
         return [None] * len(masks)
     if not NARROW <= usual <= WIDE:
-        return ["implausible_spacing"] * len(masks)
+        return [Reason.IMPLAUSIBLE_SPACING] * len(masks)
     judged = [not m.touches_edge and np.isfinite(s) for m, s in zip(masks, shares, strict=True)]
     odd = [
         judge and abs(float(np.log(share / usual))) > ODD_SHAPE
         for judge, share in zip(judged, shares, strict=True)
     ]
     everything = sum(odd) > MANY_ODD * sum(judged)
-    return ["low_confidence" if everything or one else None for one in odd]
+    return [Reason.LOW_CONFIDENCE if everything or one else None for one in odd]
 
 
 def _has_metal(image: Image, mask: VertebraMask) -> bool:
@@ -318,12 +318,12 @@ def _measurement(
     doubtful: bool,
 ) -> Measurement:
     if loss is None or between is None:
-        return Measurement(heights, None, None, None, obstacle or "no_norm_for_level")
+        return Measurement(heights, None, None, None, obstacle or Reason.NO_NORM_FOR_LEVEL)
     suspected = loss >= suspected_from
     if suspected and mask.touches_edge:  # what the edge cut off is no lost height
-        return Measurement(None, None, None, None, "truncated")
+        return Measurement(None, None, None, None, Reason.TRUNCATED)
     doubtful |= mask.vertebra.level < FIRST_VALIDATED and loss < SURE_FROM
     if doubtful and suspected:
-        return Measurement(heights, loss, None, None, "low_confidence", between)
+        return Measurement(heights, loss, None, None, Reason.LOW_CONFIDENCE, between)
     grades = genant_grade(between[0]), genant_grade(between[1])
     return Measurement(heights, loss, genant_grade(loss), suspected, None, between, grades)

@@ -16,7 +16,7 @@ from vfx_edge.study import (
     Triage,
     tier_of,
 )
-from vfx_edge.vocabulary import TRANSITIONAL
+from vfx_edge.vocabulary import TRANSITIONAL, Reason
 
 RECOMMENDATION = {
     Tier.MALIGNANT: "Suspected malignant vertebral fracture at {levels}: urgent review, "
@@ -60,7 +60,7 @@ def covered(findings: Sequence[Finding], wanted: Sequence[Level]) -> Coverage:
     looked_at = [f for f in findings if f.vertebra.level in wanted and _counts(f.vertebra.level)]
     whole = [f for f in looked_at if not _is_cut(f)]
     unread = {f.vertebra.level: why for f in whole if (why := _unread(f))}
-    unread |= {level: "not_found" for level in _overlooked(findings) if level in wanted}
+    unread |= {level: Reason.NOT_FOUND for level in _overlooked(findings) if level in wanted}
     return Coverage(
         assessed=tuple(f.vertebra.level for f in whole if f.vertebra.level not in unread),
         cut=tuple(f.vertebra.level for f in looked_at if _is_cut(f)),
@@ -93,7 +93,7 @@ def _tier(finding: Finding) -> Tier | None:
 
 def _is_cut(finding: Finding) -> bool:
     """Whether only the edge of the scan shows it, and no fracture either."""
-    edge = not finding.vertebra.wholly_in_view or finding.measurement.reason == "truncated"
+    edge = not finding.vertebra.wholly_in_view or finding.measurement.reason == Reason.TRUNCATED
     return edge and not finding.measurement.suspected_fracture
 
 
@@ -105,7 +105,7 @@ def _unread(finding: Finding) -> str | None:
     if isinstance(assessment, NotAssessable):
         return assessment.reason
     judged = measured.suspected_fracture is not None
-    return None if judged else measured.reason or "low_confidence"
+    return None if judged else measured.reason or Reason.LOW_CONFIDENCE
 
 
 def _overlooked(findings: Sequence[Finding]) -> Iterator[Level]:

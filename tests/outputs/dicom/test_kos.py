@@ -6,19 +6,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
-from tests.inputs.world import Scan, enhanced
-from tests.outputs.dicom.test_sr import (
-    PATIENT,
-    SAGITTAL,
-    found_in,
-    named,
-    plane_of,
-    study,
-    validated,
-)
+from tests.outputs.dicom.reading import Study, named, plane_of, studies, study, validated
 from tests.outputs.fakes import EXAMPLE_CASES, NORMAL, analysis_of
-from vfx_edge.study import Analysis, DicomSource, Level
+from vfx_edge.study import Level
 
 pytest.importorskip("highdicom", reason="needs the extra service")
 from vfx_edge.outputs.dicom.kos import write_kos
@@ -30,18 +22,17 @@ SUSPECTED = [Level.T10, Level.T8, Level.T12, Level.L2]
 @pytest.fixture(scope="module", params=["axial", "sagittal", "enhanced"])
 def source_and_analysis(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Analysis, DicomSource]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "enhanced":
-        one = enhanced(Scan())
-        PATIENT(one, 0)
-        one.save_as(folder / "enhanced.dcm", enforce_file_format=True)
-        return found_in(folder)
-    return study(folder, SAGITTAL if request.param == "sagittal" else None)
+) -> Study:
+    return studies(request.param, tmp_path_factory.mktemp(request.param) / "ct")
+
+
+def read(path: Path | None) -> Dataset:
+    assert path is not None
+    return pydicom.dcmread(path)
 
 
 def test_it_points_at_slices_through_each_suspected_vertebra(
-    source_and_analysis, tmp_path: Path
+    source_and_analysis: Study, tmp_path: Path
 ) -> None:
     analysis, source = source_and_analysis
     path = write_kos(analysis, source, tmp_path / "kos.dcm")
@@ -61,9 +52,9 @@ def test_it_points_at_slices_through_each_suspected_vertebra(
         assert min(abs((centre - position) @ normal) for centre in near.values()) <= 8.01
 
 
-def test_its_evidence_is_what_it_points_at(source_and_analysis, tmp_path: Path) -> None:
+def test_its_evidence_is_what_it_points_at(source_and_analysis: Study, tmp_path: Path) -> None:
     analysis, source = source_and_analysis
-    document = pydicom.dcmread(write_kos(analysis, source, tmp_path / "kos.dcm"))
+    document = read(write_kos(analysis, source, tmp_path / "kos.dcm"))
     (study_item,) = document.CurrentRequestedProcedureEvidenceSequence
     assert study_item.StudyInstanceUID == source.first.StudyInstanceUID
     (series,) = study_item.ReferencedSeriesSequence
@@ -74,7 +65,7 @@ def test_its_evidence_is_what_it_points_at(source_and_analysis, tmp_path: Path) 
 
 def test_its_words_name_levels_the_most_urgent_first(tmp_path: Path) -> None:
     analysis, source = study(tmp_path / "ct")
-    document = pydicom.dcmread(write_kos(analysis, source, tmp_path / "kos.dcm", "de"))
+    document = read(write_kos(analysis, source, tmp_path / "kos.dcm", "de"))
     (words,) = named(document.ContentSequence, "Key Object Description")
     lines = words.TextValue.splitlines()
     assert lines[0].startswith("Verdacht auf maligne Fraktur")

@@ -9,6 +9,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.inputs.world import BLOBS, Scan, enhanced, put, write_scan
@@ -37,6 +38,9 @@ RESAMPLED = {
 GAP = replace(OWN_PLANES["sagittal"], places=(*range(12), *range(13, 30), *range(32, 42)))
 
 
+Floats = NDArray[np.float64]
+
+
 def _analysed(path: Path) -> tuple[Analysis, DicomSource]:
     """The bony blob on the left as L1, the one towards the feet as L3: no two directions alike."""
     volume = load_scan(path)
@@ -44,17 +48,17 @@ def _analysed(path: Path) -> tuple[Analysis, DicomSource]:
     return analysis_of(volume, {Level.L1: bone, Level.L3: feet}, {}), read_source(path, volume)
 
 
-def _chance(mask: VertebraMask, lps_mm: np.ndarray) -> np.ndarray:
+def _chance(mask: VertebraMask, lps_mm: Floats) -> Floats:
     """The soft mask at (…, 3) places, straight from its own grid."""
     zyx = np.moveaxis((lps_mm - np.array(mask.origin_lps_mm)) / mask.spacing_mm, -1, 0)[::-1]
-    return ndimage.map_coordinates(_whole(mask), zyx, order=1)
+    return np.asarray(ndimage.map_coordinates(_whole(mask), zyx, order=1))
 
 
-def _whole(mask: VertebraMask) -> np.ndarray:
+def _whole(mask: VertebraMask) -> Floats:
     return np.minimum(mask.body.astype(float) + mask.arch, 1)
 
 
-def _frame_places(seg: pydicom.Dataset, frame: int) -> np.ndarray:
+def _frame_places(seg: pydicom.Dataset, frame: int) -> Floats:
     """(rows, columns, 3) LPS mm by the file's own words (PS3.3 C.7.6.2.1.1)."""
     shared = seg.SharedFunctionalGroupsSequence[0]
     cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
@@ -62,7 +66,7 @@ def _frame_places(seg: pydicom.Dataset, frame: int) -> np.ndarray:
     group = seg.PerFrameFunctionalGroupsSequence[frame]
     corner = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
     r, c = np.mgrid[: seg.Rows, : seg.Columns][..., None]
-    return corner + r * rows_mm * cosines[3:] + c * columns_mm * cosines[:3]
+    return np.asarray(corner + r * rows_mm * cosines[3:] + c * columns_mm * cosines[:3])
 
 
 def _assert_in_place(path: Path, analysis: Analysis, *, whole: bool = True) -> hd.seg.Segmentation:

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from tests.conftest import ROOT
 from tests.inputs.world import Edit, Scan, enhanced, put, write_scan
@@ -26,6 +28,7 @@ from vfx_edge.outputs.dicom.seg import write_seg
 from vfx_edge.outputs.dicom.sr import write_sr
 from vfx_edge.outputs.labels import label_map
 
+Json = dict[str, Any]
 OHIF_READS = Path(__file__).with_name("ohif_reads.mjs")
 MODULES = ROOT / "build" / "peers" / "node_modules"
 SCANS = {
@@ -66,8 +69,10 @@ class Written:
         self.sr = write_sr(self.analysis, self.source, folder / "sr.dcm", segmentation=self.seg)
 
     @property
-    def findings(self) -> list[dict]:
-        return result_to_dict(self.analysis.result)["findings"]
+    def findings(self) -> list[Json]:
+        written: Json = result_to_dict(self.analysis.result)
+        findings: list[Json] = written["findings"]
+        return findings
 
     def ours(self, level: str) -> set[tuple[int, ...]]:
         """(z, y, x) of the voxels of a vertebra on the volume's grid, where there is a slice."""
@@ -77,18 +82,18 @@ class Written:
         across = int(np.ptp(zyx, axis=0).argmax())
         return {voxel for voxel in found if voxel[across] in set(zyx[:, across].tolist())}
 
-    def on_grid(self, lps_mm: np.ndarray) -> set[tuple[int, ...]]:
+    def on_grid(self, lps_mm: NDArray[np.float64]) -> set[tuple[int, ...]]:
         zyx = self.analysis.scan.image.to_zyx(lps_mm)
         assert np.abs(zyx - np.rint(zyx)).max() < 0.1
         return voxels(np.rint(zyx).astype(int))
 
 
-def voxels(indices: np.ndarray) -> set[tuple[int, ...]]:
+def voxels(indices: NDArray[np.int64]) -> set[tuple[int, ...]]:
     return {tuple(int(v) for v in one) for one in indices}
 
 
 @pytest.fixture(scope="module", params=[*SCANS, "enhanced"])
-def written(request, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
     made = Written(tmp_path_factory.mktemp("written"), SCANS.get(request.param))
     made.name = request.param
     return made
@@ -146,7 +151,7 @@ def test_dcmqi_reads_every_measurement(written: Written, tmp_path: Path) -> None
         assert _same(found, _expected(finding)), (found, finding)
 
 
-def _expected(finding: dict) -> dict[str, tuple[float, str]]:
+def _expected(finding: Json) -> dict[str, tuple[float, str]]:
     wanted = {"P_LEVEL": (finding["label_probability"] * 100, "%")}
     for name, mm in (finding["heights_mm"] or {}).items():
         wanted[f"HEIGHT_{name.upper()}"] = (mm, "mm")
@@ -157,7 +162,7 @@ def _expected(finding: dict) -> dict[str, tuple[float, str]]:
     return wanted
 
 
-def _same(found: dict, wanted: dict) -> bool:
+def _same(found: Json, wanted: Json) -> bool:
     return found.keys() == wanted.keys() and all(
         found[name][1] == unit and abs(found[name][0] - value) < 0.006
         for name, (value, unit) in wanted.items()
@@ -167,7 +172,7 @@ def _same(found: dict, wanted: dict) -> bool:
 # --- OHIF
 
 
-def ohif_reads(written: Written, folder: Path) -> dict:
+def ohif_reads(written: Written, folder: Path) -> Json:
     beside = Path(sys.executable).with_name("node")
     node = str(beside) if beside.exists() else shutil.which("node")
     if node is None or not MODULES.is_dir():
@@ -181,23 +186,23 @@ def ohif_reads(written: Written, folder: Path) -> dict:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    answered: dict = json.loads(answer.read_text())
+    answered: Json = json.loads(answer.read_text())
     return answered
 
 
-def _planes(source: DicomSource) -> list[dict]:
+def _planes(source: DicomSource) -> list[Json]:
     """Every slice or frame of the source as a viewer's metadata has it."""
     kept = "SOPInstanceUID SOPClassUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID"
     planes = []
     for header in source.instances:
-        same = {name: str(header[name].value) for name in kept.split()}
+        same: Json = {name: str(header[name].value) for name in kept.split()}
         same |= {"Rows": int(header.Rows), "Columns": int(header.Columns)}
         for at, place in enumerate(_places(header), start=1):
             planes.append(same | {"frame": at} | place)
     return planes
 
 
-def _places(header: pydicom.Dataset) -> list[dict]:
+def _places(header: pydicom.Dataset) -> list[Json]:
     wanted = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
     if "PerFrameFunctionalGroupsSequence" not in header:
         return [{name: [float(v) for v in header[name].value] for name in wanted}]
@@ -211,7 +216,7 @@ def _places(header: pydicom.Dataset) -> list[dict]:
     ]
 
 
-def _in(group: pydicom.Dataset, name: str) -> list:
+def _in(group: pydicom.Dataset, name: str) -> list[Any]:
     sequences = [item for item in group if item.VR == "SQ"]
     return [v for item in sequences if name in item.value[0] for v in item.value[0][name].value]
 
@@ -234,8 +239,8 @@ def test_ohif_marks_every_vertebra_and_lays_every_segment_over_the_slices(
         _assert_on_the_slices(written, seg)
 
 
-def _assert_on_the_slices(written: Written, seg: dict) -> None:
-    shown: dict[int, list[np.ndarray]] = {}
+def _assert_on_the_slices(written: Written, seg: Json) -> None:
+    shown: dict[int, list[NDArray[np.float64]]] = {}
     for plane, found in zip(_planes(written.source), seg["planes"], strict=True):
         row, column = np.reshape(plane["ImageOrientationPatient"], (2, 3))
         for number, pixels in found.items():

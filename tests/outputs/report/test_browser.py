@@ -27,6 +27,9 @@ def _browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedPro
     command = [
         *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
         *("--enable-logging=stderr", "--v=0", f"--user-data-dir={profile}"),
+        # by the page's own clock, which stands still while a busy machine does not get on
+        *("--virtual-time-budget=5000", "--run-all-compositor-stages-before-draw"),
+        *("--disable-gpu-watchdog", "--disable-hang-monitor"),
         *("--window-size=1400,1400", *options, page.as_uri()),
     ]
     return subprocess.run(

@@ -1,5 +1,7 @@
 """The views show the right side on the right side, and millimetres stay millimetres."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -13,24 +15,19 @@ from tests.outputs.fakes import (
     mask_of,
     tilted,
 )
+from tests.outputs.page import outline_points
 from vfx_edge.image import Image
 from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import outline
 from vfx_edge.study import Level
 
 STEP_MM = 0.6
+View = Callable[[Image, views.FloatArray, float], views.Sheet]
 CENTRES = curved_centres(LEVELS, scoliosis_mm=30)
 
 
 def _line(volume: Image) -> views.FloatArray:
     return views.midline(volume, list(CENTRES.values()))
-
-
-def _points(path: str) -> np.ndarray:
-    """The corners of the first closed line of an SVG path of ours."""
-    start, moves = path.removeprefix("M").split("z")[0].split("l")
-    steps = np.array(moves.split(), dtype=float).reshape(-1, 2)
-    return np.array(start.split(), dtype=float) + np.vstack([[0, 0], np.cumsum(steps, axis=0)])
 
 
 def _area(points: np.ndarray) -> float:
@@ -39,7 +36,7 @@ def _area(points: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [views.sagittal, views.coronal])
-def test_every_body_of_a_scoliotic_spine_lies_on_the_view(make) -> None:
+def test_every_body_of_a_scoliotic_spine_lies_on_the_view(make: View) -> None:
     volume = ellipsoid_volume(CENTRES)
     sheet = make(volume, _line(volume), STEP_MM)
     gray = views.sample(volume, sheet)
@@ -51,7 +48,7 @@ def test_every_body_of_a_scoliotic_spine_lies_on_the_view(make) -> None:
 
 
 @pytest.mark.parametrize("make", [views.sagittal, views.coronal])
-def test_the_view_unrolls_without_stretching(make) -> None:
+def test_the_view_unrolls_without_stretching(make: View) -> None:
     volume = ellipsoid_volume(CENTRES)
     sheet = make(volume, _line(volume), STEP_MM)
     points = sheet.points_lps_mm(slice(None), slice(None))
@@ -118,7 +115,7 @@ def test_the_line_ends_where_the_scan_ends() -> None:
 
 
 @pytest.mark.parametrize("down", [views.HEAD_TO_FEET, views.FRONT_TO_BACK])
-def test_outlines_have_the_size_of_what_they_outline(down) -> None:
+def test_outlines_have_the_size_of_what_they_outline(down: views.FloatArray) -> None:
     level = Level.L3
     mask = mask_of(level, (3.0, -4.0, 50.0))
     across = views.RIGHT_TO_LEFT
@@ -133,7 +130,8 @@ def test_outlines_have_the_size_of_what_they_outline(down) -> None:
     assert (left + right) / 2 == pytest.approx(50.0, abs=0.5)
     assert (top + bottom) / 2 == pytest.approx(50.0, abs=0.5)
     # |x|^4 + |y|^4 < 1 has area 3.708
-    assert _area(_points(cut.body.path)) == pytest.approx(3.708 * half[0] * tall, rel=0.03)
+    (line,) = outline_points(cut.body.path)
+    assert _area(line) == pytest.approx(3.708 * half[0] * tall, rel=0.03)
 
 
 def test_what_a_sheet_misses_has_no_outline() -> None:

@@ -11,24 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from vfx_edge.outputs.dicom.raster import font, paint, sign, wrapped, writable
+from vfx_edge.outputs.report.colours import AMBER, INK, MARK, OF_STATUS, PAPER, SOFT
 from vfx_edge.outputs.report.page import Card, cards
-from vfx_edge.outputs.report.pictures import Picture, spine_pictures
-from vfx_edge.outputs.report.raster import (
-    BLACK,
-    INK,
-    MARK,
-    STATUS_COLOURS,
-    Colour,
-    font,
-    icon,
-    paint,
-    wrapped,
-    writable,
-)
-from vfx_edge.outputs.status import Status, verdict_sign, verdict_status
+from vfx_edge.outputs.report.pictures import Picture, pictures_of
+from vfx_edge.outputs.status import Status, verdict_sign
 from vfx_edge.outputs.verdict import (
-    calm,
     missing,
+    no_suspicion,
     recommendation,
     rest,
     unassessed,
@@ -42,8 +32,6 @@ _GAP, _PANEL, _CROP = 20, 440, 420
 _SPINE_TALL, _LEAST_SCALE, _LARGEST_SCALE = 1000, 1.2, 3.0
 """Pixels; pixels per mm: names stay readable on a whole spine, and a short one does not swell."""
 _HUGE, _LARGE, _PLAIN, _SMALL = 34, 25, 20, 16
-_SOFT: Colour = (0xAE, 0xB7, 0xC1)
-_FINE: Colour = (0x5F, 0xD0, 0x8A)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +70,7 @@ class _Page:
         self,
         words: str,
         size: int,
-        colour: Colour = INK,
+        colour: str = INK,
         left: int = _GAP,
         right: int | None = None,
     ) -> None:
@@ -92,9 +80,10 @@ class _Page:
             self._draw.text((left, self.y), line, colour, letters)
             self.y += round(size * 1.35)
 
-    def sign(self, status: Status, size: int, left: int) -> None:
+    def sign(self, status: str, size: int, left: int) -> None:
         """A status' sign beside the line that comes next."""
-        icon(self._draw, status, (left, self.y), size, STATUS_COLOURS[status], BLACK)
+        drawn = sign(status, size, OF_STATUS[status], PAPER)
+        self._image.paste(drawn, (left, self.y), drawn)
 
     def paste(self, image: Image.Image, left: int, top: int) -> None:
         """An image; the page goes on where it was."""
@@ -105,15 +94,15 @@ class _Page:
         when = datetime.fromisoformat(run.started_at).astimezone().strftime("%Y-%m-%d %H:%M")
         self.y += _GAP
         made = t("capture.made", version=run.version, model_set=run.model_set, when=when)
-        self.text(made, _SMALL, _SOFT)
+        self.text(made, _SMALL, SOFT)
         return self._image.crop((0, 0, self.width, self._banner(self.y + _GAP // 2)))
 
     def _banner(self, top: int) -> int:
         bottom = top + round(_LARGE * 1.8)
-        self._draw.rectangle((0, top, self.width, bottom), fill=STATUS_COLOURS[Status.UNCERTAIN])
+        self._draw.rectangle((0, top, self.width, bottom), fill=AMBER)
         middle = (self.width / 2, (top + bottom) / 2)
         size = next(n for n in range(_LARGE, 0, -1) if self._fits(n))
-        self._draw.text(middle, writable(self._words), BLACK, font(size), "mm")
+        self._draw.text(middle, writable(self._words), PAPER, font(size), "mm")
         return bottom
 
     def _fits(self, size: int) -> bool:
@@ -123,7 +112,7 @@ class _Page:
 def _overview(analysis: Analysis, shown: Sequence[Card], t: Wording) -> Image.Image:
     """Verdict, both views along the spine, and the list of what was found."""
     result = analysis.result
-    views = spine_pictures(analysis)
+    views = pictures_of(analysis).spine
     tallest = max(view.height_mm for view in views)
     scale = min(max(_SPINE_TALL / tallest, _LEAST_SCALE), _LARGEST_SCALE)
     images = [paint(view, scale) for view in views]
@@ -134,14 +123,14 @@ def _overview(analysis: Analysis, shown: Sequence[Card], t: Wording) -> Image.Im
     top, left = page.y, _GAP
     for image, caption in zip(images, _captions(views, t), strict=True):
         page.y = top
-        page.text(caption, _SMALL, _SOFT, left, left + image.width)
+        page.text(caption, _SMALL, SOFT, left, left + image.width)
         page.paste(image, left, top + round(_SMALL * 1.35))
         left += image.width + _GAP
     bottom = top + round(_SMALL * 1.35) + max(image.height for image in images)
     page.y = top
     _findings(page, result, shown, left, t)
     page.y = max(page.y, bottom + _GAP // 2)
-    page.text(f"{t('capture.curved')}. {_series(result, t)}", _SMALL, _SOFT)
+    page.text(f"{t('capture.curved')}. {_series(result, t)}", _SMALL, SOFT)
     return page.finished(result.run, t)
 
 
@@ -151,11 +140,10 @@ def _captions(views: Sequence[Picture], t: Wording) -> Iterator[str]:
 
 def _verdict(page: _Page, result: StudyResult, t: Wording) -> None:
     tier = result.triage.tier
-    sign = verdict_status(result)
-    colour = _FINE if verdict_sign(result) == Tier.NONE_SUSPECTED else STATUS_COLOURS[sign]
-    page.sign(sign, _HUGE, _GAP)
+    status = verdict_sign(result)
+    page.sign(status, _HUGE, _GAP)
     title = t(f"verdict.{tier}") + where(verdict_of(result), t)
-    page.text(title, _HUGE, colour, _GAP + round(_HUGE * 1.4))
+    page.text(title, _HUGE, OF_STATUS[status], _GAP + round(_HUGE * 1.4))
     if words := missing(result, t):
         page.text(words, _LARGE)
     more = "" if tier is Tier.NOT_ASSESSABLE else rest(result, t)
@@ -170,19 +158,19 @@ def _findings(
     """Beside the views: the vertebrae to look at, and those that can't be assessed."""
     for card in shown:
         page.sign(card.status, _LARGE, left)
-        page.text(card.name, _LARGE, STATUS_COLOURS[card.status], left + round(_LARGE * 1.5))
+        page.text(card.name, _LARGE, OF_STATUS[card.status], left + round(_LARGE * 1.5))
         for line in (card.words, card.measure, card.label_doubt):
             if line:
                 page.text(line, _PLAIN, INK, left)
         page.y += _GAP
-    if not shown and (words := calm(result, t)):
+    if not shown and (words := no_suspicion(result, t)):
         page.text(words, _PLAIN, INK, left)
         page.y += _GAP
     groups = unassessed(result, t)
     if groups:
-        page.text(t("page.unassessed"), _PLAIN, STATUS_COLOURS[Status.NOT_ASSESSABLE], left)
+        page.text(t("page.unassessed"), _PLAIN, OF_STATUS[Status.NOT_ASSESSABLE], left)
     for group in groups:
-        page.text(f"{group.levels}: {group.reason}", _SMALL, _SOFT, left)
+        page.text(f"{group.levels}: {group.reason}", _SMALL, SOFT, left)
 
 
 def _series(result: StudyResult, t: Wording) -> str:
@@ -197,25 +185,25 @@ def _vertebra(card: Card, run: RunInfo, t: Wording) -> Image.Image:
     page = _Page(len(card.pictures) * (_CROP + _GAP) + _GAP, notice(run.intended_use, t))
     page.sign(card.status, _HUGE, _GAP)
     title = f"{card.name}: {card.words}"
-    page.text(title, _HUGE, STATUS_COLOURS[card.status], _GAP + round(_HUGE * 1.4))
+    page.text(title, _HUGE, OF_STATUS[card.status], _GAP + round(_HUGE * 1.4))
     page.text(card.measure, _PLAIN)
     if heights := _heights(card, t):
         page.text(heights, _PLAIN)
     if card.label_doubt:
         page.text(card.label_doubt, _PLAIN, MARK)
     if card.bars:
-        said = "; ".join(_probability(bar.name, bar.value, bar.threshold, t) for bar in card.bars)
-        page.text(f"{t('card.probabilities')}: {said}", _PLAIN)
+        words = "; ".join(_probability(bar.name, bar.value, bar.threshold, t) for bar in card.bars)
+        page.text(f"{t('card.probabilities')}: {words}", _PLAIN)
     page.y += _GAP // 2
     top, left = page.y, _GAP
     for picture, caption in zip(card.pictures, _captions(card.pictures, t), strict=True):
         page.y = top
-        page.text(caption, _SMALL, _SOFT, left, left + _CROP)
-        image = paint(picture, _CROP / picture.width_mm, crop=True)
+        page.text(caption, _SMALL, SOFT, left, left + _CROP)
+        image = paint(picture, _CROP / picture.width_mm)
         page.paste(image, left, page.y)
         left += _CROP + _GAP
     page.y += _CROP + _GAP // 2
-    page.text(f"{t('card.lines')} {t('card.against')}", _SMALL, _SOFT)
+    page.text(f"{t('card.lines')} {t('card.against')}", _SMALL, SOFT)
     return page.finished(run, t)
 
 
@@ -228,7 +216,7 @@ def _heights(card: Card, t: Wording) -> str | None:
 
 
 def _probability(name: str, value: float, threshold: float | None, t: Wording) -> str:
-    said = f"{name} {t.number(value, 2)}"
+    words = f"{name} {t.number(value, 2)}"
     if threshold is None:
-        return said
-    return f"{said} ({t('page.threshold', value=t.number(threshold, 2))})"
+        return words
+    return f"{words} ({t('page.threshold', value=t.number(threshold, 2))})"

@@ -9,7 +9,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Level, Tier
+from vfx_edge.vocabulary import Reason
 
 SCHEME = "99VFXEDGE"
 SCHEME_NAME = "vfx-edge codes"
@@ -29,8 +31,7 @@ SOURCE = Code("260753009", "SCT", "Source")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 LANGUAGES = {"en": Code("en", "RFC5646", "English"), "de": Code("de", "RFC5646", "German")}
 
-# Code value -> meaning in English and in German.
-PRIVATE: dict[str, dict[str, str]] = {
+_OWN: dict[str, dict[str, str]] = {
     # what is asked
     "TRIAGE": {"en": "Triage tier of the study", "de": "Dringlichkeitsstufe der Studie"},
     "FRACTURE": {"en": "Vertebral fracture", "de": "Wirbelfraktur"},
@@ -61,24 +62,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         "en": "Probability: osteoporotic",
         "de": "Wahrscheinlichkeit: osteoporotisch",
     },
-    # tiers of the study, findings at a vertebra, and what the classifier said
-    "MALIGNANT": {"en": "Malignant fracture suspected", "de": "Verdacht auf maligne Fraktur"},
-    "UNCERTAIN": {"en": "Fracture of uncertain cause", "de": "Fraktur unklarer Ursache"},
-    "OSTEOPOROTIC": {
-        "en": "Osteoporotic fracture suspected",
-        "de": "Verdacht auf osteoporotische Fraktur",
-    },
-    "NOT_ASSESSABLE": {"en": "Not assessable", "de": "Nicht beurteilbar"},
-    "NONE_SUSPECTED": {
-        "en": "No vertebral fracture suspected",
-        "de": "Kein Verdacht auf Wirbelfraktur",
-    },
-    "SUSPECTED": {
-        "en": "Fracture suspected, cause not classified",
-        "de": "Frakturverdacht, Ursache nicht klassifiziert",
-    },
-    "UNREMARKABLE": {"en": "No fracture suspected", "de": "Kein Frakturverdacht"},
-    "NOT_EXAMINED": {"en": "Not examined", "de": "Nicht untersucht"},
+    # findings at a vertebra, and the classifier's answers
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
     "NOT_SUSPECTED": {"en": "Not suspected", "de": "Kein Verdacht"},
     "COMPLETE": {"en": "All judged", "de": "Alle beurteilt"},
@@ -90,63 +74,48 @@ PRIVATE: dict[str, dict[str, str]] = {
     # levels that SNOMED CT as PS3.16 uses it has no code for
     "T13": {"en": "T13 vertebra", "de": "T13 vertebra"},
     "L6": {"en": "L6 vertebra", "de": "L6 vertebra"},
-    # reasons
-    "TRUNCATED": {"en": "Cut off by the edge of the scan", "de": "Vom Bildrand abgeschnitten"},
-    "METAL": {"en": "Metal in or beside the vertebra", "de": "Metall im oder am Wirbel"},
-    "LOW_CONFIDENCE": {"en": "The outline is not reliable", "de": "Kontur nicht zuverlässig"},
+    # reasons whose words in the report are too long
     "SPACING_WRONG": {
         "en": "The distances stored in the file cannot be right",
         "de": "Die gespeicherten Abstände können nicht stimmen",
-    },
-    "SPACING_COARSE": {
-        "en": "Slices too far apart to measure heights",
-        "de": "Schichtabstand zu groß für eine Höhenmessung",
     },
     "UNLIKE_TRAINING": {
         "en": "Unlike the fractures the model was taught",
         "de": "Anders als die Frakturen, die das Modell gelernt hat",
     },
-    "NOT_FOUND": {
-        "en": "Not found between its neighbours",
-        "de": "Zwischen seinen Nachbarn nicht gefunden",
-    },
-    "NO_MASK": {"en": "Could not be outlined", "de": "Konnte nicht konturiert werden"},
-    "NO_NEIGHBOURS": {
-        "en": "No neighbouring vertebra to compare with",
-        "de": "Kein Nachbarwirbel zum Vergleich",
-    },
-    "NO_NORM": {
-        "en": "No normal heights for this level",
-        "de": "Keine Normhöhen für diesen Wirbel",
-    },
-    "OUTSIDE_RANGE": {
-        "en": "Level outside the model's range",
-        "de": "Wirbel außerhalb des Modellbereichs",
-    },
-    "NOT_REQUESTED": {"en": "Not asked for", "de": "Nicht angefordert"},
-    "NO_CLASSIFIER": {
-        "en": "The model set has no classifier",
-        "de": "Modellsatz ohne Klassifikator",
-    },
     "OTHER": {"en": "Other reason", "de": "Anderer Grund"},
 }
-REASONS = {
-    "truncated": "TRUNCATED",
-    "metal": "METAL",
-    "low_confidence": "LOW_CONFIDENCE",
-    "implausible_spacing": "SPACING_WRONG",
-    "spacing_too_coarse": "SPACING_COARSE",
-    "out_of_distribution": "UNLIKE_TRAINING",
-    "not_found": "NOT_FOUND",
-    "no_mask": "NO_MASK",
-    "no_neighbours": "NO_NEIGHBOURS",
-    "no_fracture_suspected": "UNREMARKABLE",
-    "no_norm_for_level": "NO_NORM",
-    "level_outside_model_range": "OUTSIDE_RANGE",
-    "not_requested": "NOT_REQUESTED",
-    "no_classifier": "NO_CLASSIFIER",
+REASONS: dict[str, str] = {
+    Reason.TRUNCATED: "TRUNCATED",
+    Reason.METAL: "METAL",
+    Reason.LOW_CONFIDENCE: "LOW_CONFIDENCE",
+    Reason.IMPLAUSIBLE_SPACING: "SPACING_WRONG",
+    Reason.SPACING_TOO_COARSE: "SPACING_COARSE",
+    Reason.OUT_OF_DISTRIBUTION: "UNLIKE_TRAINING",
+    Reason.NOT_FOUND: "NOT_FOUND",
+    Reason.NO_FRACTURE_SUSPECTED: "UNREMARKABLE",
+    Reason.NO_NORM_FOR_LEVEL: "NO_NORM",
+    Reason.LEVEL_OUTSIDE_MODEL_RANGE: "OUTSIDE_RANGE",
+    Reason.NOT_REQUESTED: "NOT_REQUESTED",
 }
 """Reason in result.json -> code value."""
+
+
+def _as_in_the_report(key: str) -> dict[str, str]:
+    words = {language: Wording(language)(key) for language in LANGUAGES}
+    return {language: text[0].upper() + text[1:] for language, text in words.items()}
+
+
+PRIVATE: dict[str, dict[str, str]] = {
+    **{value: _as_in_the_report(f"reason.{reason}") for reason, value in REASONS.items()},
+    **{tier.upper(): _as_in_the_report(f"verdict.{tier}") for tier in Tier},
+    **{
+        status.upper(): _as_in_the_report(f"status.{status}")
+        for status in (Status.SUSPECTED, Status.UNREMARKABLE, Status.NOT_EXAMINED)
+    },
+    **_OWN,
+}
+"""Code value -> meaning in English and in German."""
 
 
 def level_code(level: Level) -> Code:
@@ -163,7 +132,7 @@ def private(value: str, language: str = "en") -> Code:
 
 
 def tier_code(tier: Tier, language: str) -> Code:
-    """The study's verdict, or what the classifier said of a vertebra."""
+    """The study's verdict, or the classifier's answer for a vertebra."""
     return private(tier.value.upper(), language)
 
 

@@ -18,7 +18,6 @@ from vfx_edge.outputs.verdict import banner, conclusion, name_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, DicomSource, Finding
 
-DESCRIPTION = "vfx-edge key images"
 OFFSETS_MM = (-6.0, 0.0, 6.0)
 """Across the slices: a little above, in and below the middle of a vertebra some 25 mm tall, or
 beside it where the slices are sagittal."""
@@ -64,7 +63,7 @@ def _document(
     document = ko.KeyObjectSelectionDocument(
         evidence=evidence,
         content=content,
-        **identity(source, analysis.result.run, "kos", DESCRIPTION),
+        **identity(source, analysis.result.run, "kos"),
     )
     # The first header is the only whole one.
     document.copy_patient_and_study_information(source.first)

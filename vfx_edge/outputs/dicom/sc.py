@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from highdicom import UID
+from highdicom.sc import SCImage
+from highdicom.sr.coding import CodedConcept
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
 from vfx_edge.files import mapped, replacing_folder
 from vfx_edge.outputs.dicom.captures import Capture, captures
 from vfx_edge.outputs.dicom.write import identity, refusing
 from vfx_edge.outputs.kinds import KINDS, Request
 from vfx_edge.study import Analysis, DicomSource, RunInfo
-
-SERIES_DESCRIPTION = "vfx-edge SC"
 
 
 def write(request: Request) -> tuple[Path, ...]:
@@ -41,8 +46,6 @@ def write_sc(
 
 
 def _images(pages: list[Capture], run: RunInfo, source: DicomSource) -> list[Any]:
-    from highdicom import UID
-
     series = UID()
     made_from = [_reference(header) for header in source.instances]
     return [
@@ -58,10 +61,7 @@ def _image(
     run: RunInfo,
     source: DicomSource,
 ) -> Any:
-    from highdicom.sc import SCImage
-    from pydicom.uid import ExplicitVRLittleEndian
-
-    own = identity(source, run, "sc", SERIES_DESCRIPTION)
+    own = identity(source, run, "sc")
     image = SCImage.from_ref_dataset(
         ref_dataset=source.first,
         pixel_array=page.pixels,
@@ -84,10 +84,6 @@ def _image(
 
 def _reference(header: Any) -> Any:
     """An item of the Source Image Sequence (PS3.3 C.7.6.1, CID 7202)."""
-    from highdicom.sr.coding import CodedConcept
-    from pydicom.dataset import Dataset
-    from pydicom.sr.codedict import codes
-
     item = Dataset()
     item.ReferencedSOPClassUID = header.SOPClassUID
     item.ReferencedSOPInstanceUID = header.SOPInstanceUID

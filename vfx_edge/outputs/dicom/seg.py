@@ -5,7 +5,7 @@ pixel; viewers that build a volume want even planes. Where the volume is the sta
 what they want: the frames lie on the source's planes and name the source's instances; planes that
 fill a gap between slices are left out, as there is no slice to lay them on. Where the volume had to
 be resampled for another reason (gantry tilt, slices off the even grid) the planes are those of the
-even volume, parallel to the source's.
+even volume, parallel to the source's. Imported only when DICOM results are wanted.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from highdicom import (
+    UID,
+    AlgorithmIdentificationSequence,
+    PixelMeasuresSequence,
+    PlaneOrientationSequence,
+    PlanePositionSequence,
+)
+from highdicom import Volume as Grid
+from highdicom.color import CIELabColor
+from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from vfx_edge.image import Image
 from vfx_edge.naming import either
+from vfx_edge.outputs.dicom.codes import level_code
+from vfx_edge.outputs.dicom.items import coding_scheme
+from vfx_edge.outputs.dicom.slices import SourceSlice, is_enhanced, source_slices
 from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import numbered
@@ -25,10 +40,9 @@ from vfx_edge.study import Analysis, DicomSource, RunInfo, Scan, VertebraMask
 
 Floats = NDArray[np.float64]
 
-SERIES_DESCRIPTION = "vfx-edge SEG"
 _TURNS = ((88, 196, 221), (199, 155, 242), (123, 216, 143), (240, 210, 120))
 """RGB in turn, by the level's rank: the same level has the same colour in every study, and its
-neighbours, one or two away, have others. No red: a colour says nothing of a finding."""
+neighbours, one or two away, have others. No red: colours have nothing to do with findings."""
 _SAME_PLACE_PIXELS, _SAME_PLANE_STEPS = 0.35, 0.1
 """A slice further than this from its place in the volume was resampled into it. The reader calls
 a stack straight up to a drift of a quarter of a pixel, and even up to 0.04 steps."""
@@ -64,21 +78,18 @@ def write_seg(analysis: Analysis, source: DicomSource, path: Path) -> Path:
 
 
 def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
-    from highdicom.seg import Segmentation
-
-    from vfx_edge.outputs.dicom.items import coding_scheme
-
     run = analysis.result.run
     numbers, masks = _numbered(analysis.scan.image, analysis.masks)
-    planes = _planes(analysis.scan.image, numbers, source)
+    slices = source_slices(source)
+    planes = _planes(analysis.scan.image, numbers, slices)
     segmentation = Segmentation(
-        **_placed(planes, source, analysis.scan),
+        **_placed(planes, source, slices, analysis.scan),
         segmentation_type="BINARY",
         segment_descriptions=_segments(masks, run),
         content_label="VERTEBRAE",
         content_description=f"Vertebrae outlined by {PRODUCT} ({run.intended_use} model)"[:64],
         coding_schemes=[coding_scheme(run)],  # T13 and L6 have no code in a public one
-        **identity(source, run, "seg", SERIES_DESCRIPTION),
+        **identity(source, run, "seg"),
     )
     # highdicom takes them from the first plane's header, and source.first is the only whole one
     segmentation.copy_patient_and_study_information(source.first)
@@ -98,12 +109,11 @@ def _numbered(
     return (numbers, masks) if seen == masks else _numbered(image, seen)
 
 
-def _planes(image: Image, numbers: NDArray[np.uint8], source: DicomSource) -> _Planes:
-    stored, affine = _as_stored(numbers, image.affine_zyx_to_lps, _orientation(source))
-    first = source.first
+def _planes(image: Image, numbers: NDArray[np.uint8], slices: Sequence[SourceSlice]) -> _Planes:
+    stored, affine = _as_stored(numbers, image.affine_zyx_to_lps, slices[0].directions)
     own = None
-    if stored.shape[1:] == (first.Rows, first.Columns):
-        own = _own_planes(_positions(source), affine, len(stored))
+    if stored.shape[:0:-1] == slices[0].size:
+        own = _own_planes(_positions(slices), affine, len(stored))
     if own is not None and -1 in own:
         there = [at for at, index in enumerate(own) if index >= 0]
         stored, own = stored[there], tuple(own[at] for at in there)
@@ -111,17 +121,17 @@ def _planes(image: Image, numbers: NDArray[np.uint8], source: DicomSource) -> _P
 
 
 def _as_stored(
-    numbers: NDArray[np.uint8], affine: Floats, orientation: Sequence[float]
+    numbers: NDArray[np.uint8], affine: Floats, directions: Floats
 ) -> tuple[NDArray[np.uint8], Floats]:
     """The array turned back to (plane, row, column) of its source, as a view, and its affine.
 
-    orientation: direction of a row, then of a column (PS3.3 C.7.6.2.1.1).
+    directions: (2, 3) of a row, then of a column (PS3.3 C.7.6.2.1.1).
     """
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    row, column = np.reshape(orientation, (2, 3)).astype(np.float64)
-    along_row = int(np.abs(row @ directions).argmax())
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    row, column = directions
+    along_row = int(np.abs(row @ axes).argmax())
     # a row and a column never share an axis, however oblique they lie
-    across = np.abs(column @ directions)
+    across = np.abs(column @ axes)
     across[along_row] = -1
     along_column = int(across.argmax())
     order = (3 - along_row - along_column, along_column, along_row)
@@ -147,13 +157,12 @@ def _own_planes(positions: Floats, affine: Floats, count: int) -> tuple[int, ...
     return tuple(found.get(plane, -1) for plane in range(count))
 
 
-def _placed(planes: _Planes, source: DicomSource, scan: Scan) -> dict[str, Any]:
+def _placed(
+    planes: _Planes, source: DicomSource, slices: Sequence[SourceSlice], scan: Scan
+) -> dict[str, Any]:
     """Pixels, source and geometry, as highdicom's keyword arguments."""
-    from highdicom import PixelMeasuresSequence, PlanePositionSequence
-    from highdicom import Volume as Grid
-
-    images = _consistent(source, scan)
-    enhanced = "PerFrameFunctionalGroupsSequence" in source.first
+    images = _consistent(source, slices[0], scan)
+    enhanced = is_enhanced(source.first)
     named = {"source_images": images[:1], "further_source_images": images[1:]}
     if not enhanced:
         named = {"source_images": [images[at] for at in planes.own] if planes.own else images}
@@ -169,82 +178,51 @@ def _placed(planes: _Planes, source: DicomSource, scan: Scan) -> dict[str, Any]:
     )
     placed = {**named, "pixel_array": planes.numbers, "pixel_measures": measures}
     if enhanced:
-        stated = _positions(source)[list(planes.own)].tolist()
+        stated = _positions(slices)[list(planes.own)].tolist()
         placed["plane_positions"] = [PlanePositionSequence("PATIENT", at) for at in stated]
     return placed
 
 
-def _consistent(source: DicomSource, scan: Scan) -> list[Any]:
+def _consistent(source: DicomSource, first: SourceSlice, scan: Scan) -> list[Any]:
     """Copies of the headers that highdicom takes for one series: it compares to the last digit,
-    and needs a slice thickness and what enhanced files say of all frames in one place."""
-    orientation = _orientation(source)
+    and needs a slice thickness, and in one place what all frames of enhanced files share."""
     thickness = scan.series.slice_thickness_mm or float(scan.image.spacing_zyx_mm.max())
     images = []
     for header in source.instances:
-        if "PerFrameFunctionalGroupsSequence" in header:
+        if is_enhanced(header):
             image = _without(header, "SharedFunctionalGroupsSequence")
-            image.SharedFunctionalGroupsSequence = [_shared(header, orientation, thickness)]
+            image.SharedFunctionalGroupsSequence = [_shared(header, first, thickness)]
         else:
             image = _without(header, "ImageOrientationPatient", "SliceThickness")
-            image.ImageOrientationPatient = list(orientation)
+            image.ImageOrientationPatient = first.directions.ravel().tolist()
             image.SliceThickness = thickness
         images.append(image)
     return images
 
 
-def _shared(header: Any, orientation: Sequence[float], thickness_mm: float) -> Any:
+def _shared(header: Any, first: SourceSlice, thickness_mm: float) -> Any:
     """The shared functional groups, with plane orientation and pixel measures among them."""
-    from highdicom import PixelMeasuresSequence, PlaneOrientationSequence
-    from pydicom.dataset import Dataset
-
     stated = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
     shared = _without(stated[0], "PlaneOrientationSequence", "PixelMeasuresSequence")
-    spacing = _group(header, "PixelMeasuresSequence").PixelSpacing
+    orientation = first.directions.ravel().tolist()
     shared.PlaneOrientationSequence = PlaneOrientationSequence("PATIENT", orientation)
-    shared.PixelMeasuresSequence = PixelMeasuresSequence(spacing, thickness_mm)
+    shared.PixelMeasuresSequence = PixelMeasuresSequence(first.spacing_mm, thickness_mm)
     return shared
 
 
 def _without(dataset: Any, *keywords: str) -> Any:
     """A copy less some elements. Set in the copy, they would change in the original as well."""
-    from pydicom.dataset import Dataset
-
     copy = Dataset()
     copy.update({element.tag: element for element in dataset if element.keyword not in keywords})
     return copy
 
 
-def _orientation(source: DicomSource) -> Sequence[float]:
-    if "PerFrameFunctionalGroupsSequence" not in source.first:
-        return [float(v) for v in source.first.ImageOrientationPatient]
-    group = _group(source.first, "PlaneOrientationSequence")
-    return [float(v) for v in group.ImageOrientationPatient]
-
-
-def _positions(source: DicomSource) -> Floats:
+def _positions(slices: Sequence[SourceSlice]) -> Floats:
     """(slices or frames, 3) LPS mm of the first pixels."""
-    frames = source.first.get("PerFrameFunctionalGroupsSequence")
-    places = [frame.PlanePositionSequence[0] for frame in frames] if frames else source.instances
-    return np.array([[float(v) for v in p.ImagePositionPatient] for p in places])
-
-
-def _group(image: Any, name: str) -> Any:
-    """The first item of a functional group, shared or of the first frame. AttributeError."""
-    shared = image.get("SharedFunctionalGroupsSequence") or ()
-    for group in (*shared, image.PerFrameFunctionalGroupsSequence[0]):
-        if name in group:
-            return group[name].value[0]
-    raise AttributeError(f"no {name} in the functional groups")
+    return np.array([s.position_mm for s in slices])
 
 
 def _segments(masks: Sequence[VertebraMask], run: RunInfo) -> list[Any]:
-    from highdicom import UID, AlgorithmIdentificationSequence
-    from highdicom.color import CIELabColor
-    from highdicom.seg import SegmentDescription
-    from pydicom.sr.codedict import codes
-
-    from vfx_edge.outputs.dicom.codes import level_code
-
     # a mask that the user gave was not located
     automatic = "locate" in run.seconds
     algorithm = AlgorithmIdentificationSequence(

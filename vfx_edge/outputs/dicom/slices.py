@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,31 @@ Floats = NDArray[np.float64]
 class SourceSlice:
     """A slice as a result refers to it. frame: from 1, of an enhanced file; None: the whole file.
 
-    position_mm: the centre of its first pixel; normal: unit vector across it; both in LPS.
-    steps_mm: (2, 3) from a pixel to the next column's, and to the next row's.
+    position_mm: the centre of its first pixel, LPS. directions: (2, 3) of a row and of a column,
+    as stated. spacing_mm: between rows, between columns. size: columns, rows.
     """
 
     sop_class: str
     sop_instance: str
     frame: int | None
     position_mm: Floats
-    normal: Floats
-    steps_mm: Floats
+    directions: Floats
+    spacing_mm: tuple[float, float]
     size: tuple[int, int]
-    """Columns, rows."""
+
+    @cached_property
+    def normal(self) -> Floats:
+        """Unit vector across the slice."""
+        across = np.cross(*self.directions)
+        return np.asarray(across / np.linalg.norm(across))
 
     def pixel(self, place_mm: Point) -> Floats:
         """(column, row) of the place, moved along the normal into the slice: the first pixel
         reaches from 0 to 1 (PS3.3 C.18.6.1.1), and what lies beside the picture is at its edge."""
         along = np.array(place_mm) - self.position_mm
-        at = (self.steps_mm @ along) / (self.steps_mm**2).sum(axis=1) + 0.5
+        between_rows, between_columns = self.spacing_mm
+        steps_mm = self.directions * [[between_columns], [between_rows]]
+        at = (steps_mm @ along) / (steps_mm**2).sum(axis=1) + 0.5
         return np.asarray(np.clip(at, 0, self.size))
 
 
@@ -59,24 +67,22 @@ def slices_at(
     return tuple(found.values())
 
 
+def is_enhanced(header: Any) -> bool:
+    """Whether one file holds all slices, as frames (PS3.3 C.7.6.16)."""
+    return bool(header.get("PerFrameFunctionalGroupsSequence"))
+
+
 def _slices(header: Any) -> Iterator[SourceSlice]:
-    groups = header.get("PerFrameFunctionalGroupsSequence") or ()
-    if not groups:
-        yield _slice(
-            header,
-            None,
-            header.ImageOrientationPatient,
-            header.ImagePositionPatient,
-            header.PixelSpacing,
-        )
+    if not is_enhanced(header):
+        yield _slice(header, None, header, header, header)
         return
-    for number, group in enumerate(groups, start=1):
+    for number, group in enumerate(header.PerFrameFunctionalGroupsSequence, start=1):
         yield _slice(
             header,
             number,
-            _of(header, group, "PlaneOrientationSequence").ImageOrientationPatient,
-            group.PlanePositionSequence[0].ImagePositionPatient,
-            _of(header, group, "PixelMeasuresSequence").PixelSpacing,
+            _of(header, group, "PlaneOrientationSequence"),
+            group.PlanePositionSequence[0],
+            _of(header, group, "PixelMeasuresSequence"),
         )
 
 
@@ -87,17 +93,15 @@ def _of(header: Any, group: Any, name: str) -> Any:
 
 
 def _slice(
-    header: Any, frame: int | None, orientation: Any, position: Any, spacing: Any
+    header: Any, frame: int | None, orientation: Any, position: Any, measures: Any
 ) -> SourceSlice:
-    row, column = directions = np.array(orientation, float).reshape(2, 3)
-    between_rows, between_columns = (float(v) for v in spacing)
-    across = np.cross(row, column)
+    between_rows, between_columns = (float(v) for v in measures.PixelSpacing)
     return SourceSlice(
         sop_class=str(header.SOPClassUID),
         sop_instance=str(header.SOPInstanceUID),
         frame=frame,
-        position_mm=np.array(position, float),
-        normal=np.asarray(across / np.linalg.norm(across)),
-        steps_mm=directions * [[between_columns], [between_rows]],
+        position_mm=np.array(position.ImagePositionPatient, float),
+        directions=np.array(orientation.ImageOrientationPatient, float).reshape(2, 3),
+        spacing_mm=(between_rows, between_columns),
         size=(int(header.Columns), int(header.Rows)),
     )

@@ -47,7 +47,6 @@ from vfx_edge.study import (
     tier_of,
 )
 
-DESCRIPTION = "vfx-edge SR"
 _MM_DIGITS, _PERCENT_DIGITS, _PIXEL_DIGITS = 2, 2, 2
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _PROPERTIES = sr.RelationshipTypeValues.HAS_PROPERTIES
@@ -111,7 +110,7 @@ def write_sr(
             is_complete=True,
             previous_versions=None if previous is None else [_header(previous)],
             coding_schemes=[coding_scheme(result.run)],
-            **identity(source, result.run, "sr", DESCRIPTION),
+            **identity(source, result.run, "sr"),
         )
     return save(document, path)
 
@@ -121,8 +120,8 @@ def _header(path: Path | None) -> Any:
 
 
 def _root(report: _Report, source: DicomSource) -> Any:
-    """TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict is said
-    first, too, for it would else stand below every measurement."""
+    """TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict stands
+    first, too; else it would come below every measurement."""
     language = sr.LanguageOfContentItemAndDescendants(code.LANGUAGES[report.language])
     procedure = sr.CodeContentItem(
         codes.DCM.ProcedureReported,
@@ -159,9 +158,9 @@ def _container(name: Code, items: list[Any]) -> Any:
 
 
 def _image_library(report: _Report, source: DicomSource) -> Any:
-    """TID 1600: the slice through each vertebra, what they share said once.
+    """TID 1600: the slice through each vertebra, what they share stated once.
 
-    The whole series stands in the evidence; hundreds of entries here would only bury the findings.
+    The whole series stands in the evidence; hundreds of entries here would hide the findings.
     """
     slices = report.slices
     shown = {
@@ -227,7 +226,7 @@ def _region(report: _Report, finding: Finding) -> Any:
 
 def _centre(report: _Report, finding: Finding) -> Any:
     """Where in the source's frame of reference it was measured. No row of TID 1419, but the IOD
-    allows it (dciodvfy agrees); OHIF takes over no measurement that does not say it itself."""
+    allows it (dciodvfy agrees); OHIF takes over no measurement without it."""
     place = sr.CoordinatesForMeasurement3D(
         sr.GraphicTypeValues3D.POINT,
         np.round([finding.vertebra.centroid_lps_mm], _MM_DIGITS),

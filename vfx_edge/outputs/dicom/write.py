@@ -19,7 +19,13 @@ NO_SERIAL = "none (software)"
 """Device Serial Number is required of a device; a program has none."""
 UTF_8 = "ISO_IR 192"
 _FIRST_SERIES, _CLEAR_OF_SOURCE = 9900, 100
-_SERIES = {"sr": 1, "seg": 2, "sc": 3, "kos": 4}
+_SERIES = {
+    "sr": (1, "vfx-edge SR"),
+    "seg": (2, "vfx-edge SEG"),
+    "sc": (3, "vfx-edge SC"),
+    "kos": (4, "vfx-edge key images"),
+}
+"""Number after the last of the source, and description."""
 _REFUSALS = (
     *(ArithmeticError, AttributeError, AssertionError, LookupError, NotImplementedError),
     *(TypeError, ValueError, struct.error),
@@ -44,7 +50,7 @@ def series_number(source: DicomSource, kind: str) -> int:
     except ValueError:  # a text, which is kept as it was written
         number = 0
     stated = number if 0 < number < 2**30 else 0
-    return max(_FIRST_SERIES, stated + _CLEAR_OF_SOURCE) + _SERIES[kind]
+    return max(_FIRST_SERIES, stated + _CLEAR_OF_SOURCE) + _SERIES[kind][0]
 
 
 def equipment(run: RunInfo) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def equipment(run: RunInfo) -> dict[str, Any]:
     }
 
 
-def identity(source: DicomSource, run: RunInfo, kind: str, description: str) -> dict[str, Any]:
+def identity(source: DicomSource, run: RunInfo, kind: str) -> dict[str, Any]:
     """A new series of one object, as highdicom's keyword arguments: new UIDs at every call."""
     from pydicom.uid import generate_uid
 
@@ -67,7 +73,7 @@ def identity(source: DicomSource, run: RunInfo, kind: str, description: str) -> 
         "series_number": series_number(source, kind),
         "sop_instance_uid": generate_uid(),
         "instance_number": 1,
-        "series_description": description,
+        "series_description": _SERIES[kind][1],
         "series_date": when.date(),
         "series_time": when.time(),
         "content_date": when.date(),

@@ -82,10 +82,10 @@ def limits(result: StudyResult, t: Wording) -> list[str]:
     ]
 
 
-def by_hand(said: ByHand | None, t: Wording) -> str | None:
-    """Who set the levels, where it was a person."""
-    if said is None:
+def by_hand(setting: ByHand | None, t: Wording) -> str | None:
+    """How a person set the levels; None where nobody did."""
+    if setting is None:
         return None
-    if isinstance(said, Anchor):
-        return t("limit.by_anchor", level=said.level, z=t.number(said.z_mm))
-    return t("limit.by_shift", levels=f"{said.levels:+d}")
+    if isinstance(setting, Anchor):
+        return t("limit.by_anchor", level=setting.level, z=t.number(setting.z_mm))
+    return t("limit.by_shift", levels=f"{setting.levels:+d}")

@@ -1,17 +1,14 @@
 """`report.html`: one self-contained page, verdict first, that also prints on white A4."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from vfx_edge.files import write_text
 from vfx_edge.outputs.kinds import Request
+from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
-from vfx_edge.outputs.report.pictures import Picture, crop_pictures, spine_pictures
+from vfx_edge.outputs.report.pictures import Picture, pictures_of
 from vfx_edge.outputs.status import (
     Status,
     is_card,
@@ -22,10 +19,10 @@ from vfx_edge.outputs.status import (
 )
 from vfx_edge.outputs.verdict import (
     banner,
-    calm,
     label_doubt,
     missing,
     name_of,
+    no_suspicion,
     place,
     recommendation,
     remarks,
@@ -43,12 +40,14 @@ from vfx_edge.study import (
     StudyResult,
     Tier,
 )
+from vfx_edge.vocabulary import Reason
 
 # Both views side by side: as large as the screen's height and a column of cards allow.
 _TALLEST_PX, _NARROWEST_PX, _WIDEST_PX = 1000, 440, 620
 _AROUND_VIEWS_PX = 110
 _BELOW_VERDICT_MM, _WHOLE_PAGE_MM, _LONG_SPINE_MM = 165, 235, 700
 _DASH = "–"
+_TEMPLATE = "report.html.j2"
 _USUAL = [level for level in Level if Level.T1 <= level <= Level.L5 and level is not Level.T13]
 
 
@@ -114,6 +113,11 @@ class Row:
     label: str
 
 
+def prepare() -> None:
+    """Compiles the templates, which takes longer than filling them in."""
+    template(_TEMPLATE)
+
+
 def write(request: Request) -> tuple[Path, ...]:
     """The kind `html`."""
     path = request.folder / "report.html"
@@ -129,7 +133,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
     """The page's HTML."""
     t = Wording(language)
     result = analysis.result
-    spine = spine_pictures(analysis)
+    spine = pictures_of(analysis).spine
     shown = cards(analysis, t)
     strip = _strip(result, t)
     views_px, views_tall_px = _views_px(spine)
@@ -140,7 +144,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         "recommendation": recommendation(result, t),
         "gap": missing(result, t),
         "rest": rest(result, t),
-        "calm": calm(result, t),
+        "no_suspicion": no_suspicion(result, t),
         "banner": banner(result.run.intended_use, t),
         "limits": limits(result, t),
         "series_facts": series_facts(result.series, t),
@@ -148,7 +152,7 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         "timings": timings(result.run, t),
         "spine_alt": {p.name: _spine_alt(p, result, t) for p in spine},
     }
-    return template().render(
+    return template(_TEMPLATE).render(
         t=t,
         n=t.number,
         r=result,
@@ -166,21 +170,6 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         remarks=remarks(result),
         **words,
     )
-
-
-@functools.cache
-def template() -> Template:
-    """The page, compiled once: that takes longer than filling it."""
-    environment = Environment(
-        loader=DictLoader({"report": _text("report.html.j2"), "css": _text("report.css")}),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("report")
-
-
-def _text(name: str) -> str:
-    return files("vfx_edge.outputs.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _views_px(spine: Sequence[Picture]) -> tuple[int, int]:
@@ -238,7 +227,7 @@ def cards(analysis: Analysis, t: Wording) -> list[Card]:
 
 def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
     level = finding.vertebra.level
-    pictures = crop_pictures(analysis, finding)
+    pictures = pictures_of(analysis).crops[level]
     return Card(
         level=level.value,
         name=name_of(finding.vertebra, t),
@@ -256,7 +245,7 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
 def _measure(finding: Finding, t: Wording) -> str:
     measured = finding.measurement
     if measured.height_loss is None:
-        return t("card.unmeasured", reason=t.reason(measured.reason or "no_mask"))
+        return t("card.unmeasured", reason=t.reason(measured.reason or Reason.LOW_CONFIDENCE))
     parts = [t("card.loss", loss=t.percent(measured.height_loss))]
     if (grade := measured.grade_words) is not None:
         parts.append(t("card.genant", grade=grade))

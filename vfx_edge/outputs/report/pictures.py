@@ -1,6 +1,6 @@
 """Pictures of the report: grey values with outlines, level names and height lines over them.
 
-A `Picture` is plain data in picture millimetres; the template draws it as SVG.
+A `Picture` is plain data in picture millimetres; templates/picture.svg.j2 draws it.
 """
 
 import base64
@@ -8,6 +8,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from PIL import Image
 from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import VertebraOutline, outline
 from vfx_edge.outputs.report.views import FloatArray, Sheet
-from vfx_edge.outputs.status import Status, is_card, status_of
+from vfx_edge.outputs.status import Status, is_card, status_of, to_look_at
 from vfx_edge.parallel import computing
 from vfx_edge.study import Analysis, Finding, Level, VertebraMask
+from vfx_edge.vocabulary import Reason
 
 _SPINE_STEP_MM = 0.6
 _CROP_STEP_MM = 0.4
@@ -69,7 +71,8 @@ class Ruler:
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One view. gray: (rows, columns) the scan. marks: the letters at the left, right, top and
-    bottom edge; the first two at `sides_mm` from the top, where no level's name is."""
+    bottom edge; the first two at `sides_mm` from the top, where no level's name is. is_crop:
+    about one vertebra."""
 
     name: str
     gray: NDArray[np.uint8]
@@ -77,6 +80,7 @@ class Picture:
     height_mm: float
     marks: tuple[str, str, str, str]
     sides_mm: float
+    is_crop: bool = False
     strokes: tuple[Stroke, ...] = ()
     tags: tuple[Tag, ...] = ()
     rulers: tuple[Ruler, ...] = ()
@@ -103,6 +107,26 @@ MARKS = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Of a study: along the spine, and of each vertebra to look at."""
+
+    spine: tuple[Picture, Picture]
+    crops: Mapping[Level, tuple[Picture, ...]]
+
+
+_MADE: "WeakKeyDictionary[Analysis, Pictures]" = WeakKeyDictionary()
+
+
+def pictures_of(analysis: Analysis) -> Pictures:
+    """The study's pictures: one set for page and captures, kept as long as the analysis."""
+    if analysis not in _MADE:
+        shown = to_look_at(analysis.result)
+        crops = {f.vertebra.level: crop_pictures(analysis, f) for f in shown}
+        _MADE[analysis] = Pictures(spine_pictures(analysis), crops)
+    return _MADE[analysis]
+
+
 def spine_pictures(analysis: Analysis) -> tuple[Picture, Picture]:
     """The sagittal and the coronal view along the whole spine."""
     trusted = _trusted(analysis.result.findings)
@@ -116,13 +140,13 @@ def spine_pictures(analysis: Analysis) -> tuple[Picture, Picture]:
 
 
 def _trusted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Those whose centroids may bend the line: not a sliver at the end of the scan.
+    """Those that the line through the spine may follow: no sliver at the end of the scan.
 
     Of a vertebra that the scan cuts, little more than the arch may be left, and its centroid
     would drag the view out of the bodies.
     """
-    first = int(len(findings) > 3 and findings[0].measurement.reason == "truncated")
-    last = int(len(findings) > 3 and findings[-1].measurement.reason == "truncated")
+    first = int(len(findings) > 3 and findings[0].measurement.reason == Reason.TRUNCATED)
+    last = int(len(findings) > 3 and findings[-1].measurement.reason == Reason.TRUNCATED)
     return findings[first : len(findings) - last]
 
 
@@ -206,6 +230,7 @@ def _picture(
         height_mm=round(sheet.height_mm, 1),
         marks=MARKS[name],
         sides_mm=_sides_mm(sheet.height_mm, tags),
+        is_crop=only is not None,
         strokes=_strokes(scene, only),
         tags=tags,
         rulers=rulers,
@@ -222,31 +247,31 @@ def _sides_mm(height_mm: float, tags: tuple[Tag, ...]) -> float:
 
 
 def _strokes(scene: _Scene, only: Finding | None) -> tuple[Stroke, ...]:
-    """Quiet outlines first, so that the ones that matter lie on top."""
+    """The others first, so that the marked outlines lie on top."""
     result = scene.analysis.result
-    quiet: list[Stroke] = []
-    loud: list[Stroke] = []
+    others: list[Stroke] = []
+    on_top: list[Stroke] = []
     for index, finding in enumerate(result.findings):
         cut = scene.outlines.get(finding.vertebra.level)
         if cut is None:
             continue
         marked = is_card(finding, result.triage) if only is None else finding is only
-        kind = f"s-{status_of(finding)}" if marked else _quiet_kind(finding, index)
-        target = loud if marked else quiet
+        kind = f"marked s-{status_of(finding)}" if marked else _other_kind(finding, index)
+        target = on_top if marked else others
         target.extend(
             Stroke(part.path, f"{kind} {role}")
             for part, role in ((cut.arch, "arch"), (cut.body, "body"))
             if part.path
         )
-    return (*quiet, *loud)
+    return (*others, *on_top)
 
 
-def _quiet_kind(finding: Finding, index: int) -> str:
-    """Two colours in turn, so that neighbours can be told apart."""
+def _other_kind(finding: Finding, index: int) -> str:
+    """Two colours in turn, so that neighbours differ."""
     unknown = status_of(finding) in (
         *(Status.NOT_ASSESSABLE, Status.TRUNCATED, Status.NOT_EXAMINED),
     )
-    return "quiet unknown" if unknown else f"quiet turn{index % 2}"
+    return "other unknown" if unknown else f"other turn{index % 2}"
 
 
 def _tag(finding: Finding, scene: _Scene, name: str) -> Tag:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -72,7 +73,7 @@ def test_values_below_the_stored_range_are_clipped(tmp_path: Path) -> None:
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = dicom_series._slice
 
-    def fail_at_three(shared, plane, affine, index, digest):
+    def fail_at_three(shared: Any, plane: Any, affine: Any, index: int, digest: str) -> Any:
         if index == 3:
             raise OSError(28, "No space left on device")
         return original(shared, plane, affine, index, digest)
