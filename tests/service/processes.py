@@ -17,6 +17,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom.errors import InvalidDicomError
 
 from tests.waiting import HANG_S, eventually
 from vfx_edge.service.store.queue import Entry, Queue
@@ -136,8 +137,10 @@ class Archive:
         """StudyInstanceUID -> run of the chain (its series) -> number of objects."""
         found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for path in self.folder.iterdir():
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-            found[header.StudyInstanceUID][header.SeriesInstanceUID] += 1
+            # storescp writes under the last name: a file may be there that is not complete yet
+            with suppress(InvalidDicomError, AttributeError, EOFError, OSError):
+                header = pydicom.dcmread(path, stop_before_pixels=True)
+                found[header.StudyInstanceUID][header.SeriesInstanceUID] += 1
         return found
 
 
