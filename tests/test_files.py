@@ -49,7 +49,7 @@ def test_a_full_disk_is_named_whatever_library_was_writing(tmp_path: Path) -> No
     image.add_new("PixelData", "OW", bytes(1_000_000))
     with (
         pytest.raises(OutputError, match="disk is full"),
-        atomic.mapped(tmp_path),
+        atomic.as_output_error(tmp_path),
         Path("/dev/full").open("wb", buffering=0) as disk,
     ):
         image.save_as(disk, implicit_vr=False, little_endian=True)
@@ -104,13 +104,13 @@ def test_every_refusal_of_the_system_is_mapped(tmp_path: Path) -> None:
 
 
 def test_an_error_without_a_number_is_mapped_too(tmp_path: Path) -> None:
-    with pytest.raises(atomic.OutputFailed, match="OSError"), atomic.mapped(tmp_path):
+    with pytest.raises(atomic.OutputFailed, match="OSError"), atomic.as_output_error(tmp_path):
         raise OSError
 
 
 def test_permission_denied_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(OutputError, match="permission denied"),
-        atomic.mapped(tmp_path),
+        atomic.as_output_error(tmp_path),
     ):
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -86,7 +86,7 @@ def _first_cause(error: OSError) -> OSError:
 
 
 @contextmanager
-def mapped(path: Path, option: str = "--out") -> Iterator[None]:
+def as_output_error(path: Path, option: str = "--out") -> Iterator[None]:
     """Turns any OSError raised inside into an `OutputError` about `path`."""
     try:
         yield
@@ -96,35 +96,28 @@ def mapped(path: Path, option: str = "--out") -> Iterator[None]:
 
 def make_folder(folder: Path, option: str = "--out") -> Path:
     """Makes the folder and its parents if absent."""
-    with mapped(folder, option):
+    with as_output_error(folder, option):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
-def in_place_of(path: Path) -> Iterator[Path]:
+def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
     """Yields a temporary path beside `path` (same suffixes); on success it becomes `path`.
 
-    On any failure, an interrupt included, the temporary file is removed and an older `path` stays
-    as it was. OSError as the system raises it.
+    On any failure, an interrupt included, the temporary file is removed and an older `path`
+    stays as it was.
     """
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        _remove_file(temporary)
-
-
-@contextmanager
-def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
-    """As `in_place_of`, in a folder that is made if absent. OutputError leaves."""
     make_folder(path.parent, option)
-    with mapped(path, option):
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    with as_output_error(path, option):
         if path.is_dir():
             raise OutputFileIsFolder(path, option)
-        with in_place_of(path) as temporary:
+        try:
             yield temporary
+            os.replace(temporary, path)
+        finally:
+            _remove_file(temporary)
 
 
 def write_bytes(path: Path, data: bytes, option: str = "--out") -> Path:
@@ -151,7 +144,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     make_folder(folder)
     temporary = folder / f".{secrets.token_hex(4)}-part"
     try:
-        with mapped(folder):
+        with as_output_error(folder):
             temporary.mkdir()
             yield temporary
             for file in sorted(temporary.iterdir()):

@@ -19,7 +19,7 @@ from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
 from vfx_edge.backends.half import half_key, half_of
 from vfx_edge.errors import OutputError
-from vfx_edge.files import mapped, write_bytes, write_text
+from vfx_edge.files import as_output_error, write_bytes, write_text
 from vfx_edge.manifest import NetworkSpec
 
 log = logging.getLogger("vfx_edge.backends")
@@ -178,7 +178,7 @@ def build_engine(spec: NetworkSpec, onnx: bytes, key: EngineKey, path: Path) -> 
 
 def _store(path: Path, data: bytes, key: EngineKey) -> None:
     """Engine and key, each complete or not there; the key last, as it vouches for the engine."""
-    with mapped(path):
+    with as_output_error(path):
         _sidecar(path).unlink(missing_ok=True)
     write_bytes(path, data)
     digest = hashlib.sha256(data).hexdigest()

@@ -9,10 +9,10 @@ def check_writable(folder: Path) -> None:
 
     Tried with a real file: on Windows and on network drives the permission bits say little.
     """
-    from vfx_edge.files import mapped
+    from vfx_edge.files import as_output_error
 
     existing = folder.absolute()
-    with mapped(folder):
+    with as_output_error(folder):
         while not existing.exists() and existing != existing.parent:
             existing = existing.parent
         with tempfile.TemporaryFile(dir=existing):

@@ -125,11 +125,11 @@ def _restart(found: "list[tuple[Queue, Entry]]", nothing: str) -> None:
 def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue]]":
     """The service's folders and its two queues, without disturbing it. InputError."""
     settings = serving.settings_from(config, None, None, spool=spool)
-    from vfx_edge.files import mapped
+    from vfx_edge.files import as_output_error
     from vfx_edge.service.store.queue import Queue
     from vfx_edge.service.store.spool import Spool
 
-    with mapped(settings.spool, "--spool"):
+    with as_output_error(settings.spool, "--spool"):
         if not (settings.spool / "queue" / "queue.sqlite").is_file():
             where = f"{settings.spool} holds no queue"
             raise InputError(f"{where}: name the service's folder with --spool.")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import OutputError
-from vfx_edge.files import mapped, replacing
+from vfx_edge.files import as_output_error, replacing
 from vfx_edge.image import Image
 from vfx_edge.outputs.nifti import centroids_of, store_image
 from vfx_edge.study import SeriesInfo, Vertebra
@@ -45,7 +45,7 @@ def case_mask(folder: Path, name: str) -> Path:
 def check_free(folder: Path, name: str, *, overwrite: bool) -> None:
     """CaseThere where a case of this name is there and may not be replaced."""
     mask = case_mask(folder, name)
-    with mapped(mask):
+    with as_output_error(mask):
         if mask.exists() and not overwrite:
             raise CaseThere(mask)
 

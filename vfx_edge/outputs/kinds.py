@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from vfx_edge.errors import OutputError
-from vfx_edge.files import mapped
+from vfx_edge.files import as_output_error
 from vfx_edge.study import Analysis, Answer, DicomSource
 
 
@@ -216,7 +216,7 @@ def remove_former(folder: Path) -> None:
     OutputError where it can't be done."""
     if not _is_ours(folder / "result.json"):
         return
-    with mapped(folder):
+    with as_output_error(folder):
         for kind in KINDS.values():
             for path in kind.files_in(folder):
                 path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 from highdicom import ko, sr
 from pydicom.sr.codedict import codes
 
-from vfx_edge.files import mapped
+from vfx_edge.files import as_output_error
 from vfx_edge.outputs.dicom.items import device_observer, image_item
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
 from vfx_edge.outputs.dicom.write import identity, refusing, save
@@ -33,7 +33,7 @@ def write_kos(
     """
     suspected = to_look_at(analysis.result)
     if not suspected:
-        with mapped(path):
+        with as_output_error(path):
             path.unlink(missing_ok=True)
         return None
     with refusing(path):

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from vfx_edge.files import mapped, replacing_folder
+from vfx_edge.files import as_output_error, replacing_folder
 from vfx_edge.outputs.dicom.captures import Capture, captures
 from vfx_edge.outputs.dicom.write import identity, refusing
 from vfx_edge.outputs.kinds import KINDS, Request
@@ -38,7 +38,7 @@ def write_sc(
     with replacing_folder(folder) as temporary, refusing(folder):
         for name, image in zip(names, images, strict=True):
             image.save_as(temporary / name, enforce_file_format=True)
-    with mapped(folder):
+    with as_output_error(folder):
         for file in KINDS["sc"].files_in(folder.parent):
             if file.name not in names:
                 file.unlink()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vfx_edge.files import OutputDiskFull, mapped
+from vfx_edge.files import OutputDiskFull, as_output_error
 from vfx_edge.service.store import durable_files
 from vfx_edge.service.store.identifiers import uid_to_name
 
@@ -39,7 +39,7 @@ class IncomingStudies:
         self.root = root
         self.min_free_bytes = min_free_bytes
         self._lock = threading.RLock()
-        with mapped(root, OPTION):
+        with as_output_error(root, OPTION):
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name in ("incoming", "part"):
                 (root / name).mkdir(exist_ok=True)
@@ -53,7 +53,7 @@ class IncomingStudies:
         part = self._new_part()
         self.check_room()
         try:
-            with mapped(self.root, OPTION):
+            with as_output_error(self.root, OPTION):
                 with part.open("xb") as stream:
                     write(stream)
                     stream.flush()

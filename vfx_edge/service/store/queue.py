@@ -19,7 +19,7 @@ from sqlite3 import OperationalError as OperationalError
 from typing import Any
 
 from vfx_edge.errors import OutputError
-from vfx_edge.files import mapped
+from vfx_edge.files import as_output_error
 from vfx_edge.service.store.incoming_studies import OPTION
 
 FILE = "queue.sqlite"
@@ -113,7 +113,7 @@ class Queue:
         self._takes: Counter[str] = Counter()
         self._known: list[Entry] = []
         self._version = (-1, -1)
-        with mapped(folder, OPTION):
+        with as_output_error(folder, OPTION):
             folder.mkdir(parents=True, exist_ok=True)
         try:
             self._open(folder / FILE)

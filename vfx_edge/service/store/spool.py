@@ -31,7 +31,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vfx_edge.errors import OutputError
-from vfx_edge.files import mapped
+from vfx_edge.files import as_output_error
 from vfx_edge.service.store import durable_files
 from vfx_edge.service.store.identifiers import instances_in, job_id_of_instances, pseudonym
 from vfx_edge.service.store.incoming_studies import CUT, OPTION, URGENT, IncomingStudies
@@ -76,7 +76,7 @@ class Spool(IncomingStudies):
         self._jobs: dict[str, Received] = {}
         """What each job.json says: it never changes, and there may be thousands."""
         self._file_lock = FileLock(root / "service.lock", timeout=0)
-        with mapped(root, OPTION):
+        with as_output_error(root, OPTION):
             (root / "studies").mkdir(exist_ok=True)
 
     @property
@@ -87,7 +87,7 @@ class Spool(IncomingStudies):
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock, as the service does while it runs. SpoolBusy."""
-        with mapped(self.root, OPTION):
+        with as_output_error(self.root, OPTION):
             try:
                 self._file_lock.acquire()
             except Timeout:
@@ -164,7 +164,7 @@ class Spool(IncomingStudies):
         received = Received(
             *(job, study), source="folder", urgent=urgent, received_at_s=time.time()
         )
-        with mapped(self.root, OPTION):
+        with as_output_error(self.root, OPTION):
             self._commit(received, partial(self._copy_to, item))
         return received
 
@@ -213,11 +213,11 @@ class Spool(IncomingStudies):
     def new_results(self, job: str) -> Iterator[Path]:
         """An empty folder; it replaces the job's results when the block ends without an error."""
         part = self._new_part()
-        with mapped(self.root, OPTION):
+        with as_output_error(self.root, OPTION):
             part.mkdir()
         try:
             yield part
-            with mapped(self.root, OPTION):
+            with as_output_error(self.root, OPTION):
                 durable_files.sync_all(part)
                 out = self._folder(job) / "out"
                 shutil.rmtree(out, ignore_errors=True)
@@ -244,7 +244,7 @@ class Spool(IncomingStudies):
     def recover(self) -> None:
         """At start-up, under the lock: finish or delete what a killed service left half-done, and
         move away what can't be read."""
-        with mapped(self.root, OPTION):
+        with as_output_error(self.root, OPTION):
             self.finish_interrupted()
             for left in (self.root / "part").iterdir():
                 if left.suffix not in (URGENT, CUT):
@@ -300,7 +300,7 @@ class Spool(IncomingStudies):
         """Create a job by one rename. `place` moves its images, also by one rename: after a kill
         before it, the images are where they were; after a later one, `recover` finishes."""
         made = self.root / "part" / received.job
-        with self._lock, mapped(self.root, OPTION):
+        with self._lock, as_output_error(self.root, OPTION):
             made.mkdir(exist_ok=True)
             (made / "job.json").write_text(json.dumps(asdict(received)), "utf-8")
             if instances is not None:
