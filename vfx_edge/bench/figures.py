@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.evaluation.overlap import dice
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import decide, settle
 from vfx_edge.study import tier_of
@@ -51,11 +52,6 @@ def worst_dice(got: Floats, wanted: Floats) -> float:
     """The lowest Dice of a class's masks, over all crops (n, classes, z, y, x) together."""
     pairs = zip(got.swapaxes(0, 1), wanted.swapaxes(0, 1), strict=True)
     return min(dice(a > 0.5, b > 0.5) for a, b in pairs)
-
-
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Overlap of two masks, 0..1; 1 where both are empty."""
-    return float(2 * (a & b).sum() / (a.sum() + b.sum())) if (a | b).any() else 1.0
 
 
 def _tier_changes(got: Floats, wanted: Floats, spec: NetworkSpec) -> int:
