@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.backends import default_backends
-from vfx_edge.bench.command import again
 from vfx_edge.bench.measured import Failure, Measured, measure
 from vfx_edge.bench.parity import REFERENCE, Parity, judge
+from vfx_edge.bench.processes import same_error
 from vfx_edge.bench.record import Row, Throughput, Unavailable
 from vfx_edge.bench.settings import OnNote, Settings, Steps
 from vfx_edge.bench.worker import Order
@@ -62,7 +62,9 @@ class Rows:
         is_a_row = is_a_row and bool({"auto", REFERENCE[1]} & {*wanted})
         self._reference = self._ask(*REFERENCE, steps.part(0, 1), shown=is_a_row)
         if (failure := self._reference.failure) and failure.exit_code != BackendError.exit_code:
-            raise again(failure.exit_code, failure.message)  # so it will be with all the others
+            raise same_error(
+                failure.exit_code, failure.message
+            )  # so it will be with all the others
 
     def _measure_backend(self, name: str, steps: Steps) -> None:
         """What was asked for, else what the backend takes by itself and then what else it can."""
@@ -136,5 +138,5 @@ class Rows:
             reason = f"backend '{name}' can't be measured in {precision} ({reason}): choose another"
         alone = self._reference is None and failure.exit_code != BackendError.exit_code
         if found or alone:
-            raise again(failure.exit_code, reason)
+            raise same_error(failure.exit_code, reason)
         self.failed.append(Unavailable(f"{name} {precision}", reason))
