@@ -11,7 +11,7 @@ from benchmarks import growth, limits, peers
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 REST = "#DDDDDD"
 MARKERS = "os^Dv"
-SETTINGS = {
+SETTINGS: Any = {
     "svg.hashsalt": "vfx-edge",
     "svg.fonttype": "none",
     "font.size": 9,
@@ -55,10 +55,10 @@ def _stages(found: Figures) -> Any:
 
 def _stage_seconds(command: Figures, stage: str) -> float:
     if stage in command["stages_s"]:
-        return median(command["stages_s"][stage])
+        return float(median(command["stages_s"][stage]))
     known = (sum(one) for one in zip(*command["stages_s"].values(), strict=True))
     rest = [wall - sum_s for wall, sum_s in zip(command["wall_s"], known, strict=True)]
-    return max(median(rest), 0.0)
+    return float(max(median(rest), 0.0))
 
 
 def _peers(found: Figures) -> Any:
@@ -71,7 +71,7 @@ def _peers(found: Figures) -> Any:
         (f"nnU-Net over the whole scan, {row['spacing_mm']:g} mm", row, None)
         for row in found["nnunets"].values()
     ]
-    groups = [ours, [ours[0], *theirs]] if theirs else [ours]
+    groups: list[list[Any]] = [ours, [ours[0], *theirs]] if theirs else [ours]
     sizes = [len(group) for group in groups]
     picture, axes = pyplot.subplots(
         len(groups), figsize=(8, 1.2 + 0.42 * sum(sizes)), layout="constrained",

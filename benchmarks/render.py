@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results, tables
-from benchmarks.goals import MISSED, goals
-from models.recipes.scorecard.goals import UNKNOWN
+from benchmarks.goals import goals
+from models.recipes.scorecard.goals import MISSED, UNKNOWN
 from models.recipes.scorecard.render import replaced
 from models.recipes.scorecard.table import table
 from vfx_edge.bench.machine import BUSY

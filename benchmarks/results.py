@@ -61,11 +61,11 @@ class Kept:
         if self._machine["busy"] > BUSY:
             say(f"others use {self._machine['busy']:.0%} of the processors: figures will be off")
 
-    def point(self, key: str, measure: Callable[[], Any]) -> Any:
-        """What `measure` gives, as JSON has it; at once where it is known from before."""
+    def point(self, key: str, measure: Callable[..., Any], *given: Any) -> Any:
+        """What `measure` makes of what is given, as JSON has it; known from before, at once."""
         if key not in self._points:
             say(f"{self.name}: {key}")
-            self._points[key] = json.loads(json.dumps(measure()))
+            self._points[key] = json.loads(json.dumps(measure(*given)))
             _write(self._path, {**self._about, "machine": self._machine, "points": self._points})
         return self._points[key]
 

@@ -1,7 +1,5 @@
 """PyTorch as one more backend of the chain: what the same networks cost where they came from."""
 
-import json
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +12,7 @@ from vfx_edge.backends import open_models
 from vfx_edge.backends.machine import cpu_name
 from vfx_edge.backends.network import CheckedNetwork
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
+from vfx_edge.bench.protocol import serve
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 CHANNELS_LAST = {"fp32": False, "bf16": True}
@@ -109,4 +108,4 @@ def checked() -> dict[str, Found]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(checked()))
+    serve(lambda _, parent: parent.report("checked", differences=checked()))

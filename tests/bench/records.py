@@ -1,5 +1,7 @@
 """A benchmark that nobody ran: numbers to compare, draw and keep."""
 
+from typing import Any
+
 import numpy as np
 
 from vfx_edge.bench.parity import NetworkParity, Parity
@@ -8,7 +10,7 @@ from vfx_edge.bench.samples import Samples
 
 NEAR = NetworkParity("segmenter", 8, 0.02, 0.15, 0.9996, 0.99, True)
 CLOSE = Parity("within tolerance", "", (NEAR,))
-MACHINE = {
+MACHINE: dict[str, Any] = {
     "cpu": {
         "name": "A CPU",
         "physical_cores": 2,

@@ -117,7 +117,8 @@ def seen_from(one: VertebraMask, other: VertebraMask) -> NDArray[np.bool_]:
     whole = other.body.astype(np.float32) + other.arch
     shift = np.subtract(one.origin_lps_mm, other.origin_lps_mm)[::-1] / one.spacing_mm
     shape = bone(one).shape
-    return ndimage.affine_transform(whole, np.ones(3), shift - 8, shape, order=1) > 0.5
+    moved: Floats = ndimage.affine_transform(whole, np.ones(3), shift - 8, shape, order=1)
+    return moved > 0.5
 
 
 def test_the_triage_is_the_same(both: Both) -> None:
