@@ -14,9 +14,9 @@ from benchmarks.operations import Work, counted
 from benchmarks.processes import worker
 from benchmarks.results import Kept
 from benchmarks.worker import Order
-from export.parity_crops import random_crops
 from vfx_edge.backends import open_models
 from vfx_edge.backends.openvino_backend import native_precision
+from vfx_edge.bench.patches import random_patches
 from vfx_edge.manifest import load_model_set
 
 BYTES = {"fp32": 4, "bf16": 2}
@@ -106,7 +106,7 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
             own = [item for item in models.networks.items() if item[1].precision == precision]
             for role, network in own:
                 work = counted(network.spec.read())
-                batch = random_crops(network.spec, network.batch_limit)
+                batch = random_patches(network.spec, network.batch_limit)
                 seconds = kept.point(
                     f"{role}, {precision}",
                     peaks.timed,

@@ -59,7 +59,7 @@ def _gemm(v: Values, a: Attributes) -> Tensor:
 
 def _reduce(function: Callable[..., Tensor]) -> Callable[[Values, Attributes], Tensor]:
     def reduced(v: Values, a: Attributes) -> Tensor:
-        axes = _ints(v[1]) if len(v) > 1 else a.get("axes")
+        axes = a.get("axes") if len(v) < 2 or v[1] is None else _ints(v[1])
         every = list(range(v[0].ndim)) if axes is None else axes
         return function(v[0], dim=every, keepdim=bool(a.get("keepdims", 1)))
 

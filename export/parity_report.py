@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from export.manifests import SetNotWritten
-from export.parity_rows import Row
+from vfx_edge.bench.networks import Row
 from vfx_edge.manifest import ModelManifest
 
 BEGIN, END = "<!-- parity:begin -->", "<!-- parity:end -->"

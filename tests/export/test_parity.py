@@ -9,15 +9,18 @@ from msgspec.structs import replace
 
 torch = pytest.importorskip("torch")
 
-from export.parity_crops import random_crops  # noqa: E402
 from export.parity_reference import from_pytorch  # noqa: E402
-from export.parity_rows import Row, rows_of  # noqa: E402
 from tests.export.conftest import Run  # noqa: E402
 from tests.export.nets import random_classifier, shaken  # noqa: E402
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set  # noqa: E402
 from vfx_edge.backends import default_backends  # noqa: E402
 from vfx_edge.backends.openvino_backend import native_precision  # noqa: E402
-from vfx_edge.bench.figures import figures_of  # noqa: E402
+from vfx_edge.bench.networks import (  # noqa: E402
+    Row,
+    figures_of,
+    rows_of,
+)
+from vfx_edge.bench.patches import random_patches  # noqa: E402
 from vfx_edge.manifest import load_model_set  # noqa: E402
 
 NEEDED = {
@@ -44,7 +47,7 @@ def like_bone(count: int, edge: int = 70) -> np.ndarray:
 @pytest.fixture(scope="module")
 def rows(published: Path, model_tar: Path) -> list[Row]:
     spec = load_model_set(published).network("classifier")
-    crops = {"random": random_crops(spec, 20), "like bone": like_bone(20)}
+    crops = {"random": random_patches(spec, 20), "like bone": like_bone(20)}
     return rows_of(spec, crops, from_pytorch(model_tar, spec), {})
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.backends import OpenModels, default_backends, open_models
-from vfx_edge.bench.figures import figures_of
-from vfx_edge.bench.recorder import recorded, some_of
+from vfx_edge.bench.networks import figures_of
+from vfx_edge.bench.patches import recorded, some_of
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import Options, analyze

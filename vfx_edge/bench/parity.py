@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vfx_edge.backends import Network, OpenModels
-from vfx_edge.bench.figures import figures_of
-from vfx_edge.bench.recorder import Floats, Recorder, affordable, some_of
+from vfx_edge.bench.networks import figures_of
+from vfx_edge.bench.patches import Floats, Recorder, affordable, some_of
 from vfx_edge.study import Finding, StudyResult, tier_of
 
 REFERENCE = ("cpu", "fp32")

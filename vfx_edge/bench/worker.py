@@ -13,9 +13,9 @@ from typing import Any
 from vfx_edge.backends import Budget, OpenModels, open_models
 from vfx_edge.bench.machine import OtherWork
 from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
+from vfx_edge.bench.patches import recorded
 from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.bench.protocol import serve
-from vfx_edge.bench.recorder import recorded
 from vfx_edge.fractures import Options, roles
 from vfx_edge.inputs import load_scan
 from vfx_edge.job import Job, run_job
