@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results, tables
+from benchmarks import gpu_tables, results, tables
 from benchmarks.goals import goals
 from models.recipes.scorecard.goals import MISSED, UNKNOWN
 from models.recipes.scorecard.render import replaced
@@ -22,6 +22,7 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "limits": tables.limits,
     "batches": tables.batches,
     "service": tables.service,
+    "gpu": gpu_tables.gpu,
 }
 DRAWN = tuple(tables.PICTURES)
 
@@ -49,12 +50,7 @@ def picture(name: str) -> Path:
 def measured() -> dict[str, Figures]:
     """Script -> its figures, machine and settings; those that have been run."""
     found = {name: results.read(name) for name in SECTIONS}
-    return {
-        name: {**record["figures"], **{key: record[key] for key in ("machine", "settings")},
-               "models": record["models"], "threads": record["threads"]}
-        for name, record in found.items()
-        if record is not None
-    }  # fmt: skip
+    return {name: results.flat(record) for name, record in found.items() if record is not None}
 
 
 def page(text: str, figures: dict[str, Figures]) -> str:

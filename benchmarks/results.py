@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.bench.machine import BUSY, machine, model_set
+from vfx_edge.files import write_text
 from vfx_edge.manifest import load_model_set
 from vfx_edge.parallel import cores
 
@@ -48,11 +49,12 @@ class Kept:
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
+        self._settings = dict(settings)
         self._path = UNFINISHED / f"{name}.json"
         self._about = {
             "schema": SCHEMA,
             "name": name,
-            "settings": dict(settings),
+            "settings": self._settings,
             "program": _fingerprint(),
         }
         self._points: dict[str, Any] = {}
@@ -66,7 +68,7 @@ class Kept:
         if key not in self._points:
             say(f"{self.name}: {key}")
             self._points[key] = json.loads(json.dumps(measure(*given)))
-            _write(self._path, {**self._about, "machine": self._machine, "points": self._points})
+            write(self._path, {**self._about, "machine": self._machine, "points": self._points})
         return self._points[key]
 
     def missing(self, key: str) -> bool:
@@ -75,17 +77,9 @@ class Kept:
 
     def finish(self, figures: Mapping[str, Any]) -> Path:
         """Write benchmarks/results/NAME.json."""
-        about = {name: value for name, value in self._about.items() if name != "program"}
-        self._machine["packages"] |= _peers()
-        done = {
-            **about,
-            "machine": self._machine,
-            "threads": threads(),
-            "models": model_set(load_model_set("default")),
-            "figures": dict(figures),
-        }
+        known = about(self.name, self._settings, self._machine)
         path = RESULTS / f"{self.name}.json"
-        _write(path, done)
+        write(path, {**known, "figures": dict(figures)})
         self._path.unlink(missing_ok=True)
         say(f"{self.name}: written to {path.relative_to(ROOT)}")
         return path
@@ -99,6 +93,24 @@ class Kept:
             say(f"{self.name}: {len(self._points)} points are there from an earlier run")
 
 
+def about(name: str, settings: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in a record beside its figures."""
+    packages = {**machine["packages"], **_peers()}
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "settings": dict(settings),
+        "machine": {**machine, "packages": packages},
+        "threads": threads(),
+        "models": model_set(load_model_set("default")),
+    }
+
+
+def flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's figures with what stands beside them."""
+    return {**record["figures"], **{k: v for k, v in record.items() if k != "figures"}}
+
+
 def rounded(value: Any, digits: int = 5) -> Any:
     """The same with shorter numbers: a file that people can read and compare."""
     if isinstance(value, float):
@@ -110,11 +122,9 @@ def rounded(value: Any, digits: int = 5) -> Any:
     return value
 
 
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(rounded(value), indent=1) + "\n", encoding="utf-8")
-    new.replace(path)
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """A record as JSON; the file is replaced as a whole."""
+    write_text(path, json.dumps(rounded(value), indent=1) + "\n")
 
 
 def _peers() -> dict[str, str]:

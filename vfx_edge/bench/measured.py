@@ -33,6 +33,7 @@ class Measured:
     order: Order
     opened: dict[str, Any] = field(default_factory=dict)
     first_s: float = 0.0
+    first_stages: dict[str, float] = field(default_factory=dict)
     warm: list[float] = field(default_factory=list)
     stages: list[dict[str, float]] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
@@ -79,7 +80,7 @@ class Measured:
     def _run(self, event: Event) -> None:
         self.facts.append(event["facts"])
         if event["kind"] == "first":
-            self.first_s = event["wall"]
+            self.first_s, self.first_stages = event["wall"], event["stages"]
             return
         other = max(event["wall"] - sum(event["stages"].values()), 0.0)
         self.warm.append(event["wall"])

@@ -72,6 +72,11 @@ class Worker:
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
+    def close(self) -> None:
+        """Close its standard input, which ends it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def kill(self, why: str) -> None:
         """End it and what it started; `why` stands in its last event."""
         self._stopped = why
@@ -116,7 +121,8 @@ def worker(
     ):
         running = Worker(module, process, errors)
         running.send(json.dumps(dict(order)).encode("utf-8") + b"\n")
-        timer = threading.Timer(limit_s or 0.0, running.kill, [f"stopped after {limit_s} s"])
+        why = f"stopped after {limit_s or 0:.0f} s"
+        timer = threading.Timer(limit_s or 0.0, running.kill, [why])
         timer.daemon = True
         if limit_s is not None:
             timer.start()

@@ -30,7 +30,7 @@ def run_suite(settings: Settings, on_step: OnStep, on_note: OnNote) -> Record:
     manifest = load_model_set(settings.model)
     found = diagnose()
     names, unavailable = _backends(settings, found, manifest)
-    about = machine(found)
+    about = machine()
     with tempfile.TemporaryDirectory(prefix="vfx-edge-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         path = _input(settings.source, folder, steps)
