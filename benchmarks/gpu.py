@@ -17,6 +17,7 @@ from vfx_edge.bench.machine import machine
 from vfx_edge.bench.measured import Measured
 from vfx_edge.bench.parity import Parity, judge
 from vfx_edge.bench.processes import Event, worker
+from vfx_edge.bench.record import to_json_able
 from vfx_edge.bench.worker import Order
 from vfx_edge.files import write_text
 from vfx_edge.nvml import MemoryWatch
@@ -148,7 +149,7 @@ def _figures(events: list[Event], study: Measured | None, reference: Measured | 
         parity = Parity("not compared", "the reference has no answers")
         if reference is not None and reference.facts:
             parity = judge(study.facts, reference.facts[0], study.networks, study.unasked)
-        return {"row": study.row(parity).to_json_able(), "first_stages": study.first_stages}
+        return {"row": to_json_able(study.row(parity)), "first_stages": study.first_stages}
     return {"opened": study.opened, "first_s": study.first_s, "warm": study.warm}
 
 

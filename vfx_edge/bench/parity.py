@@ -5,7 +5,7 @@ this CT; every other backend answers the same patches and the same study.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,6 @@ class Parity:
     def max_difference(self) -> float | None:
         """Of any probability of any network; None where nothing was compared."""
         return max((one.max_difference for one in self.networks), default=None)
-
-    def to_json_able(self) -> dict[str, Any]:
-        return {**asdict(self), "networks": [asdict(one) for one in self.networks]}
 
 
 def facts_of(result: StudyResult) -> Facts:

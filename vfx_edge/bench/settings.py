@@ -32,11 +32,8 @@ class Settings:
     """In a row, for throughput; 0: none."""
 
     def to_json_able(self) -> dict[str, Any]:
-        return {
-            "backends": None if self.backends is None else list(self.backends),
-            "precisions": None if self.precisions is None else list(self.precisions),
-            **{n: getattr(self, n) for n in ("repeat", "duration_s", "cold", "studies")},
-        }
+        names = ("backends", "precisions", "repeat", "duration_s", "cold", "studies")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
