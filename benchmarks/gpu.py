@@ -119,7 +119,7 @@ def _measured(part: Part, cache: Path, limit_s: float) -> tuple[list[Event], Fou
     """The worker's events, and how it ended."""
     begin = time.monotonic()
     with MemoryWatch() as watch, worker(part.module, part.order, cache, limit_s) as running:
-        *events, last = running.events()
+        *events, last = running.events
     about = {
         "state": last["event"],
         "reason": last.get("message", ""),

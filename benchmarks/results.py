@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from models.recipes.scorecard.parts import rounded
 from vfx_edge.bench.machine import BUSY, machine, model_set
 from vfx_edge.files import write_text
 from vfx_edge.manifest import load_model_set
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 UNFINISHED = ROOT / "build" / "benchmarks"
 SCHEMA = "vfx-edge/benchmarks/1"
+DIGITS = 5
 PEERS = ("torch", "nnunetv2", "dynamic_network_architectures")
 _BEGAN = time.perf_counter()
 
@@ -111,20 +113,9 @@ def flat(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record["figures"], **{k: v for k, v in record.items() if k != "figures"}}
 
 
-def rounded(value: Any, digits: int = 5) -> Any:
-    """The same with shorter numbers: a file that people can read and compare."""
-    if isinstance(value, float):
-        return round(value, digits)
-    if isinstance(value, Mapping):
-        return {name: rounded(item, digits) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item, digits) for item in value]
-    return value
-
-
 def write(path: Path, value: Mapping[str, Any]) -> None:
     """A record as JSON; the file is replaced as a whole."""
-    write_text(path, json.dumps(rounded(value), indent=1) + "\n")
+    write_text(path, json.dumps(rounded(value, DIGITS), indent=1) + "\n")
 
 
 def _peers() -> dict[str, str]:

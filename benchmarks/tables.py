@@ -12,8 +12,6 @@ from vfx_edge.bench.samples import Samples, ratio, verdict
 
 Figures = dict[str, Any]
 PICTURES = {
-    "speed": "Seconds of each stage of the whole command, a bar for each CT",
-    "peers": "Seconds of a study and of its networks in each runtime, and of nnU-Net",
     "growth": "Seconds over the number of slices, peak memory over the size of the volume",
     "limits": "Roofline: operations a second over operations a byte, peaks and networks",
 }

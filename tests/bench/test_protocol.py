@@ -29,7 +29,7 @@ def test_each_step_is_asked_for(tmp_path: Path) -> None:
     with played("count", tmp_path) as running:
         assert [running.ask()["number"] for _ in range(2)] == [0, 1]
         running.send(b"\n")
-        note, counted, done = running.events()
+        note, counted, done = running.events
     assert note == {"event": "note", "text": "building 2"}
     assert (counted["number"], done["event"]) == (2, "done")
 
@@ -45,7 +45,7 @@ def test_its_own_failure_is_raised_as_what_it_is(tmp_path: Path) -> None:
 )
 def test_a_worker_that_died_is_named(do: str, words: str, tmp_path: Path) -> None:
     with played(do, tmp_path) as running:
-        *before, last = running.events()
+        *before, last = running.events
     assert [event["event"] for event in before] == ["engine"] * (do == "crash")
     assert last["event"] == "died"
     assert re.search(words, last["message"])
@@ -55,7 +55,7 @@ def test_a_worker_that_died_is_named(do: str, words: str, tmp_path: Path) -> Non
 
 def test_what_hangs_is_ended_at_its_limit(tmp_path: Path) -> None:
     with played("hang", tmp_path, limit_s=1) as running:
-        *_, last = running.events()
+        *_, last = running.events
     assert last == {"event": "died", "message": "stopped after 1 s"}
 
 

@@ -121,7 +121,7 @@ def measure(
     begin = time.perf_counter()
     on_step("opening the networks", 0.0)
     with worker("vfx_edge.bench.worker", asdict(order), cache) as running:
-        for event in running.events():
+        for event in running.events:
             if event["event"] == "note":
                 on_note(event["text"])
                 continue

@@ -45,11 +45,8 @@ class Worker:
         self._process = process
         self._errors = errors
         self._stopped = ""
-        self._events = self._read()
-
-    def events(self) -> Iterator[Event]:
+        self.events: Iterator[Event] = self._read()
         """Its events as they come; the last is "done", "failed" or "died"."""
-        return self._events
 
     def ask(self) -> Event:
         """Ask for the next step, and give its `answer`."""
@@ -58,7 +55,7 @@ class Worker:
 
     def answer(self) -> Event:
         """The next event that is no note. VfxError where the work failed."""
-        event = next(event for event in self._events if event["event"] != "note")
+        event = next(event for event in self.events if event["event"] != "note")
         if event["event"] == "failed":
             raise same_error(event["exit_code"], event["message"])
         if event["event"] == "died":
