@@ -1,4 +1,4 @@
-"""What was wanted, and what the figures say of it."""
+"""What was wanted, and whether the figures reach it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -87,7 +87,7 @@ def run(
     done: list[Found] = []
     reference: Measured | None = None
     for part in wanted:
-        results.say(part.name)
+        results.log(part.name)
         left_s = ends_at - time.monotonic()
         found: Found = {"name": part.name, "kind": part.kind, "backend": part.backend}
         if reason := _obstacle(part, done, left_s):
@@ -97,7 +97,7 @@ def run(
             study = _study(part, events)
             reference = study if part.kind == "reference" else reference
             done.append({**found, **about, **_figures(events, study, reference)})
-        results.say(f"{part.name}: {done[-1]['state']} {done[-1]['reason']}")
+        results.log(f"{part.name}: {done[-1]['state']} {done[-1]['reason']}")
         save(done)
     return done
 

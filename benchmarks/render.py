@@ -39,7 +39,7 @@ def command() -> None:
     for name in DRAWN:
         if name in figures:
             draw(name, figures[name], picture(name))
-    results.say(f"written: {PAGE.relative_to(results.ROOT)} and its pictures")
+    results.log(f"written: {PAGE.relative_to(results.ROOT)} and its pictures")
 
 
 def picture(name: str) -> Path:

@@ -25,8 +25,8 @@ PEERS = ("torch", "nnunetv2", "dynamic_network_architectures")
 _BEGAN = time.perf_counter()
 
 
-def say(line: str) -> None:
-    """Progress, to whoever waits."""
+def log(line: str) -> None:
+    """A line of progress on standard error."""
     sys.stderr.write(f"{time.perf_counter() - _BEGAN:5.0f} s  {line}\n")
     sys.stderr.flush()
 
@@ -63,12 +63,12 @@ class Kept:
         self._machine = machine()
         self._resume()
         if self._machine["busy"] > BUSY:
-            say(f"others use {self._machine['busy']:.0%} of the processors: figures will be off")
+            log(f"others use {self._machine['busy']:.0%} of the processors: figures will be off")
 
     def point(self, key: str, measure: Callable[..., Any], *given: Any) -> Any:
         """What `measure` makes of what is given, as JSON has it; known from before, at once."""
         if key not in self._points:
-            say(f"{self.name}: {key}")
+            log(f"{self.name}: {key}")
             self._points[key] = json.loads(json.dumps(measure(*given)))
             write(self._path, {**self._about, "machine": self._machine, "points": self._points})
         return self._points[key]
@@ -83,7 +83,7 @@ class Kept:
         path = RESULTS / f"{self.name}.json"
         write(path, {**known, "figures": dict(figures)})
         self._path.unlink(missing_ok=True)
-        say(f"{self.name}: written to {path.relative_to(ROOT)}")
+        log(f"{self.name}: written to {path.relative_to(ROOT)}")
         return path
 
     def _resume(self) -> None:
@@ -92,7 +92,7 @@ class Kept:
         before = json.loads(self._path.read_text("utf-8"))
         if all(before.get(name) == value for name, value in self._about.items()):
             self._points, self._machine = before["points"], before["machine"]
-            say(f"{self.name}: {len(self._points)} points are there from an earlier run")
+            log(f"{self.name}: {len(self._points)} points are there from an earlier run")
 
 
 def about(name: str, settings: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One peer in a process of its own, asked for one study after another; it speaks the protocol of
+"""One peer in a process of its own, asked for one study after another; it follows the protocol of
 `vfx_edge.bench`."""
 
 import tempfile

@@ -179,6 +179,6 @@ def compare(
             raise NothingCompared(spec.name)
         reference = from_pytorch(checkpoint, spec) if checkpoint else from_onnx(spec)
         own = rows_of(spec, found[spec.name], reference, skipped)
-        # the reference itself is no news
+        # the reference against itself is left out
         rows += [r for r in own if checkpoint or (r.backend, r.precision) != ("cpu", "fp32")]
     return rows

@@ -20,8 +20,8 @@ def driver_version() -> str | None:
 
 
 def held_mib() -> float | None:
-    """GPU memory that this process holds on all cards, MiB; None where the driver can't say:
-    in a container it may list processes by other numbers, and Windows counts none of them."""
+    """GPU memory that this process holds on all cards, MiB; None where the driver does not
+    know: in a container it may list processes by other numbers, and Windows counts none of them."""
     found = _asked(lambda: sum(map(_held_bytes, range(pynvml.nvmlDeviceGetCount()))))
     return found / 2**20 if found else None
 
@@ -82,7 +82,7 @@ def _held_bytes(card: int) -> int:
 
 
 def _asked(question: Callable[[], T]) -> T | None:
-    """The library's answer; None where it is missing or can't say."""
+    """The library's answer; None where it is missing or has none."""
     try:
         pynvml.nvmlInit()
         try:

@@ -21,7 +21,7 @@ def peak_rss_mib() -> float:
 
 
 def _high_water_kib() -> float | None:
-    """Linux's mark of this very program; `ru_maxrss` also holds that of whoever started it."""
+    """Linux's mark of this very program; `ru_maxrss` also holds that of its parent."""
     try:
         lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
     except OSError:

@@ -47,7 +47,7 @@ def test_a_worker_that_died_is_named(do: str, words: str, tmp_path: Path) -> Non
     with played(do, tmp_path) as running:
         *before, last = running.events
     assert [event["event"] for event in before] == ["engine"] * (do == "crash")
-    assert last["event"] == "died"
+    assert last["event"] == "crashed"
     assert re.search(words, last["message"])
     with played("break", tmp_path) as running, pytest.raises(ProcessFailed, match="played_worker"):
         running.answer()
@@ -56,7 +56,7 @@ def test_a_worker_that_died_is_named(do: str, words: str, tmp_path: Path) -> Non
 def test_what_hangs_is_ended_at_its_limit(tmp_path: Path) -> None:
     with played("hang", tmp_path, limit_s=1) as running:
         *_, last = running.events
-    assert last == {"event": "died", "message": "stopped after 1 s"}
+    assert last == {"event": "crashed", "message": "stopped after 1 s"}
 
 
 def test_a_worker_ends_when_its_parent_is_gone(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def ended(wanted: list[Part], folder: Path, left_s: float = HOUR_S) -> list[dict
 def test_a_part_that_crashes_or_hangs_costs_that_part_alone(tmp_path: Path) -> None:
     wanted = [played("crash"), played("hang", 1, backend="tensorrt"), played("break")]
     crashed, hung, broken = ended(wanted, tmp_path)
-    assert crashed["state"] == hung["state"] == broken["state"] == "died"
+    assert crashed["state"] == hung["state"] == broken["state"] == "crashed"
     assert crashed["events"][0] == {"event": "engine", "role": "locator", "seconds": 1.5,
                                     "precision": "fp16"}  # fmt: skip
     assert hung["reason"] == "stopped after 1 s"

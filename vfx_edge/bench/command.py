@@ -32,7 +32,7 @@ def measure_command(
     backend: str,
     times: int,
     folder: Path,
-    say: Callable[[str, int], None],
+    on_step: Callable[[str, float], None],
 ) -> Command:
     """Cold and first, in turn. folder: scratch, left as it is. Raises what the command raised."""
     walls: dict[str, list[float]] = {"cold": [], "first": []}
@@ -42,7 +42,7 @@ def measure_command(
     for i in range(times):
         cache = Path(tempfile.mkdtemp(prefix="cache-", dir=folder))
         for at, (kind, seconds) in enumerate(walls.items()):
-            say(f"whole command, {kind}", 2 * i + at)
+            on_step(f"whole command, {kind}", (2 * i + at) / (2 * times))
             if kind == "cold":
                 dropped &= drop_page_cache([*_files(path), *_model_files(manifest)])
             options = ("--backend", backend, "--model", str(manifest.directory))
@@ -73,7 +73,7 @@ def _model_files(manifest: ModelManifest) -> list[Path]:
 def drop_page_cache(paths: Iterable[Path]) -> bool:
     """Ask the system to forget what it holds of these files; whether it took the request.
 
-    The programs' own files stay where they are: those of other processes can't be told to go.
+    The programs' own files stay in memory: other processes hold them.
     """
     if not hasattr(os, "posix_fadvise"):
         return False

@@ -54,7 +54,7 @@ def load_average() -> list[float] | None:
 def busy_share() -> float:
     """0..1: of all processor time, what others use while this process waits half a second.
 
-    The load average would still tell of the benchmark before this one.
+    The load average would still hold the benchmark before this one.
     """
     others = OtherWork()
     time.sleep(LOOK_S)

@@ -22,7 +22,7 @@ class Failure:
 
     exit_code: int
     kind: str
-    """Name of the VfxError leaf, or "died"."""
+    """Name of the VfxError leaf, or "crashed"."""
     message: str
 
 
@@ -74,8 +74,8 @@ class Measured:
                 self.precisions = tuple(event["names"])
             case "failed":
                 self.failure = Failure(**event)
-            case "died":
-                self.failure = Failure(5, "died", event["message"])
+            case "crashed":
+                self.failure = Failure(5, "crashed", event["message"])
 
     def _run(self, event: Event) -> None:
         self.facts.append(event["facts"])

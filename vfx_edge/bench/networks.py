@@ -70,10 +70,10 @@ def _tier_changes(got: Floats, wanted: Floats, spec: NetworkSpec) -> int:
 
 
 def _tiers(answers: Floats, spec: NetworkSpec) -> list[str]:
-    """What `vfx-edge run` would say of each crop, taken as a suspected fracture."""
+    """The tier that `vfx-edge run` would give each crop, taken as a suspected fracture."""
     each = zip(*settle(answers[None], spec.output.classes), strict=True)
-    said = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
-    return [tier_of(one) or one.kind for one in said]
+    tiers = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
+    return [tier_of(one) or one.kind for one in tiers]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Row:
     backend: str
     precision: str
     computed: str
-    """What was computed in which precision, where the name alone does not tell; or what failed."""
+    """What was computed in which precision, where the name alone is not clear; or what failed."""
     allowed: bool
     """Whether the manifest lets `vfx-edge run` use this precision."""
     passed: bool
@@ -135,7 +135,7 @@ def _row(spec: NetworkSpec, source: str, runner: Runner, figures: Figures | None
 
 
 def _runners(spec: NetworkSpec, skipped: dict[str, str]) -> Iterator[Runner]:
-    """One after another, whatever precisions the manifest allows: a row tells if it should."""
+    """One after another, also in precisions that the manifest does not allow: rows have that."""
     onnx = spec.read()
     precision = structs.replace(spec.precision, allowed=PRECISIONS)
     every = structs.replace(spec, precision=precision)

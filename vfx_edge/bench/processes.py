@@ -1,4 +1,4 @@
-"""Other processes, started for measuring: none outlives whoever started it."""
+"""The parent's side of `protocol`, and other processes to measure: none outlives this one."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def same_error(exit_code: int, sentence: str) -> VfxError:
 
 
 class Worker:
-    """A process that speaks `protocol`, with its order given."""
+    """A running worker, with its order given."""
 
     def __init__(self, module: str, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
         self._module = module
@@ -46,7 +46,7 @@ class Worker:
         self._errors = errors
         self._stopped = ""
         self.events: Iterator[Event] = self._read()
-        """Its events as they come; the last is "done", "failed" or "died"."""
+        """Its events as they come; the last is "done", "failed" or "crashed"."""
 
     def ask(self) -> Event:
         """Ask for the next step, and give its `answer`."""
@@ -58,14 +58,14 @@ class Worker:
         event = next(event for event in self.events if event["event"] != "note")
         if event["event"] == "failed":
             raise same_error(event["exit_code"], event["message"])
-        if event["event"] == "died":
+        if event["event"] == "crashed":
             raise ProcessFailed(self._module, event["message"])
         return event
 
     def send(self, line: bytes) -> None:
         """A line on its standard input, which is left open: the worker ends when it is closed."""
         assert self._process.stdin is not None
-        with suppress(OSError):  # it died, as its last event will say
+        with suppress(OSError):  # it has ended, as its last event will show
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
@@ -92,7 +92,7 @@ class Worker:
                 yield event
         self._process.wait()
         if event.get("event") not in ("done", "failed"):
-            yield {"event": "died", "message": self._stopped or self._last_words()}
+            yield {"event": "crashed", "message": self._stopped or self._last_words()}
 
     def _last_words(self) -> str:
         code = self._process.returncode

@@ -1,4 +1,4 @@
-"""The worker's side of the protocol that every process which measures speaks.
+"""The worker's side of the one protocol for processes that measure.
 
 It takes one order, a line of JSON on standard input, and reports events as lines of JSON on
 standard output; the last one is "done" or "failed". A further line on standard input asks for the

@@ -116,7 +116,7 @@ class Rows:
         )
         cache = self._folder / f"cache-{name}-{precision}"
         cache.mkdir(exist_ok=True)
-        measured = measure(order, cache, here.say, self._note)
+        measured = measure(order, cache, here.report, self._note)
         self.input = measured.input or self.input
         return measured
 
@@ -129,12 +129,12 @@ class Rows:
         return judge(measured.facts, reference.facts[0], measured.networks, measured.unasked)
 
     def _fail(self, name: str, precision: str, failure: Failure) -> None:
-        """What was named works or is an error; what was only tried is told."""
+        """What was named works or is an error; what was only tried is listed."""
         settings = self._settings
         named = settings.backends is not None
         found = named and (precision == "auto" or settings.precisions is not None)
         reason = failure.message
-        if failure.kind == "died":
+        if failure.kind == "crashed":
             reason = f"backend '{name}' can't be measured in {precision} ({reason}): choose another"
         alone = self._reference is None and failure.exit_code != BackendError.exit_code
         if found or alone:

@@ -51,7 +51,7 @@ class Steps:
         low = self.low + at * each
         return Steps(self.on_step, low, low + each, name)
 
-    def say(self, what: str, share: float = 0.0) -> None:
+    def report(self, what: str, share: float = 0.0) -> None:
         """What is done now; share: of this part, 0..1."""
         done = self.low + share * (self.high - self.low)
         self.on_step(f"{self.name}: {what}" if self.name else what, done)

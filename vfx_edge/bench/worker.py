@@ -1,6 +1,6 @@
 """One backend in one precision, measured in a process of its own.
 
-`python -m vfx_edge.bench.worker` speaks `protocol`; `measured` is its parent.
+`python -m vfx_edge.bench.worker` follows `protocol`; `measured` is its parent.
 """
 
 import time

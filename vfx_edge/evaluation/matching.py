@@ -43,7 +43,7 @@ class Counts:
     right: of `near`, those with the right level; identified: with a finding of their level within
     20 mm whose nearest vertebra they are (VerSe). doubled: findings beyond the first in one body
     or of one level; invented: farther than 20 mm from every vertebra. distance_mm: summed over
-    `near_20`. judged: of `near_20`, those of which the chain says whether a fracture is suspected.
+    `near_20`. judged: of `near_20`, those where the chain decides whether a fracture is suspected.
     """
 
     whole: int = 0

@@ -18,6 +18,7 @@ from models.recipes.scorecard.chain import Fold, choose, opened
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
 from models.recipes.scorecard.real import Row, Say
 from vfx_edge.backends import OpenModels
+from vfx_edge.evaluation.matching import nearest_place
 from vfx_edge.evaluation.names import (
     NEAR_MM,
     UNCOUNTED,
@@ -116,11 +117,9 @@ def known_bodies(
 ) -> tuple[Bodies, np.ndarray]:
     """The bodies that are found of known vertebrae, and their names (n,)."""
     bodies = _bodies(image, models)
-    gaps = np.linalg.norm(
-        bodies.centres_lps_mm[:, None] - np.array(list(places.values()))[None], axis=2
-    )
-    known = gaps.min(1) < NEAR_MM
-    names = np.array(list(places))[gaps.argmin(1)]
+    nearest = [nearest_place(centre, places) for centre in bodies.centres_lps_mm]
+    known = np.array([gap_mm < NEAR_MM for _, gap_mm in nearest], bool)
+    names = np.array([name for name, _ in nearest])
     return Bodies(bodies.centres_lps_mm[known], bodies.score[known]), names[known]
 
 
