@@ -9,29 +9,40 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import ROOT
-from vfx_edge.backends import open_models
+from vfx_edge.backends import Budget, default_backends
+from vfx_edge.backends.cache import CACHE_VARIABLE
+from vfx_edge.backends.errors import BackendUnavailable
+from vfx_edge.backends.network import divide
 from vfx_edge.bench.command import drop_page_cache, run_command
 from vfx_edge.bench.protocol import Order, Parent, serve
-from vfx_edge.job import needed_roles
+from vfx_edge.fractures import Options, roles
 from vfx_edge.manifest import load_model_set
 
 TESTS = ROOT / "tests" / "backends" / "test_gpu.py"
 
 
 def engines(order: Order, parent: Parent) -> None:
-    """Seconds to open each network of the chain by itself, its engine built if there is none."""
+    """Seconds to open each network of the chain by itself, its engine built if there is none.
+
+    Each has the share of the GPU that it has in the chain: what is built is what the chain needs.
+    """
+    backend = default_backends()[order["backend"]]
+    if not (state := backend.availability()).available:
+        raise BackendUnavailable(state.name, state.reason, state.remedy)
     manifest = load_model_set("default")
-    for role in needed_roles(manifest, segmentation_given=False):
+    asked = (manifest.network(role) for role in roles(manifest, Options()))
+    specs = list({spec.name: spec for spec in asked}.values())
+    for spec, share in zip(specs, divide(specs, Budget()), strict=True):
         begin = time.perf_counter()
-        with open_models(manifest, order["backend"], roles=(role,)) as models:
-            seconds = time.perf_counter() - begin
-            about = {"precision": models.backend.precision, "device": models.backend.device}
-        parent.report("engine", role=role, seconds=seconds, **about)
+        network = backend.open(spec, spec.read(), "auto", share)
+        seconds = time.perf_counter() - begin
+        parent.report("engine", role=spec.roles[0], seconds=seconds, precision=network.precision)
+        network.close()
 
 
 def commands(order: Order, parent: Parent) -> None:
     """`vfx-edge run` twice: with the CT out of the page cache, and in it. Engines are built."""
-    ct, cache = Path(order["path"]), Path(os.environ["VFX_EDGE_CACHE"])
+    ct, cache = Path(order["path"]), Path(os.environ[CACHE_VARIABLE])
     drop_page_cache(ct.rglob("*.dcm"))
     for kind in ("cold", "first"):
         with tempfile.TemporaryDirectory() as out:

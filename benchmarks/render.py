@@ -12,7 +12,6 @@ from models.recipes.scorecard.table import table
 from vfx_edge.bench.machine import BUSY
 
 PAGE = results.ROOT / "docs" / "benchmarks.md"
-README = results.ROOT / "README.md"
 PICTURES = results.ROOT / "docs" / "benchmarks"
 Figures = dict[str, Any]
 SECTIONS: dict[str, Callable[[Figures], str]] = {
@@ -28,13 +27,11 @@ DRAWN = tuple(tables.PICTURES)
 
 
 def command() -> None:
-    """Write the tables and pictures of docs/benchmarks.md, and the README's, from
-    benchmarks/results."""
+    """Write the tables and pictures of docs/benchmarks.md from benchmarks/results."""
     from benchmarks.pictures import draw
 
     figures = measured()
     PAGE.write_text(page(PAGE.read_text("utf-8"), figures), encoding="utf-8")
-    README.write_text(readme(README.read_text("utf-8"), figures), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
     for name in DRAWN:
         if name in figures:
@@ -59,11 +56,6 @@ def page(text: str, figures: dict[str, Figures]) -> str:
     for name in SECTIONS:
         text = replaced(text, name, _section(name, figures.get(name)))
     return replaced(text, "machine", _machines(figures))
-
-
-def readme(text: str, figures: dict[str, Figures]) -> str:
-    """The README with what was wanted and reached in it."""
-    return replaced(text, "benchmarks", _goals(figures))
 
 
 def _section(name: str, found: Figures | None) -> str:

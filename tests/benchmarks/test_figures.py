@@ -138,8 +138,6 @@ def test_the_page_is_what_its_figures_make_of_it() -> None:
     """After a change of tables or figures: python -m benchmarks render."""
     text = render.PAGE.read_text("utf-8")
     assert render.page(text, render.measured()) == text
-    text = render.README.read_text("utf-8")
-    assert render.readme(text, render.measured()) == text
 
 
 def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
