@@ -52,7 +52,7 @@ def row(
     vram: float | None = None,
 ) -> Row:
     """A row; `speed`: how many times faster than two seconds a study."""
-    stages = {"read": 0.2, "locate": 0.5, "segment": 1.2, "resample": 0.0, "other": 0.1}
+    stages = {"read": 0.2, "locate": 0.5, "segment": 1.2, "classify": 0.0, "other": 0.1}
     return Row(
         backend=backend,
         precision=precision,

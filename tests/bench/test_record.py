@@ -79,7 +79,7 @@ def test_what_became_faster_is_said_of_b() -> None:
         assert found[what].ratio == pytest.approx(1 / 1.5, rel=0.05)
     assert found["throughput"].ratio == pytest.approx(1.5)
     assert found["openvino bf16: first study"].verdict == ""  # once: nobody knows its noise
-    assert "openvino bf16: resample" not in found  # did not run
+    assert "openvino bf16: classify" not in found  # did not run
     back = lines(record(speed=1.5, seed=7), record(speed=1.0))
     assert back["openvino bf16: warm study"].verdict == "slower"
 
@@ -153,7 +153,7 @@ def test_the_bars_are_the_medians_of_the_stages() -> None:
     for at, each in enumerate(rows):
         for stage in ("read", "locate", "segment", "other"):
             assert drawn[stage, at] == pytest.approx(each.stages[stage].median)
-    assert "resample" not in {stage for stage, _ in drawn}
+    assert "classify" not in {stage for stage, _ in drawn}
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["openvino bf16\nwithin tolerance", "cpu fp32\nDIFFERS"]
 

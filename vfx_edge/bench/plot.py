@@ -16,7 +16,6 @@ ENDINGS = (".svg", ".png")
 # Paul Tol's "muted" scheme: distinct with any kind of colour blindness, and in print.
 COLOURS = {
     "read": "#332288",
-    "resample": "#999933",
     "locate": "#88CCEE",
     "label": "#44AA99",
     "segment": "#117733",
