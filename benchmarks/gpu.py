@@ -45,6 +45,7 @@ def command(
     about = results.about("gpu", {"minutes": minutes}, machine())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        save(about, [], out)
         with inputs.scan(None, SLICES, MATRIX) as scan:
             run(parts(scan.path, folder), folder, ends_at, lambda done: save(about, done, out))
 
