@@ -28,7 +28,8 @@ def engines(order: Order, parent: Parent) -> None:
     """
     backend = default_backends()[order["backend"]]
     if not (state := backend.availability()).available:
-        raise BackendUnavailable(state.name, state.reason, state.remedy)
+        what = f"backend '{state.name}' can't be used"
+        raise BackendUnavailable(what, f"{state.reason}; {state.remedy}")
     manifest = load_model_set("default")
     asked = (manifest.network(role) for role in roles(manifest, Options()))
     specs = list({spec.name: spec for spec in asked}.values())

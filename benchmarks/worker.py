@@ -79,7 +79,7 @@ def opened(order: Order) -> OpenModels:
 def work(order: Order, parent: Parent) -> None:
     """A study whenever the parent asks for one."""
     with opened(order) as models:
-        watches = {network.spec.roles[0]: Watch(network) for network in unique(models)}
+        watches = {str(network.spec.roles[0]): Watch(network) for network in unique(models)}
         while True:
             parent.wait()
             parent.report("study", **study(order, models, watches))

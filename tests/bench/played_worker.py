@@ -18,7 +18,7 @@ def work(order: Order, parent: Parent) -> None:
                 logging.getLogger("vfx_edge.backends").info("building %d", number)
                 parent.report("counted", number=number)
         case "refuse":
-            raise BackendUnavailable("cuda", "no card", "buy one")
+            raise BackendUnavailable("no card", "buy one")
         case "break":
             raise RuntimeError("no such thing")
         case "crash":

@@ -137,8 +137,8 @@ def _row(spec: NetworkSpec, source: str, runner: Runner, figures: Figures | None
 def _runners(spec: NetworkSpec, skipped: dict[str, str]) -> Iterator[Runner]:
     """One after another, also in precisions that the manifest does not allow: rows have that."""
     onnx = spec.read()
-    precision = structs.replace(spec.precision, allowed=PRECISIONS)
-    every = structs.replace(spec, precision=precision)
+    any_precision = structs.replace(spec.precision, allowed=PRECISIONS)
+    every = structs.replace(spec, precision=any_precision)
     for name, backend in default_backends().items():
         if not (state := backend.availability()).available:
             skipped[name] = state.reason
