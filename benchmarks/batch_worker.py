@@ -1,8 +1,5 @@
-"""One way to run a network by OpenVINO, in a process of its own: takes an order as JSON on
-standard input, says what it measured on standard output."""
+"""One way to run a network by OpenVINO, in a process of its own."""
 
-import json
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import threads
+from vfx_edge.bench.protocol import serve
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.usage import peak_rss_mib
 
@@ -74,4 +72,4 @@ def _pass(queue: Any, batches: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    json.dump(measured(Order(**json.load(sys.stdin))), sys.stdout)
+    serve(lambda order, parent: parent.report("measured", **measured(Order(**order))))

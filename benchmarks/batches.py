@@ -33,7 +33,7 @@ def command(
             for title, batch, streams, fixed in WAYS:
                 order = Order(role, batch, streams, fixed, passes)
                 name = f"{role}, {title}, {turn + 1}"
-                found = kept.point(name, lambda o=order: answer_of(MODULE, asdict(o)))
+                found = kept.point(name, answer_of, MODULE, asdict(order))
                 rows.setdefault((role, title), []).append(found)
     kept.finish({"rows": [_row(*key, found) for key, found in rows.items()], "patches": PATCHES})
 

@@ -1,4 +1,4 @@
-"""What was wanted, and what the figures say of it."""
+"""What was wanted, and whether the figures reach it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Bound:
 COMMAND, WARM, MEMORY = Bound(12, 6), Bound(6, 3), Bound(2.5, 1.5)
 NNUNET, TORCH, ONNXRUNTIME = (Bound(times, upper=False) for times in (20, 4, 2))
 SERVICE = Bound(1.5)
-FACTOR, PEAK, HELP = Bound(2.5), Bound(60, upper=False), Bound(0.5)
+FACTOR, PEAK, HELP = Bound(2.5), Bound(60, upper=False), Bound(0.3)
 
 
 def goals(figures: Figures) -> list[Goal]:

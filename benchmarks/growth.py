@@ -12,6 +12,7 @@ import typer
 from benchmarks import inputs, options
 from benchmarks.processes import gathered, whole_command
 from benchmarks.results import Kept
+from vfx_edge.cli.phantom import FIELD_MM
 from vfx_edge.phantom import PhantomSpec
 
 COUNTS = (100, 200, 400, 800, 1500)
@@ -38,7 +39,7 @@ class Point:
 
 def points(matrix: int, scale: float) -> Iterator[Point]:
     """All phantoms; scale: of the number of slices, below 1 to try only."""
-    pixel = inputs.FIELD_MM / matrix
+    pixel = FIELD_MM / matrix
     base = PhantomSpec(pixel_mm=pixel, matrix=(matrix, matrix), seed=7)
     for count in COUNTS:
         slices = round(count * scale)
@@ -65,7 +66,7 @@ def command(
             "series": point.series,
             "x": point.x,
             "spacing_mm": point.spec.spacing_mm,
-            **kept.point(f"{point.series}, {point.x}", lambda point=point: _cost(point, repeat)),
+            **kept.point(f"{point.series}, {point.x}", _cost, point, repeat),
         }
         for point in points(matrix, scale)
     ]

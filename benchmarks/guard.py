@@ -131,7 +131,7 @@ def in_turn(
     pairs: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Pairs:
-    """Both, `pairs` times; what `clock` says they took."""
+    """Both, `pairs` times; the seconds that `clock` shows for each."""
     chain_s: list[float] = []
     fixed_s: list[float] = []
     chain(), fixed()  # caches and clocks

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results import UNFINISHED, say
+from benchmarks.results import UNFINISHED, log
 from vfx_edge.cli.phantom import FIELD_MM
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec
 
@@ -47,7 +47,7 @@ def phantom(spec: PhantomSpec, name: str = "") -> Iterator[Scan]:
     from vfx_edge.phantom import make_phantom
 
     with _folder() as folder:
-        say(f"making the phantom of {spec.slices or 'enough'} slices at {spec.spacing_mm:g} mm")
+        log(f"making the phantom of {spec.slices or 'enough'} slices at {spec.spacing_mm:g} mm")
         made = make_phantom(spec)
         write_ct_series(made.hu, made.affine_zyx_to_lps, folder / "ct", seed=spec.seed)
         del made
@@ -71,7 +71,7 @@ def resampled(path: Path, slices: int, matrix: int) -> Iterator[Scan]:
     from vfx_edge.outputs import write_ct_series
 
     with _folder() as folder:
-        say(f"resampling {path.name} to {slices} slices of {matrix}²")
+        log(f"resampling {path.name} to {slices} slices of {matrix}²")
         hu, affine = _on_a_grid(path, (slices, matrix, matrix))
         write_ct_series(hu, affine, folder / "ct", description="Resampled")
         yield Scan(RESAMPLED.format(path.name, slices, matrix), folder / "ct")

@@ -14,9 +14,9 @@ from benchmarks.operations import Work, counted
 from benchmarks.processes import worker
 from benchmarks.results import Kept
 from benchmarks.worker import Order
-from export.parity_crops import random_crops
 from vfx_edge.backends import open_models
 from vfx_edge.backends.openvino_backend import native_precision
+from vfx_edge.bench.patches import random_patches
 from vfx_edge.manifest import load_model_set
 
 BYTES = {"fp32": 4, "bf16": 2}
@@ -34,9 +34,9 @@ def command(
     options.needs("torch")
     with inputs.scan(ct, slices, matrix) as scan:
         kept = Kept("limits", {"ct": scan.name, "repeat": repeat, "studies": studies})
-        memory = kept.point("memory", lambda: peaks.memory_seconds(MEMORY_MIB, repeat))
+        memory = kept.point("memory", peaks.memory_seconds, MEMORY_MIB, repeat)
         chains = {
-            name: kept.point(f"chain in {name}", lambda name=name: _chain(scan, name, studies))
+            name: kept.point(f"chain in {name}", _chain, scan, name, studies)
             for name in _precisions()
         }
     kept.finish(
@@ -93,7 +93,7 @@ def _peak(
     run: Callable[[str, int], list[float]],
     repeat: int,
 ) -> dict[str, Any]:
-    seconds = kept.point(f"{title}, {runtime}, {precision}", lambda: run(precision, repeat))
+    seconds = kept.point(f"{title}, {runtime}, {precision}", run, precision, repeat)
     return {"runtime": runtime, "precision": precision, **about, "seconds": seconds}
 
 
@@ -106,12 +106,12 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
             own = [item for item in models.networks.items() if item[1].precision == precision]
             for role, network in own:
                 work = counted(network.spec.read())
-                batch = random_crops(network.spec, network.batch_limit)
+                batch = random_patches(network.spec, network.batch_limit)
                 seconds = kept.point(
                     f"{role}, {precision}",
-                    lambda network=network, batch=batch: peaks.timed(
-                        lambda: network.run(batch), repeat
-                    ),
+                    peaks.timed,
+                    partial(network.run, batch),
+                    repeat,
                 )
                 size = BYTES[network.precision]
                 rows.append(
@@ -131,8 +131,8 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
 def _chain(scan: inputs.Scan, precision: str, studies: int) -> dict[str, Any]:
     """The networks inside warm studies: their seconds and patches, and the whole."""
     with worker(Order(str(scan.path), "openvino", _asked(precision))) as running:
-        running.study()
-        runs = [running.study() for _ in range(studies)]
+        running.ask()
+        runs = [running.ask() for _ in range(studies)]
     return {
         "wall_s": [run["wall"] for run in runs],
         "networks_s": {

@@ -1,17 +1,15 @@
 """The way there is today: nnU-Net's network over the whole scan, as TotalSegmentator runs it.
 
-`python -m benchmarks.nnunet_peer` takes an order as JSON and says what one study cost. The plan is
-that of TotalSegmentator's vertebrae: PlainConvUNet, 32 to 320 channels, 26 classes, patches of
-128³, half overlapping, no mirroring. The weights are random, which costs the same. Reading, which
-TotalSegmentator does through NIfTI, is done by our reader: its time is not what is compared.
+A worker of its own, which reports what one study cost. The plan is that of TotalSegmentator's
+vertebrae: PlainConvUNet, 32 to 320 channels, 26 classes, patches of 128³, half overlapping, no
+mirroring. The weights are random, which costs the same. Reading, which TotalSegmentator does
+through NIfTI, is done by our reader: its time is not what is compared.
 
 Sources: TotalSegmentator's resampling.py (change_spacing: float64, spline of order 3 there and
 order 0 back) and nnunet.py (1.5 mm; 3 mm with --fast).
 """
 
-import json
 import os
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import threads
+from vfx_edge.bench.protocol import Parent, serve
 from vfx_edge.inputs import load_scan
 from vfx_edge.usage import peak_rss_mib
 
@@ -157,17 +156,13 @@ def _padded(shape: tuple[int, ...], order: Order) -> tuple[int, ...]:
     return tuple(max(edge, order.patch) for edge in shape)
 
 
-def main() -> None:
-    """Take the order, do it once, say what it cost."""
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # nnU-Net prints
-    order = Order(**json.loads(sys.stdin.read()))
+def work(given: dict[str, Any], parent: Parent) -> None:
+    """Do the order once, and report what it cost."""
     with tempfile.TemporaryDirectory() as nowhere:
         for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
             os.environ.setdefault(name, nowhere)  # it warns of their absence
-        answer.write(json.dumps(study(order)))
-    answer.close()
+        parent.report("study", **study(Order(**given)))
 
 
 if __name__ == "__main__":
-    main()
+    serve(work)

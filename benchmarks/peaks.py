@@ -118,9 +118,12 @@ def torch_conv(conv: Conv, precision: str, repeat: int) -> list[float]:
 
     torch.set_num_threads(threads())
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    last = {"dtype": kind, "memory_format": torch.channels_last_3d}
-    weights = [torch.from_numpy(weight).to(**last) for weight in _weights(conv)]
-    given = torch.randn(conv.batch, conv.channels, *[conv.edge] * 3).to(**last)
+
+    def laid_out(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(dtype=kind, memory_format=torch.channels_last_3d)
+
+    weights = [laid_out(torch.from_numpy(weight)) for weight in _weights(conv)]
+    given = laid_out(torch.randn(conv.batch, conv.channels, *[conv.edge] * 3))
 
     def run() -> None:
         result = given

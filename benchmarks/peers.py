@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import inputs, nnunet_peer, options
-from benchmarks.processes import Worker, answer_of, gathered, worker
+from benchmarks.processes import answer_of, gathered, worker
 from benchmarks.results import Kept, threads
 from benchmarks.worker import Order
+from vfx_edge.bench.processes import Worker
 
 REFERENCE = "openvino"
 """Whom the others are compared with: what the chain takes by itself on a CPU."""
@@ -54,7 +55,7 @@ def command(
     with inputs.scan(ct, slices, matrix) as scan:
         settings = {"ct": scan.name, "repeat": repeat, "nnunet_repeat": nnunet_repeat}
         kept = Kept("peers", {**settings, "nnunet_patch": patch})
-        what = kept.point("input", lambda: inputs.facts(scan.path))
+        what = kept.point("input", inputs.facts, scan.path)
         same = kept.point("PyTorch answers as ONNX Runtime does", _checked)
         rounds = _in_turns(kept, scan.path, repeat)
         nnunets = _nnunets(kept, scan.path, nnunet_repeat, patch)
@@ -64,7 +65,8 @@ def command(
 
 
 def _checked() -> dict[str, Any]:
-    return answer_of("benchmarks.torch_backend", {})
+    found: dict[str, Any] = answer_of("benchmarks.torch_backend", {})["differences"]
+    return found
 
 
 def _in_turns(kept: Kept, ct: Path, repeat: int) -> list[dict[str, Any]]:
@@ -81,10 +83,10 @@ def _in_turns(kept: Kept, ct: Path, repeat: int) -> list[dict[str, Any]]:
             if any(kept.missing(turn[peer.key]) for turn in names):
                 order = Order(str(ct), peer.backend, peer.precision)
                 workers[peer.key] = stack.enter_context(worker(order))
-                kept.point(f"first: {peer.key}", workers[peer.key].study)
+                kept.point(f"first: {peer.key}", workers[peer.key].ask)
         return [
             {
-                peer.key: kept.point(turn[peer.key], lambda peer=peer: workers[peer.key].study())
+                peer.key: kept.point(turn[peer.key], lambda key: workers[key].ask(), peer.key)
                 for peer in PEERS
             }
             for turn in names
@@ -97,10 +99,7 @@ def _nnunets(kept: Kept, ct: Path, repeat: int, patch: int) -> dict[str, Any]:
     for key, spacing in NNUNETS.items():
         order = asdict(nnunet_peer.Order(str(ct), spacing, patch))
         runs = [
-            kept.point(
-                f"{key}, run {n + 1}",
-                lambda order=order: answer_of("benchmarks.nnunet_peer", order),
-            )
+            kept.point(f"{key}, run {n + 1}", answer_of, "benchmarks.nnunet_peer", order)
             for n in range(repeat)
         ]
         if runs:

@@ -5,13 +5,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import growth, limits, peers
+from benchmarks import growth, limits
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-REST = "#DDDDDD"
 MARKERS = "os^Dv"
-SETTINGS = {
+SETTINGS: Any = {
     "svg.hashsalt": "vfx-edge",
     "svg.fonttype": "none",
     "font.size": 9,
@@ -32,62 +31,6 @@ def draw(name: str, figures: Figures, path: Path) -> None:
         picture = PICTURES[name](figures)
         picture.savefig(path, format="svg", bbox_inches="tight", metadata={"Date": None})
         pyplot.close(picture)
-
-
-def _stages(found: Figures) -> Any:
-    """Stacked bars of the whole command's stages, a bar for each CT."""
-    from matplotlib import pyplot
-
-    rows = found["rows"][::-1]
-    picture, axes = pyplot.subplots(figsize=(8, 0.9 + 0.42 * len(rows)))
-    left = [0.0] * len(rows)
-    stages = [*rows[0]["command"]["stages_s"], "process start and the rest"]
-    for stage, colour in zip(stages, (*COLOURS[: len(stages) - 1], REST), strict=True):
-        width = [_stage_seconds(row["command"], stage) for row in rows]
-        if max(width) < 0.005:
-            continue
-        axes.barh([row["name"] for row in rows], width, left=left, color=colour, label=stage)
-        left = [a + b for a, b in zip(left, width, strict=True)]
-    axes.set_xlabel("seconds, medians of the whole command")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.25), ncols=4, frameon=False)
-    return picture
-
-
-def _stage_seconds(command: Figures, stage: str) -> float:
-    if stage in command["stages_s"]:
-        return median(command["stages_s"][stage])
-    known = (sum(one) for one in zip(*command["stages_s"].values(), strict=True))
-    rest = [wall - sum_s for wall, sum_s in zip(command["wall_s"], known, strict=True)]
-    return max(median(rest), 0.0)
-
-
-def _peers(found: Figures) -> Any:
-    """The networks inside the whole study, a bar for each runtime; below, on an axis of its own,
-    nnU-Net where it was run."""
-    from matplotlib import pyplot
-
-    ours = [(peer.title, found["chains"][peer.key], "networks_s") for peer in peers.PEERS]
-    theirs = [
-        (f"nnU-Net over the whole scan, {row['spacing_mm']:g} mm", row, None)
-        for row in found["nnunets"].values()
-    ]
-    groups = [ours, [ours[0], *theirs]] if theirs else [ours]
-    sizes = [len(group) for group in groups]
-    picture, axes = pyplot.subplots(
-        len(groups), figsize=(8, 1.2 + 0.42 * sum(sizes)), layout="constrained",
-        squeeze=False, height_ratios=sizes,
-    )  # fmt: skip
-    for group, (axis,) in zip(groups, axes, strict=True):
-        titles = [title for title, _, _ in group]
-        whole = [median(row["wall_s"]) for _, row, _ in group]
-        part = [median(row[key] if key else row["stages_s"]["predict"]) for _, row, key in group]
-        axis.barh(titles, whole, color=COLOURS[4], label="whole study")
-        axis.barh(titles, part, color=COLOURS[0], label="its networks")
-        axis.invert_yaxis()
-    axes[-1, 0].set_xlabel("seconds, medians")
-    handles = axes[0, 0].get_legend_handles_labels()
-    picture.legend(*handles, loc="outside upper center", ncols=2, frameon=False)
-    return picture
 
 
 def _growth(found: Figures) -> Any:
@@ -146,8 +89,6 @@ def _roofline(found: Figures) -> Any:
 
 
 PICTURES: dict[str, Callable[[Figures], Any]] = {
-    "speed": _stages,
-    "peers": _peers,
     "growth": _growth,
     "limits": _roofline,
 }

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results, tables
-from benchmarks.goals import MISSED, goals
-from models.recipes.scorecard.goals import UNKNOWN
+from benchmarks import gpu_tables, results, tables
+from benchmarks.goals import goals
+from models.recipes.scorecard.goals import MISSED, UNKNOWN
 from models.recipes.scorecard.render import replaced
 from models.recipes.scorecard.table import table
 from vfx_edge.bench.machine import BUSY
 
 PAGE = results.ROOT / "docs" / "benchmarks.md"
-README = results.ROOT / "README.md"
 PICTURES = results.ROOT / "docs" / "benchmarks"
 Figures = dict[str, Any]
 SECTIONS: dict[str, Callable[[Figures], str]] = {
@@ -22,23 +21,22 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "limits": tables.limits,
     "batches": tables.batches,
     "service": tables.service,
+    "gpu": gpu_tables.gpu,
 }
 DRAWN = tuple(tables.PICTURES)
 
 
 def command() -> None:
-    """Write the tables and pictures of docs/benchmarks.md, and the README's, from
-    benchmarks/results."""
+    """Write the tables and pictures of docs/benchmarks.md from benchmarks/results."""
     from benchmarks.pictures import draw
 
     figures = measured()
     PAGE.write_text(page(PAGE.read_text("utf-8"), figures), encoding="utf-8")
-    README.write_text(readme(README.read_text("utf-8"), figures), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
     for name in DRAWN:
         if name in figures:
             draw(name, figures[name], picture(name))
-    results.say(f"written: {PAGE.relative_to(results.ROOT)} and its pictures")
+    results.log(f"written: {PAGE.relative_to(results.ROOT)} and its pictures")
 
 
 def picture(name: str) -> Path:
@@ -49,12 +47,7 @@ def picture(name: str) -> Path:
 def measured() -> dict[str, Figures]:
     """Script -> its figures, machine and settings; those that have been run."""
     found = {name: results.read(name) for name in SECTIONS}
-    return {
-        name: {**record["figures"], **{key: record[key] for key in ("machine", "settings")},
-               "models": record["models"], "threads": record["threads"]}
-        for name, record in found.items()
-        if record is not None
-    }  # fmt: skip
+    return {name: results.flat(record) for name, record in found.items() if record is not None}
 
 
 def page(text: str, figures: dict[str, Figures]) -> str:
@@ -63,11 +56,6 @@ def page(text: str, figures: dict[str, Figures]) -> str:
     for name in SECTIONS:
         text = replaced(text, name, _section(name, figures.get(name)))
     return replaced(text, "machine", _machines(figures))
-
-
-def readme(text: str, figures: dict[str, Figures]) -> str:
-    """The README with what was wanted and reached in it."""
-    return replaced(text, "benchmarks", _goals(figures))
 
 
 def _section(name: str, found: Figures | None) -> str:

@@ -10,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from models.recipes.scorecard.parts import rounded
 from vfx_edge.bench.machine import BUSY, machine, model_set
+from vfx_edge.files import write_text
 from vfx_edge.manifest import load_model_set
 from vfx_edge.parallel import cores
 
@@ -18,12 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 UNFINISHED = ROOT / "build" / "benchmarks"
 SCHEMA = "vfx-edge/benchmarks/1"
+DIGITS = 5
 PEERS = ("torch", "nnunetv2", "dynamic_network_architectures")
 _BEGAN = time.perf_counter()
 
 
-def say(line: str) -> None:
-    """Progress, to whoever waits."""
+def log(line: str) -> None:
+    """A line of progress on standard error."""
     sys.stderr.write(f"{time.perf_counter() - _BEGAN:5.0f} s  {line}\n")
     sys.stderr.flush()
 
@@ -48,25 +51,26 @@ class Kept:
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
+        self._settings = dict(settings)
         self._path = UNFINISHED / f"{name}.json"
         self._about = {
             "schema": SCHEMA,
             "name": name,
-            "settings": dict(settings),
+            "settings": self._settings,
             "program": _fingerprint(),
         }
         self._points: dict[str, Any] = {}
         self._machine = machine()
         self._resume()
         if self._machine["busy"] > BUSY:
-            say(f"others use {self._machine['busy']:.0%} of the processors: figures will be off")
+            log(f"others use {self._machine['busy']:.0%} of the processors: figures will be off")
 
-    def point(self, key: str, measure: Callable[[], Any]) -> Any:
-        """What `measure` gives, as JSON has it; at once where it is known from before."""
+    def point(self, key: str, measure: Callable[..., Any], *given: Any) -> Any:
+        """What `measure` makes of what is given, as JSON has it; known from before, at once."""
         if key not in self._points:
-            say(f"{self.name}: {key}")
-            self._points[key] = json.loads(json.dumps(measure()))
-            _write(self._path, {**self._about, "machine": self._machine, "points": self._points})
+            log(f"{self.name}: {key}")
+            self._points[key] = json.loads(json.dumps(measure(*given)))
+            write(self._path, {**self._about, "machine": self._machine, "points": self._points})
         return self._points[key]
 
     def missing(self, key: str) -> bool:
@@ -75,19 +79,11 @@ class Kept:
 
     def finish(self, figures: Mapping[str, Any]) -> Path:
         """Write benchmarks/results/NAME.json."""
-        about = {name: value for name, value in self._about.items() if name != "program"}
-        self._machine["packages"] |= _peers()
-        done = {
-            **about,
-            "machine": self._machine,
-            "threads": threads(),
-            "models": model_set(load_model_set("default")),
-            "figures": dict(figures),
-        }
+        known = about(self.name, self._settings, self._machine)
         path = RESULTS / f"{self.name}.json"
-        _write(path, done)
+        write(path, {**known, "figures": dict(figures)})
         self._path.unlink(missing_ok=True)
-        say(f"{self.name}: written to {path.relative_to(ROOT)}")
+        log(f"{self.name}: written to {path.relative_to(ROOT)}")
         return path
 
     def _resume(self) -> None:
@@ -96,25 +92,30 @@ class Kept:
         before = json.loads(self._path.read_text("utf-8"))
         if all(before.get(name) == value for name, value in self._about.items()):
             self._points, self._machine = before["points"], before["machine"]
-            say(f"{self.name}: {len(self._points)} points are there from an earlier run")
+            log(f"{self.name}: {len(self._points)} points are there from an earlier run")
 
 
-def rounded(value: Any, digits: int = 5) -> Any:
-    """The same with shorter numbers: a file that people can read and compare."""
-    if isinstance(value, float):
-        return round(value, digits)
-    if isinstance(value, Mapping):
-        return {name: rounded(item, digits) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item, digits) for item in value]
-    return value
+def about(name: str, settings: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in a record beside its figures."""
+    packages = {**machine["packages"], **_peers()}
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "settings": dict(settings),
+        "machine": {**machine, "packages": packages},
+        "threads": threads(),
+        "models": model_set(load_model_set("default")),
+    }
 
 
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(rounded(value), indent=1) + "\n", encoding="utf-8")
-    new.replace(path)
+def flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's figures with what stands beside them."""
+    return {**record["figures"], **{k: v for k, v in record.items() if k != "figures"}}
+
+
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """A record as JSON; the file is replaced as a whole."""
+    write_text(path, json.dumps(rounded(value, DIGITS), indent=1) + "\n")
 
 
 def _peers() -> dict[str, str]:

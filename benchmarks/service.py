@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import inputs, options
-from benchmarks.processes import Broken, program, whole_command
+from benchmarks.processes import program, whole_command
 from benchmarks.results import Kept
+from vfx_edge.bench.processes import ProcessFailed
 
 OUTPUTS = "json,html,sr,seg,sc"
 PATIENCE_S = 300.0
@@ -35,7 +36,7 @@ def command(
     rows = []
     for name, path in scans:
         making = inputs.scan(path, slices, matrix)
-        rows.append({"name": name, **kept.point(name, lambda m=making: _measured(m, repeat))})
+        rows.append({"name": name, **kept.point(name, _measured, making, repeat)})
     kept.finish({"rows": rows})
 
 
@@ -110,7 +111,7 @@ def _sent_and_stored(path: Path, port: int, archive: _Archive) -> float:
     released_s = time.perf_counter()
     while study not in archive.came_at_s:
         if time.perf_counter() - released_s > PATIENCE_S:
-            raise Broken("vfx-edge listen", -1, "no result came")
+            raise ProcessFailed("vfx-edge listen", "no result came")
         time.sleep(_POLL_S)
     return archive.came_at_s[study] - released_s
 
@@ -122,8 +123,8 @@ def _send(path: Path, port: int) -> str:
 
     study, series = generate_uid(), generate_uid()
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    syntaxes = sorted({dcmread(file, stop_before_pixels=True).file_meta.TransferSyntaxUID
-                       for file in files})  # fmt: skip
+    headers = (dcmread(file, stop_before_pixels=True) for file in files)
+    syntaxes = sorted({str(header.file_meta.TransferSyntaxUID) for header in headers})
     association = _associated(port, syntaxes)
     for file in files:
         image = dcmread(file)
@@ -148,4 +149,4 @@ def _associated(port: int, syntaxes: list[str]) -> Any:
         if association.is_established:
             return association
         time.sleep(0.2)
-    raise Broken("vfx-edge listen", -1, "it takes no association")
+    raise ProcessFailed("vfx-edge listen", "it takes no association")

@@ -52,7 +52,7 @@ def _scans(
 def _cost(kept: Kept, name: str, making: Making, repeat: int) -> dict[str, Any]:
     """Both ways, in turns: what else the machine does hits both. One point, as a CT that is made
     would have to be made again for the rest of it."""
-    return {"name": name, **kept.point(name, lambda: _measured(making, repeat))}
+    return {"name": name, **kept.point(name, _measured, making, repeat)}
 
 
 def _measured(making: Making, repeat: int) -> dict[str, Any]:
@@ -61,10 +61,10 @@ def _measured(making: Making, repeat: int) -> dict[str, Any]:
         whole_command(scan.path)  # fills caches
         commands, warm = [], []
         with worker(Order(str(scan.path), "auto", "auto")) as running:
-            running.study()
+            running.ask()
             for _ in range(repeat):
                 commands.append(whole_command(scan.path))
-                warm.append(running.study())
+                warm.append(running.ask())
     about = {name: commands[0][name] for name in ("tier", "vertebrae")}
     return {
         "input": what,

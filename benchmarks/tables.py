@@ -12,8 +12,6 @@ from vfx_edge.bench.samples import Samples, ratio, verdict
 
 Figures = dict[str, Any]
 PICTURES = {
-    "speed": "Seconds of each stage of the whole command, a bar for each CT",
-    "peers": "Seconds of a study and of its networks in each runtime, and of nnU-Net",
     "growth": "Seconds over the number of slices, peak memory over the size of the volume",
     "limits": "Roofline: operations a second over operations a byte, peaks and networks",
 }
@@ -73,7 +71,7 @@ def peers(found: Figures) -> str:
         for row in chains.values()
     ]  # fmt: skip
     differs = found["torch_differs"]
-    told = "; ".join(
+    largest = "; ".join(
         f"{precision}: {max(each.values()):.2g} of an answer's range"
         for precision, each in differs.items()
     )
@@ -84,7 +82,7 @@ def peers(found: Figures) -> str:
             "line, with the 95 % interval of the ratio. Findings: against ONNX Runtime in fp32.",
             table(head, rows),
             f"PyTorch's networks answered noise as ONNX Runtime's did, before anything was timed: "
-            f"largest difference {told}.",
+            f"largest difference {largest}.",
             _nnunets(found, ours),
         )
     )
@@ -113,10 +111,10 @@ def growth(found: Figures) -> str:
         rows = growing.series(found, name)
         exponents = growing.time_exponents(rows)
         what = "vertebrae" if name == "spine" else "slices"
-        told = ", ".join(f"{stage} {k:.2f}" for stage, k in exponents.items())
+        powers = ", ".join(f"{stage} {k:.2f}" for stage, k in exponents.items())
         parts += [
             f"**{title[0].upper()}{title[1:]}.** Seconds grow with the number of {what} to the "
-            f"power of: {told}.",
+            f"power of: {powers}.",
             _points(rows),
         ]
         if name == "finer":
@@ -273,7 +271,7 @@ def _seconds(runs: Figures) -> str:
 
 
 def _range(seconds: list[float], digits: int = 1) -> str:
-    """Median, and from the fastest to the slowest; marked where they say little."""
+    """Median, and from the fastest to the slowest; marked where they mean little."""
     samples = Samples(tuple(seconds))
     if len(samples) == 1:
         return f"{samples.median:.{digits}f} s"
@@ -286,8 +284,8 @@ def _ratio(a: list[float], b: list[float]) -> str:
     if a == b:
         return "1"
     found = ratio(Samples(tuple(a)), Samples(tuple(b)))
-    said = "" if verdict(found) in ("slower", "faster") else f", {verdict(found)}"
-    return f"{found.median:.2f} ({found.low:.2f}–{found.high:.2f}{said})"
+    word = "" if verdict(found) in ("slower", "faster") else f", {verdict(found)}"
+    return f"{found.median:.2f} ({found.low:.2f}–{found.high:.2f}{word})"
 
 
 def _gib(runs: Figures) -> str:

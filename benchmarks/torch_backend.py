@@ -1,7 +1,5 @@
 """PyTorch as one more backend of the chain: what the same networks cost where they came from."""
 
-import json
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import threads
-from export.parity_crops import random_crops
 from vfx_edge.backends import open_models
 from vfx_edge.backends.machine import cpu_name
 from vfx_edge.backends.network import CheckedNetwork
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
+from vfx_edge.bench.patches import random_patches
+from vfx_edge.bench.protocol import serve
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 CHANNELS_LAST = {"fp32": False, "bf16": True}
@@ -69,7 +68,7 @@ class TorchBackend:
 def _faster_limit(network: TorchNetwork) -> int:
     """Patch by patch or the manifest's usual batch: PyTorch gets what is faster for it."""
     most = network.batch_limit
-    batch = random_crops(network.spec, most)
+    batch = random_patches(network.spec, most)
     seconds = {}
     for limit in dict.fromkeys((most, 1)):
         network.batch_limit = limit
@@ -88,7 +87,7 @@ def differences(networks: Mapping[str, Network], reference: Mapping[str, Network
     """
     found = {}
     for role, network in networks.items():
-        batch = random_crops(network.spec, 1)
+        batch = random_patches(network.spec, 1)
         ours, theirs = network.run(batch), reference[role].run(batch)
         found[role] = float(np.abs(ours - theirs).max() / max(np.ptp(theirs), 1.0))
         if found[role] > TOLERANCE[network.precision]:
@@ -109,4 +108,4 @@ def checked() -> dict[str, Found]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(checked()))
+    serve(lambda _, parent: parent.report("checked", differences=checked()))

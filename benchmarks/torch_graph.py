@@ -17,11 +17,12 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 Attributes = dict[str, Any]
-Values = list[Tensor | None]
+Values = list[Any]
+"""Tensors; None for an input that the node may have and has not."""
 
 
-def _ints(value: Tensor | None) -> list[int] | None:
-    return None if value is None else [int(number) for number in value.flatten()]
+def _ints(value: Tensor) -> list[int]:
+    return [int(number) for number in value.flatten()]
 
 
 def _pads(attributes: Attributes) -> list[int]:
@@ -58,7 +59,7 @@ def _gemm(v: Values, a: Attributes) -> Tensor:
 
 def _reduce(function: Callable[..., Tensor]) -> Callable[[Values, Attributes], Tensor]:
     def reduced(v: Values, a: Attributes) -> Tensor:
-        axes = _ints(v[1]) if len(v) > 1 else a.get("axes")
+        axes = a.get("axes") if len(v) < 2 or v[1] is None else _ints(v[1])
         every = list(range(v[0].ndim)) if axes is None else axes
         return function(v[0], dim=every, keepdim=bool(a.get("keepdims", 1)))
 
@@ -66,7 +67,8 @@ def _reduce(function: Callable[..., Tensor]) -> Callable[[Values, Attributes], T
 
 
 def _slice(v: Values, _: Attributes) -> Tensor:
-    x, starts, ends = v[0], _ints(v[1]), _ints(v[2])
+    x: Tensor = v[0]
+    starts, ends = _ints(v[1]), _ints(v[2])
     axes = _ints(v[3]) if len(v) > 3 and v[3] is not None else list(range(len(starts)))
     steps = _ints(v[4]) if len(v) > 4 else [1] * len(starts)
     cut = [slice(None)] * x.ndim
@@ -82,26 +84,28 @@ def _pool(function: Callable[..., Tensor]) -> Callable[[Values, Attributes], Ten
 
 
 def _unsqueeze(v: Values, _: Attributes) -> Tensor:
-    x = v[0]
+    x: Tensor = v[0]
     for axis in sorted(_ints(v[1])):
         x = x.unsqueeze(axis)
     return x
 
 
 def _cast(v: Values, a: Attributes) -> Tensor:
+    x: Tensor = v[0]
     kind = helper.tensor_dtype_to_np_dtype(a["to"])
-    return v[0].to(torch.from_numpy(np.empty(0, kind)).dtype)
+    return x.to(torch.from_numpy(np.empty(0, kind)).dtype)
 
 
 def _gather(v: Values, a: Attributes) -> Tensor:
+    x: Tensor = v[0]
     axis, index = a.get("axis", 0), v[1]
-    chosen = v[0].index_select(axis, index.flatten())
-    return chosen.reshape(v[0].shape[:axis] + index.shape + v[0].shape[axis + 1 :])
+    chosen = x.index_select(axis, index.flatten())
+    return chosen.reshape(x.shape[:axis] + index.shape + x.shape[axis + 1 :])
 
 
 def _reshape(v: Values, _: Attributes) -> Tensor:
-    wanted = [v[0].shape[i] if n == 0 else n for i, n in enumerate(_ints(v[1]))]
-    return v[0].reshape(wanted)
+    x: Tensor = v[0]
+    return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(_ints(v[1]))])
 
 
 OPERATIONS: dict[str, Callable[[Values, Attributes], Tensor]] = {

@@ -1,12 +1,6 @@
-"""One peer in a process of its own, asked for one study after another.
+"""One peer in a process of its own, asked for one study after another; it follows the protocol of
+`vfx_edge.bench`."""
 
-`python -m benchmarks.worker` takes an order as one line of JSON, answers each further line with one
-study as a line of JSON, and ends when standard input is closed.
-"""
-
-import json
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -16,6 +10,7 @@ from typing import Any
 
 from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.bench.parity import facts_of, unique
+from vfx_edge.bench.protocol import Parent, serve
 from vfx_edge.job import Job, run_job
 from vfx_edge.manifest import load_model_set
 
@@ -49,9 +44,9 @@ class Watch:
 
     def taken(self) -> dict[str, float]:
         """What was counted since the last time."""
-        told = {"seconds": self.seconds, "calls": self.calls, "patches": self.patches}
+        counted = {"seconds": self.seconds, "calls": self.calls, "patches": self.patches}
         self.seconds, self.calls, self.patches = 0.0, 0, 0
-        return told
+        return counted
 
 
 def study(order: Order, models: OpenModels, watches: dict[str, Watch]) -> dict[str, Any]:
@@ -81,17 +76,14 @@ def opened(order: Order) -> OpenModels:
     return open_models(manifest, "torch", precision=order.precision, backends=ours)
 
 
-def main() -> None:
-    """Take an order, then do a study for each line."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever else is printed
-    order = Order(**json.loads(sys.stdin.readline()))
+def work(order: Order, parent: Parent) -> None:
+    """A study whenever the parent asks for one."""
     with opened(order) as models:
-        watches = {network.spec.roles[0]: Watch(network) for network in unique(models)}
-        for _ in sys.stdin:
-            answers.write(json.dumps(study(order, models, watches)) + "\n")
-            answers.flush()
+        watches = {str(network.spec.roles[0]): Watch(network) for network in unique(models)}
+        while True:
+            parent.wait()
+            parent.report("study", **study(order, models, watches))
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda order, parent: work(Order(**order), parent))

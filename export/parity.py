@@ -10,8 +10,8 @@ from vfx_edge.errors import InputError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 
 if TYPE_CHECKING:
-    from export.parity_rows import Row
-    from vfx_edge.bench.recorder import Floats
+    from vfx_edge.bench.networks import Row
+    from vfx_edge.bench.patches import Floats
 
 EXAMPLES = """\b
 Examples:
@@ -145,18 +145,17 @@ def gather(
     phantom: bool,
 ) -> "dict[str, dict[str, Floats]]":
     """Network name -> source -> patches."""
-    from export.parity_crops import chain_crops, phantom_scan, random_crops
-    from vfx_edge.bench.recorder import affordable
+    from vfx_edge.bench.patches import affordable, chain_patches, phantom_scan, random_patches
     from vfx_edge.inputs import load_scan
 
     sources: dict[str, dict[str, Floats]] = {}
     if cts:
         scans = [load_scan(path) for path in cts]
-        sources["real"] = chain_crops(scans, manifest, specs, count)
+        sources["real"] = chain_patches(scans, manifest, specs, count)
     if phantom:
-        sources["phantom"] = chain_crops([phantom_scan()], manifest, specs, count)
+        sources["phantom"] = chain_patches([phantom_scan()], manifest, specs, count)
     if random:
-        noise = {s.name: random_crops(s, affordable(s, random)) for s in specs}
+        noise = {s.name: random_patches(s, affordable(s, random)) for s in specs}
         sources["random"] = noise
     return {
         spec.name: {source: c[spec.name] for source, c in sources.items() if spec.name in c}
@@ -172,7 +171,7 @@ def compare(
 ) -> "list[Row]":
     """All rows of all networks; what could not be compared goes into `skipped`."""
     from export.parity_reference import from_onnx, from_pytorch
-    from export.parity_rows import rows_of
+    from vfx_edge.bench.networks import rows_of
 
     rows: list[Row] = []
     for spec in specs:
@@ -180,6 +179,6 @@ def compare(
             raise NothingCompared(spec.name)
         reference = from_pytorch(checkpoint, spec) if checkpoint else from_onnx(spec)
         own = rows_of(spec, found[spec.name], reference, skipped)
-        # the reference itself is no news
+        # the reference against itself is left out
         rows += [r for r in own if checkpoint or (r.backend, r.precision) != ("cpu", "fp32")]
     return rows

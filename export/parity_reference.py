@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vfx_edge.backends import Budget, activate, default_backends
 from vfx_edge.backends.errors import one_line
+from vfx_edge.bench.networks import Ask, Floats
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import JointParameters, NetworkSpec
 
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float32]
-Ask = Callable[[Floats], Floats]
-"""Patches (n, channels, ...) -> probabilities (n, classes, ...)."""
 AT_ONCE = 2  # patches, so that a network of 128³ stays within a few GB
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from export.manifests import SetNotWritten
-from export.parity_rows import Row
+from vfx_edge.bench.networks import Row
 from vfx_edge.manifest import ModelManifest
 
 BEGIN, END = "<!-- parity:begin -->", "<!-- parity:end -->"
@@ -41,12 +41,12 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def verdict(row: Row) -> str:
     """ "passes" or "FAILS"; a precision that the manifest does not allow decides nothing."""
-    said = "passes" if row.passed else "FAILS"
-    return said if row.allowed else f"{said.lower()}, not allowed"
+    word = "passes" if row.passed else "FAILS"
+    return word if row.allowed else f"{word.lower()}, not allowed"
 
 
 def notes(rows: Sequence[Row], skipped: Mapping[str, str]) -> list[str]:
-    """What the table can't say."""
+    """What the table has no place for."""
     about = [f"* {computed}" for computed in dict.fromkeys(r.computed for r in rows) if computed]
     return [*about, *(f"not compared: {name}: {why}" for name, why in skipped.items())]
 

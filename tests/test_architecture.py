@@ -38,6 +38,7 @@ ONLY_IN = {
     "openvino": ("backends/openvino_backend.py",),
     "tensorrt": ("backends/tensorrt_",),
     "tensorrt_rtx": ("backends/tensorrt_rtx_",),
+    "pynvml": ("nvml.py",),
     "pydicom": ("inputs/", "outputs/", "service/"),
     "highdicom": ("inputs/", "outputs/", "service/"),
     "pynetdicom": ("service/",),
@@ -138,7 +139,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *extras["service"], "tensorrt", "tensorrt_rtx"]
     names = {re.split(r"[^\w.-]", line)[0].lower().replace("-", "_") for line in declared}
-    names |= {{"pillow": "pil"}.get(name, name) for name in names}
+    names |= {{"pillow": "pil", "nvidia_ml_py": "pynvml"}.get(name, name) for name in names}
     used = {dotted.split(".")[0] for tree in TREES.values() for dotted, _ in imports_of(tree)}
     foreign = used - set(sys.stdlib_module_names) - {"vfx_edge"}
     assert {name for name in foreign if name.lower() not in names} == set()

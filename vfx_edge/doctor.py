@@ -106,9 +106,9 @@ def diagnose() -> Diagnosis:
     return Diagnosis(
         backends=backends,
         auto=next((state.name for state in backends if state.available), None),
-        cpu=_cpu(any(s.name == "openvino" and s.available for s in backends)),
-        gpu=_gpu(),
-        packages=_packages(),
+        cpu=cpu_state(any(s.name == "openvino" and s.available for s in backends)),
+        gpu=gpu_state(),
+        packages=package_versions(),
         model_sets=tuple(inspect_set(folder) for folder in installed_sets()),
     )
 
@@ -148,7 +148,8 @@ def _network(spec: NetworkSpec) -> NetworkState:
     return NetworkState(spec.roles, spec.name, spec.path.name, spec.sha256, problem, engines)
 
 
-def _cpu(openvino: bool) -> CpuState:
+def cpu_state(openvino: bool = False) -> CpuState:
+    """The processor; openvino: whether to ask OpenVINO for its precision."""
     logical = os.cpu_count() or 1
     memory = psutil.virtual_memory()
     return CpuState(
@@ -163,14 +164,16 @@ def _cpu(openvino: bool) -> CpuState:
     )
 
 
-def _gpu() -> GpuState:
+def gpu_state() -> GpuState:
+    """The GPU as the driver shows it: no runtime is loaded."""
     found = find_gpu()
     if isinstance(found, Gpu):
         return GpuState(found, "", driver_version())
     return GpuState(None, found, driver_version())
 
 
-def _packages() -> tuple[tuple[str, str], ...]:
+def package_versions() -> tuple[tuple[str, str], ...]:
+    """(name, version) of those of PACKAGES that are installed."""
     found = []
     for name in PACKAGES:
         try:

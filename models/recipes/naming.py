@@ -18,14 +18,9 @@ from scipy.optimize import minimize
 from models.recipes.folds import REFERENCES
 from models.recipes.scorecard.chain import choose, opened, read_folds
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
-from models.recipes.scorecard.names import (
-    Told,
-    expected_error,
-    known_bodies,
-    places_of,
-    reliability,
-)
+from models.recipes.scorecard.names import known_bodies, places_of
 from vfx_edge.backends import OpenModels
+from vfx_edge.evaluation.calibration import expected_error, reliability
 from vfx_edge.image import Image
 from vfx_edge.inference.patches import as_points
 from vfx_edge.inputs import load_scan
@@ -104,10 +99,8 @@ def report(seen: Sequence[Glimpse]) -> str:
             share = posterior(one, others)
             said += [share.max()] * len(one.truth)
             right += [SHIFTS[share.argmax()] == 0] * len(one.truth)
-    told = [
-        Told("", "" if hit else "other", float(p), ()) for p, hit in zip(said, right, strict=True)
-    ]
-    error = expected_error(reliability(told))
+    error = expected_error(reliability(said, right))
+    assert error is not None
     return (
         f"evidence_weight = {weights.evidence}\nrib_weight = {weights.rib}\n"
         f"overlap_exponent = {weights.overlap}\n"

@@ -1,10 +1,5 @@
 """What only a GPU can show: parity, the whole chain, and the memory it takes."""
 
-import ctypes
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +9,7 @@ from vfx_edge.backends import nvidia, open_models
 from vfx_edge.backends.choose import default_backends
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
+from vfx_edge.nvml import MemoryWatch
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.spine.chain import Options, analyze
 from vfx_edge.study import Classified
@@ -62,48 +58,16 @@ def test_the_gpu_gives_the_cpus_answers(backend: str, role: str) -> None:
         assert gap <= GPU_BACKENDS[backend], f"{network.device}, {network.precision}"
 
 
-class _Memory(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_ulonglong) for name in ("total", "free", "used"))
-
-
-@pytest.fixture
-def used_gib() -> Iterator[Callable[[], float]]:
-    """The most memory taken on the first GPU since the test began, GiB, by whoever took it."""
-    nvml = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
-    device, memory = ctypes.c_void_p(), _Memory()
-    assert nvml.nvmlInit_v2() == 0
-    assert nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0
-
-    def now() -> int:
-        assert nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
-        return int(memory.used)
-
-    first, most, done = now(), [now()], threading.Event()
-
-    def watch() -> None:
-        while not done.is_set():
-            most[0] = max(most[0], now())
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    yield lambda: (most[0] - first) / 2**30
-    done.set()
-    thread.join()
-
-
 @pytest.mark.parametrize("backend", GPU_BACKENDS)
-def test_the_whole_chain_within_the_budget(
-    backend: str, shared_data: Path, used_gib: Callable[[], float]
-) -> None:
+def test_the_whole_chain_within_the_budget(backend: str, shared_data: Path) -> None:
     needed(backend)
     volume = load_scan(shared_data / "ct_thoracolumbar_4mm_dicom")
     every = Options(classify="all")
-    with open_models(load_model_set(), backend) as models:
+    with MemoryWatch() as watch, open_models(load_model_set(), backend) as models:
         fast = analyze(volume, models, every).result
         assert models.warnings == ()
-    taken = used_gib()
-    assert 0 < taken <= BUDGET_GIB
+    assert watch.taken_mib is not None
+    assert 0 < watch.taken_mib / 1024 <= BUDGET_GIB
     if fast.run.peak_vram_mib is not None:  # the driver knows this process
         assert fast.run.peak_vram_mib / 1024 <= BUDGET_GIB
     with open_models(load_model_set(), "cpu", precision="fp32") as models:

@@ -1,5 +1,7 @@
 """A benchmark that nobody ran: numbers to compare, draw and keep."""
 
+from typing import Any
+
 import numpy as np
 
 from vfx_edge.bench.parity import NetworkParity, Parity
@@ -8,7 +10,7 @@ from vfx_edge.bench.samples import Samples
 
 NEAR = NetworkParity("segmenter", 8, 0.02, 0.15, 0.9996, 0.99, True)
 CLOSE = Parity("within tolerance", "", (NEAR,))
-MACHINE = {
+MACHINE: dict[str, Any] = {
     "cpu": {
         "name": "A CPU",
         "physical_cores": 2,
@@ -50,7 +52,7 @@ def row(
     vram: float | None = None,
 ) -> Row:
     """A row; `speed`: how many times faster than two seconds a study."""
-    stages = {"read": 0.2, "locate": 0.5, "segment": 1.2, "resample": 0.0, "other": 0.1}
+    stages = {"read": 0.2, "locate": 0.5, "segment": 1.2, "classify": 0.0, "other": 0.1}
     return Row(
         backend=backend,
         precision=precision,

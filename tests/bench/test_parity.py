@@ -10,8 +10,8 @@ from tests.outputs.fakes import example
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
 from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.bench.parity import Facts, NetworkParity, facts_of, judge, keep_asked, replay
+from vfx_edge.bench.patches import recorded
 from vfx_edge.bench.precisions import possible_precisions, refusal
-from vfx_edge.bench.recorder import recorded
 from vfx_edge.manifest import ModelManifest, NetworkSpec, load_model_set
 
 NEAR = NetworkParity("net", 8, 0.02, 0.05, None, 0.99, True)

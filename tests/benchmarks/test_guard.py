@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import guard
 from benchmarks.guard import Pairs, in_turn, on_record, regressed
+from vfx_edge import job
 from vfx_edge.phantom import PhantomSpec
 
 
@@ -54,7 +55,7 @@ def _slowed(pairs: Pairs, chain: float, fixed: float) -> Pairs:
 
 def test_what_is_measured_is_the_chain_once_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
-    real = guard.run_job
+    real = job.run_job
     small = PhantomSpec(levels=("L1", "L3"), spacing_mm=4.0, pixel_mm=3.0, matrix=(96, 96))
     monkeypatch.setattr(guard, "SPEC", small)
     monkeypatch.setattr(guard, "run_job", lambda *asked: done.append(real(*asked)))

@@ -24,7 +24,7 @@ def answers(model: bytes, given: np.ndarray, *, channels_last: bool) -> tuple[np
 
 def model_of(nodes: list[onnx.NodeProto], out: list[int], **constants: np.ndarray) -> bytes:
     """x: (2, 4, 6, 8, 10) -> y."""
-    shape = ["n", 4, 6, 8, 10]
+    shape: list[str | int] = ["n", 4, 6, 8, 10]
     graph = helper.make_graph(
         nodes,
         "tried",
@@ -34,7 +34,8 @@ def model_of(nodes: list[onnx.NodeProto], out: list[int], **constants: np.ndarra
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     made.ir_version = 10
-    return made.SerializeToString()
+    data: bytes = made.SerializeToString()
+    return data
 
 
 NOISE = np.random.default_rng(0).normal(size=(2, 4, 6, 8, 10)).astype(np.float32)
@@ -56,9 +57,9 @@ def test_a_value_that_is_needed_later_survives_an_activation_in_place(channels_l
 
 def test_strides_pads_slices_and_reductions_mean_what_onnx_means() -> None:
     weight = np.random.default_rng(2).normal(size=(4, 3, 2, 2, 2)).astype(np.float32)
-    numbers = {
+    numbers: dict[str, np.ndarray] = {
         "starts": np.array([1, 0]), "ends": np.array([2**62, -1]), "axes": np.array([1, 4]),
-        "two": np.array([2, 3, 4]), "half": np.float16([0.5]),
+        "two": np.array([2, 3, 4]), "half": np.array([0.5], np.float16),
     }  # fmt: skip
     nodes = [
         helper.make_node("ConvTranspose", ["x", "w"], ["t"], strides=[2] * 3, kernel_shape=[2] * 3),

@@ -70,8 +70,10 @@ def test_every_backend_here_stands_in_the_record(done: Done) -> None:
     (exact,) = (each for each in value["rows"] if each["backend"] == "cpu")
     assert exact["parity"]["verdict"] == "reference"
     for each in value["rows"]:
-        total = sum(stage["median"] for stage in each["stages"].values())
-        assert total == pytest.approx(each["warm"]["median"], rel=0.05)
+        seconds = [stage["median"] for stage in each["stages"].values()]
+        study_s = each["warm"]["median"]
+        assert sum(seconds) >= study_s - 1e-3, "what no stage accounts for is a stage, too"
+        assert max(seconds) <= study_s + 1e-3
         assert each["stages"]["segment"]["median"] > 0
         if each is not exact:
             asked = {network["network"] for network in each["parity"]["networks"]}
@@ -116,13 +118,18 @@ def test_stopped_with_ctrl_c_it_leaves_nothing(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         encoding="utf-8",
     ) as process:
-        assert eventually(lambda: process.poll() is not None or workers_of(process.pid))
-        workers = workers_of(process.pid)
+        workers: set[psutil.Process] = set()
+
+        def measures() -> bool:
+            workers.update(workers_of(process.pid))
+            written = (tmp_path / "tmp").glob("vfx-edge-bench-*/out/*")
+            return process.poll() is not None or (bool(workers) and any(written))
+
+        assert eventually(measures)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=HANG_S)
     assert (process.returncode, stdout, stderr) == (130, "", "vfx-edge: stopped.\n")
-    assert workers
-    psutil.wait_procs(workers, timeout=HANG_S)
+    psutil.wait_procs(list(workers), timeout=HANG_S)
     assert not any(worker.is_running() for worker in workers)
     assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []

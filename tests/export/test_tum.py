@@ -14,7 +14,7 @@ from tests.export.nets import random_classifier, shaken  # noqa: E402
 from tests.spine.nets import network  # noqa: E402
 from tests.spine.world import FACTS, lumbar  # noqa: E402
 from vfx_edge.backends import open_models  # noqa: E402
-from vfx_edge.bench.recorder import recorded  # noqa: E402
+from vfx_edge.bench.patches import recorded  # noqa: E402
 from vfx_edge.image import Image  # noqa: E402
 from vfx_edge.manifest import load_model_set  # noqa: E402
 from vfx_edge.spine.chain import Options, analyze  # noqa: E402

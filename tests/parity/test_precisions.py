@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.backends import OpenModels, default_backends, open_models
-from vfx_edge.bench.figures import figures_of
-from vfx_edge.bench.recorder import recorded, some_of
+from vfx_edge.bench.networks import figures_of
+from vfx_edge.bench.patches import recorded, some_of
+from vfx_edge.evaluation import overlap
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import Options, analyze
@@ -101,11 +102,9 @@ def test_the_labeller_prefers_the_same_level(
 
 def test_the_masks_agree(both: Both) -> None:
     needed = load_model_set().network("segmenter").precision.min_dice
-    shared, total = 0, 0
-    for one, other in zip(both.fast.masks, both.exact.masks, strict=True):
-        a, b = bone(one), seen_from(one, other)
-        shared, total = shared + 2 * (a & b).sum(), total + a.sum() + b.sum()
-    assert shared / total >= needed
+    pairs = zip(both.fast.masks, both.exact.masks, strict=True)
+    ours, theirs = zip(*((bone(a).ravel(), seen_from(a, b).ravel()) for a, b in pairs), strict=True)
+    assert overlap.dice(np.concatenate(ours), np.concatenate(theirs)) >= needed
 
 
 def bone(mask: VertebraMask) -> NDArray[np.bool_]:
@@ -117,7 +116,8 @@ def seen_from(one: VertebraMask, other: VertebraMask) -> NDArray[np.bool_]:
     whole = other.body.astype(np.float32) + other.arch
     shift = np.subtract(one.origin_lps_mm, other.origin_lps_mm)[::-1] / one.spacing_mm
     shape = bone(one).shape
-    return ndimage.affine_transform(whole, np.ones(3), shift - 8, shape, order=1) > 0.5
+    moved: Floats = ndimage.affine_transform(whole, np.ones(3), shift - 8, shape, order=1)
+    return moved > 0.5
 
 
 def test_the_triage_is_the_same(both: Both) -> None:

@@ -220,12 +220,11 @@ def test_an_attack_stays_within_five_hounsfield_units_and_does_harm(open_set: Op
 def test_figures_of_a_known_answer() -> None:
     p = np.array([0.05, 0.05, 0.45, 0.45, 0.95, 0.95], np.float32)
     truth = np.array([False, False, False, True, True, False])
-    assert report.auc(p, truth) == pytest.approx((2.5 + 3.5) / 8)
-    rows, error = report.calibration_curve(p, truth)
-    assert [row["malignant"] for row in rows] == [0.0, 0.5, 0.5]
-    assert error == pytest.approx((0.05 + 0.05 + 0.45) / 3)
     sure = report.Told(p, p * 0, p > 0.9, p < 0.1, p < 0)
     found = report.scores(sure, truth, np.arange(6))
+    assert found["auc"] == pytest.approx((2.5 + 3.5) / 8)
+    assert [row["malignant"] for row in found["calibration_curve"]] == [0.0, 0.5, 0.5]
+    assert found["calibration_error"] == pytest.approx((0.05 + 0.05 + 0.45) / 3)
     assert found["accuracy_told"] == pytest.approx(3 / 4)
     assert (found["sensitivity"], found["specificity"]) == (1.0, pytest.approx(2 / 3))
     assert found["uncertain"] == pytest.approx(1 / 3)

@@ -1,12 +1,10 @@
 """Random cuts of the field of view, and how names under them are counted."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
-from models.recipes.scorecard.names import Told, agreement, counted, expected_error, reliability
 from vfx_edge.image import Image
 
 CENTRES = np.array([[40.0, 50.0, z] for z in range(30, 300, 30)])
@@ -40,18 +38,3 @@ def test_a_cut_shows_the_same_patient_in_less_of_a_field(seed: int) -> None:
         part.values.shape == np.array(volume.values.shape)
     ).any()
     assert (own_high <= last + 4.1).all()
-
-
-def test_what_is_counted_of_names() -> None:
-    right = Told("L1", "L1", 0.95, ())
-    other = Told("L2", "L1", 0.60, ("L2",))
-    wrong = Told("L3", "L2", 0.92, ("L1",))
-    figures = counted([right, other, wrong])
-    assert (figures["right"], figures["named"], figures["wrong_though_sure"]) == (1, 2, 1)
-    assert agreement([[right, other], [right], [Told("L1", "T12", 0.5, ())]]) == {
-        "shared": 2,
-        "same": 1,
-    }
-    bins = reliability([right, wrong, other])
-    assert [one["count"] for one in bins] == [1, 2]
-    assert expected_error(bins) == pytest.approx((0.6 + abs(1 - 0.95 - 0.92)) / 3)

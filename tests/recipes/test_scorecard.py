@@ -5,24 +5,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from models.recipes.scorecard import (
     about,
     goals,
-    matching,
     parts,
     phantoms,
     real,
     render,
     specs,
-    surfaces,
     synthetic,
 )
 from models.recipes.scorecard.chain import Fold, choose
-from models.recipes.scorecard.matching import Found, Place, compare
+from tests.evaluation.test_matching import COLUMN, found
 from tests.spine.world import FACTS, broken, masks_of
+from vfx_edge.evaluation.matching import Counts
 from vfx_edge.phantom import Phantom
 from vfx_edge.study import (
     Analysis,
@@ -42,70 +40,6 @@ DEFAULT = ROOT / "models" / "default"
 SCORED = DEFAULT / "scorecard.json"
 
 
-def place(z_mm: float, whole: bool = True) -> Place:
-    return Place((0.0, 0.0, z_mm), whole)
-
-
-def found(level: str, z_mm: float, suspected: bool | None = False, x_mm: float = 0.0) -> Found:
-    return Found(level, (x_mm, 0.0, z_mm), suspected)
-
-
-COLUMN = {
-    "T12": place(120),
-    "L1": place(90),
-    "L2": place(60),
-    "L3": place(30),
-    "L4": place(0, False),
-}
-
-
-def test_a_perfect_result_has_no_errors() -> None:
-    findings = [found(name, at.lps_mm[2]) for name, at in COLUMN.items()]
-    compared = compare(findings, COLUMN)
-    assert compared.errors == ()
-    assert compared.counts == matching.Counts(
-        whole=4, near=4, near_20=4, right=4, identified=4, judged=4
-    )
-
-
-def test_missed_mislabelled_doubled_and_invented_are_told_apart() -> None:
-    findings = [
-        found("T12", 121),
-        found("L2", 92, None),  # L1, called L2
-        found("L2", 47),  # L2, but 13 mm off
-        found("L3", 30),
-        found("L4", 24),  # in L3's body too
-        found("L5", 0, x_mm=35),  # beside the spine
-    ]
-    compared = compare(findings, COLUMN)
-    c = compared.counts
-    assert (c.whole, c.near, c.near_20, c.right, c.identified) == (4, 3, 4, 2, 3)
-    assert c.doubled == 2  # L3's body has two findings, and two findings are called L2
-    assert c.invented == 1
-    assert c.judged == 3
-    assert c.distance_mm == pytest.approx(1 + 2 + 13 + 0)
-    assert set(compared.errors) == {
-        "L2 missed", "L1 called L2", "L4 doubled", "L2 doubled", "L5 invented"
-    }  # fmt: skip
-    assert [compared.finding_of[n] for n in ("T12", "L1", "L2", "L3")] == [0, 1, 2, 3]
-
-
-def test_what_lies_beyond_the_annotated_stretch_doubles_nothing() -> None:
-    """C6 is cut off and was not annotated: a finding there is not a second C7."""
-    places = {"C7": place(17), "T1": place(0)}
-    findings = [found("C6", 33), found("C7", 17), found("T1", 0)]
-    c = compare(findings, places).counts
-    assert (c.doubled, c.invented, c.near) == (0, 0, 1)  # of T1 to L6
-
-
-def test_what_is_seen_of_a_cut_vertebra_doubles_no_neighbour() -> None:
-    """L4's centre lies below the scan; what is seen of it has its own nearer to L3's."""
-    findings = [found("L2", 60), found("L3", 30), found("L4", 16)]
-    assert compare(findings, COLUMN).counts.doubled == 0
-    findings[-1] = found("L3", 16)  # but a second L3 is one
-    assert compare(findings, COLUMN).counts.doubled == 1
-
-
 def test_every_suspicion_in_an_intact_spine_counts_but_not_of_a_known_fracture() -> None:
     known: dict[str, Any] = {
         n: {"lps_mm": list(p.lps_mm), "whole": p.whole} for n, p in COLUMN.items()
@@ -117,46 +51,6 @@ def test_every_suspicion_in_an_intact_spine_counts_but_not_of_a_known_fracture()
     known["T12"]["fractured"] = True
     row = real.row_of(findings, {"vertebrae": known})
     assert (row["intact_suspected"], row["intact_judged"]) == (0, 2)
-
-
-def ball(radius_mm: float, shift_mm: float = 0.0) -> np.ndarray:
-    """(z, y, x) at 1.0, 0.75 and 0.75 mm."""
-    z, y, x = np.meshgrid(
-        np.arange(-40, 41) * 1.0, np.arange(-54, 55) * 0.75, np.arange(-54, 55) * 0.75,
-        indexing="ij",
-    )  # fmt: skip
-    return np.asarray((z - shift_mm) ** 2 + y**2 + x**2 <= radius_mm**2)
-
-
-SPACING = (1.0, 0.75, 0.75)
-
-
-def test_surfaces_of_one_ball_within_another() -> None:
-    alike = surfaces.likeness(ball(25), ball(20), SPACING)
-    assert alike.dice == pytest.approx(2 * 20**3 / (20**3 + 25**3), abs=0.01)
-    assert alike.mean_mm == pytest.approx(5.0, abs=0.2)
-    assert alike.hausdorff95_mm == pytest.approx(5.0, abs=0.6)
-
-
-def test_surfaces_of_two_shifted_balls() -> None:
-    """A point of the one at angle t lies |sqrt(r² + d² - 2 r d cos t) - r| from the other."""
-    radius, shift = 22.0, 6.0
-    cosine = np.linspace(-1, 1, 4001)  # a sphere's area is even in it
-    gaps = np.abs(np.sqrt(radius**2 + shift**2 - 2 * radius * shift * cosine) - radius)
-    alike = surfaces.likeness(ball(radius), ball(radius, shift), SPACING)
-    assert alike.mean_mm == pytest.approx(gaps.mean(), abs=0.25)
-    assert alike.hausdorff95_mm == pytest.approx(np.quantile(gaps, 0.95), abs=0.5)
-
-
-def test_an_empty_mask_has_no_surface() -> None:
-    full = ball(10)
-    assert surfaces.likeness(full, np.zeros_like(full), SPACING) == surfaces.Likeness(0, None, None)
-
-
-def test_dice_of_labels_that_are_called_otherwise() -> None:
-    mine, true = np.zeros((2, 30), np.uint8), np.zeros((2, 30), np.uint8)
-    mine[0, :10], true[0, 5:15] = 20, 21
-    assert surfaces.label_dice(mine, true, [(20, 21), (20, 20)]) == [0.5, 0.0]
 
 
 def test_a_ct_is_scored_by_the_set_that_left_its_patient_out() -> None:
@@ -217,10 +111,10 @@ def test_a_phantom_is_tallied_against_its_truth() -> None:
 
 
 def row(**trunk: int) -> dict[str, Any]:
-    counts = asdict(replace(matching.Counts(), **trunk))
+    counts = asdict(replace(Counts(), **trunk))
     return {
         "name": "ct", "note": "left out (a)", "trained_on": False, "anchored": True,
-        "trunk": counts, "neck": asdict(matching.Counts()), "intact_judged": 40,
+        "trunk": counts, "neck": asdict(Counts()), "intact_judged": 40,
         "intact_suspected": 1, "suspected_levels": ["T5"], "errors": [], "seconds": 1.0,
         "coarse": False, "not_judged": {"metal": 1},
     }  # fmt: skip

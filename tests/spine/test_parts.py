@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.spine.world import ANOTHER_BODY, SCOLIOTIC, lumbar
+from vfx_edge.evaluation import overlap
 from vfx_edge.phantom import SACRUM_NUMBER, Part, Phantom
 from vfx_edge.spine.parts import ARCH, BODY, centroids, split_parts, vertebra_frame
 
@@ -15,7 +16,7 @@ def vertebrae_only(made: Phantom) -> np.ndarray:
 def dice(made: Phantom, split: np.ndarray, level: str) -> float:
     mine = made.labels == made.truth.get(level).label
     true, got = mine & (made.parts == Part.BODY), mine & (split == BODY)
-    return float(2 * (true & got).sum() / (true.sum() + got.sum()))
+    return overlap.dice(true, got)
 
 
 def whole(made: Phantom) -> list[str]:

@@ -1,6 +1,7 @@
-"""NVIDIA's GPU and libraries, seen through ctypes: silent, and without any CUDA package.
+"""NVIDIA's GPU and libraries as CUDA shows them: silent, and without any CUDA package.
 
-Asking ONNX Runtime instead would make it print its own complaints.
+Through ctypes: ONNX Runtime would print its own complaints, and NVML lists cards that
+CUDA_VISIBLE_DEVICES hides, in another order, and the whole of a card that is divided.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vfx_edge import nvml
 from vfx_edge.backends.errors import OutOfMemory
 
 INSTALL, UPDATE = "install an NVIDIA GPU and its driver", "update the driver"
@@ -109,16 +111,8 @@ def _first_device(cuda: ctypes.CDLL) -> Gpu:
 
 @functools.cache
 def driver_version() -> str | None:
-    """The driver's own version, e.g. "580.65.06", or None without one."""
-    try:
-        nvml = ctypes.CDLL("nvml.dll" if WINDOWS else "libnvidia-ml.so.1")
-        text = ctypes.create_string_buffer(96)
-        if nvml.nvmlInit_v2() or nvml.nvmlSystemGetDriverVersion(text, 96):
-            return None
-        nvml.nvmlShutdown()
-    except (OSError, AttributeError):
-        return None
-    return text.value.decode("ascii", "replace")
+    """The driver's own version, e.g. "580.65.06"; None without one."""
+    return nvml.driver_version()
 
 
 def cuda_libraries(cuda_major: int) -> tuple[str, ...]:

@@ -3,63 +3,27 @@
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vfx_edge.bench.machine import OtherWork
-from vfx_edge.bench.processes import started
+from vfx_edge.bench.processes import timed
 from vfx_edge.bench.record import Command
 from vfx_edge.bench.samples import Samples
-from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
 from vfx_edge.manifest import ModelManifest
 
 
-class CommandFailed(VfxError):
-    """`vfx-edge run` ended without a result, and without a word of ours."""
+def run_command(path: Path, out: Path, cache: Path, *options: str) -> tuple[float, dict[str, Any]]:
+    """`vfx-edge run PATH --json` once: seconds from its start to its end, and its result.
 
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(
-            f"`vfx-edge run` ended with exit code {code} ({words or 'it said nothing'}): "
-            "see what it says by itself"
-        )
-
-
-def again(exit_code: int, sentence: str) -> VfxError:
-    """The failure of another process of ours, to be raised in this one."""
-    kinds = (InputError, ModelError, BackendError, OutputError)
-    kind = next((kind for kind in kinds if kind.exit_code == exit_code), VfxError)
-    return kind(sentence)
-
-
-@dataclass
-class CommandRuns:
-    """What the runs of the command told, one after another."""
-
-    cold: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    dropped: bool = True
-    last: dict[str, Any] = field(default_factory=dict)
-    peak_rss_mib: float = 0.0
-    busy: float = 0.0
-
-    def summary(self, backend: str) -> Command:
-        use = self.last["backend"]
-        return Command(
-            backend=backend,
-            used=use["used"],
-            precision=use["precision"],
-            cold=Samples(tuple(self.cold)),
-            first=Samples(tuple(self.first)),
-            page_cache_dropped=self.dropped,
-            peak_rss_mib=self.peak_rss_mib,
-            busy=self.busy,
-        )
+    cache: its folder of compiled networks. Raises what the command ended with.
+    """
+    words = ["vfx_edge", "run", str(path), "--json", "--quiet", "--out", str(out), *options]
+    wall, printed = timed(words, cache)
+    return wall, json.loads(printed)
 
 
 def measure_command(
@@ -68,43 +32,33 @@ def measure_command(
     backend: str,
     times: int,
     folder: Path,
-    say: Callable[[str, int], None],
+    on_step: Callable[[str, float], None],
 ) -> Command:
     """Cold and first, in turn. folder: scratch, left as it is. Raises what the command raised."""
-    runs = CommandRuns()
+    walls: dict[str, list[float]] = {"cold": [], "first": []}
+    about: list[dict[str, Any]] = []
+    dropped = True
     others = OtherWork(children=True)
     for i in range(times):
         cache = Path(tempfile.mkdtemp(prefix="cache-", dir=folder))
-        say("whole command, cold", 2 * i)
-        runs.dropped &= drop_page_cache([*_files(path), *_model_files(manifest)])
-        runs.cold.append(_seconds(path, manifest, backend, cache, folder, runs))
-        say("whole command, first", 2 * i + 1)
-        runs.first.append(_seconds(path, manifest, backend, cache, folder, runs))
-    runs.busy = others.share() if sys.platform != "win32" else 0.0
-    return runs.summary(backend)
-
-
-def _seconds(
-    path: Path, manifest: ModelManifest, backend: str, cache: Path, folder: Path, runs: CommandRuns
-) -> float:
-    """One run, from its start to its end; what it says of itself goes into `runs`."""
-    options = ("--backend", backend, "--model", str(manifest.directory), "--out", str(folder / "o"))
-    words = ["vfx_edge", "run", str(path), "--json", "--quiet", *options]
-    begin = time.perf_counter()
-    with started(words, cache, stderr=subprocess.PIPE) as process:
-        told, complained = process.communicate()
-    wall = time.perf_counter() - begin
-    if process.returncode:
-        raise _failure(process.returncode, complained.decode("utf-8", "replace").strip())
-    runs.last = json.loads(told)["run"]
-    runs.peak_rss_mib = max(runs.peak_rss_mib, runs.last["peak_rss_mib"])
-    return wall
-
-
-def _failure(code: int, words: str) -> VfxError:
-    last = words.splitlines()[-1] if words else ""
-    known = last.startswith("vfx-edge: ") and code in (3, 4, 5, 6)
-    return again(code, last.removeprefix("vfx-edge: ")) if known else CommandFailed(code, last)
+        for at, (kind, seconds) in enumerate(walls.items()):
+            on_step(f"whole command, {kind}", (2 * i + at) / (2 * times))
+            if kind == "cold":
+                dropped &= drop_page_cache([*_files(path), *_model_files(manifest)])
+            options = ("--backend", backend, "--model", str(manifest.directory))
+            wall, result = run_command(path, folder / "o", cache, *options)
+            seconds.append(wall)
+            about.append(result["run"])
+    return Command(
+        backend=backend,
+        used=about[-1]["backend"]["used"],
+        precision=about[-1]["backend"]["precision"],
+        cold=Samples(tuple(walls["cold"])),
+        first=Samples(tuple(walls["first"])),
+        page_cache_dropped=dropped,
+        peak_rss_mib=max(run["peak_rss_mib"] for run in about),
+        busy=others.share() if sys.platform != "win32" else 0.0,
+    )
 
 
 def _files(path: Path) -> list[Path]:
@@ -119,7 +73,7 @@ def _model_files(manifest: ModelManifest) -> list[Path]:
 def drop_page_cache(paths: Iterable[Path]) -> bool:
     """Ask the system to forget what it holds of these files; whether it took the request.
 
-    The programs' own files stay where they are: those of other processes can't be told to go.
+    The programs' own files stay in memory: other processes hold them.
     """
     if not hasattr(os, "posix_fadvise"):
         return False

@@ -11,7 +11,7 @@ from vfx_edge.bench.samples import Ratio, Samples, ratio, verdict
 
 SCHEMA = "vfx-edge/bench-comparison/1"
 LEAST_S = 0.001
-"""A stage that takes less did not run, or nothing can be said of it."""
+"""A stage that takes less did not run, or is too short to be compared."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that two files tell together."""
+    """What two files show together."""
 
     lines: tuple[Line, ...]
     differences: tuple[str, ...]
@@ -82,13 +82,13 @@ def _row_lines(a: Row, b: Row) -> Iterator[Line]:
 
 def _line(what: str, a: Samples, b: Samples, busy: float, *, stage: bool = False) -> Line:
     found: Ratio = ratio(b, a)
-    said = verdict(found)
-    if said in ("faster", "slower") and busy > BUSY:
-        said = "machine was busy"  # with others, for as long as that side was measured
-    elif said in ("faster", "slower") and (a.noisy or b.noisy):
-        said = "too noisy"  # what disturbs so much is hardly the same on both sides
+    word = verdict(found)
+    if word in ("faster", "slower") and busy > BUSY:
+        word = "machine was busy"  # with others, for as long as that side was measured
+    elif word in ("faster", "slower") and (a.noisy or b.noisy):
+        word = "too noisy"  # what disturbs so much is hardly the same on both sides
     interval = (found.low, found.high)
-    return Line(what, "s", a.median, b.median, found.median, interval, said, stage)
+    return Line(what, "s", a.median, b.median, found.median, interval, word, stage)
 
 
 def _single(what: str, unit: str, a: float, b: float) -> Line:

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 
 from vfx_edge import __version__
-from vfx_edge.doctor import Diagnosis, diagnose
+from vfx_edge.doctor import cpu_state, gpu_state, package_versions
 from vfx_edge.manifest import ModelManifest
 
 BUSY = 0.2
@@ -16,13 +16,12 @@ BUSY = 0.2
 LOOK_S = 0.5
 
 
-def machine(found: Diagnosis | None = None) -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """Processor, memory, GPU, system, versions and how busy it is now; plain JSON values.
 
-    found: what `diagnose` saw, where that is at hand. Takes half a second, and two without it.
+    Takes half a second, and loads no runtime.
     """
-    found = found or diagnose()
-    cpu, gpu = found.cpu, found.gpu.gpu
+    cpu, gpu = cpu_state(), gpu_state()
     return {
         "cpu": {
             "name": cpu.name,
@@ -32,11 +31,11 @@ def machine(found: Diagnosis | None = None) -> dict[str, Any]:
             "features": list(cpu.features),
         },
         "memory_gib": round(cpu.memory_gib, 1),
-        "gpu": str(gpu) if gpu else None,
-        "driver": found.gpu.driver,
+        "gpu": str(gpu.gpu) if gpu.gpu else None,
+        "driver": gpu.driver,
         "os": platform.platform(),
         "python": platform.python_version(),
-        "packages": {**dict(found.packages), "vfx-edge": __version__},
+        "packages": {**dict(package_versions()), "vfx-edge": __version__},
         "load_average": load_average(),
         "busy": busy_share(),
     }
@@ -55,7 +54,7 @@ def load_average() -> list[float] | None:
 def busy_share() -> float:
     """0..1: of all processor time, what others use while this process waits half a second.
 
-    The load average would still tell of the benchmark before this one.
+    The load average would still hold the benchmark before this one.
     """
     others = OtherWork()
     time.sleep(LOOK_S)

@@ -1,13 +1,13 @@
-"""What one worker told, put together."""
+"""What one worker reported, put together."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vfx_edge.bench.parity import Facts, NetworkParity, Parity
-from vfx_edge.bench.processes import Event, ordered
+from vfx_edge.bench.processes import Event, worker
 from vfx_edge.bench.record import Row, Throughput
 from vfx_edge.bench.samples import Samples
 from vfx_edge.bench.worker import Order
@@ -22,21 +22,22 @@ class Failure:
 
     exit_code: int
     kind: str
-    """Name of the VfxError leaf, or "died"."""
+    """Name of the VfxError leaf, or "crashed"."""
     message: str
 
 
 @dataclass
 class Measured:
-    """Filled while the worker speaks."""
+    """Filled while the worker reports."""
 
     order: Order
     opened: dict[str, Any] = field(default_factory=dict)
     first_s: float = 0.0
+    first_stages: dict[str, float] = field(default_factory=dict)
     warm: list[float] = field(default_factory=list)
     stages: list[dict[str, float]] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
-    """What each run said of the study."""
+    """What each run found in the study."""
     warmed: dict[str, Any] = field(default_factory=dict)
     """Peak memory and the like, when the warm runs were done."""
     throughput: Throughput | None = None
@@ -52,7 +53,7 @@ class Measured:
     def precision(self) -> str:
         return str(self.opened.get("precision", self.order.precision))
 
-    def hear(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Take in one event."""
         event = dict(event)
         match event.pop("event"):
@@ -73,20 +74,20 @@ class Measured:
                 self.precisions = tuple(event["names"])
             case "failed":
                 self.failure = Failure(**event)
-            case "died":
-                self.failure = Failure(5, "died", event["message"])
+            case "crashed":
+                self.failure = Failure(5, "crashed", event["message"])
 
     def _run(self, event: Event) -> None:
         self.facts.append(event["facts"])
         if event["kind"] == "first":
-            self.first_s = event["wall"]
+            self.first_s, self.first_stages = event["wall"], event["stages"]
             return
         other = max(event["wall"] - sum(event["stages"].values()), 0.0)
         self.warm.append(event["wall"])
         self.stages.append({**event["stages"], OTHER: other})
 
     def row(self, parity: Parity) -> Row:
-        """To be asked after warm runs and without a failure only."""
+        """After warm runs, and without a failure, only."""
         return Row(
             backend=self.order.backend,
             precision=self.precision,
@@ -119,12 +120,13 @@ def measure(
     measured = Measured(order)
     begin = time.perf_counter()
     on_step("opening the networks", 0.0)
-    for event in ordered(order, cache):
-        if event["event"] == "note":
-            on_note(event["text"])
-            continue
-        measured.hear(event)
-        on_step(_doing(measured), _share(measured, time.perf_counter() - begin))
+    with worker("vfx_edge.bench.worker", asdict(order), cache) as running:
+        for event in running.events:
+            if event["event"] == "note":
+                on_note(event["text"])
+                continue
+            measured.add(event)
+            on_step(_doing(measured), _share(measured, time.perf_counter() - begin))
     return measured
 
 

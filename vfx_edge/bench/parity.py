@@ -1,19 +1,19 @@
-"""Whether a fast backend still gives the right answers, so that nobody picks a fast wrong one.
+"""Whether a fast backend still gives the right answers, so that no fast wrong one is chosen.
 
 The reference is ONNX Runtime on the CPU in fp32. It answers what the chain asks its networks on
 this CT; every other backend answers the same patches and the same study.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vfx_edge.backends import Network, OpenModels
-from vfx_edge.bench.figures import figures_of
-from vfx_edge.bench.recorder import Floats, Recorder, affordable, some_of
+from vfx_edge.bench.networks import figures_of
+from vfx_edge.bench.patches import Floats, Recorder, affordable, some_of
 from vfx_edge.study import Finding, StudyResult, tier_of
 
 REFERENCE = ("cpu", "fp32")
@@ -23,7 +23,7 @@ SAME = 1e-3
 """Probabilities that differ by no more are called the same: fp32 sums in another order do."""
 
 Facts = dict[str, Any]
-"""What a study said, as far as it decides something: `facts_of`."""
+"""What was found in a study, as far as it decides something: `facts_of`."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,6 @@ class Parity:
         """Of any probability of any network; None where nothing was compared."""
         return max((one.max_difference for one in self.networks), default=None)
 
-    def to_json_able(self) -> dict[str, Any]:
-        return {**asdict(self), "networks": [asdict(one) for one in self.networks]}
-
 
 def facts_of(result: StudyResult) -> Facts:
     """What is compared of a study: its tier, and of each level suspicion and assessment."""
@@ -85,7 +82,7 @@ def _said(finding: Finding) -> list[Any]:
 
 
 def first_difference(found: Facts, wanted: Facts) -> str:
-    """The first thing that a study says otherwise than the reference; empty if nothing."""
+    """The first finding that differs from the reference's; empty if none does."""
     mine, theirs = found["levels"], wanted["levels"]
     for level in [*theirs, *mine]:
         if level not in mine:
@@ -112,7 +109,7 @@ def judge(
     networks: Sequence[NetworkParity],
     unasked: Sequence[str] = (),
 ) -> Parity:
-    """The verdict on a backend. found: what each of its runs said of the study."""
+    """The verdict on a backend. found: what each of its runs found in the study."""
     compared = tuple(networks)
     for facts in found:
         if difference := first_difference(facts, wanted):

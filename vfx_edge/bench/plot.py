@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENDINGS = (".svg", ".png")
-# Paul Tol's "muted" scheme: told apart with any kind of colour blindness, and in print.
+# Paul Tol's "muted" scheme: distinct with any kind of colour blindness, and in print.
 COLOURS = {
     "read": "#332288",
-    "resample": "#999933",
     "locate": "#88CCEE",
     "label": "#44AA99",
     "segment": "#117733",
@@ -27,7 +26,7 @@ COLOURS = {
 }
 UNKNOWN = "#AA4499"
 LEAST_SHARE = 0.005
-"""Of the longest bar: a stage that is nowhere longer is not told in the legend."""
+"""Of the longest bar: a stage that is nowhere longer is left out of the legend."""
 
 
 def draw(record: Record, path: Path) -> Path:
@@ -35,7 +34,7 @@ def draw(record: Record, path: Path) -> Path:
 
     OutputError where the place can't be written.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its talk of fonts and caches
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its notes on fonts and caches
     import matplotlib as mpl
 
     svg = path.suffix.lower() == ".svg"

@@ -1,56 +1,154 @@
-"""Other processes, started for measuring: none outlives whoever started it."""
+"""The parent's side of `protocol`, and other processes to measure: none outlives this one."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+import psutil
 
 import vfx_edge
 from vfx_edge.backends.cache import CACHE_VARIABLE
-
-if TYPE_CHECKING:
-    from vfx_edge.bench.worker import Order
+from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
 
 GRACE_S = 5.0
 
 Event = dict[str, Any]
 
 
-def ordered(order: "Order", cache: Path) -> Iterator[Event]:
-    """What a worker says of an order, as it comes; the last is "done", "failed" or "died"."""
+class ProcessFailed(VfxError):
+    """A program that was measured ended without a result, and without a sentence of its own."""
+
+    def __init__(self, program: str, why: str) -> None:
+        super().__init__(f"`{program}` gave no result ({why}): run it by itself and see")
+
+
+def same_error(exit_code: int, sentence: str) -> VfxError:
+    """The failure of another process of ours, to be raised in this one."""
+    kinds = (InputError, ModelError, BackendError, OutputError)
+    kind = next((kind for kind in kinds if kind.exit_code == exit_code), VfxError)
+    return kind(sentence)
+
+
+class Worker:
+    """A running worker, with its order given."""
+
+    def __init__(self, module: str, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+        self._module = module
+        self._process = process
+        self._errors = errors
+        self._stopped = ""
+        self.events: Iterator[Event] = self._read()
+        """Its events as they come; the last is "done", "failed" or "crashed"."""
+
+    def ask(self) -> Event:
+        """Ask for the next step, and give its `answer`."""
+        self.send(b"\n")
+        return self.answer()
+
+    def answer(self) -> Event:
+        """The next event that is no note. VfxError where the work failed."""
+        event = next(event for event in self.events if event["event"] != "note")
+        if event["event"] == "failed":
+            raise same_error(event["exit_code"], event["message"])
+        if event["event"] == "crashed":
+            raise ProcessFailed(self._module, event["message"])
+        return event
+
+    def send(self, line: bytes) -> None:
+        """A line on its standard input, which is left open: the worker ends when it is closed."""
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it has ended, as its last event will show
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Close its standard input, which ends it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def kill(self, why: str) -> None:
+        """End it and what it started; `why` stands in its last event."""
+        self._stopped = why
+        with suppress(psutil.Error):
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    child.kill()
+        self._process.kill()
+
+    def _read(self) -> Iterator[Event]:
+        assert self._process.stdout is not None
+        event: Event = {}
+        for line in self._process.stdout:
+            if line.endswith(b"\n"):  # else it was killed as it wrote
+                event = json.loads(line)
+                yield event
+        self._process.wait()
+        if event.get("event") not in ("done", "failed"):
+            yield {"event": "crashed", "message": self._stopped or self._last_words()}
+
+    def _last_words(self) -> str:
+        code = self._process.returncode
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        if code < 0:
+            why = ", probably for want of memory" if code == -9 else ""
+            return f"its process was ended by signal {-code}{why}"
+        return f"its process ended with code {code}{': ' + lines[-1] if lines else ''}"
+
+
+@contextmanager
+def worker(
+    module: str, order: Mapping[str, Any], cache: Path, limit_s: float | None = None
+) -> Iterator[Worker]:
+    """A worker that carries out the order; ended with the block, or after `limit_s`.
+
+    cache: its folder of compiled networks.
+    """
     with (
         tempfile.TemporaryFile() as errors,
-        started(["vfx_edge.bench.worker"], cache, stdin=subprocess.PIPE, stderr=errors) as worker,
+        started([module], cache, stdin=subprocess.PIPE, stderr=errors) as process,
     ):
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        event: Event = {}
+        running = Worker(module, process, errors)
+        running.send(json.dumps(dict(order)).encode("utf-8") + b"\n")
+        why = f"stopped after {limit_s or 0:.0f} s"
+        timer = threading.Timer(limit_s or 0.0, running.kill, [why])
+        timer.daemon = True
+        if limit_s is not None:
+            timer.start()
         try:
-            worker.stdin.write(json.dumps(asdict(order)).encode("utf-8") + b"\n")
-            worker.stdin.flush()  # and left open: the worker ends when it is closed
-        except OSError:
-            pass  # it died at its start, and the loop below sees no word of it
-        for line in worker.stdout:
-            event = json.loads(line)
-            yield event
-        worker.wait()
-        if event.get("event") not in ("done", "failed"):
-            yield {"event": "died", "message": _last_words(worker.returncode, errors)}
+            yield running
+        finally:
+            timer.cancel()
 
 
-def _last_words(code: int, errors: IO[bytes]) -> str:
-    errors.seek(0)
-    lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    if code < 0:
-        why = ", probably for want of memory" if code == -9 else ""
-        return f"its process was ended by signal {-code}{why}"
-    return f"its process ended with code {code}{': ' + lines[-1] if lines else ''}"
+def timed(words: Sequence[str], cache: Path) -> tuple[float, bytes]:
+    """`python -m WORDS`: seconds from its start to its end, and its standard output.
+
+    Raises the error that it ended with.
+    """
+    begin = time.perf_counter()
+    with started(words, cache, stderr=subprocess.PIPE) as process:
+        printed, complaint = process.communicate()
+    wall = time.perf_counter() - begin
+    if process.returncode:
+        raise _failure(words, process.returncode, complaint.decode("utf-8", "replace").strip())
+    return wall, printed
+
+
+def _failure(words: Sequence[str], code: int, complaint: str) -> VfxError:
+    last = complaint.splitlines()[-1] if complaint else ""
+    if last.startswith("vfx-edge: ") and code in (3, 4, 5, 6):
+        return same_error(code, last.removeprefix("vfx-edge: "))
+    program = " ".join(words[:2]).replace("vfx_edge", "vfx-edge")
+    return ProcessFailed(program, f"exit code {code}: {last or 'no message'}")
 
 
 @contextmanager

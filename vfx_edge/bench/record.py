@@ -5,13 +5,14 @@ of a scan is kept but its size, and no path.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.bench.parity import NetworkParity, Parity
+import msgspec
+
+from vfx_edge.bench.parity import Parity
 from vfx_edge.bench.samples import Samples
 from vfx_edge.errors import InputError
 from vfx_edge.files import write_text
@@ -59,39 +60,6 @@ class Row:
     def name(self) -> str:
         return f"{self.backend} {self.precision}"
 
-    def to_json_able(self) -> Json:
-        return {
-            **{name: getattr(self, name) for name in ("backend", "precision", "chosen", "device")},
-            "open_s": round(self.open_s, 6),
-            "first_s": round(self.first_s, 6),
-            "warm": self.warm.to_json_able(),
-            "stages": {name: each.to_json_able() for name, each in self.stages.items()},
-            "peak_rss_mib": round(self.peak_rss_mib, 1),
-            "peak_vram_mib": None if self.peak_vram_mib is None else round(self.peak_vram_mib, 1),
-            "parity": self.parity.to_json_able(),
-            "busy": self.busy,
-            "warnings": list(self.warnings),
-        }
-
-    @classmethod
-    def from_json_able(cls, value: Json) -> "Row":
-        parity = value["parity"]
-        networks = tuple(NetworkParity(**one) for one in parity["networks"])
-        stages = {name: Samples.from_json_able(one) for name, one in value["stages"].items()}
-        return cls(
-            **{
-                **value,
-                **{
-                    name: float(value[name])
-                    for name in ("open_s", "first_s", "peak_rss_mib", "busy")
-                },
-                "warm": Samples.from_json_able(value["warm"]),
-                "stages": stages,
-                "parity": Parity(**{**parity, "networks": networks}),
-                "warnings": tuple(value["warnings"]),
-            }
-        )
-
 
 @dataclass(frozen=True)
 class Unavailable:
@@ -120,15 +88,6 @@ class Command:
     """Share of all processor time that other programs took meanwhile, 0..1; 0 on Windows, where it
     is not known."""
 
-    def to_json_able(self) -> Json:
-        runs = {"cold": self.cold.to_json_able(), "first": self.first.to_json_able()}
-        return {**asdict(self), **runs, "peak_rss_mib": round(self.peak_rss_mib, 1)}
-
-    @classmethod
-    def from_json_able(cls, value: Json) -> "Command":
-        runs = {name: Samples.from_json_able(value[name]) for name in ("cold", "first")}
-        return cls(**{**value, **runs})
-
 
 @dataclass(frozen=True)
 class Throughput:
@@ -143,18 +102,6 @@ class Throughput:
     @property
     def per_minute(self) -> float:
         return 60 * self.studies / self.seconds
-
-    def to_json_able(self) -> Json:
-        return {
-            **asdict(self),
-            "seconds": round(self.seconds, 6),
-            "peak_rss_mib": round(self.peak_rss_mib, 1),
-            "studies_per_minute": round(self.per_minute, 3),
-        }
-
-    @classmethod
-    def from_json_able(cls, value: Json) -> "Throughput":
-        return cls(**{name: v for name, v in value.items() if name != "studies_per_minute"})
 
 
 _FACTS = {
@@ -182,7 +129,7 @@ class Record:
     command: Command | None = None
     throughput: Throughput | None = None
     warnings: tuple[str, ...] = ()
-    reference: str = field(default="cpu fp32")
+    reference: str = "cpu fp32"
 
     @property
     def default_row(self) -> Row | None:
@@ -193,37 +140,34 @@ class Record:
         return next((row for row in self.rows if row.name == wanted), None)
 
     def to_json_able(self) -> Json:
-        return {
-            "schema": SCHEMA,
-            **{
-                name: getattr(self, name)
-                for name in (
-                    *("started_at", "version", "input", "machine", "threads", "models"),
-                    *("settings", "reference"),
-                )
-            },
-            "rows": [row.to_json_able() for row in self.rows],
-            "unavailable": [asdict(one) for one in self.unavailable],
-            "command": self.command and self.command.to_json_able(),
-            "throughput": self.throughput and self.throughput.to_json_able(),
-            "warnings": list(self.warnings),
-        }
+        return {"schema": SCHEMA, **to_json_able(self)}
 
     @classmethod
-    def from_json_able(cls, value: Mapping[str, Any]) -> "Record":
+    def from_json_able(cls, value: Json) -> "Record":
         """KeyError, TypeError or ValueError where it is none."""
         for part, names in _FACTS.items():
             for name in names:
                 value[part][name]
-        command, throughput = value["command"], value["throughput"]
-        parts = {
-            "rows": tuple(Row.from_json_able(row) for row in value["rows"]),
-            "unavailable": tuple(Unavailable(**one) for one in value["unavailable"]),
-            "command": command and Command.from_json_able(command),
-            "throughput": throughput and Throughput.from_json_able(throughput),
-            "warnings": tuple(value["warnings"]),
-        }
-        return cls(**{name: v for name, v in value.items() if name != "schema"} | parts)
+        return msgspec.convert(value, cls)
+
+
+def to_json_able(value: Any) -> Any:
+    """A part of a record as JSON has it: seconds to a millionth, memory to a tenth of a MiB."""
+    if isinstance(value, Samples):
+        return value.to_json_able()
+    if isinstance(value, tuple):
+        return [to_json_able(item) for item in value]
+    if isinstance(value, dict):
+        return {name: to_json_able(item) for name, item in value.items()}
+    if not is_dataclass(value):
+        return value
+    found = {f.name: to_json_able(getattr(value, f.name)) for f in fields(value)}
+    for name, item in found.items():
+        if isinstance(item, float) and name.endswith(("_s", "seconds", "_mib")):
+            found[name] = round(item, 1 if name.endswith("_mib") else 6)
+    if isinstance(value, Throughput):
+        found["studies_per_minute"] = round(value.per_minute, 3)
+    return found
 
 
 def write_record(record: Record, path: Path) -> Path:
@@ -245,7 +189,7 @@ def read_record(path: Path) -> Record:
         raise NotABenchmark(path, f"its schema is {schema or 'not named'}, not {SCHEMA}")
     try:
         return Record.from_json_able(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise NotABenchmark(path, f"it lacks or distorts {error}") from error
 
 

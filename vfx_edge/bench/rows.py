@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.backends import default_backends
-from vfx_edge.bench.command import again
 from vfx_edge.bench.measured import Failure, Measured, measure
 from vfx_edge.bench.parity import REFERENCE, Parity, judge
+from vfx_edge.bench.processes import same_error
 from vfx_edge.bench.record import Row, Throughput, Unavailable
 from vfx_edge.bench.settings import OnNote, Settings, Steps
 from vfx_edge.bench.worker import Order
@@ -62,7 +62,9 @@ class Rows:
         is_a_row = is_a_row and bool({"auto", REFERENCE[1]} & {*wanted})
         self._reference = self._ask(*REFERENCE, steps.part(0, 1), shown=is_a_row)
         if (failure := self._reference.failure) and failure.exit_code != BackendError.exit_code:
-            raise again(failure.exit_code, failure.message)  # so it will be with all the others
+            raise same_error(
+                failure.exit_code, failure.message
+            )  # so it will be with all the others
 
     def _measure_backend(self, name: str, steps: Steps) -> None:
         """What was asked for, else what the backend takes by itself and then what else it can."""
@@ -114,7 +116,7 @@ class Rows:
         )
         cache = self._folder / f"cache-{name}-{precision}"
         cache.mkdir(exist_ok=True)
-        measured = measure(order, cache, here.say, self._note)
+        measured = measure(order, cache, here.report, self._note)
         self.input = measured.input or self.input
         return measured
 
@@ -127,14 +129,14 @@ class Rows:
         return judge(measured.facts, reference.facts[0], measured.networks, measured.unasked)
 
     def _fail(self, name: str, precision: str, failure: Failure) -> None:
-        """What was named works or is an error; what was only tried is told."""
+        """What was named works or is an error; what was only tried is listed."""
         settings = self._settings
         named = settings.backends is not None
         found = named and (precision == "auto" or settings.precisions is not None)
         reason = failure.message
-        if failure.kind == "died":
+        if failure.kind == "crashed":
             reason = f"backend '{name}' can't be measured in {precision} ({reason}): choose another"
         alone = self._reference is None and failure.exit_code != BackendError.exit_code
         if found or alone:
-            raise again(failure.exit_code, reason)
+            raise same_error(failure.exit_code, reason)
         self.failed.append(Unavailable(f"{name} {precision}", reason))

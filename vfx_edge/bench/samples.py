@@ -1,4 +1,4 @@
-"""Measured times, what they say together, and whether two sets of them really differ."""
+"""Measured times, their summary, and whether two sets of them really differ."""
 
 import math
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class Samples:
 
     @property
     def noisy(self) -> bool:
-        """Whether the runs differ so much among themselves that their median says little."""
+        """Whether the runs differ so much among themselves that their median means little."""
         return len(self) >= FEWEST and self.spread > NOISY
 
     def _quantile(self, percent: float) -> float:

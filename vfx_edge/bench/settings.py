@@ -32,11 +32,8 @@ class Settings:
     """In a row, for throughput; 0: none."""
 
     def to_json_able(self) -> dict[str, Any]:
-        return {
-            "backends": None if self.backends is None else list(self.backends),
-            "precisions": None if self.precisions is None else list(self.precisions),
-            **{n: getattr(self, n) for n in ("repeat", "duration_s", "cold", "studies")},
-        }
+        names = ("backends", "precisions", "repeat", "duration_s", "cold", "studies")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Steps:
         low = self.low + at * each
         return Steps(self.on_step, low, low + each, name)
 
-    def say(self, what: str, share: float = 0.0) -> None:
+    def report(self, what: str, share: float = 0.0) -> None:
         """What is done now; share: of this part, 0..1."""
         done = self.low + share * (self.high - self.low)
         self.on_step(f"{self.name}: {what}" if self.name else what, done)

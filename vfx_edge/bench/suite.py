@@ -26,11 +26,11 @@ def run_suite(settings: Settings, on_step: OnStep, on_note: OnNote) -> Record:
     """Measure all of it. Raises VfxError leaves; leaves no file and no process behind."""
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     steps = Steps(on_step)
-    steps.say("looking at the machine")
+    steps.report("looking at the machine")
     manifest = load_model_set(settings.model)
     found = diagnose()
     names, unavailable = _backends(settings, found, manifest)
-    about = machine(found)
+    about = machine()
     with tempfile.TemporaryDirectory(prefix="vfx-edge-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         path = _input(settings.source, folder, steps)
@@ -84,7 +84,7 @@ def _input(source: Path | PhantomSpec, folder: Path, steps: Steps) -> Path:
     from vfx_edge.outputs import write_ct_series
     from vfx_edge.phantom import make_phantom
 
-    steps.say("making the phantom")
+    steps.report("making the phantom")
     made = make_phantom(source)
     return write_ct_series(made.hu, made.affine_zyx_to_lps, folder / "ct", seed=source.seed)
 
@@ -102,10 +102,7 @@ def _command(
     if not settings.cold:
         return None
     backend = "auto" if settings.backends is None else settings.backends[0]
-    total = 2 * settings.cold
-    return measure_command(
-        path, manifest, backend, settings.cold, folder, lambda what, at: steps.say(what, at / total)
-    )
+    return measure_command(path, manifest, backend, settings.cold, folder, steps.report)
 
 
 def _warnings(about: dict[str, Any], rows: list[Row], command: Command | None) -> Iterator[str]:

@@ -1,15 +1,8 @@
 """One backend in one precision, measured in a process of its own.
 
-`python -m vfx_edge.bench.worker` takes an order, one line of JSON on standard input, and tells what
-it measures as lines of JSON on standard output. It ends when standard input is closed: whoever
-started it is gone then. It is `suite` that speaks with it.
+`python -m vfx_edge.bench.worker` follows `protocol`; `measured` is its parent.
 """
 
-import json
-import logging
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.backends import OpenModels, open_models
+from vfx_edge.backends import Budget, OpenModels, open_models
 from vfx_edge.bench.machine import OtherWork
 from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
+from vfx_edge.bench.patches import recorded
 from vfx_edge.bench.precisions import possible_precisions
-from vfx_edge.bench.recorder import recorded
-from vfx_edge.errors import VfxError
+from vfx_edge.bench.protocol import serve
 from vfx_edge.fractures import Options, roles
 from vfx_edge.inputs import load_scan
 from vfx_edge.job import Job, run_job
@@ -32,7 +25,8 @@ from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Scan
 from vfx_edge.usage import peak_rss_mib, peak_vram_mib
 
-Say = Callable[[dict[str, Any]], None]
+Report = Callable[..., None]
+"""Name of an event, and its values."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +49,32 @@ class Order:
     """Where the reference keeps what its networks were asked, and the others find it."""
     reference: bool
     describe: bool
-    """Whether to tell the scan's size."""
+    """Whether to report the scan's size."""
+    gpu_gib: float | None = None
+    """GPU memory that the networks may take; None: as `vfx-edge run` gives them."""
 
 
-def work(order: Order, say: Say) -> None:
-    """Measure; each finding is said as it comes. VfxError where it can't be done."""
+def work(order: Order, report: Report) -> None:
+    """Measure; each figure is reported as it comes. VfxError where it can't be done."""
     manifest = load_model_set(order.model)
+    budget = None if order.gpu_gib is None else Budget(gpu_gib=order.gpu_gib)
     began = time.perf_counter()
     with open_models(
-        manifest, order.backend, precision=order.precision, roles=roles(manifest, Options())
+        manifest,
+        order.backend,
+        precision=order.precision,
+        roles=roles(manifest, Options()),
+        budget=budget,
     ) as models:
-        say({"event": "opened", "seconds": time.perf_counter() - began, **_opened(models)})
-        busy = _repeat(order, models, say)
+        report("opened", seconds=time.perf_counter() - began, **_opened(models))
+        busy = _repeat(order, models, report)
         memory = {"peak_rss_mib": peak_rss_mib(), "peak_vram_mib": peak_vram_mib()}
-        say({"event": "warmed", **memory, "busy": busy, "warnings": models.warnings})
+        report("warmed", **memory, busy=busy, warnings=models.warnings)
         if order.studies:
             seconds = throughput(Path(order.path), Path(order.out), models, order.studies)
             figures = {"studies": order.studies, "seconds": seconds}
-            say({"event": "throughput", **figures, "peak_rss_mib": peak_rss_mib()})
-        _compare(order, models, say)
+            report("throughput", **figures, peak_rss_mib=peak_rss_mib())
+        _compare(order, models, report)
 
 
 def _opened(models: OpenModels) -> dict[str, Any]:
@@ -81,14 +82,14 @@ def _opened(models: OpenModels) -> dict[str, Any]:
     return {"backend": use.used, "device": use.device, "precision": use.precision}
 
 
-def _repeat(order: Order, models: OpenModels, say: Say) -> float:
+def _repeat(order: Order, models: OpenModels, report: Report) -> float:
     """The first study, then warm ones; the share of the processors that others took of these."""
-    one_run("first", order, models, say)
+    one_run("first", order, models, report)
     others = OtherWork()
     begin = time.perf_counter()
     done = 0
     while _goes_on(order, done, time.perf_counter() - begin):
-        one_run("warm", order, models, say)
+        one_run("warm", order, models, report)
         done += 1
     return others.share()
 
@@ -99,14 +100,14 @@ def _goes_on(order: Order, done: int, elapsed_s: float) -> bool:
     return done == 0 or elapsed_s < order.duration_s
 
 
-def one_run(kind: str, order: Order, models: OpenModels, say: Say) -> None:
-    """One study from path to files, as `vfx-edge run` does it; said when done."""
+def one_run(kind: str, order: Order, models: OpenModels, report: Report) -> None:
+    """One study from path to files, as `vfx-edge run` does it; reported when done."""
     begin = time.perf_counter()
     finished = run_job(Job(Path(order.path), Path(order.out)), models)
     wall = time.perf_counter() - begin
     stages = {name: s for name, s in finished.result.run.seconds.items() if name != "total"}
     facts = facts_of(finished.result)
-    say({"event": "run", "kind": kind, "wall": wall, "stages": stages, "facts": facts})
+    report("run", kind=kind, wall=wall, stages=stages, facts=facts)
 
 
 def input_facts(scan: Scan) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def throughput(path: Path, out: Path, models: OpenModels, studies: int) -> float
     return time.perf_counter() - begin
 
 
-def _compare(order: Order, models: OpenModels, say: Say) -> None:
+def _compare(order: Order, models: OpenModels, report: Report) -> None:
     """The reference keeps what it was asked; the others answer the same."""
     patches = Path(order.patches)
     if order.reference:
@@ -144,60 +145,12 @@ def _compare(order: Order, models: OpenModels, say: Say) -> None:
         compared = replay(models, patches)
         unasked = {network.spec.name for network in unique(models)} - {n.network for n in compared}
         networks = [asdict(one) for one in compared]
-        say({"event": "parity", "networks": networks, "unasked": sorted(unasked)})
+        report("parity", networks=networks, unasked=sorted(unasked))
     if order.describe:
-        say({"event": "input", **input_facts(load_scan(Path(order.path)))})
+        report("input", **input_facts(load_scan(Path(order.path))))
     if order.reference or order.precision == "auto":
-        names = possible_precisions(order.backend, models.manifest)
-        say({"event": "precisions", "names": names})
-
-
-class _Notes(logging.Handler):
-    """What the backends say while people wait for them, such as an engine being built."""
-
-    def __init__(self, say: Say) -> None:
-        super().__init__(logging.INFO)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say({"event": "note", "text": record.getMessage()})
-
-
-def _speaker() -> Say:
-    """Lines of JSON on what was standard output; whatever else is printed goes to the errors."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
-    os.dup2(2, 1)
-
-    def say(event: dict[str, Any]) -> None:
-        stream.write(json.dumps(event, allow_nan=False) + "\n")
-        stream.flush()
-
-    return say
-
-
-def _end_with_who_ordered() -> None:
-    """Wait until standard input is closed, and end at once: nobody listens any more."""
-    sys.stdin.read()
-    os._exit(1)
-
-
-def main() -> None:
-    """Take one order, and carry it out."""
-    say = _speaker()
-    order = Order(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_who_ordered, daemon=True).start()
-    log = logging.getLogger("vfx_edge.backends")
-    log.setLevel(logging.INFO)
-    log.addHandler(_Notes(say))
-    try:
-        work(order, say)
-    except VfxError as error:
-        say({"event": "failed", "exit_code": error.exit_code, "kind": type(error).__name__,
-             "message": str(error)})  # fmt: skip
-    else:
-        say({"event": "done"})
-    os._exit(0)  # a thread still waits on standard input
+        report("precisions", names=possible_precisions(order.backend, models.manifest))
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda order, parent: work(Order(**order), parent.report))

@@ -90,7 +90,7 @@ def compare(a: options.FileA, b: options.FileB, as_json: options.AsJson = False)
     """Compare two benchmarks: is B faster than A, or does it only look so?
 
     The verdict regards how much the runs inside each file differ among themselves. Whatever was
-    not the same on both sides is told.
+    not the same on both sides is listed.
     """
     from vfx_edge.bench.compare import compare as compared
     from vfx_edge.bench.record import read_record

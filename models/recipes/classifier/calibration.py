@@ -21,6 +21,7 @@ from models.recipes.classifier.open_set import (
     familiar,
     log_odds_unknown,
 )
+from vfx_edge.evaluation.classification import Answers
 from vfx_edge.spine.classify import settle
 
 Floats = NDArray[np.float32]
@@ -87,11 +88,10 @@ def chosen_thresholds(p_malignant: Floats, malignant: NDArray[np.bool_]) -> tupl
 
 
 def _holds(p: Floats, malignant: NDArray[np.bool_], t_malignant: float, t_other: float) -> bool:
-    called, benign = p >= t_malignant, 1 - p >= t_other
-    wrong = (called & ~malignant) | (benign & malignant)
-    told = max(int((called | benign).sum()), 1)
-    missed = (benign & malignant).sum() / max(int(malignant.sum()), 1)
-    return bool(wrong.sum() / told <= WRONG and 1 - missed >= SENSITIVITY)
+    answers = Answers(p >= t_malignant, 1 - p >= t_other, malignant)
+    answered = max(int(answers.answered.sum()), 1)
+    few_wrong = bool(answers.wrong.sum() / answered <= WRONG)
+    return few_wrong and answers.not_missed >= SENSITIVITY
 
 
 def calibrate(checkpoint: Path, crops: Path, views: int = 1) -> Calibration:

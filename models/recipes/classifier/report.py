@@ -22,13 +22,13 @@ from models.recipes.classifier.real import real_crops
 from models.recipes.folds import REFERENCES
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
+from vfx_edge.evaluation.calibration import expected_error, reliability
+from vfx_edge.evaluation.classification import Answers, auc, auc_interval
 from vfx_edge.manifest import ClassifierParameters, load_model_set
 from vfx_edge.spine.classify import settle
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-BINS = 10
-RESAMPLED = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,10 @@ class Told:
     @property
     def confident(self) -> Bools:
         return self.malignant | self.osteoporotic
+
+    def against(self, malignant: Bools) -> Answers:
+        """The tiers beside the truth (n,)."""
+        return Answers(self.malignant, self.osteoporotic, malignant)
 
 
 def views_of(net: Network, crops: Tensor) -> Floats:
@@ -63,60 +67,28 @@ def told(net: Network, views: Floats, by_distance: bool = True) -> Told:
     return Told(p, unknown, malignant, osteoporotic, strange)
 
 
-def auc(p: Floats, truth: Bools) -> float:
-    """Area under the ROC curve; ties count half. NaN where a class is missing."""
-    a, b = p[truth], p[~truth]
-    if not len(a) or not len(b):
-        return float("nan")
-    above = (a[:, None] > b[None]).mean() + 0.5 * (a[:, None] == b[None]).mean()
-    return float(above)
-
-
-def auc_interval(p: Floats, truth: Bools, phantoms: NDArray[np.int64]) -> tuple[float, float]:
-    """95 % by bootstrap over phantoms and class: crops of one patient are not independent."""
-    rng = np.random.default_rng(0)
-    patients = phantoms * 2 + truth
-    members = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
-    found = []
-    for _ in range(RESAMPLED):
-        drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        found.append(auc(p[drawn], truth[drawn]))
-    low, high = np.nanpercentile(found, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def calibration_curve(p: Floats, truth: Bools) -> tuple[list[dict[str, float]], float]:
-    """Ten bins of p(malignant), {p, malignant, crops} of those not empty, and the expected
-    calibration error."""
-    which = np.minimum((p * BINS).astype(int), BINS - 1)
-    rows = [
-        {"p": float(p[own].mean()), "malignant": float(truth[own].mean()), "crops": int(own.sum())}
-        for own in (which == i for i in range(BINS))
-        if own.any()
-    ]
-    error = sum(r["crops"] * abs(r["p"] - r["malignant"]) for r in rows) / len(p)
-    return rows, float(error)
-
-
 def scores(answer: Told, truth: Bools, phantoms: NDArray[np.int64]) -> dict[str, Any]:
     """Sensitivity, specificity and accuracy are of those that got a tier, as in the paper."""
-    called, benign, sure = answer.malignant, answer.osteoporotic, answer.confident
-    low, high = auc_interval(answer.p_malignant, truth, phantoms)
-    curve, error = calibration_curve(answer.p_malignant, truth)
+    answers = answer.against(truth)
+    patients = phantoms * 2 + truth
+    low, high = auc_interval(answer.p_malignant, truth, patients)
+    bins = reliability(answer.p_malignant, truth)
     return {
         "crops": len(truth),
-        "phantoms": len(np.unique(phantoms * 2 + truth)),
+        "phantoms": len(np.unique(patients)),
         "auc": auc(answer.p_malignant, truth),
         "auc_low": low,
         "auc_high": high,
-        "sensitivity": float(called[sure & truth].mean()),
-        "specificity": float(benign[sure & ~truth].mean()),
-        "accuracy_told": float((called == truth)[sure].mean()),
-        "malignant_not_called_osteoporotic": float(1 - benign[truth].mean()),
-        "uncertain": float((~sure & ~answer.strange).mean()),
+        "sensitivity": answers.sensitivity,
+        "specificity": answers.specificity,
+        "accuracy_told": answers.accuracy,
+        "malignant_not_called_osteoporotic": answers.not_missed,
+        "uncertain": float((~answers.answered & ~answer.strange).mean()),
         "not_assessable": float(answer.strange.mean()),
-        "calibration_curve": curve,
-        "calibration_error": error,
+        "calibration_curve": [
+            {"p": one.said, "malignant": one.right, "crops": one.count} for one in bins
+        ],
+        "calibration_error": expected_error(bins),
     }
 
 
@@ -168,12 +140,8 @@ def attack_table(
     rows = []
     for name, change in attack.ATTACKS.items():
         found = told_despite(net, change(attacked, crops, classes))
-        wrong = {
-            k: float(((v.malignant & ~truth) | (v.osteoporotic & truth)).mean())
-            for k, v in found.items()
-        }
-        last = found["flips_distance"]
-        right = float(((last.malignant & truth) | (last.osteoporotic & ~truth)).mean())
+        wrong = {k: float(v.against(truth).wrong.mean()) for k, v in found.items()}
+        right = float(found["flips_distance"].against(truth).right.mean())
         rows.append({"attack": name, **wrong, "told_rightly": right})
     return rows
 

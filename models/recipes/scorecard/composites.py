@@ -12,9 +12,9 @@ from scipy import ndimage
 
 from models.recipes.cases import Labelled
 from models.recipes.generator import ComposeOptions, compose, load_bank
-from models.recipes.scorecard.matching import Place
 from models.recipes.scorecard.synthetic import Synthetic
 from models.recipes.shapes import BODY
+from vfx_edge.evaluation.matching import Place
 from vfx_edge.image import Image
 from vfx_edge.phantom import SACRUM_NUMBER
 from vfx_edge.study import Level, Scan, SeriesInfo

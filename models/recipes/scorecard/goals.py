@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from models.recipes.scorecard.names import expected_error
+from vfx_edge.evaluation.calibration import Bin, expected_error
 
 Card = dict[str, Any]
 Row = dict[str, Any]
@@ -124,7 +124,7 @@ def _names(part: Any) -> Iterator[Goal]:
         0.90, cuts["named"], cuts["vertebrae"], seen,
     )  # fmt: skip
     # what a look counts for was fitted on these CTs: no proof for others
-    error = expected_error(part["total"]["bins"])
+    error = expected_error([Bin(**one) for one in part["total"]["bins"]])
     yield _goal(
         "random cuts: expected calibration error of the stated certainty", "≤ 0.05",
         "–" if error is None else f"{error:.3f}", None if error is None else error <= 0.05, True,

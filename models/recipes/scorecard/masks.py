@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.recipes.scorecard.chain import Fold, analysed, choose, opened
-from models.recipes.scorecard.matching import Place, compare, findings_of
 from models.recipes.scorecard.real import Row, Say
-from models.recipes.scorecard.surfaces import likeness
 from vfx_edge.backends import OpenModels
+from vfx_edge.evaluation.matching import Place, compare, findings_of
+from vfx_edge.evaluation.overlap import likeness
 from vfx_edge.image import Image
 from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.segmentation import load_segmentation

@@ -50,12 +50,12 @@ def kept(part: str, weights: Mapping[str, Any], out: Path) -> tuple[Any | None, 
     return stored["data"], f"{part}: the program has changed since" if changed else ""
 
 
-def rounded(value: Any) -> Any:
-    """Floats to four digits, more would be noise; None where there is no number."""
+def rounded(value: Any, digits: int = DIGITS) -> Any:
+    """Floats to so many digits, more would be noise; None where there is no number."""
     if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
+        return round(value, digits) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
+        return {key: rounded(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
+        return [rounded(item, digits) for item in value]
     return value

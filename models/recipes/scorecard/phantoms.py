@@ -7,12 +7,12 @@ from typing import Any
 
 from models.recipes.scorecard import composites
 from models.recipes.scorecard.chain import analysed, opened
-from models.recipes.scorecard.matching import Counts, Place, compare, findings_of, total
 from models.recipes.scorecard.real import Row, Say
 from models.recipes.scorecard.specs import CONDITIONS, specs
-from models.recipes.scorecard.surfaces import label_dice
 from models.recipes.scorecard.synthetic import Synthetic, from_phantom
 from vfx_edge.backends import OpenModels
+from vfx_edge.evaluation.matching import Counts, Place, compare, findings_of, total
+from vfx_edge.evaluation.overlap import label_dice
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.phantom import LevelTruth, make_phantom
 from vfx_edge.study import Analysis, Level

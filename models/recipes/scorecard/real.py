@@ -10,7 +10,8 @@ from typing import Any
 
 from models.recipes.folds import REFERENCES
 from models.recipes.scorecard.chain import Chosen, Fold, analysed, choose, opened
-from models.recipes.scorecard.matching import (
+from vfx_edge.backends import OpenModels
+from vfx_edge.evaluation.matching import (
     CERVICAL,
     THORACOLUMBAR,
     Counts,
@@ -20,7 +21,6 @@ from models.recipes.scorecard.matching import (
     findings_of,
     total,
 )
-from vfx_edge.backends import OpenModels
 from vfx_edge.inputs import load_scan
 
 COARSE_MM = 6.0  # slices farther apart are no basis for heights

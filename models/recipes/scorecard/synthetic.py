@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.recipes.scorecard.matching import Place
+from vfx_edge.evaluation.matching import Place
 from vfx_edge.phantom import LevelTruth, Part, Phantom
 from vfx_edge.study import Scan
 

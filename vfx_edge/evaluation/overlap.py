@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Bool = NDArray[np.bool_]
+MOST_LABELS = 32
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,26 @@ class Likeness:
 
 
 def dice(one: Bool, other: Bool) -> float:
-    """Twice the shared volume over the sum of both; 0 where both are empty."""
-    return float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
+    """Twice the shared volume over the sum of both, 0..1. Two empty masks are the same: 1."""
+    return _dice(int((one & other).sum()), int(one.sum()), int(other.sum()))
+
+
+def _dice(shared: int, one: int, other: int) -> float:
+    return 2 * shared / (one + other) if one + other else 1.0
 
 
 def label_dice(
     one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Sequence[tuple[int, int]]
 ) -> list[float]:
-    """Dice of label a in `one` against label b in `other`, for each pair (a, b); labels < 32."""
-    any_bone = (one > 0) | (other > 0)
-    joint = np.bincount(one[any_bone].astype(np.int64) * 32 + other[any_bone], minlength=1024)
-    table = joint.reshape(32, 32)
-    return [float(2 * table[a, b] / max(table[a].sum() + table[:, b].sum(), 1)) for a, b in pairs]
+    """Dice of label a in `one` and label b in `other`, for each pair (a, b).
+
+    Labels are below MOST_LABELS.
+    """
+    bone = (one > 0) | (other > 0)
+    joint = one[bone].astype(np.int64) * MOST_LABELS + other[bone]
+    table = np.bincount(joint, minlength=MOST_LABELS**2).reshape(MOST_LABELS, MOST_LABELS)
+    sizes, other_sizes = table.sum(1), table.sum(0)
+    return [_dice(int(table[a, b]), int(sizes[a]), int(other_sizes[b])) for a, b in pairs]
 
 
 def likeness(one: Bool, other: Bool, spacing_zyx_mm: tuple[float, ...]) -> Likeness:
@@ -42,7 +51,7 @@ def likeness(one: Bool, other: Bool, spacing_zyx_mm: tuple[float, ...]) -> Liken
     one of the two directions' 95th percentiles.
     """
     if not (one.any() and other.any()):
-        return Likeness(0.0, None, None)
+        return Likeness(dice(one, other), None, None)
     box = ndimage.find_objects((one | other).astype(np.uint8))[0]
     shells = [_surface(np.pad(mask[box], 1)) for mask in (one, other)]
     there, back = (

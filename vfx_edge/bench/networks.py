@@ -1,21 +1,79 @@
-"""Every backend and precision that runs here against the reference, one row each."""
+"""How far the networks' answers on every backend and precision are from a reference's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
-from export.parity_reference import Ask
 from vfx_edge.backends import Backend, Budget, Network, default_backends
 from vfx_edge.backends.errors import PrecisionUnavailable
 from vfx_edge.backends.half import half_precision
-from vfx_edge.bench.figures import Figures, figures_of
-from vfx_edge.bench.recorder import Floats
 from vfx_edge.errors import BackendError
+from vfx_edge.evaluation.overlap import dice
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.spine.classify import decide, settle
+from vfx_edge.study import tier_of
 from vfx_edge.vocabulary import PRECISIONS
 
+Floats = NDArray[np.float32]
+Ask = Callable[[Floats], Floats]
+"""Patches (n, channels, ...) -> probabilities (n, classes, ...)."""
 FP16_ON_CPU = "FP16 file: the CPU computes it in fp32, weights and some activations rounded to fp16"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Probabilities against the reference's, over some crops."""
+
+    crops: int
+    max_difference: float
+    mean_difference: float
+    """Mean of the absolute differences."""
+    shift: float
+    """Of the class that moved most: the mean difference, with its sign."""
+    min_dice: float | None
+    """Of the worst class's masks (p > 0.5); None where the network answers once for the crop."""
+    tier_changes: int | None
+    """Crops whose tier is another; None where the network is no classifier."""
+
+    def within(self, spec: NetworkSpec) -> bool:
+        """Whether the manifest's tolerance holds."""
+        near = self.max_difference <= spec.precision.max_probability_difference
+        return near and (self.min_dice is None or self.min_dice >= spec.precision.min_dice)
+
+
+def figures_of(got: Floats, wanted: Floats, spec: NetworkSpec) -> Figures:
+    """got, wanted: probabilities (n, classes, ...)."""
+    gap = got - wanted
+    by_class = gap.mean((0, *range(2, gap.ndim)), dtype=np.float64)
+    return Figures(
+        crops=len(got),
+        max_difference=float(np.abs(gap).max()),
+        mean_difference=float(np.abs(gap).mean(dtype=np.float64)),
+        shift=float(by_class[np.abs(by_class).argmax()]),
+        min_dice=worst_dice(got, wanted) if got.ndim == 5 else None,
+        tier_changes=_tier_changes(got, wanted, spec) if "classifier" in spec.roles else None,
+    )
+
+
+def worst_dice(got: Floats, wanted: Floats) -> float:
+    """The lowest Dice of a class's masks, over all crops (n, classes, z, y, x) together."""
+    pairs = zip(got.swapaxes(0, 1), wanted.swapaxes(0, 1), strict=True)
+    return min(dice(a > 0.5, b > 0.5) for a, b in pairs)
+
+
+def _tier_changes(got: Floats, wanted: Floats, spec: NetworkSpec) -> int:
+    pairs = zip(_tiers(got, spec), _tiers(wanted, spec), strict=True)
+    return sum(a != b for a, b in pairs)
+
+
+def _tiers(answers: Floats, spec: NetworkSpec) -> list[str]:
+    """The tier that `vfx-edge run` would give each crop, taken as a suspected fracture."""
+    each = zip(*settle(answers[None], spec.output.classes), strict=True)
+    tiers = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
+    return [tier_of(one) or one.kind for one in tiers]
 
 
 @dataclass(frozen=True)
@@ -27,7 +85,7 @@ class Row:
     backend: str
     precision: str
     computed: str
-    """What was computed in which precision, where the name alone does not tell; or what failed."""
+    """What was computed in which precision, where the name alone is not clear; or what failed."""
     allowed: bool
     """Whether the manifest lets `vfx-edge run` use this precision."""
     passed: bool
@@ -77,10 +135,10 @@ def _row(spec: NetworkSpec, source: str, runner: Runner, figures: Figures | None
 
 
 def _runners(spec: NetworkSpec, skipped: dict[str, str]) -> Iterator[Runner]:
-    """One after another, whatever precisions the manifest allows: a row tells if it should."""
+    """One after another, also in precisions that the manifest does not allow: rows have that."""
     onnx = spec.read()
-    precision = structs.replace(spec.precision, allowed=PRECISIONS)
-    every = structs.replace(spec, precision=precision)
+    any_precision = structs.replace(spec.precision, allowed=PRECISIONS)
+    every = structs.replace(spec, precision=any_precision)
     for name, backend in default_backends().items():
         if not (state := backend.availability()).available:
             skipped[name] = state.reason

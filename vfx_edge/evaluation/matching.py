@@ -37,13 +37,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Counts:
-    """What is told of one scan, or the sum over several.
+    """Figures of one scan, or their sum over several.
 
     whole: vertebrae wholly in view; near: with a finding within 10 mm; near_20: within 20 mm;
     right: of `near`, those with the right level; identified: with a finding of their level within
     20 mm whose nearest vertebra they are (VerSe). doubled: findings beyond the first in one body
     or of one level; invented: farther than 20 mm from every vertebra. distance_mm: summed over
-    `near_20`. judged: of `near_20`, those of which the chain says whether a fracture is suspected.
+    `near_20`. judged: of `near_20`, those where the chain decides whether a fracture is suspected.
     """
 
     whole: int = 0
@@ -120,35 +120,44 @@ Hits = dict[str, list[tuple[float, int]]]
 def _hits(findings: Sequence[Found], places: Mapping[str, Place]) -> tuple[Hits, list[int]]:
     """Vertebra -> (mm, number) of the findings within its body, nearest first; and the numbers of
     those that are near to none."""
-    names = list(places)
-    at = np.array([places[n].lps_mm for n in names]).reshape(-1, 3)
-    reach = _reach_mm(at)
+    at = {name: place.lps_mm for name, place in places.items()}
+    reach_mm = _reach_mm(at)
     hits: Hits = {}
     invented = []
     for i, finding in enumerate(findings):
-        gaps = np.linalg.norm(at - np.array(finding.lps_mm), axis=1)
-        nearest = int(gaps.argmin())
-        if (own := _cut_one(finding, places, names)) is not None and gaps[own] <= VERSE_MM:
-            nearest = own
-        if gaps[nearest] > VERSE_MM:
+        name, gap_mm = _own_cut_place(finding, places) or nearest_place(finding.lps_mm, at)
+        if gap_mm > VERSE_MM:
             invented.append(i)
-        elif gaps[nearest] <= reach[nearest]:
-            hits.setdefault(names[nearest], []).append((float(gaps[nearest]), i))
+        elif gap_mm <= reach_mm[name]:
+            hits.setdefault(name, []).append((gap_mm, i))
     return {n: sorted(of) for n, of in hits.items()}, invented
 
 
-def _cut_one(finding: Found, places: Mapping[str, Place], names: Sequence[str]) -> int | None:
-    """The place of the finding's own level if the scan cuts that vertebra: what is seen of it has
-    its centre elsewhere, and may lie nearer to the neighbour's."""
+def nearest_place(
+    lps_mm: Sequence[float], places: Mapping[str, Sequence[float]]
+) -> tuple[str, float]:
+    """Name of the nearest of the places (name -> LPS mm), and its distance in mm."""
+    gaps = np.linalg.norm(np.array(list(places.values())) - np.array(lps_mm), axis=1)
+    return list(places)[int(gaps.argmin())], float(gaps.min())
+
+
+def _own_cut_place(finding: Found, places: Mapping[str, Place]) -> tuple[str, float] | None:
+    """The place of the finding's own level, if near, where the scan cuts that vertebra: what is
+    seen of it has its centre elsewhere, and may lie nearer to the neighbour's."""
     known = places.get(finding.level)
-    return names.index(finding.level) if known and not known.whole else None
+    if known is None or known.whole:
+        return None
+    name, gap_mm = nearest_place(finding.lps_mm, {finding.level: known.lps_mm})
+    return (name, gap_mm) if gap_mm <= VERSE_MM else None
 
 
-def _reach_mm(at: np.ndarray) -> np.ndarray:
+def _reach_mm(places: Mapping[str, Point]) -> dict[str, float]:
     """How far from its centre a finding still belongs to each vertebra."""
+    at = np.array(list(places.values())).reshape(-1, 3)
     gaps = np.linalg.norm(at[:, None] - at[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
-    return np.asarray(np.minimum(WITHIN_BODY * gaps.min(1), VERSE_MM))
+    reach = np.minimum(WITHIN_BODY * gaps.min(1), VERSE_MM)
+    return dict(zip(places, reach.tolist(), strict=True))
 
 
 def _doubled(findings: Sequence[Found], hits: Hits) -> list[int]:

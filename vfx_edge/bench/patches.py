@@ -1,0 +1,104 @@
+"""What runtimes are compared on: the patches that the chain cuts, kept as it asks, and noise."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge.backends import Network, OpenModels, open_models
+from vfx_edge.manifest import ModelManifest, NetworkSpec
+from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
+from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.locate import NoSpineInView
+from vfx_edge.study import Scan
+
+Floats = NDArray[np.float32]
+MAX_NUMBERS = 200_000_000  # of one runtime's answers to the crops of one kind: 0.8 GB
+
+
+@dataclass(frozen=True, eq=False)
+class Recorder:
+    """A network that remembers what it was asked."""
+
+    network: Network
+    asked: list[Floats] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+    def probabilities(self, batch: Floats) -> Floats:
+        self.asked.append(batch)
+        return self.network.probabilities(batch)
+
+    def run(self, batch: Floats) -> Floats:
+        self.asked.append(batch)
+        return self.network.run(batch)
+
+
+def recorded(models: OpenModels) -> tuple[OpenModels, dict[str, Recorder]]:
+    """The models with a recorder about each network, by role; joined roles share one."""
+    each = {id(network): Recorder(network) for network in models.networks.values()}
+    recorders = {role: each[id(network)] for role, network in models.networks.items()}
+    return replace(models, networks=recorders), recorders
+
+
+def some_of(batches: Sequence[Floats], count: int) -> Floats:
+    """At most `count` patches, evenly from first to last."""
+    batch: Floats = np.concatenate(batches)
+    chosen: Floats = batch[np.unique(np.linspace(0, len(batch) - 1, count).astype(int))]
+    return chosen
+
+
+def affordable(spec: NetworkSpec, count: int) -> int:
+    """`count`, or fewer where so many answers voxel by voxel would not fit into memory."""
+    if "classifier" in spec.roles or ("labeller" in spec.roles and "segmenter" not in spec.roles):
+        return count
+    each = len(spec.output.classes) * int(np.prod(spec.input.patch_zyx))
+    return max(2, min(count, MAX_NUMBERS // each))
+
+
+def chain_patches(
+    scans: Sequence[Scan], manifest: ModelManifest, specs: Sequence[NetworkSpec], count: int
+) -> dict[str, Floats]:
+    """Network name -> at most `count` patches (n, c, a, b, c) that the chain asked of it.
+
+    Every vertebra goes to the classifier. A network that was asked nothing is left out.
+    """
+    asked: dict[str, list[Floats]] = {spec.name: [] for spec in specs}
+    with open_models(manifest, "auto") as models:
+        for scan in scans:
+            watched, recorders = recorded(models)
+            with contextlib.suppress(NoSpineInView):  # what was asked until then will do
+                analyze(scan, watched, Options(classify="all"))
+            for spec in specs:
+                asked[spec.name] += recorders[spec.roles[0]].asked
+    return {
+        spec.name: some_of(asked[spec.name], affordable(spec, count))
+        for spec in specs
+        if asked[spec.name]
+    }
+
+
+def random_patches(spec: NetworkSpec, count: int, seed: int = 0) -> Floats:
+    """`count` patches of noise over the whole HU window, ready in numbers."""
+    rng = np.random.default_rng(seed)
+    size = (count, spec.input.channels, *spec.input.patch_zyx)
+    return spec.input.normalise(rng.uniform(*spec.input.hu_clip, size=size))
+
+
+def phantom_scan(seed: int = 0) -> Scan:
+    """A spine from T1 to L5 with three fractures, one of them malignant."""
+    spec = PhantomSpec(
+        spacing_mm=2.0,
+        fractures=(
+            FractureSpec("L1", "wedge", 0.35),
+            FractureSpec("T10", "crush", 0.4),
+            FractureSpec("T6", "biconcave", 0.3),
+        ),
+        lesions=(LesionSpec("T10", "lytic"),),
+        seed=seed,
+    )
+    return make_phantom(spec).scan
