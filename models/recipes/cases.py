@@ -45,6 +45,7 @@ def write_missing(
 
 def _write(file: BinaryIO, labelled: Labelled) -> None:
     case = labelled.case
+    assert case.hu is not None
     labels = sorted(labelled.centres)
     np.savez(
         file,

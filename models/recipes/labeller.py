@@ -158,4 +158,5 @@ def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     entropy = -(target[:, :-1] * out[:, :-1].log_softmax(1)).sum(1)
     known = (target[:, 0] < 1).float()
     rib = F.binary_cross_entropy_with_logits(out[:, -1], target[:, -1], reduction="none") * known
-    return entropy.mean() + rib.sum() / known.sum().clamp(min=1)
+    mean: Tensor = entropy.mean() + rib.sum() / known.sum().clamp(min=1)
+    return mean

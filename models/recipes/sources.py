@@ -158,14 +158,13 @@ def _mark_bone(case: Case, label: int, at: np.ndarray) -> None:
     """Bone about the centre of C1 or S1, which the segmenter was never shown, gets its label."""
     assert case.hu is not None
     z, y, x = (
-        np.abs(i - c) * SPACING_MM
-        for i, c in zip(np.indices(case.verse.shape, sparse=True), at, strict=True)
+        (axis - c) * SPACING_MM
+        for axis, c in zip(np.ogrid[tuple(map(slice, case.verse.shape))], at, strict=True)
     )
     if label == S1:
-        near = (np.hypot(z, y) < 14) & (x < 22) & (case.hu > 60)
+        near = (np.hypot(z, y) < 14) & (np.abs(x) < 22) & (case.hu > 60)
     else:  # the ring of C1 lies about 12 mm behind its anterior arch's centre
-        back = np.indices(case.verse.shape, sparse=True)[1] - at[1] - 8
-        near = (z < 7) & (np.hypot(back * SPACING_MM, x) < 24) & (case.hu > 150)
+        near = (np.abs(z) < 7) & (np.hypot(y - 8 * SPACING_MM, x) < 24) & (case.hu > 150)
     near &= case.verse == 0
     case.verse[near] = label
     case.part[near] = ARCH

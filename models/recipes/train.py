@@ -150,7 +150,7 @@ def _learn(progress: Progress, batch: Batch, loss_of: Callable[[nn.Module, Batch
     progress.optimiser.zero_grad()
     with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
         loss = loss_of(progress.net, batch)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(progress.net.parameters(), 5.0)
     progress.optimiser.step()
     progress.note(float(loss.detach()))

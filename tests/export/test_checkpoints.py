@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from export.checkpoints import (  # noqa: E402
+import torch
+
+from export.checkpoints import (
     NotACheckpoint,
     RunsCode,
     WrongWeights,
@@ -19,8 +21,8 @@ from export.checkpoints import (  # noqa: E402
     read_checkpoint,
     weights_in,
 )
-from tests.export.conftest import Run  # noqa: E402
-from tests.export.nets import TinyNet  # noqa: E402
+from tests.export.conftest import Run
+from tests.export.nets import TinyNet
 
 
 class Attack:

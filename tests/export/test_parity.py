@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from export.parity_crops import random_crops  # noqa: E402
-from export.parity_reference import from_pytorch  # noqa: E402
-from export.parity_rows import Row, rows_of  # noqa: E402
-from tests.export.conftest import Run  # noqa: E402
-from tests.export.nets import random_classifier, shaken  # noqa: E402
-from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set  # noqa: E402
-from vfx_edge.backends import default_backends  # noqa: E402
-from vfx_edge.backends.openvino_backend import native_precision  # noqa: E402
-from vfx_edge.bench.figures import figures_of  # noqa: E402
-from vfx_edge.manifest import load_model_set  # noqa: E402
+import torch
+
+from export.parity_crops import random_crops
+from export.parity_reference import from_pytorch
+from export.parity_rows import Row, rows_of
+from tests.export.conftest import Run
+from tests.export.nets import random_classifier, shaken
+from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
+from vfx_edge.backends import default_backends
+from vfx_edge.backends.openvino_backend import native_precision
+from vfx_edge.bench.figures import figures_of
+from vfx_edge.manifest import load_model_set
 
 NEEDED = {
     ("cpu", "fp32"): 1e-5,
@@ -58,8 +60,10 @@ def test_the_published_classifier_keeps_its_answers(
     if precision == "bf16" and native_precision() != "bf16":
         pytest.skip("this CPU has no bf16")
     own = [row for row in rows if (row.backend, row.precision) == (backend, precision)]
-    assert [(row.source, row.figures.crops) for row in own] == [("random", 20), ("like bone", 20)]
+    assert [row.source for row in own] == ["random", "like bone"]
     for row in own:
+        assert row.figures is not None
+        assert row.figures.crops == 20
         print(f"{backend} {precision} {row.source}: {row.figures}")
         assert row.figures.max_difference <= NEEDED[backend, precision], row
         assert row.passed
