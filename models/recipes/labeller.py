@@ -6,8 +6,6 @@ sacrum below. A wider one, of lungs, kidneys and pelvis, was tried beside it and
 left out of training it named every third column one level off, and added nothing to the close one.
 """
 
-from itertools import pairwise
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
+from models.recipes.nets import LevelNet
 
 PATCH = (44, 44, 52)
 SPACING_MM = 2.0
@@ -36,37 +35,9 @@ OFF_MM = 20.0  # background crops lie at least this far from any vertebra's cent
 WIDTHS = (16, 32, 64, 128)
 
 
-class Block(nn.Sequential):
-    """Convolution, instance norm, leaky ReLU."""
-
-    def __init__(self, cin: int, cout: int, stride: int) -> None:
-        super().__init__(
-            nn.Conv3d(cin, cout, 3, stride, 1, bias=False),
-            nn.InstanceNorm3d(cout, affine=True),
-            nn.LeakyReLU(0.01, inplace=True),
-        )
-
-
-class LevelNet(nn.Module):
-    """(n, 1, 44, 44, 52) -> logits (n, len(CLASSES) + 1); the last one: carries a rib.
-
-    Pooled over all places, so that where in the crop something lies counts little.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers = [Block(1, WIDTHS[0], 2)]
-        for cin, cout in pairwise(WIDTHS):
-            layers += [Block(cin, cout, 2), Block(cout, cout, 1)]
-        self.features = nn.Sequential(*layers)
-        self.drop = nn.Dropout(0.3)
-        self.head = nn.Linear(2 * WIDTHS[-1], len(CLASSES) + 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.features(x)
-        pooled = torch.cat([features.mean((2, 3, 4)), features.amax((2, 3, 4))], 1)
-        out: Tensor = self.head(self.drop(pooled))
-        return out
+def network() -> LevelNet:
+    """The last of its answers: carries a rib."""
+    return LevelNet(len(CLASSES) + 1, WIDTHS)
 
 
 def normalise(hu: Tensor) -> Tensor:

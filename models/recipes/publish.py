@@ -67,7 +67,7 @@ def publish_finder(checkpoint: Path, out: Path) -> None:
 
 
 def publish_labeller(checkpoint: Path, out: Path) -> None:
-    net = LevelHead(_load(labeller.LevelNet(), checkpoint))
+    net = LevelHead(_load(labeller.network(), checkpoint))
     write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level")
 
 

@@ -88,7 +88,7 @@ def _network(
     net: nn.Module
     net, loss, rate = {
         "locator": (UNet3D(1, len(labeller.CLASSES), locator.CHANNELS), locator.loss, 2e-3),
-        "labeller": (labeller.LevelNet(), labeller.loss, 2e-3),
+        "labeller": (labeller.network(), labeller.loss, 2e-3),
         "segmenter": (UNet3D(2, 3, segmenter.CHANNELS), segmenter.loss, 2e-3),
     }[role]
     if start:

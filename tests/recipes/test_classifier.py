@@ -11,7 +11,6 @@ pytest.importorskip("torch")
 import torch
 
 from export.manifests import update_hashes
-from export.networks import Net3D
 from models.recipes.classifier import (
     attack,
     examples,
@@ -29,6 +28,7 @@ from models.recipes.classifier.calibration import (
 from models.recipes.classifier.open_set import Familiar, OpenSet, describe, familiar
 from models.recipes.classifier.phantoms import Kind
 from models.recipes.classifier.shipping import write
+from models.recipes.nets import Net3D
 from vfx_edge.backends import open_models
 from vfx_edge.manifest import ClassifierParameters, load_model_set
 from vfx_edge.phantom import Part, make_phantom
