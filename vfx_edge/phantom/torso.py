@@ -11,7 +11,7 @@ from vfx_edge.phantom.column import Column
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.noise import NoiseField, noise_field
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.solids import Beam, beam, unit
+from vfx_edge.phantom.solids import SIDES, UP, Beam, beam, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +175,7 @@ def _lung_vessels(column: Column, outline: Outline, dome: Diaphragm, jitter: Jit
     """Branches from each hilum outward, tapering."""
     rods: list[Beam] = []
     rng = jitter.rng
-    for side in (1.0, -1.0):
+    for side in SIDES:
         root = column.anchor("T6") + np.array([side * 38.0, -28.0, 0.0])
         for _ in range(26):
             way = unit(
@@ -188,7 +188,7 @@ def _lung_vessels(column: Column, outline: Outline, dome: Diaphragm, jitter: Jit
 def _branch(start: F64, way: F64, radius: float, left: int, rng: np.random.Generator) -> list[Beam]:
     end = start + way * rng.uniform(18, 38)
     tip = radius * 0.72
-    rods = [beam(start, end, (radius, radius), np.array([0.0, 0.0, 1.0]), (tip, tip))]
+    rods = [beam(start, end, (radius, radius), UP, (tip, tip))]
     if left > 0:
         bends = 2 if left < 3 else 1
         for _ in range(bends):

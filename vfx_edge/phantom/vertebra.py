@@ -96,7 +96,7 @@ def _shell(patch: Patch, bone: Bone, d_body: F32, d_arch: F32) -> F32:
 
 def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
     """Draw one vertebra with its labels and parts."""
-    pieces: list[Solid] = [*bone.arch.rods, *bone.arch.upper_joints, *bone.arch.lower_joints]
+    pieces: list[Solid] = [*bone.arch.bone]
     if bone.body is not None:
         pieces.append(bone.body)
     for patch in canvas.tiles(*bounds(pieces)):
@@ -104,14 +104,8 @@ def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
         whole = smooth_min(d_body, d_arch, 3.0)
         if float(whole.min()) > patch.edge_mm:
             continue
-        paint_bone(
-            patch,
-            whole,
-            bone.tissue,
-            _spongy(patch, bone, d_body),
-            _shell(patch, bone, d_body, d_arch),
-            bone.tissue.cortex_hu,
-        )
+        spongy, shell = _spongy(patch, bone, d_body), _shell(patch, bone, d_body, d_arch)
+        paint_bone(patch, whole, spongy, shell, bone.tissue.cortex_hu)
         mark(patch, whole, Part.POSTERIOR, NUMBER_OF[bone.vertebra.level])
         patch.parts[d_body <= 0] = Part.BODY
         _paint_vein(patch, bone, whole)
