@@ -72,6 +72,9 @@ _VERSE = {
 }
 _FROM_VERSE = {label: level for level, label in _VERSE.items()}
 
+SACRUM, COCCYX = 26, 27
+"""VerSe labels of what is no vertebra."""
+
 THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
 
 TRANSITIONAL = (Level.T13, Level.L6)

@@ -16,9 +16,9 @@ from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Analysis, VertebraMask
+from vfx_edge.vocabulary import SACRUM
 
 SPACING_MM = 1.5
-S1 = 26
 SURE = 0.8  # label probability from which a pseudo-label is believed
 
 
@@ -36,8 +36,8 @@ def from_masks(name: str, mask: Path, image: Path) -> Labelled:
     """One CT with its expert mask as a case."""
     case = load_case(name, mask, image, SPACING_MM)
     centres = segmenter.body_centres(case)
-    if (case.verse == S1).any():
-        centres[S1] = centroids(case.verse)[S1]
+    if (case.verse == SACRUM).any():
+        centres[SACRUM] = centroids(case.verse)[SACRUM]
     return Labelled(case, centres, real=True, expert=True)
 
 

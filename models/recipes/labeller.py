@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from models.recipes import augment
 from models.recipes.cases import Labelled
 from models.recipes.nets import LevelNet
+from vfx_edge.vocabulary import SACRUM
 
 PATCH = (44, 44, 52)
 SPACING_MM = 2.0
 BACKWARD_MM = 8.0  # the crop's middle lies behind the body's centre
 HU_LOW, HU_HIGH, HU_CENTRE, HU_SCALE = -300.0, 900.0, 200.0, 300.0
 BONE_HU = 100
-SACRUM_VERSE, SACRUM_CLASS = 26, 25
+SACRUM_CLASS = 25
 CLASSES = (
     "background",
     *(f"C{i}" for i in range(1, 8)),
@@ -50,7 +51,7 @@ def _target(value: int) -> Tensor:
     if value == 0:
         levels[0] = 1.0
     else:
-        at = SACRUM_CLASS if value == SACRUM_VERSE else value
+        at = SACRUM_CLASS if value == SACRUM else value
         away = torch.arange(len(CLASSES)) - at
         levels = torch.exp(-0.5 * (away / SOFTNESS) ** 2)
         levels[0] = 0
@@ -60,7 +61,7 @@ def _target(value: int) -> Tensor:
 def _middle(labelled: Labelled, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """A place (z, y, x) in voxels and its VerSe label, 0 for a place off the spine."""
     mm = labelled.case.spacing_mm
-    taught = [v for v in labelled.centres if v <= 24 or v == SACRUM_VERSE]  # no T13, no L6
+    taught = [v for v in labelled.centres if v <= 24 or v == SACRUM]  # no T13, no L6
     value = taught[int(rng.integers(len(taught)))]
     if rng.random() < 0.06:
         place = labelled.centres[value] + rng.normal(0, [30, 35, 35]) / mm

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
-from models.recipes.labeller import SACRUM_CLASS, SACRUM_VERSE
+from models.recipes.labeller import SACRUM_CLASS
 from models.recipes.nets import each_alone
 from models.recipes.segmenter import normalise
 from models.recipes.train import dice_loss
+from vfx_edge.vocabulary import SACRUM
 
 PATCH = (64, 48, 48)
 FACTOR = 4  # of the 1.5 mm cases: 6 mm
@@ -25,8 +26,8 @@ IGNORE = 255
 def classes_of(verse: Tensor) -> Tensor:
     """VerSe labels -> class numbers; transitional vertebrae (T13, L6) are not taught."""
     out = verse.clone()
-    out[verse == SACRUM_VERSE] = SACRUM_CLASS
-    out[(verse == 25) | (verse > SACRUM_VERSE)] = IGNORE
+    out[verse == SACRUM] = SACRUM_CLASS
+    out[(verse == 25) | (verse > SACRUM)] = IGNORE
     return out
 
 

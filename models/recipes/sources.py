@@ -20,9 +20,9 @@ from vfx_edge.image.grids import grid_covering, sample
 from vfx_edge.inputs import load_scan
 from vfx_edge.spine.parts import centroids
 from vfx_edge.study import Level
+from vfx_edge.vocabulary import SACRUM
 
 SPACING_MM = 1.5
-S1 = 26
 ABDOMEN = "ct_abdomen_3mm_labelled"
 CROP = "crop_l3_1p5mm/sub-ct"
 VERSE = ("verse005", "verse006", "verse008")
@@ -47,7 +47,7 @@ def masked_ct(data: Path) -> Iterator[Labelled]:
     )
     abdomen.verse[abdomen.verse == Level.T11.verse] = 0  # a sliver at the scan's end
     centres = segmenter.body_centres(abdomen)
-    centres[S1] = centroids(abdomen.verse)[S1]
+    centres[SACRUM] = centroids(abdomen.verse)[SACRUM]
     yield Labelled(abdomen, centres, real=True, expert=True)
     crop = load_case(
         CROP.split("/")[0],
@@ -71,7 +71,7 @@ def named_ct(data: Path, references: Path) -> Iterator[Labelled]:
         grid = grid_covering(image, SPACING_MM)
         hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
         centres = {
-            S1 if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
+            SACRUM if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
             for n, v in entry["vertebrae"].items()
         }
         bone = _bone_near(hu, centres)
@@ -137,7 +137,7 @@ def _checked_centres(
     centres = {
         v: _middle(seen[v], given[n], entry[n]["whole"]) for v, n in named.items() if v in kept
     }
-    for name, label in (("C1", 1), ("S1", S1)):
+    for name, label in (("C1", 1), ("S1", SACRUM)):
         if name in given:
             _mark_bone(case, label, given[name])
             centres[label] = given[name]
@@ -161,7 +161,7 @@ def _mark_bone(case: Case, label: int, at: np.ndarray) -> None:
         (axis - c) * SPACING_MM
         for axis, c in zip(np.ogrid[tuple(map(slice, case.verse.shape))], at, strict=True)
     )
-    if label == S1:
+    if label == SACRUM:
         near = (np.hypot(z, y) < 14) & (np.abs(x) < 22) & (case.hu > 60)
     else:  # the ring of C1 lies about 12 mm behind its anterior arch's centre
         near = (np.abs(z) < 7) & (np.hypot(y - 8 * SPACING_MM, x) < 24) & (case.hu > 150)

@@ -7,7 +7,6 @@ import numpy as np
 from models.recipes.cases import Labelled
 from models.recipes.shapes import ARCH, BODY, Case
 from vfx_edge.phantom import (
-    SACRUM_NUMBER,
     DrawOptions,
     FractureSpec,
     Part,
@@ -17,6 +16,7 @@ from vfx_edge.phantom import (
     random_spec,
 )
 from vfx_edge.phantom.spec import FractureKind
+from vfx_edge.vocabulary import SACRUM
 
 KINDS: tuple[FractureKind, ...] = ("wedge", "biconcave", "crush")
 BROKEN_SHARE = 0.45
@@ -48,7 +48,7 @@ def case_labels(labels: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.n
     part = np.zeros(parts.shape, np.uint8)
     part[parts == Part.BODY] = BODY
     part[parts == Part.POSTERIOR] = ARCH
-    verse = np.where((part > 0) | (labels == SACRUM_NUMBER), labels, 0)
+    verse = np.where((part > 0) | (labels == SACRUM), labels, 0)
     return verse.astype(np.uint8), part
 
 

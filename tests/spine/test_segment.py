@@ -10,10 +10,11 @@ from tests.spine.nets import network, spec_of
 from tests.spine.world import lumbar, turned
 from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.phantom import SACRUM_NUMBER, Part
+from vfx_edge.phantom import Part
 from vfx_edge.spine.measure import column_axes, measure_heights
 from vfx_edge.spine.segment import body_cm3, masks_from_labels, overlap, segment_vertebrae
 from vfx_edge.study import Level, Vertebra, VertebraMask
+from vfx_edge.vocabulary import SACRUM
 
 SEGMENTER = network(spec_of("segmenter"), oracle)
 
@@ -165,7 +166,7 @@ def test_verse_numbers_become_levels_and_the_sacrum_none() -> None:
     made = lumbar()
     labels, affine = given_labels()
     whole = [t.label for t in made.truth.levels if t.whole_in_view]
-    wanted = {whole[2]: 28, whole[4]: 25, whole[5]: SACRUM_NUMBER}
+    wanted = {whole[2]: 28, whole[4]: 25, whole[5]: SACRUM}
     renamed = labels.copy()
     for old, new in wanted.items():
         renamed[labels == old] = new

@@ -76,6 +76,11 @@ class Column:
         return any(v.level == level for v in self.vertebrae)
 
     @property
+    def line_mm(self) -> F64:
+        """Body centres from foot to head, (n,3) L,P,S mm, for interpolation by height."""
+        return np.array([v.frame.centre_mm for v in self.vertebrae])[::-1]
+
+    @property
     def last_thoracic(self) -> Vertebra:
         """The lowest rib-bearing vertebra."""
         return [v for v in self.vertebrae if v.level.startswith("T")][-1]

@@ -11,6 +11,9 @@ from vfx_edge.phantom.canvas import F64, Canvas, Part, smooth_max
 from vfx_edge.phantom.column import Column
 from vfx_edge.phantom.solids import BACK, SIDES, UP, Beam, Solid, beam, bounds, ellipsoid, union
 
+_RIM = ("joint_low", "joint_top", "rear", "crest1", "crest2", "crest3", "crest4", "front",
+        "front_low")  # fmt: skip
+
 
 def _hip_points(column: Column, k: float) -> dict[str, F64]:
     """Landmarks of one hip bone, (L,P,S) mm; ``k`` is +1 left, -1 right."""
@@ -43,19 +46,8 @@ def _hip_points(column: Column, k: float) -> dict[str, F64]:
 def _hip_solids(p: dict[str, F64]) -> list[Solid]:
     """Iliac fan, crest, rami and socket."""
     roof = p["hip"] + np.array([0.0, 4.0, 30.0])
-    rim = [
-        "joint_low",
-        "joint_top",
-        "rear",
-        "crest1",
-        "crest2",
-        "crest3",
-        "crest4",
-        "front",
-        "front_low",
-    ]
     bone: list[Solid] = []
-    for a, b in pairwise(rim):
+    for a, b in pairwise(_RIM):
         bone.append(beam(p[a], p[b], (4.6, 4.6), UP, cap_mm=4.6))
         middle, along = 0.5 * (p[a] + p[b]), p[b] - p[a]
         half = 0.5 * float(np.linalg.norm(along)) + 3.0
@@ -89,12 +81,13 @@ def paint_pelvis(canvas: Canvas, column: Column, tissue: BoneTissue) -> None:
         for patch in canvas.tiles(*bounds(bone)):
             d = union(patch, bone, 4.0)
             d = smooth_max(d, -union(patch, [socket]), 1.0)
-            shell, cortex = 1.5 * tissue.shell_mm, tissue.cortex_hu
-            paint_bone(patch, d, 0.7 * tissue.texture(patch), shell, cortex)
+            spongy = 0.7 * tissue.texture(patch)
+            paint_bone(patch, d, spongy, 1.5 * tissue.shell_mm, tissue.cortex_hu)
             mark(patch, d, Part.PELVIS)
         for patch in canvas.tiles(*bounds(femur)):
             d = union(patch, femur, 5.0)
             low = np.clip((points["trochanter"][2] - patch.z_mm) / 40, 0, 1)
             shell = np.broadcast_to(1.5 + 5.0 * low, d.shape).astype(np.float32)
-            paint_bone(patch, d, 0.8 * tissue.texture(patch), shell, 1.2 * tissue.cortex_hu)
+            spongy = 0.8 * tissue.texture(patch)
+            paint_bone(patch, d, spongy, shell, 1.2 * tissue.cortex_hu)
             mark(patch, d, Part.OTHER_BONE)

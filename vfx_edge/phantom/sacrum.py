@@ -10,8 +10,9 @@ import numpy as np
 from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
 from vfx_edge.phantom.canvas import Canvas, Part, smooth_max
 from vfx_edge.phantom.column import Column, Frame
-from vfx_edge.phantom.levels import SACRAL_HEIGHTS_MM, SACRUM_NUMBER
+from vfx_edge.phantom.levels import SACRAL_HEIGHTS_MM
 from vfx_edge.phantom.solids import SIDES, Beam, Solid, beam, bounds, ellipsoid, union
+from vfx_edge.vocabulary import SACRUM
 
 # Segments: half-width and half-depth of the body, reach of the wing, mm.
 _SEGMENTS = (
@@ -109,4 +110,4 @@ def paint_sacrum(canvas: Canvas, column: Column, tissue: BoneTissue) -> None:
         aside = np.abs(patch.x_mm - column.sacrum[0].centre_mm[0]) - 18
         spongy *= (1 - 0.45 * np.clip(aside / 20, 0, 1)).astype(np.float32)
         paint_bone(patch, d, spongy, tissue.shell_mm, 0.85 * tissue.cortex_hu)
-        mark(patch, d, Part.SACRUM, SACRUM_NUMBER)
+        mark(patch, d, Part.SACRUM, SACRUM)
