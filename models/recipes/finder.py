@@ -50,8 +50,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     case = labelled.case
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 10, 0.12, 0.06, flip=True) * SPACING_MM / case.spacing_mm
-    if rng.random() < 0.06:  # stored slice distances that lie do occur: a squeezed patient
-        matrix[:, 2] *= float(rng.uniform(1.0, 2.4))
+    augment.squeeze_sometimes(matrix, rng)
     values = list(labelled.centres)
     at = labelled.centres[values[int(rng.integers(len(values)))]]
     middle = at + rng.normal([0, 12, 0], [25, 8, 8]) / case.spacing_mm

@@ -6,6 +6,8 @@ sacrum below. A wider one, of lungs, kidneys and pelvis, was tried beside it and
 left out of training it named every third column one level off, and added nothing to the close one.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,8 +15,8 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
-from models.recipes.nets import LevelNet
-from vfx_edge.vocabulary import SACRUM
+from models.recipes.nets import LevelNet, loaded
+from vfx_edge.vocabulary import PLAIN, SACRUM
 
 PATCH = (44, 44, 52)
 SPACING_MM = 2.0
@@ -22,13 +24,7 @@ BACKWARD_MM = 8.0  # the crop's middle lies behind the body's centre
 HU_LOW, HU_HIGH, HU_CENTRE, HU_SCALE = -300.0, 900.0, 200.0, 300.0
 BONE_HU = 100
 SACRUM_CLASS = 25
-CLASSES = (
-    "background",
-    *(f"C{i}" for i in range(1, 8)),
-    *(f"T{i}" for i in range(1, 13)),
-    *(f"L{i}" for i in range(1, 6)),
-    "sacrum",
-)
+CLASSES = ("background", *(level.value for level in PLAIN), "sacrum")
 RIB = range(8, 20)  # T1 to T12
 SOFTNESS = 0.7  # levels; of the Gaussian about the right one
 NO_BODY_SHARE = 0.03  # of the examples show no anatomy at all
@@ -36,9 +32,9 @@ OFF_MM = 20.0  # background crops lie at least this far from any vertebra's cent
 WIDTHS = (16, 32, 64, 128)
 
 
-def network() -> LevelNet:
+def network(start: Path | None = None) -> LevelNet:
     """The last of its answers: carries a rib."""
-    return LevelNet(len(CLASSES) + 1, WIDTHS)
+    return loaded(LevelNet(len(CLASSES) + 1, WIDTHS), start)
 
 
 def normalise(hu: Tensor) -> Tensor:

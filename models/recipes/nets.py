@@ -2,10 +2,21 @@
 classifier's. Layer names are those of the checkpoints, the classifier's its authors'."""
 
 from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def loaded(net: Net, checkpoint: Path | None) -> Net:
+    """The network with the checkpoint's weights, if one is given."""
+    if checkpoint is not None:
+        net.load_state_dict(torch.load(checkpoint, weights_only=True))
+    return net
 
 
 class InstanceNorm(nn.InstanceNorm3d):

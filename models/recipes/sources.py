@@ -9,14 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from models.recipes import paint, pseudo, segmenter
 from models.recipes.cases import Labelled
-from models.recipes.nets import UNet3D
 from models.recipes.plausible import plausible
-from models.recipes.shapes import ARCH, Case, load_case
-from vfx_edge.image.grids import grid_covering, sample
+from models.recipes.shapes import ARCH, Case, load_case, on_grid
 from vfx_edge.inputs import load_scan
 from vfx_edge.spine.parts import centroids
 from vfx_edge.study import Level
@@ -67,9 +64,7 @@ def named_ct(data: Path, references: Path) -> Iterator[Labelled]:
     """Every CT whose levels are known, as the labeller wants it: centres and, in place of masks,
     what is bone near the spine."""
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
-        image = load_scan(data / path).image
-        grid = grid_covering(image, SPACING_MM)
-        hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
+        grid, hu = on_grid(load_scan(data / path).image, SPACING_MM)
         centres = {
             SACRUM if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
             for n, v in entry["vertebrae"].items()
@@ -108,15 +103,12 @@ def annotated_ct(
     data: Path, references: Path, checkpoint: Path, without: Collection[str] = ()
 ) -> Iterator[Labelled]:
     """CT with centres set by eye; masks by the segmenter so far (self-training)."""
-    net = UNet3D(2, 3, segmenter.CHANNELS)
-    net.load_state_dict(torch.load(checkpoint, weights_only=True))
+    net = segmenter.network(checkpoint)
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
         name = path.split("/")[0]
         if name in (ABDOMEN, CROP.split("/")[0], *VERSE, *without):  # those have masks
             continue
-        image = load_scan(data / path).image
-        grid = grid_covering(image, SPACING_MM)
-        hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
+        grid, hu = on_grid(load_scan(data / path).image, SPACING_MM)
         given = {
             level: grid.to_zyx(np.array(v["lps_mm"])) for level, v in entry["vertebrae"].items()
         }
@@ -132,8 +124,7 @@ def _checked_centres(
     named = {Level(n).verse: n for n in given if n not in ("C1", "S1")}
     seen = segmenter.body_centres(case)
     kept = plausible(case, {v: seen[v] for v in named if v in seen})
-    doubtful = ~np.isin(case.verse, list(kept))
-    case.verse[doubtful], case.part[doubtful] = 0, 0
+    case.keep_only(kept)
     centres = {
         v: _middle(seen[v], given[n], entry[n]["whole"]) for v, n in named.items() if v in kept
     }

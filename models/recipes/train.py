@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from vfx_edge.files import replacing
+
 Batch = tuple[Tensor, ...]
 BatchMaker = Callable[[int], Callable[[], Batch]]  # number of a worker -> what draws its batches
 
@@ -98,14 +100,12 @@ class Progress:
 
     def save(self) -> None:
         """Checkpoint, state to go on from, a line in the log. A reader never meets half a file."""
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         weights = self.net.state_dict()
         whole = {"net": weights, "optimiser": self.optimiser.state_dict(), "mean": self.mean}
         whole |= {"step": self.step, "seconds": self.seconds}
         for path, content in ((self.out, weights), (self.state, whole)):
-            partial = path.with_name(path.name + ".partial")
-            torch.save(content, partial)
-            partial.replace(path)
+            with replacing(path) as temporary:
+                torch.save(content, temporary)
         minutes = round(self.seconds / 60, 1)
         entry = {"step": self.step, "minutes": minutes, "loss": round(self.mean, 4)}
         with self.out.with_suffix(".log").open("a", encoding="utf-8") as log:

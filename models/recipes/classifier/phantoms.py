@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.files import replacing
 from vfx_edge.phantom import (
     DrawOptions,
     FractureSpec,
@@ -177,6 +178,5 @@ def write_crops(folder: Path, seeds: range) -> None:
             if path.exists():
                 continue
             hu, bone = crops(kind, seed)
-            with path.with_suffix(".partial").open("wb") as file:
-                np.savez_compressed(file, hu=hu, bone=bone)
-            path.with_suffix(".partial").replace(path)
+            with replacing(path) as temporary:
+                np.savez_compressed(temporary, hu=hu, bone=bone)
