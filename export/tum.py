@@ -12,7 +12,7 @@ import typer
 
 from export import options
 from vfx_edge.cli.parse import one_of
-from vfx_edge.vocabulary import INTENDED_USES, PLAIN, THORACOLUMBAR
+from vfx_edge.vocabulary import INTENDED_USES, T1_TO_L5
 
 if TYPE_CHECKING:
     from models.recipes.nets import Net3D
@@ -25,7 +25,6 @@ Examples:
 """
 EDGE = 70  # voxels of 1 mm: 35 to each side of the centroid, as the code has it; the paper says 64
 MARGIN_MM = {"box": 10.0, "vertebra": 0.0, "none": 0.0}
-LEVELS = tuple(str(level) for level in PLAIN if level in THORACOLUMBAR)
 
 
 def command(
@@ -114,7 +113,7 @@ def table(mask: str) -> dict[str, Any]:
         "parameters": {
             "threshold_malignant": 0.85,
             "threshold_osteoporotic": 0.95,
-            "levels": list(LEVELS),
+            "levels": [level.value for level in T1_TO_L5],
             "centre": "voxel",
             "smooth": 0,
             "mask_margin_mm": MARGIN_MM[mask],

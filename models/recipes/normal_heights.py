@@ -18,10 +18,9 @@ from models.recipes.cases import Labelled, load
 from models.recipes.shapes import ARCH, BODY
 from vfx_edge.spine.measure import PLACES, column_axes, depth_mm, measure_heights
 from vfx_edge.study import Level, Vertebra, VertebraMask
+from vfx_edge.vocabulary import T1_TO_L5
 
-LEVELS: list[Level] = [
-    level for level in Level if Level.T1 <= level <= Level.L5 and level != Level.T13
-]
+LEVELS = T1_TO_L5
 MARGIN = 8
 # Masks of the levels above are too rough to tell a shape: they get the shape of this one.
 FIRST_SHAPED = LEVELS.index(Level.T4)

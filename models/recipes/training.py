@@ -89,10 +89,5 @@ def train(role: str, out: Path, mix: Mix, schedule: Schedule, start: Path | None
     own = RECIPES[role]
     # weights that know something are not thrown about
     schedule = replace(schedule, rate=own.rate * (0.5 if start else 1.0))
-    fit(
-        own.recipe.network(start),
-        partial(_spine_batches, role, mix),
-        own.recipe.loss,
-        out,
-        schedule,
-    )
+    net, draw = own.recipe.network(start), partial(_spine_batches, role, mix)
+    fit(net, draw, own.recipe.loss, out, schedule)

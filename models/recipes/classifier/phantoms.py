@@ -25,14 +25,11 @@ from vfx_edge.phantom import (
     make_phantom,
     random_spec,
 )
+from vfx_edge.vocabulary import T1_TO_L5, Level
 
 STORED = 84  # edge of stored crops in mm: room to rotate and shift a crop of 64
 DRAW = 6  # goes into every seed: another number gives other phantoms
-VIEWS = (
-    ("T2", "T4"), ("T4", "T6"), ("T6", "T8"), ("T8", "T10"), ("T10", "T12"),
-    ("T11", "L1"), ("T12", "L2"), ("L1", "L3"), ("L2", "L4"), ("L3", "L5"),
-)  # fmt: skip
-THORACOLUMBAR = (*(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)))
+MIDDLES = ("T3", "T5", "T7", "T9", "T11", "T12", "L1", "L2", "L3", "L4")  # of three levels
 Rng = np.random.Generator
 Crop = tuple[NDArray[np.int16], NDArray[np.bool_]]  # HU and bone, both (84, 84, 84) at 1 mm
 
@@ -45,11 +42,6 @@ class Kind(IntEnum):
     INTACT = 2
     ELSEWHERE = 3
     """No vertebra at all: lung, abdomen, muscle, neck."""
-
-
-def _levels(view: tuple[str, str]) -> tuple[str, ...]:
-    first, last = (THORACOLUMBAR.index(level) for level in view)
-    return THORACOLUMBAR[first : last + 1]
 
 
 def _lesion(level: str, rng: Rng) -> LesionSpec:
@@ -78,9 +70,10 @@ def phantom_spec(kind: Kind, seed: int) -> PhantomSpec:
     """Three neighbouring vertebrae, all of one kind, in a patient and a scanner of their own."""
     kind = Kind.INTACT if kind is Kind.ELSEWHERE else kind
     rng = np.random.default_rng([seed, kind, DRAW])
-    view = VIEWS[int(rng.integers(len(VIEWS)))]
+    middle = T1_TO_L5.index(Level(MIDDLES[int(rng.integers(len(MIDDLES)))]))
+    levels = [level.value for level in T1_TO_L5[middle - 1 : middle + 2]]
+    view = levels[0], levels[-1]
     options = DrawOptions(1.0, 1.0, (256, 256), None, view, 0.0, 0.0, 0.0, 0.0)
-    levels = _levels(view)
     malignant = kind is Kind.MALIGNANT
     # The paper's approach 2: intact vertebrae with lesions teach as well as fractures.
     broken = [v for v in levels if not malignant or rng.random() < 0.8]
@@ -135,7 +128,7 @@ def _places_without_bone(bone: NDArray[np.bool_], rng: Rng) -> NDArray[np.float6
 
 def _is_of(level: LevelTruth, kind: Kind) -> bool:
     changed = bool(level.fracture or level.lesions)
-    return changed != (kind is Kind.INTACT) and level.level in THORACOLUMBAR
+    return changed != (kind is Kind.INTACT) and level.level in T1_TO_L5
 
 
 def paint_benign_signs(
