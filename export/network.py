@@ -69,7 +69,7 @@ opt = {batch_opt}
 max = {batch_max}
 
 [network.precision]
-allowed = ["fp32", "bf16", "fp16"]     # `export parity` tells which of them keep the answers
+allowed = ["fp32", "bf16", "fp16"]     # `export parity` shows which of them keep the answers
 max_probability_difference = 0.05
 min_dice = 0.99
 
@@ -123,7 +123,7 @@ def command(
         Path | None,
         typer.Option(
             "--template", metavar="FILE",
-            help="Write a manifest to fill in, with what the network tells of itself.",
+            help="Write a manifest to fill in, with what is known of the network.",
         ),
     ] = None,
     overwrite: options.Overwrite = False,

@@ -162,14 +162,14 @@ def plan_of(
     from export.nnunet_network import trained_as
     from export.nnunet_plans import CONFIGURATIONS, NotExportable, read_plan
 
-    said = {name for name in map(trained_as, folds.values()) if name is not None}
-    if len(said | ({wanted} if wanted else set())) > 1:
-        names = ", ".join(sorted(said))
+    stated = {name for name in map(trained_as, folds.values()) if name is not None}
+    if len(stated | ({wanted} if wanted else set())) > 1:
+        names = ", ".join(sorted(stated))
         remedy = "choose folds of one configuration with --folds, and no other --configuration"
         raise NotExportable(folder, f"its folds were trained as {names}", remedy)
     ending = folder.name.rpartition("__")[2]
     named = ending if ending in CONFIGURATIONS else CONFIGURATIONS[0]
-    return read_plan(folder, wanted or next(iter(said), named), orientation)
+    return read_plan(folder, wanted or next(iter(stated), named), orientation)
 
 
 def table(plan: "Plan") -> dict[str, Any]:

@@ -34,7 +34,7 @@ IntendedUse = Annotated[
         "a demonstration.",
     ),
 ]
-NOT_STATED = "not stated by whoever exported it"
+NOT_STATED = "not stated at export"
 
 
 def head(intended_use: str, licence: str, training_data: str, summary: str) -> dict[str, str]:

@@ -74,7 +74,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
 
 
 def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """Centres, and parts. Discs are few voxels but what tells one body from the next: what lies
+    """Centres, and parts. Discs are few voxels but what separates one body from the next: what lies
     within a few voxels of a body counts most."""
     x, warm, parts = batch
     out = each_alone(net, x).float()

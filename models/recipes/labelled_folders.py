@@ -18,7 +18,7 @@ from vfx_edge.study import Analysis, VertebraMask
 from vfx_edge.vocabulary import SACRUM
 
 SPACING_MM = 1.5
-SURE = 0.8  # label probability from which a pseudo-label is believed
+SURE = 0.8  # label probability from which a pseudo-label is used
 
 
 def verse_pairs(folder: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -55,7 +55,7 @@ def from_model(folder: Path, model: str) -> Iterator[Labelled]:
 def from_chain(name: str, image: Path, model: str) -> Labelled | None:
     """A CT without labels as a case: what the chain makes of it, as far as it is plausible.
 
-    None where fewer than three vertebrae are believed. Raises VfxError leaves.
+    None where fewer than three vertebrae are kept. Raises VfxError leaves.
     """
     volume = load_scan(image)
     with open_models(load_model_set(model), "auto") as models:

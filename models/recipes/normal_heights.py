@@ -91,7 +91,7 @@ def measured(folder: Path) -> list[Row]:
     """Anterior, middle, posterior height and depth, mm, of everything intact."""
     rows = []
     for path in sorted(folder.glob("*.npz")):
-        # of the painted copies of one mask the first will do; made-up anatomy tells nothing
+        # of the painted copies of one mask the first will do; made-up anatomy shows nothing
         painted = path.name.startswith("paint_") and path.stem.endswith(("_1", "0"))
         if not (path.name.startswith("real_") or painted) or left_out(path.stem, LEVELS[0]):
             continue

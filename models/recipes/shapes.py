@@ -1,4 +1,4 @@
-"""Labelled vertebrae from VerSe-format masks: canonical grid, and body told from arch.
+"""Labelled vertebrae from VerSe-format masks: canonical grid, body and arch apart.
 
 Arrays are z, y, x with z to the head, y to the back, x to the patient's left.
 """

@@ -1,6 +1,7 @@
 """Phantoms as training cases: anatomy by the product's own generator, drawn anew by seed."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from vfx_edge.phantom import (
 from vfx_edge.phantom.spec import FractureKind
 from vfx_edge.vocabulary import SACRUM
 
-KINDS: tuple[FractureKind, ...] = ("wedge", "biconcave", "crush")
 BROKEN_SHARE = 0.45
 SPINE_FIELD = (150, 150)  # voxels of 1.5 mm: about the spine only
 
@@ -33,7 +33,7 @@ def broken_spec(seed: int) -> PhantomSpec:
     fractures = tuple(
         FractureSpec(
             level,
-            KINDS[int(rng.choice(3, p=(0.35, 0.4, 0.25)))],
+            get_args(FractureKind)[int(rng.choice(3, p=(0.35, 0.4, 0.25)))],
             float(rng.uniform(0.15, 0.65)),
             bool(rng.random() < 0.5),
         )

@@ -99,7 +99,7 @@ class Progress:
         self.mean = loss if self.step == 1 else 0.98 * self.mean + 0.02 * loss
 
     def save(self) -> None:
-        """Checkpoint, state to go on from, a line in the log. A reader never meets half a file."""
+        """Checkpoint, state to go on from, a line in the log. Each file appears whole."""
         weights = self.net.state_dict()
         whole = {"net": weights, "optimiser": self.optimiser.state_dict(), "mean": self.mean}
         whole |= {"step": self.step, "seconds": self.seconds}

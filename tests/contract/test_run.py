@@ -223,7 +223,7 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sends a POSIX signal, reads /proc")
-@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.usefixtures("receives_ctrl_c")
 def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vfx_edge", "run", str(phantom), "--out", "out"],

@@ -1,4 +1,4 @@
-"""nnU-Net model folders made by hand: what a stranger may send, and a network right by design."""
+"""nnU-Net model folders made by hand: what anyone may send, and a network right by design."""
 
 import json
 from pathlib import Path

@@ -34,7 +34,7 @@ CASES: dict[str, Any] = json.loads((WORK / "cases.json").read_text())
 
 
 def plan(name: str, planner_class: type, spacing: tuple[float, ...]) -> tuple[dict, dict]:
-    """plans.json and dataset.json by nnU-Net's planner, told to plan for a tiny machine."""
+    """plans.json and dataset.json by nnU-Net's planner, made to plan for a tiny machine."""
     raw, ready = (Path(os.environ[f"nnUNet_{p}"]) / name for p in ("raw", "preprocessed"))
     (raw / "imagesTr").mkdir(parents=True)
     (raw / "labelsTr").mkdir()

@@ -1,7 +1,8 @@
 """Vertebral levels: VerSe numbers and adult anatomical sizes.
 
 The distances between the bodies are those that spine/column.py names a column by (medians of the
-same 113 cases): a phantom tells nothing of them. The heights are not those of spine/fracture.py.
+same 113 cases): a phantom proves nothing about them. The heights are others than those of
+spine/fracture.py.
 """
 
 from __future__ import annotations

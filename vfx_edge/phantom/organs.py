@@ -22,6 +22,9 @@ _PHASES: dict[Contrast, tuple[float, float, float, float, float]] = {
     "venous": (155, 160, 115, 125, 190),
 }
 
+_AORTA_LEFT_MM = {"T6": 24, "T7": 23, "T8": 21, "T9": 18, "T10": 15, "T11": 12, "T12": 9,
+                  "L1": 7, "L2": 6, "L3": 5, "L4": 3}  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -201,20 +204,7 @@ def _aorta_points(scene: Scene) -> tuple[list[F64], list[float]]:
         c.anchor("T5", 22, -12, -2),
     ]
     radii = [15.0, 15.0, 14.0, 13.0, 12.5]
-    side = {
-        "T6": 24,
-        "T7": 23,
-        "T8": 21,
-        "T9": 18,
-        "T10": 15,
-        "T11": 12,
-        "T12": 9,
-        "L1": 7,
-        "L2": 6,
-        "L3": 5,
-        "L4": 3,
-    }
-    for level, left in side.items():
+    for level, left in _AORTA_LEFT_MM.items():
         if not c.has(level):
             continue
         v = c.get(level)

@@ -8,6 +8,7 @@ bone, a vacuum cleft or a sclerotic band under an endplate make it osteoporotic.
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from vfx_edge.phantom import (
     make_phantom,
     random_spec,
 )
+from vfx_edge.phantom.spec import FractureKind, LesionKind
 from vfx_edge.vocabulary import T1_TO_L5, Level
 
 STORED = 84  # edge of stored crops in mm: room to rotate and shift a crop of 64
@@ -46,12 +48,13 @@ class Kind(IntEnum):
 
 def _lesion(level: str, rng: Rng) -> LesionSpec:
     """Mostly with another sign of malignancy; a small one has at least one."""
-    kind = ("lytic", "mixed", "sclerotic")[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]
+    kinds: tuple[LesionKind, ...] = ("lytic", "mixed", "sclerotic")
+    kind = kinds[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]
     cortex, pedicle, mass, convex = rng.random(4) < (0.7, 0.45, 0.5, 0.6)
     extent = float(rng.uniform(0.3, 1.0))
     return LesionSpec(
         level,
-        kind,  # type: ignore[arg-type]
+        kind,
         extent,
         destroys_cortex=bool(cortex) or extent < 0.5,
         destroys_pedicle=bool(pedicle),
@@ -61,9 +64,9 @@ def _lesion(level: str, rng: Rng) -> LesionSpec:
 
 
 def _fracture(level: str, rng: Rng) -> FractureSpec:
-    kind = ("wedge", "biconcave", "crush")[int(rng.integers(3))]
+    kind: FractureKind = get_args(FractureKind)[int(rng.integers(3))]
     loss, recent = float(rng.uniform(0.15, 0.65)), bool(rng.random() < 0.5)
-    return FractureSpec(level, kind, loss, recent)  # type: ignore[arg-type]
+    return FractureSpec(level, kind, loss, recent)
 
 
 def phantom_spec(kind: Kind, seed: int) -> PhantomSpec:
