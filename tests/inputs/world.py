@@ -176,7 +176,7 @@ def assert_shows_patient(volume: Image, tolerance_hu: float = 1.0, clear_mm: flo
     assert hu.flags.c_contiguous
     steps = volume.affine_zyx_to_lps[:3, :3]
     assert np.all(np.diag(steps[::-1]) > 0), "axes must point to head, back and left"
-    index = np.stack(np.mgrid[: hu.shape[0], : hu.shape[1], : hu.shape[2]], -1).reshape(-1, 3)
+    index = np.argwhere(np.ones(hu.shape, np.bool_))
     expected = np.clip(patient_hu(volume.to_lps(index.astype(float))), -1024, 3071)
     off = np.abs(hu.reshape(-1) - expected)
     if volume.valid is not None:

@@ -1,5 +1,7 @@
 """Networks that are Python functions, with the default set's manifest turned as tests need it."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from tests.fake_backend import FakeBackend, FakeNetwork, Function
@@ -11,7 +13,7 @@ from vfx_edge.study import BackendUse, ModelUse
 WHOLE_RANGE = (-1024.0, 3071.0)
 
 
-def spec_of(role: str, **input_: object) -> NetworkSpec:
+def spec_of(role: str, **input_: Any) -> NetworkSpec:
     """The default network of a role, its input changed; parameters under "parameters".
 
     Coded scans say what they mean in HU, so no window cuts them off unless it is asked for.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.spine.coded import Coded, coded, oracle
 from tests.spine.nets import network, spec_of
-from tests.spine.world import lumbar, turned
+from tests.spine.world import lumbar, place, turned
 from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.phantom import Part
@@ -26,7 +26,7 @@ def scan() -> Coded:
 
 def vertebrae(scan: Coded, off_mm: tuple[float, float, float] = (0, 0, 0)) -> list[Vertebra]:
     return [
-        Vertebra(Level(t.level), tuple(float(v) for v in scan.centre(t.level) + off_mm), 0.9)
+        Vertebra(Level(t.level), place(scan.centre(t.level) + off_mm), 0.9)
         for t in scan.made.truth.levels
         if t.whole_in_view
     ]
@@ -54,7 +54,7 @@ def test_a_centre_that_is_off_is_put_right(scan: Coded, off_mm: tuple[float, flo
 def test_what_was_looked_at_askew_is_looked_at_again(
     scan: Coded, off_mm: tuple[float, float, float], looks: int
 ) -> None:
-    shown = []
+    shown: list[np.ndarray] = []
 
     def watching(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
         shown.extend(batch)
