@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tests.fake_backend import FakeBackend, FakeNetwork, Function
 from vfx_edge.backends import OpenModels
-from vfx_edge.backends.protocol import Budget
+from vfx_edge.backends.protocol import Budget, Network
 from vfx_edge.manifest import ModelManifest, NetworkSpec, load_model_set
 from vfx_edge.study import BackendUse, ModelUse
 
@@ -35,6 +35,6 @@ def models(function: Function, **specs: NetworkSpec) -> OpenModels:
     manifest: ModelManifest = load_model_set()
     own = tuple(specs.get(role) or spec_of(role) for role in manifest.roles)
     manifest = replace(manifest, networks=own)
-    opened = {spec.roles[0]: network(spec, function) for spec in own}
+    opened: dict[str, Network] = {spec.roles[0]: network(spec, function) for spec in own}
     uses = tuple(ModelUse(role, n.spec.name, n.spec.sha256) for role, n in opened.items())
     return OpenModels(manifest, opened, BackendUse("fake", "fake", "python", "fp32"), uses)
