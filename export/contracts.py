@@ -20,7 +20,10 @@ _BETWEEN = re.compile(r"(?<=<!-- contracts -->\n).*?(?=<!-- end -->)", re.DOTALL
 
 def table() -> str:
     """Markdown: a row for each role's classes and for each of its parameters."""
-    kinds = [*PARAMETERS.items(), ("labeller and segmenter in one", JointParameters)]
+    kinds: list[tuple[str, type[RoleParameters]]] = [
+        *PARAMETERS.items(),
+        ("labeller and segmenter in one", JointParameters),
+    ]
     return HEAD + "".join(row for role, kind in kinds for row in _rows(role, kind))
 
 

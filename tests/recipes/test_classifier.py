@@ -189,16 +189,21 @@ def test_distance_is_that_of_the_nearer_class() -> None:
     assert (bound.distance(known) < bound.limit).float().mean() == pytest.approx(0.99, abs=0.002)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the exporter's own insides
-@pytest.mark.parametrize("backend", ["cpu", "openvino"])
-def test_what_ships_answers_as_what_was_trained(
-    tmp_path: Path, open_set: OpenSet, backend: str
-) -> None:
-    out = tmp_path / "set"
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory, open_set: OpenSet) -> Path:
+    out = tmp_path_factory.mktemp("shipped") / "set"
     shutil.copytree(DEFAULT, out)
     write(open_set, Calibration(1.5, 0.9, 0.8, 0.0, open_set.known), out)
     update_hashes(out / "manifest.toml")
-    manifest = load_model_set(out)
+    return out
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the exporter's own insides
+@pytest.mark.parametrize("backend", ["cpu", "openvino"])
+def test_what_ships_answers_as_what_was_trained(
+    shipped: Path, open_set: OpenSet, backend: str
+) -> None:
+    manifest = load_model_set(shipped)
     assert manifest.roles == load_model_set(DEFAULT).roles
     spec = manifest.network("classifier")
     said = spec.parameters_of(ClassifierParameters)
