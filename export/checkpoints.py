@@ -46,7 +46,7 @@ class RunsCode(ModelError):
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         listed = f" ({', '.join(names[:3])})" if names else ""
         super().__init__(
-            f"{path} wants to execute code while it is read{listed}, so it was not read: "
+            f"{path} would execute code while it is read{listed}, so it was not read: "
             "ask its makers for a file that holds weights only"
         )
 
@@ -124,8 +124,8 @@ def _refused(data: bytes, error: str) -> list[str]:
     for stream in _pickles(data):
         names |= dict.fromkeys(_named_in(stream))
     # torch names the first one, unless the pickle's own kind is what it stumbled over
-    said = [name for name in names if name in error]
-    return said or [name for name in names if not name.startswith(("torch.", "collections."))]
+    blamed = [name for name in names if name in error]
+    return blamed or [name for name in names if not name.startswith(("torch.", "collections."))]
 
 
 def _pickles(data: bytes) -> Iterator[bytes]:

@@ -20,11 +20,11 @@ _BETWEEN = re.compile(r"(?<=<!-- contracts -->\n).*?(?=<!-- end -->)", re.DOTALL
 
 def table() -> str:
     """Markdown: a row for each role's classes and for each of its parameters."""
-    kinds: dict[str, type[RoleParameters]] = {
-        **PARAMETERS,
-        "labeller and segmenter in one": JointParameters,
-    }
-    return HEAD + "".join(row for role, kind in kinds.items() for row in _rows(role, kind))
+    kinds: list[tuple[str, type[RoleParameters]]] = [
+        *PARAMETERS.items(),
+        ("labeller and segmenter in one", JointParameters),
+    ]
+    return HEAD + "".join(row for role, kind in kinds for row in _rows(role, kind))
 
 
 def replaced(page: str) -> str:

@@ -69,7 +69,7 @@ opt = {batch_opt}
 max = {batch_max}
 
 [network.precision]
-allowed = ["fp32", "bf16", "fp16"]     # `export parity` tells which of them keep the answers
+allowed = ["fp32", "bf16", "fp16"]     # `export parity` shows which of them keep the answers
 max_probability_difference = 0.05
 min_dice = 0.99
 
@@ -123,7 +123,7 @@ def command(
         Path | None,
         typer.Option(
             "--template", metavar="FILE",
-            help="Write a manifest to fill in, with what the network tells of itself.",
+            help="Write a manifest to fill in, with what is known of the network.",
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -161,7 +161,7 @@ def _write_template(file: Path, template: Path, overwrite: bool) -> None:
         raise OutputError(
             f"{template} can't be written ({error.strerror}): choose another place"
         ) from error
-    print(f"{template}: fill it in, then export with --manifest {template} -o DIR")
+    typer.echo(f"{template}: fill it in, then export with --manifest {template} -o DIR")
 
 
 def _write_set(file: Path, manifest: Path, out: Path, overwrite: bool) -> None:
@@ -180,7 +180,7 @@ def _write_set(file: Path, manifest: Path, out: Path, overwrite: bool) -> None:
     card = CARD.format(name=spec.set_name, file=file.name)
     files |= {"manifest.toml": text.encode(), "card.md": card.encode()}
     manifests.write_folder(out, files)
-    print(manifests.report_of(out))
+    typer.echo(manifests.report_of(out))
 
 
 def spec_of(manifest: Path) -> "NetworkSpec":

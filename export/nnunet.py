@@ -26,6 +26,14 @@ Examples:
   python -m export nnunet Dataset292 --configuration 3d_lowres --folds 0,1 -o models/coarse
   vfx-edge run ct/ --model models/spine
 """
+Orientation = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|SPL|SAR|SAL|SPR",
+        help="What slices, rows and columns of the training images' arrays grow towards "
+        "(SPL: head, back, left). auto: what the plans tell, else SPL.",
+    ),
+]
 ORIENTATIONS = ("auto", "spl", "sar", "sal", "spr")
 CHANNELS_ALIVE = 6.5
 """Full-resolution feature maps, in widths of the first stage, that exist at once beside two copies
@@ -58,14 +66,7 @@ def command(
     checkpoint: Annotated[
         str, typer.Option(metavar="NAME", help="File name of the checkpoints.")
     ] = "checkpoint_final.pth",
-    orientation: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|SPL|SAR|SAL|SPR",
-            help="What slices, rows and columns of the training images' arrays grow towards "
-            "(SPL: head, back, left). auto: what the plans tell, else SPL.",
-        ),
-    ] = "auto",
+    orientation: Orientation = "auto",
     licence: options.Licence = options.NOT_STATED,
     training_data: options.TrainingData = options.NOT_STATED,
     intended_use: options.IntendedUse = "research",
@@ -84,23 +85,20 @@ def command(
     wanted = tuple(part.strip() for part in folds.split(",")) if folds else None
     plan, read = opened(folder, configuration, wanted, checkpoint, None if axes == "AUTO" else axes)
     module = nnunet_network.load(plan, read, checkpoint)
-    head = {
-        "version": "1",
-        "base": "default",
-        "intended_use": use,
-        "licence": licence,
-        "training_data": f"{plan.dataset}: {training_data}",
-        "summary": f"nnU-Net {plan.configuration} of {plan.dataset}, "
-        "which names and outlines the vertebrae.",
-    }
+    summary = (
+        f"nnU-Net {plan.configuration} of {plan.dataset}, which names and outlines the vertebrae."
+    )
+    head = options.head(use, licence, f"{plan.dataset}: {training_data}", summary)
     origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
     given = {**table(plan), "parameters": origin}
     network = manifests.new_network(module, "vertebrae", given)
     manifests.write_set(out, head, [network], card(plan, tuple(read)), overwrite=overwrite)
-    print(manifests.report_of(out))
+    typer.echo(manifests.report_of(out))
     if not plan.orientation_known:
-        print(f"note: the training images' axes were taken as {plan.orientation}; "
-              "if they were stored otherwise, export again with --orientation")  # fmt: skip
+        typer.echo(
+            f"note: the training images' axes were taken as {plan.orientation}; "
+            "if they were stored otherwise, export again with --orientation"
+        )
 
 
 def opened(
@@ -164,14 +162,14 @@ def plan_of(
     from export.nnunet_network import trained_as
     from export.nnunet_plans import CONFIGURATIONS, NotExportable, read_plan
 
-    said = {name for name in map(trained_as, folds.values()) if name is not None}
-    if len(said | ({wanted} if wanted else set())) > 1:
-        names = ", ".join(sorted(said))
+    stated = {name for name in map(trained_as, folds.values()) if name is not None}
+    if len(stated | ({wanted} if wanted else set())) > 1:
+        names = ", ".join(sorted(stated))
         remedy = "choose folds of one configuration with --folds, and no other --configuration"
         raise NotExportable(folder, f"its folds were trained as {names}", remedy)
     ending = folder.name.rpartition("__")[2]
     named = ending if ending in CONFIGURATIONS else CONFIGURATIONS[0]
-    return read_plan(folder, wanted or next(iter(said), named), orientation)
+    return read_plan(folder, wanted or next(iter(stated), named), orientation)
 
 
 def table(plan: "Plan") -> dict[str, Any]:

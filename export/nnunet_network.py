@@ -1,7 +1,7 @@
 """An nnU-Net's network from its plans, by `dynamic-network-architectures`, and its folds' weights.
 
-nnU-Net itself imports whatever class the plans name. Plans come from strangers, so here they may
-only choose from what nnU-Net's planners write.
+nnU-Net itself imports whatever class the plans name. Plans may come from anyone, so here they
+may only choose from what nnU-Net's planners write.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What an nnU-Net v2 trained-model folder says of its network, checked.
 
-The files come from strangers: nothing named in them is imported or called. What this house cannot
-do exactly as nnU-Net does it is refused, not approximated.
+The files may come from anyone: nothing named in them is imported or called. What cannot be
+done here exactly as nnU-Net does it is refused, not approximated.
 """
 
 import json
@@ -119,13 +119,13 @@ class Reading:
 def read_plan(folder: Path, configuration: str, orientation: str | None = None) -> Plan:
     """The configuration's plan; NotExportable says what can't be done with it.
 
-    orientation: of the training images, where whoever exports knows better than the reader's name.
+    orientation: of the training images, where they are known better than by the reader's name.
     """
     read = Reading(folder)
     try:
         return _plan(read, configuration, orientation)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        # a stranger's JSON may hold anything anywhere
+        # JSON from elsewhere may hold anything anywhere
         raise read.refused(f"its plans hold something odd: {one_line(error)}") from error
 
 

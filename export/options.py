@@ -34,4 +34,16 @@ IntendedUse = Annotated[
         "a demonstration.",
     ),
 ]
-NOT_STATED = "not stated by whoever exported it"
+NOT_STATED = "not stated at export"
+
+
+def head(intended_use: str, licence: str, training_data: str, summary: str) -> dict[str, str]:
+    """The manifest's first keys, of a set that borrows its other networks from the default one."""
+    return {
+        "version": "1",
+        "base": "default",
+        "intended_use": intended_use,
+        "licence": licence,
+        "training_data": training_data,
+        "summary": summary,
+    }

@@ -35,53 +35,64 @@ class NothingCompared(InputError):
         )
 
 
+Models = Annotated[
+    str, typer.Argument(metavar="NAME_OR_DIR", help="The model set, by name or folder.")
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="PATH",
+        help="What the set was exported from: it answers in PyTorch, and all else is compared "
+        "with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
+        readable=False,
+    ),
+]
+Ct = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ct",
+        "--dicom",
+        "--nifti",
+        metavar="PATH",
+        help="A real CT, as `vfx-edge run` takes it: what the chain cuts from it is compared. "
+        "Repeatable.",
+        readable=False,
+    ),
+]
+Role = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="ROLE", help="Only this network. Repeatable.", show_default="all own"
+    ),
+]
+Crops = Annotated[
+    int, typer.Option("--crops", metavar="N", min=1, help="At most so many of each kind.")
+]
+Random = Annotated[
+    int, typer.Option("--random", metavar="N", min=0, help="So many crops of noise as well.")
+]
+OfPhantom = Annotated[
+    bool, typer.Option("--phantom/--no-phantom", help="Crops of a phantom made on the spot.")
+]
+Card = Annotated[
+    bool, typer.Option("--card/--no-card", help="Write the table into the set's card.md.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="JSON on standard output, the table on standard error.")
+]
+
+
 def command(
-    models: Annotated[
-        str, typer.Argument(metavar="NAME_OR_DIR", help="The model set, by name or folder.")
-    ],
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="PATH",
-            help="What the set was exported from: it answers in PyTorch, and all else is compared "
-            "with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
-            readable=False,
-        ),
-    ] = None,
-    ct: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--ct",
-            "--dicom",
-            "--nifti",
-            metavar="PATH",
-            help="A real CT, as `vfx-edge run` takes it: what the chain cuts from it is compared. "
-            "Repeatable.",
-            readable=False,
-        ),
-    ] = None,
-    role: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--role", metavar="ROLE", help="Only this network. Repeatable.", show_default="all own"
-        ),
-    ] = None,
-    crops: Annotated[
-        int, typer.Option("--crops", metavar="N", min=1, help="At most so many of each kind.")
-    ] = 20,
-    random: Annotated[
-        int, typer.Option("--random", metavar="N", min=0, help="So many crops of noise as well.")
-    ] = 0,
-    phantom: Annotated[
-        bool, typer.Option("--phantom/--no-phantom", help="Crops of a phantom made on the spot.")
-    ] = True,
-    card: Annotated[
-        bool, typer.Option("--card/--no-card", help="Write the table into the set's card.md.")
-    ] = True,
-    json: Annotated[
-        bool, typer.Option("--json", help="JSON on standard output, the table on standard error.")
-    ] = False,
+    models: Models,
+    checkpoint: Checkpoint = None,
+    ct: Ct = None,
+    role: Role = None,
+    crops: Crops = 20,
+    random: Random = 0,
+    phantom: OfPhantom = True,
+    card: Card = True,
+    json: AsJson = False,
 ) -> None:
     """Compare every backend and precision that runs here with PyTorch.
 

@@ -12,10 +12,10 @@ import typer
 
 from export import options
 from vfx_edge.cli.parse import one_of
-from vfx_edge.vocabulary import INTENDED_USES, PLAIN, THORACOLUMBAR
+from vfx_edge.vocabulary import INTENDED_USES, T1_TO_L5
 
 if TYPE_CHECKING:
-    from export.networks import Net3D
+    from models.recipes.nets import Net3D
 
 EXAMPLES = """\b
 Examples:
@@ -25,7 +25,6 @@ Examples:
 """
 EDGE = 70  # voxels of 1 mm: 35 to each side of the centroid, as the code has it; the paper says 64
 MARGIN_MM = {"box": 10.0, "vertebra": 0.0, "none": 0.0}
-LEVELS = tuple(str(level) for level in PLAIN if level in THORACOLUMBAR)
 
 
 def command(
@@ -65,22 +64,16 @@ def command(
 
     manifests.check_target(out, overwrite)
     network = manifests.new_network(load(checkpoint), "classifier", table(mask))
-    head = {
-        "version": "1",
-        "base": "default",
-        "intended_use": use,
-        "licence": licence,
-        "training_data": training_data,
-        "summary": "The fracture classifier of Foreman et al. 2024, from its authors' checkpoint.",
-    }
+    summary = "The fracture classifier of Foreman et al. 2024, from its authors' checkpoint."
+    head = options.head(use, licence, training_data, summary)
     manifests.write_set(out, head, [network], card(checkpoint.name, mask), overwrite=overwrite)
-    print(manifests.report_of(out))
+    typer.echo(manifests.report_of(out))
 
 
 def load(checkpoint: Path) -> "Net3D":
     """The network with the checkpoint's weights; NotACheckpoint, RunsCode or WrongWeights."""
     from export.checkpoints import load_weights, read_checkpoint, weights_in
-    from export.networks import Net3D
+    from models.recipes.nets import Net3D
 
     network = Net3D()
     weights = weights_in(read_checkpoint(checkpoint), checkpoint, "state_dict")
@@ -120,7 +113,7 @@ def table(mask: str) -> dict[str, Any]:
         "parameters": {
             "threshold_malignant": 0.85,
             "threshold_osteoporotic": 0.95,
-            "levels": list(LEVELS),
+            "levels": [level.value for level in T1_TO_L5],
             "centre": "voxel",
             "smooth": 0,
             "mask_margin_mm": MARGIN_MM[mask],
@@ -139,8 +132,8 @@ def card(checkpoint: str, mask: str) -> str:
 The network of Foreman et al. 2024, exported from `{checkpoint}` by `python -m export tum`. Every
 other network is that of the set `default`, whose card and limits hold as well.
 
-- **Network:** `Net3D` of `export/networks.py`: five stages of convolutions with instance norm, four
-  more, four linear layers; two answers.
+- **Network:** `Net3D` of `models/recipes/nets.py`: five stages of convolutions with instance norm,
+  four more, four linear layers; two answers.
 - **Input:** {EDGE}³ voxels of 1 mm about the vertebra's centroid, by cubic splines; axes to the
   left, the feet, the front; HU clipped to -1000..3500, plus 1000, divided by 2500. Shown is
   {shown}. What lies outside is the crop's own mean.

@@ -51,9 +51,9 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def hears_ctrl_c() -> Iterator[None]:
-    """Programs started now hear SIGINT: a shell makes what it starts in the background deaf to it,
-    and so what that starts."""
+def receives_ctrl_c() -> Iterator[None]:
+    """Programs started now receive SIGINT: what a shell starts in the background ignores it, and so
+    does what that starts."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

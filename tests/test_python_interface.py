@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_the_example_runs_and_its_result_is_the_commands(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    known: dict[str, object] = {}
+    known: dict[str, Any] = {}
     exec(EXAMPLE, known)
     written = json.loads((folder / "results" / "result.json").read_text("utf-8"))
     result = known["result"]

@@ -14,8 +14,8 @@ def eventually(holds: Callable[[], object]) -> bool:
 
 
 def lasts(holds: Callable[[], bool], seconds: float = 0.5) -> bool:
-    """Whether it holds all the while: what must not come, and tells nobody that it will not. A
-    busy machine sees less in the time; it never sees what is not there."""
+    """Whether it holds all the while: for what must not come, and has no sign to wait for. A
+    busy machine looks less often in that time; it never finds what is not there."""
     return _lasts(holds, seconds)
 
 

@@ -72,11 +72,15 @@ _VERSE = {
 }
 _FROM_VERSE = {label: level for level, label in _VERSE.items()}
 
+SACRUM, COCCYX = 26, 27
+"""VerSe labels of what is no vertebra."""
+
 THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
 
 TRANSITIONAL = (Level.T13, Level.L6)
 PLAIN = tuple(level for level in Level if level not in TRANSITIONAL)
 """The usual spine: C1 to C7, T1 to T12, L1 to L5."""
+T1_TO_L5 = tuple(level for level in PLAIN if level >= Level.T1)
 
 Role = Literal["locator", "finder", "labeller", "segmenter", "classifier"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -136,8 +136,8 @@ def _report(
 def _coverage(coverage: dict[str, Any]) -> list[str]:
     """What the conclusion rests on: no conclusion stands without it."""
     lines = [("Judged", coverage["assessed"]), ("Cut off by the edge of the scan", coverage["cut"])]
-    said = [f"{what}: {', '.join(levels)}" for what, levels in lines if levels]
-    return said + [
+    sentences = [f"{what}: {', '.join(levels)}" for what, levels in lines if levels]
+    return sentences + [
         f"{one['level']} could not be judged: {one['reason'].replace('_', ' ')}"
         for one in coverage["unread"]
     ]

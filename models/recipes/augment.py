@@ -33,6 +33,12 @@ def random_matrix(
     return np.asarray(rz @ ry @ rx @ np.diag(scale))
 
 
+def squeeze_sometimes(matrix: np.ndarray, rng: Rng) -> None:
+    """Stored slice distances that are wrong do occur: a squeezed patient, in place."""
+    if rng.random() < 0.06:
+        matrix[:, 2] *= float(rng.uniform(1.0, 2.4))
+
+
 def sample_points(
     size: tuple[int, int, int], centre: np.ndarray, matrix: np.ndarray, elastic: float, rng: Rng
 ) -> Tensor:

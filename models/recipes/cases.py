@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from models.recipes.shapes import Case
+from vfx_edge.files import replacing
+
+WRITTEN = "[!.]*.npz"  # files that are being written begin with a dot
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +26,6 @@ class Labelled:
     expert: bool = False
 
 
-def save(path: Path, labelled: Labelled) -> None:
-    """Write a case; a running training never sees half a file."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        _write(file, labelled)
-    partial.replace(path)
-
-
 def write_missing(
     folder: Path, name: str, seeds: Iterable[int], make: Callable[[int], Labelled]
 ) -> None:
@@ -43,23 +37,26 @@ def write_missing(
             save(path, make(seed))
 
 
-def _write(file: BinaryIO, labelled: Labelled) -> None:
+def save(path: Path, labelled: Labelled) -> None:
+    """Write a case; a running training never sees half a file."""
     case = labelled.case
+    assert case.hu is not None
     labels = sorted(labelled.centres)
-    np.savez(
-        file,
-        name=case.name,
-        spacing_mm=case.spacing_mm,
-        origin=case.origin_lps_mm,
-        hu=case.hu,
-        verse=case.verse,
-        part=case.part,
-        soft=np.zeros(0, np.uint8) if case.soft is None else case.soft,
-        labels=np.array(labels, dtype=np.int64),
-        points=np.array([labelled.centres[v] for v in labels]).reshape(-1, 3),
-        real=labelled.real,
-        expert=labelled.expert,
-    )
+    with replacing(path) as temporary:
+        np.savez(
+            temporary,
+            name=case.name,
+            spacing_mm=case.spacing_mm,
+            origin=case.origin_lps_mm,
+            hu=case.hu,
+            verse=case.verse,
+            part=case.part,
+            soft=np.zeros(0, np.uint8) if case.soft is None else case.soft,
+            labels=np.array(labels, dtype=np.int64),
+            points=np.array([labelled.centres[v] for v in labels]).reshape(-1, 3),
+            real=labelled.real,
+            expert=labelled.expert,
+        )
 
 
 def load(path: Path) -> Labelled:
@@ -120,7 +117,7 @@ class Pool:
         self._draws = 0
 
     def _rescan(self) -> None:
-        paths = {p.name: p for folder in self._folders for p in sorted(folder.glob("*.npz"))}
+        paths = {p.name: p for folder in self._folders for p in sorted(folder.glob(WRITTEN))}
         for name, path in paths.items():
             if self._seen.get(name, (None,))[0] != path:
                 labelled = load(path)

@@ -16,13 +16,13 @@ from models.recipes.cases import Labelled
 from models.recipes.nets import UNet3D, each_alone
 from models.recipes.segmenter import normalise
 from models.recipes.train import dice_loss
+from vfx_edge.vocabulary import SACRUM
 
 PATCH = (64, 48, 48)
 SPACING_MM = 2.0
 CHANNELS = (16, 32, 64, 128)
 CLASSES = ("centre", "background", "body", "arch")
 HEAT_SIGMA_MM = 4.0
-SACRUM_VERSE = 26
 
 
 def network(start: Path | None = None) -> UNet3D:
@@ -39,7 +39,7 @@ def network(start: Path | None = None) -> UNet3D:
 
 def heat(points: Tensor, labelled: Labelled) -> Tensor:
     """(z, y, x) Gaussian of the distance to the nearest body's centre, at `points`."""
-    places = [at for value, at in labelled.centres.items() if value not in (1, SACRUM_VERSE)]
+    places = [at for value, at in labelled.centres.items() if value not in (1, SACRUM)]
     at = torch.tensor(np.array(places), dtype=torch.float32)
     nearest = torch.cdist(points.reshape(-1, 3), at).amin(1).reshape(points.shape[:3])
     return torch.exp(-0.5 * (nearest * labelled.case.spacing_mm / HEAT_SIGMA_MM) ** 2)
@@ -50,8 +50,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     case = labelled.case
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 10, 0.12, 0.06, flip=True) * SPACING_MM / case.spacing_mm
-    if rng.random() < 0.06:  # stored slice distances that lie do occur: a squeezed patient
-        matrix[:, 2] *= float(rng.uniform(1.0, 2.4))
+    augment.squeeze_sometimes(matrix, rng)
     values = list(labelled.centres)
     at = labelled.centres[values[int(rng.integers(len(values)))]]
     middle = at + rng.normal([0, 12, 0], [25, 8, 8]) / case.spacing_mm
@@ -64,7 +63,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
         ],
         points,
     )
-    parts = torch.where(verse == SACRUM_VERSE, 0, part.round().long())
+    parts = torch.where(verse == SACRUM, 0, part.round().long())
     warm = heat(points, labelled)
     hu = augment.scanner(hu, verse > 0, rng, SPACING_MM)
     if rng.random() < 0.3:
@@ -75,7 +74,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
 
 
 def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """Centres, and parts. Discs are few voxels but what tells one body from the next: what lies
+    """Centres, and parts. Discs are few voxels but what separates one body from the next: what lies
     within a few voxels of a body counts most."""
     x, warm, parts = batch
     out = each_alone(net, x).float()

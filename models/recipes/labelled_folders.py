@@ -8,18 +8,17 @@ import numpy as np
 from models.recipes import segmenter
 from models.recipes.cases import Labelled
 from models.recipes.plausible import plausible
-from models.recipes.shapes import ARCH, BODY, Case, centroids, load_case
+from models.recipes.shapes import ARCH, BODY, Case, centroids, load_case, on_grid
 from vfx_edge.backends import open_models
 from vfx_edge.errors import InputError
-from vfx_edge.image.grids import grid_covering, sample
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Analysis, VertebraMask
+from vfx_edge.vocabulary import SACRUM
 
 SPACING_MM = 1.5
-S1 = 26
-SURE = 0.8  # label probability from which a pseudo-label is believed
+SURE = 0.8  # label probability from which a pseudo-label is used
 
 
 def verse_pairs(folder: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -36,8 +35,8 @@ def from_masks(name: str, mask: Path, image: Path) -> Labelled:
     """One CT with its expert mask as a case."""
     case = load_case(name, mask, image, SPACING_MM)
     centres = segmenter.body_centres(case)
-    if (case.verse == S1).any():
-        centres[S1] = centroids(case.verse)[S1]
+    if (case.verse == SACRUM).any():
+        centres[SACRUM] = centroids(case.verse)[SACRUM]
     return Labelled(case, centres, real=True, expert=True)
 
 
@@ -56,7 +55,7 @@ def from_model(folder: Path, model: str) -> Iterator[Labelled]:
 def from_chain(name: str, image: Path, model: str) -> Labelled | None:
     """A CT without labels as a case: what the chain makes of it, as far as it is plausible.
 
-    None where fewer than three vertebrae are believed. Raises VfxError leaves.
+    None where fewer than three vertebrae are kept. Raises VfxError leaves.
     """
     volume = load_scan(image)
     with open_models(load_model_set(model), "auto") as models:
@@ -64,8 +63,7 @@ def from_chain(name: str, image: Path, model: str) -> Labelled | None:
     case = _painted(name, found)
     centres = {v: c for v, c in segmenter.body_centres(case).items() if v in _sure(found)}
     kept = plausible(case, centres)
-    doubtful = ~np.isin(case.verse, list(kept))
-    case.verse[doubtful], case.part[doubtful] = 0, 0
+    case.keep_only(kept)
     if len(kept) < 3:
         return None
     return Labelled(case, {v: centres[v] for v in kept}, real=True)
@@ -77,8 +75,7 @@ def _sure(found: Analysis) -> set[int]:
 
 def _painted(name: str, found: Analysis) -> Case:
     """All masks of a result on one grid of the recipes' spacing."""
-    grid = grid_covering(found.scan.image, SPACING_MM)
-    hu = np.clip(sample(found.scan.image, grid), -1024, 3071).astype(np.int16)
+    grid, hu = on_grid(found.scan.image, SPACING_MM)
     empty = np.zeros(grid.shape, np.uint8)
     case = Case(name, SPACING_MM, np.array(grid.origin_lps_mm), hu, empty, empty.copy())
     best = np.full(grid.shape, 0.5, np.float32)

@@ -6,7 +6,7 @@ sacrum below. A wider one, of lungs, kidneys and pelvis, was tried beside it and
 left out of training it named every third column one level off, and added nothing to the close one.
 """
 
-from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,20 +15,16 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
+from models.recipes.nets import LevelNet, loaded
+from vfx_edge.vocabulary import PLAIN, SACRUM
 
 PATCH = (44, 44, 52)
 SPACING_MM = 2.0
 BACKWARD_MM = 8.0  # the crop's middle lies behind the body's centre
 HU_LOW, HU_HIGH, HU_CENTRE, HU_SCALE = -300.0, 900.0, 200.0, 300.0
 BONE_HU = 100
-SACRUM_VERSE, SACRUM_CLASS = 26, 25
-CLASSES = (
-    "background",
-    *(f"C{i}" for i in range(1, 8)),
-    *(f"T{i}" for i in range(1, 13)),
-    *(f"L{i}" for i in range(1, 6)),
-    "sacrum",
-)
+SACRUM_CLASS = 25
+CLASSES = ("background", *(level.value for level in PLAIN), "sacrum")
 RIB = range(8, 20)  # T1 to T12
 SOFTNESS = 0.7  # levels; of the Gaussian about the right one
 NO_BODY_SHARE = 0.03  # of the examples show no anatomy at all
@@ -36,37 +32,9 @@ OFF_MM = 20.0  # background crops lie at least this far from any vertebra's cent
 WIDTHS = (16, 32, 64, 128)
 
 
-class Block(nn.Sequential):
-    """Convolution, instance norm, leaky ReLU."""
-
-    def __init__(self, cin: int, cout: int, stride: int) -> None:
-        super().__init__(
-            nn.Conv3d(cin, cout, 3, stride, 1, bias=False),
-            nn.InstanceNorm3d(cout, affine=True),
-            nn.LeakyReLU(0.01, inplace=True),
-        )
-
-
-class LevelNet(nn.Module):
-    """(n, 1, 44, 44, 52) -> logits (n, len(CLASSES) + 1); the last one: carries a rib.
-
-    Pooled over all places, so that where in the crop something lies counts little.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers = [Block(1, WIDTHS[0], 2)]
-        for cin, cout in pairwise(WIDTHS):
-            layers += [Block(cin, cout, 2), Block(cout, cout, 1)]
-        self.features = nn.Sequential(*layers)
-        self.drop = nn.Dropout(0.3)
-        self.head = nn.Linear(2 * WIDTHS[-1], len(CLASSES) + 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.features(x)
-        pooled = torch.cat([features.mean((2, 3, 4)), features.amax((2, 3, 4))], 1)
-        out: Tensor = self.head(self.drop(pooled))
-        return out
+def network(start: Path | None = None) -> LevelNet:
+    """The last of its answers: carries a rib."""
+    return loaded(LevelNet(len(CLASSES) + 1, WIDTHS), start)
 
 
 def normalise(hu: Tensor) -> Tensor:
@@ -79,7 +47,7 @@ def _target(value: int) -> Tensor:
     if value == 0:
         levels[0] = 1.0
     else:
-        at = SACRUM_CLASS if value == SACRUM_VERSE else value
+        at = SACRUM_CLASS if value == SACRUM else value
         away = torch.arange(len(CLASSES)) - at
         levels = torch.exp(-0.5 * (away / SOFTNESS) ** 2)
         levels[0] = 0
@@ -89,7 +57,7 @@ def _target(value: int) -> Tensor:
 def _middle(labelled: Labelled, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """A place (z, y, x) in voxels and its VerSe label, 0 for a place off the spine."""
     mm = labelled.case.spacing_mm
-    taught = [v for v in labelled.centres if v <= 24 or v == SACRUM_VERSE]  # no T13, no L6
+    taught = [v for v in labelled.centres if v <= 24 or v == SACRUM]  # no T13, no L6
     value = taught[int(rng.integers(len(taught)))]
     if rng.random() < 0.06:
         place = labelled.centres[value] + rng.normal(0, [30, 35, 35]) / mm
@@ -158,4 +126,5 @@ def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     entropy = -(target[:, :-1] * out[:, :-1].log_softmax(1)).sum(1)
     known = (target[:, 0] < 1).float()
     rib = F.binary_cross_entropy_with_logits(out[:, -1], target[:, -1], reduction="none") * known
-    return entropy.mean() + rib.sum() / known.sum().clamp(min=1)
+    mean: Tensor = entropy.mean() + rib.sum() / known.sum().clamp(min=1)
+    return mean

@@ -3,6 +3,8 @@
 Levels are taught as an auxiliary task; what is shipped is the sum of their probabilities.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,10 +12,11 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
-from models.recipes.labeller import SACRUM_CLASS, SACRUM_VERSE
-from models.recipes.nets import each_alone
+from models.recipes.labeller import CLASSES, SACRUM_CLASS
+from models.recipes.nets import UNet3D, each_alone, loaded
 from models.recipes.segmenter import normalise
 from models.recipes.train import dice_loss
+from vfx_edge.vocabulary import SACRUM
 
 PATCH = (64, 48, 48)
 FACTOR = 4  # of the 1.5 mm cases: 6 mm
@@ -22,11 +25,15 @@ CHANNELS = (8, 24, 48, 96, 128)
 IGNORE = 255
 
 
+def network(start: Path | None = None) -> UNet3D:
+    return loaded(UNet3D(1, len(CLASSES), CHANNELS), start)
+
+
 def classes_of(verse: Tensor) -> Tensor:
     """VerSe labels -> class numbers; transitional vertebrae (T13, L6) are not taught."""
     out = verse.clone()
-    out[verse == SACRUM_VERSE] = SACRUM_CLASS
-    out[(verse == 25) | (verse > SACRUM_VERSE)] = IGNORE
+    out[verse == SACRUM] = SACRUM_CLASS
+    out[(verse == 25) | (verse > SACRUM)] = IGNORE
     return out
 
 
@@ -44,8 +51,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     case = labelled.case
     assert case.hu is not None
     matrix = augment.random_matrix(rng, 9, 0.11, 0.06, flip=True)
-    if rng.random() < 0.06:  # stored slice distances that lie do occur: a squeezed patient
-        matrix[:, 2] *= float(rng.uniform(1.0, 2.4))
+    augment.squeeze_sometimes(matrix, rng)
     points = augment.sample_points(PATCH, _middle(labelled, rng), matrix, 0.7, rng)
     hu, verse = augment.take(
         [(case.hu, "bilinear", -1024.0), (case.verse.astype(np.int16), "nearest", 0.0)], points

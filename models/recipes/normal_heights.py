@@ -18,10 +18,9 @@ from models.recipes.cases import Labelled, load
 from models.recipes.shapes import ARCH, BODY
 from vfx_edge.spine.measure import PLACES, column_axes, depth_mm, measure_heights
 from vfx_edge.study import Level, Vertebra, VertebraMask
+from vfx_edge.vocabulary import T1_TO_L5
 
-LEVELS: list[Level] = [
-    level for level in Level if Level.T1 <= level <= Level.L5 and level != Level.T13
-]
+LEVELS = T1_TO_L5
 MARGIN = 8
 # Masks of the levels above are too rough to tell a shape: they get the shape of this one.
 FIRST_SHAPED = LEVELS.index(Level.T4)
@@ -92,7 +91,7 @@ def measured(folder: Path) -> list[Row]:
     """Anterior, middle, posterior height and depth, mm, of everything intact."""
     rows = []
     for path in sorted(folder.glob("*.npz")):
-        # of the painted copies of one mask the first will do; made-up anatomy tells nothing
+        # of the painted copies of one mask the first will do; made-up anatomy shows nothing
         painted = path.name.startswith("paint_") and path.stem.endswith(("_1", "0"))
         if not (path.name.startswith("real_") or painted) or left_out(path.stem, LEVELS[0]):
             continue

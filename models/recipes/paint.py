@@ -22,7 +22,7 @@ def smooth_noise(shape: tuple[int, ...], rng: np.random.Generator, sigma_voxels:
         int(rng.integers(0, max(1, z - n + 1))) for z, n in zip(zoomed.shape, shape, strict=True)
     ]
     out = zoomed[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
-    return out / max(float(out.std()), 1e-6)
+    return np.asarray(out / max(float(out.std()), 1e-6))
 
 
 def pad_case(case: Case, margin: int) -> Case:

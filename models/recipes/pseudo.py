@@ -56,13 +56,11 @@ def label_case(
         wanted = centres[value]
         backward = np.array([0, segmenter.BACKWARD_MM / spacing_mm, 0])
         corner = np.round(wanted + backward).astype(int) - np.array(segmenter.PATCH) // 2
-        soft = (
-            sum(
-                _probabilities(net, hu, spacing_mm, corner, wanted, near, flip)
-                for flip in (False, True)
-            )
-            / 2
+        straight, mirrored = (
+            _probabilities(net, hu, spacing_mm, corner, wanted, near, flip)
+            for flip in (False, True)
         )
+        soft = (straight + mirrored) / 2
         inside = [
             slice(max(c, 0), min(c + n, s))
             for c, n, s in zip(corner, segmenter.PATCH, hu.shape, strict=True)

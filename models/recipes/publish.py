@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -12,78 +13,52 @@ from export.manifests import update_hashes
 from export.to_onnx import write_onnx
 from models.recipes import classifier, finder, labeller, locator, segmenter
 from models.recipes.folds import FOLDS
-from models.recipes.nets import UNet3D
 
 
-class SpineHead(nn.Module):
-    """The locator's levels summed up: background and spine, as probabilities."""
+class Head(nn.Module):
+    """A network with what makes probabilities of its answer."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, probabilities: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.probabilities = net, probabilities
 
     def forward(self, x: Tensor) -> Tensor:
-        background = self.net(x).softmax(1)[:, :1]
-        return torch.cat([background, 1 - background], 1)
+        return self.probabilities(self.net(x))
 
 
-class FinderHead(nn.Module):
-    """The finder with its two kinds of probabilities: centre by sigmoid, parts by softmax."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.net(x)
-        return torch.cat([out[:, :1].sigmoid(), out[:, 1:].softmax(1)], 1)
+def spine(out: Tensor) -> Tensor:
+    """The locator's levels summed up: background and spine."""
+    background = out.softmax(1)[:, :1]
+    return torch.cat([background, 1 - background], 1)
 
 
-class LevelHead(nn.Module):
-    """The labeller with its two kinds of probabilities: levels by softmax, the rib by sigmoid."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.net(x)
-        return torch.cat([out[:, :-1].softmax(1), out[:, -1:].sigmoid()], 1)
+def bodies(out: Tensor) -> Tensor:
+    """The finder's centre by sigmoid, its parts by softmax."""
+    return torch.cat([out[:, :1].sigmoid(), out[:, 1:].softmax(1)], 1)
 
 
-def _load(net: nn.Module, checkpoint: Path) -> nn.Module:
-    net.load_state_dict(torch.load(checkpoint, weights_only=True))
-    return net.eval()
+def levels(out: Tensor) -> Tensor:
+    """The labeller's levels by softmax, the rib by sigmoid."""
+    return torch.cat([out[:, :-1].softmax(1), out[:, -1:].sigmoid()], 1)
 
 
-def publish_locator(checkpoint: Path, out: Path) -> None:
-    net = SpineHead(_load(UNet3D(1, len(labeller.CLASSES), locator.CHANNELS), checkpoint))
-    write_onnx(net, torch.zeros(2, 1, *locator.PATCH), out / "locator.onnx", "hu", "spine", True)
+def publish_network(role: str, checkpoint: Path, out: Path) -> None:
+    """`out`/<role>.onnx of a checkpoint; not the classifier's."""
+    recipe, channels, given, answer, head, half_weights = SHIPPED[role]
+    net = recipe.network(checkpoint).eval()
+    example = torch.zeros(2, channels, *recipe.PATCH)
+    whole = Head(net, head) if head else net
+    write_onnx(whole, example, out / f"{role}.onnx", given, answer, half_weights)
 
 
-def publish_finder(checkpoint: Path, out: Path) -> None:
-    net = FinderHead(_load(finder.network(), checkpoint))
-    write_onnx(net, torch.zeros(2, 1, *finder.PATCH), out / "finder.onnx", "hu", "bodies")
-
-
-def publish_labeller(checkpoint: Path, out: Path) -> None:
-    net = LevelHead(_load(labeller.LevelNet(), checkpoint))
-    write_onnx(net, torch.zeros(2, 1, *labeller.PATCH), out / "labeller.onnx", "hu", "level")
-
-
-def publish_segmenter(checkpoint: Path, out: Path) -> None:
-    net = _load(UNet3D(2, 3, segmenter.CHANNELS), checkpoint)
-    write_onnx(
-        net, torch.zeros(2, 2, *segmenter.PATCH), out / "segmenter.onnx", "hu_and_guide", "parts"
-    )
-
-
-WRITERS = {
-    "locator": publish_locator,
-    "finder": publish_finder,
-    "labeller": publish_labeller,
-    "segmenter": publish_segmenter,
+Shipped = tuple[ModuleType, int, str, str, Callable[[Tensor], Tensor] | None, bool]
+SHIPPED: dict[str, Shipped] = {
+    "locator": (locator, 1, "hu", "spine", spine, True),
+    "finder": (finder, 1, "hu", "bodies", bodies, False),
+    "labeller": (labeller, 1, "hu", "level", levels, False),
+    "segmenter": (segmenter, 2, "hu_and_guide", "parts", None, False),
 }
+"""Recipe, input channels, names of input and output, head, and whether weights are halved."""
 
 
 def publish_set(homes: Sequence[Path], out: Path, like: Path) -> None:
@@ -99,13 +74,13 @@ def publish_set(homes: Sequence[Path], out: Path, like: Path) -> None:
             if role == "classifier":
                 classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
             else:
-                WRITERS[role](home / f"{role}.pt", out)
+                publish_network(role, home / f"{role}.pt", out)
     update_hashes(out / "manifest.toml")
 
 
 def trained(home: Path) -> tuple[str, ...]:
     """Roles that have a checkpoint in `home`."""
-    return tuple(r for r in (*WRITERS, "classifier") if (home / f"{r}.pt").exists())
+    return tuple(r for r in (*SHIPPED, "classifier") if (home / f"{r}.pt").exists())
 
 
 def note_folds(folder: Path) -> None:

@@ -4,6 +4,8 @@ Input: HU and a guide (+1 Gaussian on the wanted vertebra's body, -1 on its neig
 so the network knows which of the vertebrae in view is meant.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from models.recipes import augment
 from models.recipes.cases import Labelled
-from models.recipes.nets import each_alone
+from models.recipes.nets import UNet3D, each_alone, loaded
 from models.recipes.shapes import ARCH, BODY, Case
 from models.recipes.train import soft_dice_loss
 
@@ -24,6 +26,10 @@ GUIDE_SIGMA_MM = 6.0
 HU_CENTRE, HU_SCALE = 250.0, 500.0
 ENDPLATE_REACH, ENDPLATE_WEIGHT = 3, 3.0  # voxels up and down; times as much
 ROUGH = (1, 26)  # C1 and S1 have no true masks
+
+
+def network(start: Path | None = None) -> UNet3D:
+    return loaded(UNet3D(2, 3, CHANNELS), start)
 
 
 def body_centres(case: Case) -> dict[int, np.ndarray]:
@@ -60,8 +66,7 @@ def example(labelled: Labelled, rng: np.random.Generator) -> tuple[Tensor, Tenso
     centres = {v: c for v, c in labelled.centres.items() if v not in ROUGH}
     value = int(rng.choice(list(centres)))
     matrix = augment.random_matrix(rng, 11, 0.12, 0.06, flip=True, tilt_degrees=18)
-    if rng.random() < 0.06:  # stored slice distances that lie do occur: a squeezed patient
-        matrix[:, 2] *= float(rng.uniform(1.0, 2.4))
+    augment.squeeze_sometimes(matrix, rng)
     mm = case.spacing_mm
     wanted = centres[value] + rng.normal(0, rng.choice([1.5, 3.5]) / mm, 3)
     middle = wanted + np.array([0, BACKWARD_MM / mm, 0]) + rng.normal(0, 3.0 / mm, 3)

@@ -1,8 +1,9 @@
-"""Labelled vertebrae from VerSe-format masks: canonical grid, and body told from arch.
+"""Labelled vertebrae from VerSe-format masks: canonical grid, body and arch apart.
 
 Arrays are z, y, x with z to the head, y to the back, x to the patient's left.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage as ndi
 
+from vfx_edge.image import Image
+from vfx_edge.image.grids import Grid, grid_covering, sample
 from vfx_edge.spine.parts import ARCH, BODY, centroids, split_parts
 
 __all__ = ["ARCH", "BODY", "Case", "centroids", "load_case", "split_parts"]
@@ -33,6 +36,11 @@ class Case:
     verse: np.ndarray
     part: np.ndarray
     soft: np.ndarray | None = None
+
+    def keep_only(self, labels: Collection[int]) -> None:
+        """Takes the masks of all other vertebrae out, in place."""
+        others = ~np.isin(self.verse, list(labels))
+        self.verse[others], self.part[others] = 0, 0
 
 
 def canonical_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:
@@ -60,43 +68,44 @@ def resample(
     return sitk.GetArrayFromImage(out)
 
 
+def on_grid(image: Image, spacing_mm: float) -> tuple[Grid, np.ndarray]:
+    """A grid over a CT, and its HU (z, y, x) int16 there."""
+    grid = grid_covering(image, spacing_mm)
+    return grid, np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
+
+
 def shares(image: sitk.Image, grid: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     """(how much of each voxel of `grid` the label fills that fills most of it, 0..1; that label).
 
     Processes and laminae are a voxel or two thick: cut at one half they lose a twentieth of the
     whole vertebra, and a network that learns them so draws them too thin.
     """
-    labels = sitk.Cast(image, sitk.sitkUInt8)
-    most = np.zeros(sitk.GetArrayViewFromImage(grid).shape, np.float32)
-    whose = np.zeros(most.shape, np.uint8)
-    for value in (int(v) for v in np.unique(sitk.GetArrayViewFromImage(labels)) if v):
-        indicator = sitk.Cast(labels == value, sitk.sitkFloat32)
-        if grid.GetSpacing()[0] > 1.5 * min(image.GetSpacing()):  # anti-alias
-            indicator = sitk.SmoothingRecursiveGaussian(indicator, 0.4 * grid.GetSpacing()[0])
-        share = resample(indicator, grid, linear=True, outside=0.0)
-        wins = share > most
-        most[wins], whose[wins] = share[wins], value
-    return most, whose
+    return _largest_shares(image, grid, least=0.0, smooth_steps=False)
 
 
 def resample_labels(image: sitk.Image, grid: sitk.Image) -> np.ndarray:
     """Labels resampled by the largest linearly interpolated indicator: no stair steps."""
+    return _largest_shares(image, grid, least=0.5, smooth_steps=True)[1]
+
+
+def _largest_shares(
+    image: sitk.Image, grid: sitk.Image, least: float, smooth_steps: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(the largest share above `least` that a label has of each voxel, that label)."""
     labels = sitk.Cast(image, sitk.sitkUInt8)
-    values = [int(v) for v in np.unique(sitk.GetArrayViewFromImage(labels)) if v]
-    best = np.full(sitk.GetArrayViewFromImage(grid).shape, 0.5, np.float32)
-    out = np.zeros(best.shape, np.uint8)
-    spacing = min(image.GetSpacing())
-    for value in values:
+    most = np.full(sitk.GetArrayViewFromImage(grid).shape, least, np.float32)
+    whose = np.zeros(most.shape, np.uint8)
+    step, fine, coarse = grid.GetSpacing()[0], min(image.GetSpacing()), max(image.GetSpacing())
+    for value in (int(v) for v in np.unique(sitk.GetArrayViewFromImage(labels)) if v):
         indicator = sitk.Cast(labels == value, sitk.sitkFloat32)
-        if grid.GetSpacing()[0] > 1.5 * spacing:  # anti-alias before going coarser
-            indicator = sitk.SmoothingRecursiveGaussian(indicator, 0.4 * grid.GetSpacing()[0])
-        elif max(image.GetSpacing()) > 1.5 * grid.GetSpacing()[0]:
-            indicator = sitk.SmoothingRecursiveGaussian(indicator, 0.5 * max(image.GetSpacing()))
-        soft = resample(indicator, grid, linear=True, outside=0.0)
-        wins = soft > best
-        best[wins] = soft[wins]
-        out[wins] = value
-    return out
+        if step > 1.5 * fine:  # anti-alias before going coarser
+            indicator = sitk.SmoothingRecursiveGaussian(indicator, 0.4 * step)
+        elif smooth_steps and coarse > 1.5 * step:
+            indicator = sitk.SmoothingRecursiveGaussian(indicator, 0.5 * coarse)
+        share = resample(indicator, grid, linear=True, outside=0.0)
+        wins = share > most
+        most[wins], whose[wins] = share[wins], value
+    return most, whose
 
 
 def load_case(

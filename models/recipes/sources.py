@@ -9,20 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from models.recipes import paint, pseudo, segmenter
 from models.recipes.cases import Labelled
-from models.recipes.nets import UNet3D
 from models.recipes.plausible import plausible
-from models.recipes.shapes import ARCH, Case, load_case
-from vfx_edge.image.grids import grid_covering, sample
+from models.recipes.shapes import ARCH, Case, load_case, on_grid
 from vfx_edge.inputs import load_scan
 from vfx_edge.spine.parts import centroids
 from vfx_edge.study import Level
+from vfx_edge.vocabulary import SACRUM
 
 SPACING_MM = 1.5
-S1 = 26
 ABDOMEN = "ct_abdomen_3mm_labelled"
 CROP = "crop_l3_1p5mm/sub-ct"
 VERSE = ("verse005", "verse006", "verse008")
@@ -47,7 +44,7 @@ def masked_ct(data: Path) -> Iterator[Labelled]:
     )
     abdomen.verse[abdomen.verse == Level.T11.verse] = 0  # a sliver at the scan's end
     centres = segmenter.body_centres(abdomen)
-    centres[S1] = centroids(abdomen.verse)[S1]
+    centres[SACRUM] = centroids(abdomen.verse)[SACRUM]
     yield Labelled(abdomen, centres, real=True, expert=True)
     crop = load_case(
         CROP.split("/")[0],
@@ -67,11 +64,9 @@ def named_ct(data: Path, references: Path) -> Iterator[Labelled]:
     """Every CT whose levels are known, as the labeller wants it: centres and, in place of masks,
     what is bone near the spine."""
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
-        image = load_scan(data / path).image
-        grid = grid_covering(image, SPACING_MM)
-        hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
+        grid, hu = on_grid(load_scan(data / path).image, SPACING_MM)
         centres = {
-            S1 if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
+            SACRUM if n == "S1" else Level(n).verse: grid.to_zyx(np.array(v["lps_mm"]))
             for n, v in entry["vertebrae"].items()
         }
         bone = _bone_near(hu, centres)
@@ -108,15 +103,12 @@ def annotated_ct(
     data: Path, references: Path, checkpoint: Path, without: Collection[str] = ()
 ) -> Iterator[Labelled]:
     """CT with centres set by eye; masks by the segmenter so far (self-training)."""
-    net = UNet3D(2, 3, segmenter.CHANNELS)
-    net.load_state_dict(torch.load(checkpoint, weights_only=True))
+    net = segmenter.network(checkpoint)
     for path, entry in json.loads(references.read_text(encoding="utf-8")).items():
         name = path.split("/")[0]
         if name in (ABDOMEN, CROP.split("/")[0], *VERSE, *without):  # those have masks
             continue
-        image = load_scan(data / path).image
-        grid = grid_covering(image, SPACING_MM)
-        hu = np.clip(sample(image, grid), -1024, 3071).astype(np.int16)
+        grid, hu = on_grid(load_scan(data / path).image, SPACING_MM)
         given = {
             level: grid.to_zyx(np.array(v["lps_mm"])) for level, v in entry["vertebrae"].items()
         }
@@ -132,12 +124,11 @@ def _checked_centres(
     named = {Level(n).verse: n for n in given if n not in ("C1", "S1")}
     seen = segmenter.body_centres(case)
     kept = plausible(case, {v: seen[v] for v in named if v in seen})
-    doubtful = ~np.isin(case.verse, list(kept))
-    case.verse[doubtful], case.part[doubtful] = 0, 0
+    case.keep_only(kept)
     centres = {
         v: _middle(seen[v], given[n], entry[n]["whole"]) for v, n in named.items() if v in kept
     }
-    for name, label in (("C1", 1), ("S1", S1)):
+    for name, label in (("C1", 1), ("S1", SACRUM)):
         if name in given:
             _mark_bone(case, label, given[name])
             centres[label] = given[name]
@@ -158,14 +149,13 @@ def _mark_bone(case: Case, label: int, at: np.ndarray) -> None:
     """Bone about the centre of C1 or S1, which the segmenter was never shown, gets its label."""
     assert case.hu is not None
     z, y, x = (
-        np.abs(i - c) * SPACING_MM
-        for i, c in zip(np.indices(case.verse.shape, sparse=True), at, strict=True)
+        (axis - c) * SPACING_MM
+        for axis, c in zip(np.ogrid[tuple(map(slice, case.verse.shape))], at, strict=True)
     )
-    if label == S1:
-        near = (np.hypot(z, y) < 14) & (x < 22) & (case.hu > 60)
+    if label == SACRUM:
+        near = (np.hypot(z, y) < 14) & (np.abs(x) < 22) & (case.hu > 60)
     else:  # the ring of C1 lies about 12 mm behind its anterior arch's centre
-        back = np.indices(case.verse.shape, sparse=True)[1] - at[1] - 8
-        near = (z < 7) & (np.hypot(back * SPACING_MM, x) < 24) & (case.hu > 150)
+        near = (np.abs(z) < 7) & (np.hypot(y - 8 * SPACING_MM, x) < 24) & (case.hu > 150)
     near &= case.verse == 0
     case.verse[near] = label
     case.part[near] = ARCH

@@ -1,13 +1,13 @@
 """Phantoms as training cases: anatomy by the product's own generator, drawn anew by seed."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
 from models.recipes.cases import Labelled
 from models.recipes.shapes import ARCH, BODY, Case
 from vfx_edge.phantom import (
-    SACRUM_NUMBER,
     DrawOptions,
     FractureSpec,
     Part,
@@ -17,8 +17,8 @@ from vfx_edge.phantom import (
     random_spec,
 )
 from vfx_edge.phantom.spec import FractureKind
+from vfx_edge.vocabulary import SACRUM
 
-KINDS: tuple[FractureKind, ...] = ("wedge", "biconcave", "crush")
 BROKEN_SHARE = 0.45
 SPINE_FIELD = (150, 150)  # voxels of 1.5 mm: about the spine only
 
@@ -33,7 +33,7 @@ def broken_spec(seed: int) -> PhantomSpec:
     fractures = tuple(
         FractureSpec(
             level,
-            KINDS[int(rng.choice(3, p=(0.35, 0.4, 0.25)))],
+            get_args(FractureKind)[int(rng.choice(3, p=(0.35, 0.4, 0.25)))],
             float(rng.uniform(0.15, 0.65)),
             bool(rng.random() < 0.5),
         )
@@ -48,7 +48,7 @@ def case_labels(labels: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.n
     part = np.zeros(parts.shape, np.uint8)
     part[parts == Part.BODY] = BODY
     part[parts == Part.POSTERIOR] = ARCH
-    verse = np.where((part > 0) | (labels == SACRUM_NUMBER), labels, 0)
+    verse = np.where((part > 0) | (labels == SACRUM), labels, 0)
     return verse.astype(np.uint8), part
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from vfx_edge.files import replacing
+
 Batch = tuple[Tensor, ...]
 BatchMaker = Callable[[int], Callable[[], Batch]]  # number of a worker -> what draws its batches
 
@@ -97,15 +99,13 @@ class Progress:
         self.mean = loss if self.step == 1 else 0.98 * self.mean + 0.02 * loss
 
     def save(self) -> None:
-        """Checkpoint, state to go on from, a line in the log. A reader never meets half a file."""
-        self.out.parent.mkdir(parents=True, exist_ok=True)
+        """Checkpoint, state to go on from, a line in the log. Each file appears whole."""
         weights = self.net.state_dict()
         whole = {"net": weights, "optimiser": self.optimiser.state_dict(), "mean": self.mean}
         whole |= {"step": self.step, "seconds": self.seconds}
         for path, content in ((self.out, weights), (self.state, whole)):
-            partial = path.with_name(path.name + ".partial")
-            torch.save(content, partial)
-            partial.replace(path)
+            with replacing(path) as temporary:
+                torch.save(content, temporary)
         minutes = round(self.seconds / 60, 1)
         entry = {"step": self.step, "minutes": minutes, "loss": round(self.mean, 4)}
         with self.out.with_suffix(".log").open("a", encoding="utf-8") as log:
@@ -150,7 +150,7 @@ def _learn(progress: Progress, batch: Batch, loss_of: Callable[[nn.Module, Batch
     progress.optimiser.zero_grad()
     with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
         loss = loss_of(progress.net, batch)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(progress.net.parameters(), 5.0)
     progress.optimiser.step()
     progress.note(float(loss.detach()))

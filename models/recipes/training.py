@@ -4,15 +4,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.recipes import classifier, finder, labeller, locator, segmenter
 from models.recipes.cases import Pool
-from models.recipes.nets import UNet3D
 from models.recipes.train import Batch, Schedule, fit
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A module with network, example and loss. factor: voxels of the cases that become one;
+    count: examples a step; rate: of learning."""
+
+    recipe: ModuleType
+    factor: int = 1
+    count: int = 2
+    rate: float = 2e-3
+
+
+RECIPES = {
+    "segmenter": Recipe(segmenter),
+    "finder": Recipe(finder, rate=1.5e-3),
+    "locator": Recipe(locator, locator.FACTOR),
+    "labeller": Recipe(labeller, count=16),
+}
 
 
 def _stack(examples: list[tuple[Tensor, ...]]) -> Batch:
@@ -53,44 +72,22 @@ def first_of(role: str, out: Path, home: Path, base: Path | None) -> Path | None
 
 
 def _spine_batches(role: str, mix: Mix, worker: int) -> Callable[[], Batch]:
-    """Two examples a step of the U-Nets, sixteen of the labeller."""
     rng = np.random.default_rng([mix.seed, worker])
-    recipe, factor, count = {
-        "locator": (locator, locator.FACTOR, 2),
-        "finder": (finder, 1, 2),
-        "labeller": (labeller, 1, 16),
-        "segmenter": (segmenter, 1, 2),
-    }[role]
-    cases = Pool(mix.folders, factor, mix.real_share, rng, mix.without, mix.expert_share)
-    return lambda: _stack([recipe.example(cases.draw(), rng) for _ in range(count)])
+    own = RECIPES[role]
+    cases = Pool(mix.folders, own.factor, mix.real_share, rng, mix.without, mix.expert_share)
+    return lambda: _stack([own.recipe.example(cases.draw(), rng) for _ in range(own.count)])
 
 
 def train(role: str, out: Path, mix: Mix, schedule: Schedule, start: Path | None = None) -> None:
     """Train `role` into the checkpoint `out`. start: a checkpoint to begin from; for the finder
     the segmenter's will do."""
-    net, loss, rate = _network(role, start)
     if role == "classifier":
         draw = partial(classifier.draw_batches, mix.folders[0], mix.seed, start is None)
-        fit(net, draw, loss, out, replace(schedule, rate=rate))
+        schedule = replace(schedule, rate=classifier.RATE)
+        fit(classifier.network(start), draw, classifier.loss, out, schedule)
         return
-    rate *= 0.5 if start else 1.0  # weights that know something are not thrown about
-    fit(net, partial(_spine_batches, role, mix), loss, out, replace(schedule, rate=rate))
-
-
-def _network(
-    role: str, start: Path | None
-) -> tuple[nn.Module, Callable[[nn.Module, Batch], Tensor], float]:
-    """The network of a role, from `start` if given, its loss and its learning rate."""
-    if role == "finder":
-        return finder.network(start), finder.loss, 1.5e-3
-    if role == "classifier":
-        return classifier.network(start), classifier.loss, classifier.RATE
-    net: nn.Module
-    net, loss, rate = {
-        "locator": (UNet3D(1, len(labeller.CLASSES), locator.CHANNELS), locator.loss, 2e-3),
-        "labeller": (labeller.LevelNet(), labeller.loss, 2e-3),
-        "segmenter": (UNet3D(2, 3, segmenter.CHANNELS), segmenter.loss, 2e-3),
-    }[role]
-    if start:
-        net.load_state_dict(torch.load(start, weights_only=True))
-    return net, loss, rate
+    own = RECIPES[role]
+    # weights that know something are not thrown about
+    schedule = replace(schedule, rate=own.rate * (0.5 if start else 1.0))
+    net, draw = own.recipe.network(start), partial(_spine_batches, role, mix)
+    fit(net, draw, own.recipe.loss, out, schedule)

@@ -106,7 +106,7 @@ def workers_of(pid: int) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.usefixtures("receives_ctrl_c")
 def test_stopped_with_ctrl_c_it_leaves_nothing(tmp_path: Path) -> None:
     if sys.platform == "win32":
         pytest.skip("Windows has no SIGINT to send to another process")

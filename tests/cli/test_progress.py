@@ -21,12 +21,13 @@ class Terminal(io.StringIO):
 def test_a_backend_that_builds_an_engine_is_heard(
     monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], quiet: bool, shown: bool
 ) -> None:
-    monkeypatch.setattr(sys, "stderr", stream())
+    stderr = stream()
+    monkeypatch.setattr(sys, "stderr", stderr)
     log = logging.getLogger("vfx_edge.backends")
     with StageProgress(quiet):
         log.info("Building the engine")
     log.info("after the run")
-    text = sys.stderr.getvalue()
+    text = stderr.getvalue()
     assert ("Building the engine" in text) == shown
     assert "after the run" not in text
     assert log.handlers == []

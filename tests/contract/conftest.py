@@ -98,4 +98,5 @@ def default_models() -> Path:
     """The shipped model set's folder, as the command names it."""
     shown = call("models", "show", "default", cwd=Path(__file__).parent)
     assert shown.code == 0, shown
-    return Path(re.search(r"^folder +(.+)$", shown.stdout, re.MULTILINE)[1])
+    (folder,) = re.findall(r"^folder +(.+)$", shown.stdout, re.MULTILINE)
+    return Path(folder)

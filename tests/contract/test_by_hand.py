@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -25,8 +26,9 @@ class Run:
     folder: Path
 
     @property
-    def result(self) -> dict:
-        return json.loads((self.folder / "result.json").read_text("utf-8"))
+    def result(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((self.folder / "result.json").read_text("utf-8"))
+        return read
 
     @property
     def levels(self) -> dict[str, list[float]]:

@@ -32,22 +32,21 @@ def test_series_and_truth(vfx: Command, tmp_path: Path) -> None:
     assert truth["spec"]["scoliosis_deg"] == 10
 
 
-def test_the_same_seed_makes_the_same_files(vfx: Command, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        assert vfx("phantom", tmp_path / name, *SMALL).code == 0
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-
-
-def test_a_phantom_replaces_a_longer_one_and_nothing_else(vfx: Command, tmp_path: Path) -> None:
-    for count in ("24", "20"):
-        assert vfx("phantom", tmp_path, *SMALL[:2], "--slices", count).code == 0
-    assert len(list(tmp_path.glob("*.dcm"))) == 20
-    (tmp_path / "truth.json").unlink()  # now it might be a patient's
-    answer = vfx("phantom", tmp_path, *SMALL)
+def test_the_same_seed_makes_the_same_files_in_place_of_a_longer_phantom(
+    vfx: Command, tmp_path: Path
+) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder, count in ((a, "20"), (b, "24"), (b, "20")):
+        assert vfx("phantom", folder, *SMALL[:2], "--slices", count).code == 0
+    assert len(list(b.glob("*.dcm"))) == 20
+    assert {path.name for path in a.iterdir()} == {path.name for path in b.iterdir()}
+    for path in a.iterdir():
+        assert path.read_bytes() == (b / path.name).read_bytes()
+    (b / "truth.json").unlink()  # now it might be a patient's
+    answer = vfx("phantom", b, *SMALL)
     assert answer.code == 2
     assert "name another folder" in answer.stderr
-    assert len(list(tmp_path.glob("*.dcm"))) == 20
+    assert len(list(b.glob("*.dcm"))) == 20
 
 
 def test_folder_that_cannot_be_written_exits_6(vfx: Command, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A whole run on a phantom, as the outside world sees it."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -37,8 +39,9 @@ class Run:
     folder: Path
 
     @property
-    def result(self) -> dict:
-        return json.loads((self.folder / "result.json").read_text("utf-8"))
+    def result(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((self.folder / "result.json").read_text("utf-8"))
+        return read
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +110,7 @@ def test_findings_lie_where_the_phantom_has_them(run: Run, phantom: Path) -> Non
 
 
 def _distance(a: list[float], b: list[float]) -> float:
-    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5
+    return math.dist(a, b)
 
 
 def test_files_are_those_of_the_contract(run: Run) -> None:
@@ -220,7 +223,7 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sends a POSIX signal, reads /proc")
-@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.usefixtures("receives_ctrl_c")
 def test_interrupted_run_leaves_nothing_behind(phantom: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vfx_edge", "run", str(phantom), "--out", "out"],

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from export.networks import Net3D
+from models.recipes.nets import Net3D
 
 
 def shaken(network: nn.Module, seed: int = 0) -> nn.Module:

@@ -1,4 +1,4 @@
-"""nnU-Net model folders made by hand: what a stranger may send, and a network right by design."""
+"""nnU-Net model folders made by hand: what anyone may send, and a network right by design."""
 
 import json
 from pathlib import Path
@@ -87,7 +87,7 @@ def reader_of_codes(folder: Path, codes_hu: dict[str, float]) -> Path:
     The network hands HU/100 through its finest stage; the answer for a code c is 20 c x - 10 c².
     """
     write(folder, plans(), dataset(tuple(codes_hu)))
-    network = build(read_plan(folder, "3d_fullres"))
+    network: Any = build(read_plan(folder, "3d_fullres"))
     with torch.no_grad():
         for weight in network.parameters():
             weight.zero_()

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +30,11 @@ LABELS = ["background", "sacrum", *(f"vertebrae_L{i}" for i in range(5, 0, -1)),
           *(f"vertebrae_T{i}" for i in range(12, 7, -1))]  # fmt: skip
 CT = {"mean": 112.5, "median": 90.0, "std": 143.25, "min": -900.0, "max": 1500.0,
       "percentile_00_5": -161.7, "percentile_99_5": 703.3}  # fmt: skip
-CASES: dict = json.loads((WORK / "cases.json").read_text())
+CASES: dict[str, Any] = json.loads((WORK / "cases.json").read_text())
 
 
 def plan(name: str, planner_class: type, spacing: tuple[float, ...]) -> tuple[dict, dict]:
-    """plans.json and dataset.json by nnU-Net's planner, told to plan for a tiny machine."""
+    """plans.json and dataset.json by nnU-Net's planner, made to plan for a tiny machine."""
     raw, ready = (Path(os.environ[f"nnUNet_{p}"]) / name for p in ("raw", "preprocessed"))
     (raw / "imagesTr").mkdir(parents=True)
     (raw / "labelsTr").mkdir()
@@ -82,7 +83,7 @@ def train(plans: dict, dataset: dict, configuration: str, fold: int, folder: Pat
 
 def in_old_words(plans: dict, configuration: str) -> dict:
     """The plans as earlier versions of nnU-Net wrote them."""
-    old = json.loads(json.dumps(plans))
+    old: dict[str, Any] = json.loads(json.dumps(plans))
     chosen = old["configurations"][configuration]
     arguments = chosen.pop("architecture")["arch_kwargs"]
     chosen |= {
@@ -107,7 +108,8 @@ def predict(folder: Path, folds: list[int]) -> np.ndarray:
     predictor.initialize_from_trained_model_folder(str(folder), folds, "checkpoint_final.pth")
     with np.load(WORK / "ct.npz") as ct:
         image, spacing = ct["hu"].astype(np.float32), [float(mm) for mm in ct["spacing"]]
-    return predictor.predict_single_npy_array(image[None], {"spacing": spacing}, None, None, False)
+    found = predictor.predict_single_npy_array(image[None], {"spacing": spacing}, None, None, False)
+    return np.asarray(found)
 
 
 def main() -> None:

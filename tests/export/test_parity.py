@@ -7,21 +7,19 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from export.parity_reference import from_pytorch  # noqa: E402
-from tests.export.conftest import Run  # noqa: E402
-from tests.export.nets import random_classifier, shaken  # noqa: E402
-from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set  # noqa: E402
-from vfx_edge.backends import default_backends  # noqa: E402
-from vfx_edge.backends.openvino_backend import native_precision  # noqa: E402
-from vfx_edge.bench.networks import (  # noqa: E402
-    Row,
-    figures_of,
-    rows_of,
-)
-from vfx_edge.bench.patches import random_patches  # noqa: E402
-from vfx_edge.manifest import load_model_set  # noqa: E402
+import torch
+
+from export.parity_reference import from_pytorch
+from tests.export.conftest import Run
+from tests.export.nets import random_classifier, shaken
+from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
+from vfx_edge.backends import default_backends
+from vfx_edge.backends.openvino_backend import native_precision
+from vfx_edge.bench.networks import Row, figures_of, rows_of
+from vfx_edge.bench.patches import random_patches
+from vfx_edge.manifest import load_model_set
 
 NEEDED = {
     ("cpu", "fp32"): 1e-5,

@@ -8,11 +8,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from export.to_onnx import OPSET, NoNumbers, compare  # noqa: E402
-from vfx_edge.backends.onnx_file import read_outline  # noqa: E402
-from vfx_edge.manifest import load_model_set  # noqa: E402
+import torch
+
+from export.to_onnx import OPSET, NoNumbers, compare
+from vfx_edge.backends.onnx_file import read_outline
+from vfx_edge.manifest import load_model_set
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_EXPORT = """
@@ -62,8 +64,9 @@ def test_the_fp16_file_is_half_as_long_and_the_manifest_knows_it(published: Path
 
 
 def test_a_network_that_answers_nan_is_told_from_one_that_cannot_be_written() -> None:
-    broken = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 1), torch.nn.Flatten(2))
+    convolution = torch.nn.Conv3d(1, 2, 1)
+    broken = torch.nn.Sequential(convolution, torch.nn.Flatten(2))
     with torch.no_grad():
-        broken[0].weight.fill_(float("inf"))
+        convolution.weight.fill_(float("inf"))
     with pytest.raises(NoNumbers, match="take another checkpoint"):
         compare(broken, b"", torch.randn(1, 1, 4, 4, 4), "mine")

@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from export.tum import load  # noqa: E402
-from tests.export import authors  # noqa: E402
-from tests.export.nets import random_classifier, shaken  # noqa: E402
-from tests.spine.nets import network  # noqa: E402
-from tests.spine.world import FACTS, lumbar  # noqa: E402
-from vfx_edge.backends import open_models  # noqa: E402
-from vfx_edge.bench.patches import recorded  # noqa: E402
-from vfx_edge.image import Image  # noqa: E402
-from vfx_edge.manifest import load_model_set  # noqa: E402
-from vfx_edge.spine.chain import Options, analyze  # noqa: E402
-from vfx_edge.spine.classify import classify_fractures  # noqa: E402
-from vfx_edge.study import (  # noqa: E402
+import torch
+
+from export.tum import load
+from tests.export import authors
+from tests.export.nets import random_classifier, shaken
+from tests.spine.nets import network
+from tests.spine.world import FACTS, lumbar
+from vfx_edge.backends import open_models
+from vfx_edge.bench.patches import recorded
+from vfx_edge.image import Image
+from vfx_edge.inference.resize import Box
+from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.classify import classify_fractures
+from vfx_edge.study import (
     CauseNotClassified,
     Classified,
     Heights,
@@ -63,10 +66,10 @@ def scan() -> np.ndarray:
     for _ in range(25):
         cx, cy, cz, strength = draw.uniform((0, 0, 0, -3000), (95, 115, 122, 6000))
         hu += strength * np.exp(-((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2) / 120)
-    return np.rint(np.clip(hu, -3000, 9000)).astype(np.int16)
+    return np.asarray(np.rint(np.clip(hu, -3000, 9000)).astype(np.int16))
 
 
-def marked() -> tuple[np.ndarray, list[tuple[slice, ...]]]:
+def marked() -> tuple[np.ndarray, list[Box]]:
     """(L, P, S) labels of two vertebrae, boxes for simplicity, and the boxes."""
     boxes = [
         (slice(60, 121), slice(22, 45), slice(9, 22)),
@@ -78,15 +81,14 @@ def marked() -> tuple[np.ndarray, list[tuple[slice, ...]]]:
     return labels, boxes
 
 
-def mask_of(box: tuple[slice, ...], level: Level, centre_lps_mm: np.ndarray) -> VertebraMask:
+def mask_of(box: Box, level: Level, centre_lps_mm: np.ndarray) -> VertebraMask:
     """The box as the segmenter's soft mask, on a fine grid of its own."""
     step = 0.25
     low = ORIGIN_LPS + (np.array([s.start for s in box]) - 0.5) * SPACING_LPS + step / 2
     size = np.array([s.stop - s.start for s in box]) * SPACING_LPS
     body = np.ones(tuple(int(n / step) for n in size[::-1]), np.float16)
-    x, y, z = (float(v) for v in low)
-    centre = tuple(float(v) for v in centre_lps_mm)
-    return VertebraMask(Vertebra(level, centre, 0.9), body, body * 0, (x, y, z), step)
+    (x, y, z), (cx, cy, cz) = low.tolist(), centre_lps_mm.tolist()
+    return VertebraMask(Vertebra(level, (cx, cy, cz), 0.9), body, body * 0, (x, y, z), step)
 
 
 def as_volume(hu_lps: np.ndarray) -> Image:
@@ -122,7 +124,12 @@ def test_the_run_shows_the_network_what_the_authors_code_shows_it(
         mask_of(boxes[0], Level.L1, centre_mm),
         mask_of(boxes[1], Level.L2, centre_mm + 40),
     ]
-    fake = network(spec, lambda _, batch: seen.extend(batch) or np.zeros((len(batch), 2)))
+
+    def look(_: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        seen.extend(batch)
+        return np.zeros((len(batch), 2), np.float32)
+
+    fake = network(spec, look)
     classify_fractures(
         as_volume(hu), masks, [BROKEN, BROKEN], fake, lambda level, _: level == Level.L1
     )
@@ -168,7 +175,7 @@ def test_the_set_runs_on_a_phantom_and_answers_as_pytorch_does(
 
 def test_levels_beyond_t1_to_l5_are_never_classified(published: Path) -> None:
     spec = load_model_set(published).network("classifier")
-    fake = network(spec, lambda _, batch: np.zeros((len(batch), 2)))
+    fake = network(spec, lambda _, batch: np.zeros((len(batch), 2), np.float32))
     _, boxes = marked()
     for level in (Level.C7, Level.L6):
         (finding,) = classify_fractures(

@@ -149,7 +149,7 @@ def test_tiles_that_disagree_blend_into_each_other() -> None:
 def test_where_no_tile_lies_nothing_is_likely() -> None:
     spec = spec_of("finder", patch_zyx=(8, 8, 8))
     hu = np.zeros((30, 8, 8), np.float32)
-    got = run_tiles(network(spec, lambda s, b: np.ones((len(b), 4, 8, 8, 8))), hu, [(0, 0, 0)],
-                    3, -1024.0)  # fmt: skip
+    sure = network(spec, lambda s, b: np.ones((len(b), 4, 8, 8, 8), np.float32))
+    got = run_tiles(sure, hu, [(0, 0, 0)], 3, -1024.0)
     assert (got[:8] == 1).all()
     assert (got[8:] == 0).all()

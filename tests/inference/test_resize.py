@@ -13,7 +13,7 @@ def whole(values: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
     """What scikit-image's resize does without smoothing, edges clipped to the input's range."""
     zoom = [a / b for a, b in zip(shape, values.shape, strict=True)]
     out = ndimage.zoom(values, zoom, order=order, mode="nearest", grid_mode=True)
-    return np.clip(out, values.min(), values.max())
+    return np.asarray(np.clip(out, values.min(), values.max()))
 
 
 @pytest.mark.parametrize("order", [1, 3])

@@ -26,8 +26,9 @@ pytest.importorskip("highdicom", reason="needs the extra service, to write what 
 from vfx_edge.outputs.dicom.seg import write_seg
 from vfx_edge.outputs.labels import label_map
 
+AXIAL = Scan(rows=90, columns=80)
 SCANS = {
-    "axial": Scan(rows=90, columns=80),
+    "axial": AXIAL,
     "feet first": Scan(row=(-1, 0, 0), step=(0, 0, -3), rows=90, columns=80),
     "sagittal": Scan(row=(0, 1, 0), column=(0, 0, -1), step=(3, 0, 0), rows=90),
     "gap": Scan(rows=90, columns=80, places=(*range(19), *range(21, 42))),
@@ -43,7 +44,7 @@ class Drawn:
         self.ct = folder / "ct"
         if scan is None:
             self.ct.mkdir(parents=True)
-            enhanced(SCANS["axial"]).save_as(self.ct / "ct.dcm", enforce_file_format=True)
+            enhanced(AXIAL).save_as(self.ct / "ct.dcm", enforce_file_format=True)
         else:
             write_scan(self.ct, scan)
         self.volume = load_scan(self.ct)

@@ -101,7 +101,7 @@ def test_two_orientations_in_one_file_are_said(tmp_path: Path) -> None:
 
 
 def vertebra(places: np.ndarray) -> np.ndarray:
-    return 20 * (np.linalg.norm(places - (28, 4, 10), axis=-1) < 14)
+    return np.asarray(20 * (np.linalg.norm(places - (28, 4, 10), axis=-1) < 14))
 
 
 def test_mask_lands_on_the_vertebra_whatever_its_axes(tmp_path: Path) -> None:

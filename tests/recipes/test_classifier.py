@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from export.manifests import update_hashes  # noqa: E402
-from export.networks import Net3D  # noqa: E402
-from models.recipes.classifier import (  # noqa: E402
+import torch
+
+from export.manifests import update_hashes
+from models.recipes.classifier import (
     attack,
     examples,
     learning,
@@ -18,26 +19,28 @@ from models.recipes.classifier import (  # noqa: E402
     phantoms,
     report,
 )
-from models.recipes.classifier.calibration import (  # noqa: E402
+from models.recipes.classifier.calibration import (
     Calibration,
     chosen_thresholds,
     fitted_temperature,
     load,
 )
-from models.recipes.classifier.open_set import Familiar, OpenSet, describe, familiar  # noqa: E402
-from models.recipes.classifier.phantoms import Kind  # noqa: E402
-from models.recipes.classifier.shipping import write  # noqa: E402
-from vfx_edge.backends import open_models  # noqa: E402
-from vfx_edge.manifest import ClassifierParameters, load_model_set  # noqa: E402
+from models.recipes.classifier.open_set import Familiar, OpenSet, describe, familiar
+from models.recipes.classifier.phantoms import Kind
+from models.recipes.classifier.shipping import write
+from models.recipes.nets import Net3D
+from vfx_edge.backends import open_models
+from vfx_edge.manifest import ClassifierParameters, load_model_set
+from vfx_edge.phantom import Part, make_phantom
 
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 
 
-def few_crops(n: int = 2) -> "torch.Tensor":
+def few_crops(n: int = 2) -> torch.Tensor:
     return torch.randn(n, 1, 64, 64, 64, generator=torch.Generator().manual_seed(3))
 
 
-def blurred(n: int) -> "torch.Tensor":
+def blurred(n: int) -> torch.Tensor:
     """Of all strengths and brightnesses."""
     much = torch.linspace(2, 15, n).reshape(n, 1, 1, 1, 1)
     return torch.nn.functional.avg_pool3d(few_crops(n), 5, 1, 2) * much + much.cos()
@@ -79,13 +82,13 @@ def test_a_phantom_is_made_of_its_seed_alone() -> None:
     again, _ = phantoms.crops(Kind.OSTEOPOROTIC, seed)
     np.testing.assert_array_equal(hu, again)
     assert hu.shape[1:] == (84, 84, 84) == bone.shape[1:]
-    phantom = phantoms.make_phantom(phantoms.phantom_spec(Kind.OSTEOPOROTIC, seed))
+    phantom = make_phantom(phantoms.phantom_spec(Kind.OSTEOPOROTIC, seed))
     painted, rng = phantom.hu.copy(), np.random.default_rng(0)
     for level in 3 * [level for level in phantom.truth.levels if level.fracture]:
         phantoms.paint_benign_signs(painted, phantom, level, rng)
     changed = painted != phantom.hu
     assert changed.any()
-    assert (phantom.parts[changed] == phantoms.Part.BODY).all()
+    assert (phantom.parts[changed] == Part.BODY).all()
 
 
 def test_places_elsewhere_hold_no_vertebra() -> None:
@@ -186,16 +189,21 @@ def test_distance_is_that_of_the_nearer_class() -> None:
     assert (bound.distance(known) < bound.limit).float().mean() == pytest.approx(0.99, abs=0.002)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the exporter's own insides
-@pytest.mark.parametrize("backend", ["cpu", "openvino"])
-def test_what_ships_answers_as_what_was_trained(
-    tmp_path: Path, open_set: OpenSet, backend: str
-) -> None:
-    out = tmp_path / "set"
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory, open_set: OpenSet) -> Path:
+    out = tmp_path_factory.mktemp("shipped") / "set"
     shutil.copytree(DEFAULT, out)
     write(open_set, Calibration(1.5, 0.9, 0.8, 0.0, open_set.known), out)
     update_hashes(out / "manifest.toml")
-    manifest = load_model_set(out)
+    return out
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the exporter's own insides
+@pytest.mark.parametrize("backend", ["cpu", "openvino"])
+def test_what_ships_answers_as_what_was_trained(
+    shipped: Path, open_set: OpenSet, backend: str
+) -> None:
+    manifest = load_model_set(shipped)
     assert manifest.roles == load_model_set(DEFAULT).roles
     spec = manifest.network("classifier")
     said = spec.parameters_of(ClassifierParameters)

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-torch = pytest.importorskip("torch", reason="the recipes need the extra 'export'")
+pytest.importorskip("torch", reason="the recipes need the extra 'export'")
 
-from models.recipes import cases, labelled_folders, segmenter, shapes  # noqa: E402
-from models.recipes.folds import FOLDS, REFERENCES  # noqa: E402
-from models.recipes.plausible import plausible  # noqa: E402
-from models.recipes.shapes import ARCH, BODY, Case  # noqa: E402
-from models.recipes.train import Schedule, fit  # noqa: E402
+import torch
+
+from models.recipes import cases, labelled_folders, segmenter, shapes
+from models.recipes.folds import FOLDS, REFERENCES
+from models.recipes.plausible import plausible
+from models.recipes.shapes import ARCH, BODY, Case
+from models.recipes.train import Schedule, fit
 
 LEVELS = (20, 21, 22, 23)  # L1 to L4, from head to feet
 STEP, EDGE = 22, 14
@@ -39,6 +41,7 @@ def centres(case: Case) -> dict[int, np.ndarray]:
 def stored(folder: Path, name: str, real: bool, hu: int = 0, expert: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     case = column()
+    assert case.hu is not None
     case.hu[...] += hu
     case = Case(name, 1.5, case.origin_lps_mm, case.hu, case.verse, case.part)
     cases.save(folder / f"case_{name}.npz", cases.Labelled(case, centres(case), real, expert))
@@ -80,7 +83,8 @@ def test_a_folds_own_masks_stand_for_the_shared_ones(tmp_path: Path) -> None:
     stored(tmp_path / "shared", "one", real=True)
     stored(tmp_path / "fold", "one", real=True, hu=500)
     pool = cases.Pool([tmp_path / "shared", tmp_path / "fold"], 1, 0.5, np.random.default_rng(0))
-    assert {int(pool.draw().case.hu.max()) for _ in range(10)} == {800}
+    drawn = [pool.draw().case.hu for _ in range(10)]
+    assert {int(hu.max()) for hu in drawn if hu is not None} == {800}
 
 
 def test_each_ct_is_left_out_exactly_once() -> None:
@@ -150,6 +154,7 @@ def test_what_is_no_vertebra_is_not_learned_from() -> None:
 
 def test_verse_folders_become_cases_whatever_their_orientation(tmp_path: Path) -> None:
     case = column()
+    assert case.hu is not None
     for kind, array in (("ct", case.hu), ("seg-vert_msk", case.verse)):
         image = sitk.GetImageFromArray(array)
         image.SetSpacing([1.5] * 3)

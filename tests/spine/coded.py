@@ -5,7 +5,9 @@ says which level lies at this height. So the whole chain can be run with perfect
 know nothing but the patch they are given.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from vfx_edge.manifest import NetworkSpec
 from vfx_edge.phantom import FractureSpec, Part, Phantom, PhantomSpec
 from vfx_edge.study import Level, Scan
 
+Numbers = NDArray[Any]
 BODY_HU, ARCH_HU, TISSUE_HU = 800.0, 200.0, 40.0
 IS_BODY, IS_ARCH = 450.0, 120.0
 BUMP_HU, LESION_HU, BUMP_MM = 300.0, 700.0, 4.0
@@ -55,15 +58,15 @@ def coded(
         fractures=tuple(FractureSpec(level, "wedge", 0.45) for level in wedges),
     )  # fmt: skip
     made = phantom(spec)
-    hu = np.full(made.hu.shape, TISSUE_HU)
+    hu: Numbers = np.full(made.hu.shape, TISSUE_HU)
     centres = {t.level: _zyx(made, t.centroid_lps_mm) for t in made.truth.levels}
     named = np.isin(made.labels, [t.label for t in made.truth.levels])
     hu[named & (made.parts == Part.POSTERIOR)] = ARCH_HU
     body = named & (made.parts == Part.BODY)
     hu[body] = BODY_HU
     for level, centre in centres.items():
-        far = sum((i - c) ** 2 for i, c in zip(np.ogrid[[slice(n) for n in hu.shape]], centre,
-                                               strict=True))  # fmt: skip
+        z, y, x = (axis - at for axis, at in zip(np.indices(hu.shape), centre, strict=True))
+        far = z**2 + y**2 + x**2
         height = LESION_HU if level in lesions else BUMP_HU
         hu += height * body * np.exp(-0.5 * far * (1.5 / BUMP_MM) ** 2)
     hu[:, :, _tag_columns(hu.shape[2])] = _tag(centres, hu.shape[0])[:, None, None]
@@ -94,15 +97,16 @@ def _tag(centres: dict[str, Floats], slices: int) -> Floats:
         [rank[0] + 1, *rank, rank[-1] - 1]))  # fmt: skip
 
 
-def oracle(spec: NetworkSpec, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+def oracle(spec: NetworkSpec, batch: Numbers) -> Numbers:
     """All networks in one function: what the scan itself says of each patch."""
     role = spec.roles[0]
     ours = from_network(batch, spec.input)
     hu = ours[:, 0] * spec.input.hu_scale - spec.input.hu_offset
-    answer = {
+    roles: dict[str, Callable[[NetworkSpec, Numbers, Numbers], Numbers]] = {
         "locator": _locate, "finder": _find, "labeller": _label,
         "segmenter": _segment, "classifier": _classify,
-    }[role](spec, hu, ours)  # fmt: skip
+    }  # fmt: skip
+    answer = roles[role](spec, hu, ours)
     return to_network(answer, spec.input) if answer.ndim == 5 else answer
 
 
@@ -113,18 +117,18 @@ def blind(spec: NetworkSpec, batch: NDArray[np.float32]) -> NDArray[np.float32]:
                       spec.input)  # fmt: skip
 
 
-def _locate(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
+def _locate(spec: NetworkSpec, hu: Numbers, _: Numbers) -> Numbers:
     spine = np.clip((hu - 60) / 200, 0, 1)
     return np.stack([1 - spine, spine], 1)
 
 
-def _find(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
+def _find(spec: NetworkSpec, hu: Numbers, _: Numbers) -> Numbers:
     body = (hu > IS_BODY).astype(float)
     parts = {"centre": np.clip((hu - BODY_HU) / LESION_HU, 0, 1), "body": body}
     return np.stack([parts.get(name, np.zeros_like(hu)) for name in spec.output.classes], 1)
 
 
-def _label(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
+def _label(spec: NetworkSpec, hu: Numbers, _: Numbers) -> Numbers:
     mm = spec.input.spacing_mm
     _, nz, ny, nx = hu.shape
     column = (nx - 1) / 2 + np.mean(TAG_MM) / mm
@@ -139,7 +143,7 @@ def _label(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
     return answers
 
 
-def _segment(spec: NetworkSpec, hu: Floats, ours: Floats) -> Floats:
+def _segment(spec: NetworkSpec, hu: Numbers, ours: Numbers) -> Numbers:
     out = np.zeros((len(hu), 3, *hu.shape[1:]))
     out[:, 0] = 1
     for answer, numbers, guide in zip(out, hu, ours[:, 1], strict=True):
@@ -160,7 +164,7 @@ def _segment(spec: NetworkSpec, hu: Floats, ours: Floats) -> Floats:
     return 12 * out
 
 
-def _classify(spec: NetworkSpec, hu: Floats, _: Floats) -> Floats:
+def _classify(spec: NetworkSpec, hu: Numbers, _: Numbers) -> Numbers:
     middle = tuple(slice(n // 2 - 4, n // 2 + 4) for n in hu.shape[1:])
     lesion = hu[(slice(None), *middle)].max((1, 2, 3)) > BODY_HU + 0.5 * (BUMP_HU + LESION_HU)
     malignant = np.where(lesion, 6.0, -6.0)

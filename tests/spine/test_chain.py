@@ -202,7 +202,7 @@ def test_a_given_segmentation_needs_the_classifier_alone(scan: Coded, analysis: 
 
 
 def test_a_failing_stage_is_still_timed() -> None:
-    from vfx_edge.spine.chain import StageClock
+    from vfx_edge.timing import StageClock
 
     clock = StageClock()
     with suppress(ValueError), clock.stage("measure"):

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from tests.fake_backend import FakeNetwork
 from tests.spine.nets import network, spec_of
 from tests.spine.world import affine_of, places, turned, volume_of
+from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import classify_fractures, crop
@@ -127,7 +128,7 @@ def answering(
     return network(spec, function), seen
 
 
-def classified(net: object, *cases: tuple[Level, Measurement], chosen: bool = True) -> list:
+def classified(net: Network, *cases: tuple[Level, Measurement], chosen: bool = True) -> list:
     masks = [mask(level) for level, _ in cases]
     found = classify_fractures(ramp(), masks, [m for _, m in cases], net, lambda *_: chosen)
     assert [f.vertebra.level for f in found] == [level for level, _ in cases]

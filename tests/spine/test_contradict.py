@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.spine.world import lumbar, masks_of
+from tests.spine.world import lumbar, masks_of, place
 from vfx_edge.errors import InputError
 from vfx_edge.image import Image
 from vfx_edge.image.orientation import turn_to_spl
@@ -62,9 +62,9 @@ def scaled(masks: tuple[VertebraMask, ...], by: float) -> tuple[VertebraMask, ..
             mask,
             vertebra=replace(
                 mask.vertebra,
-                centroid_lps_mm=tuple(v * by for v in mask.vertebra.centroid_lps_mm),
+                centroid_lps_mm=place(by * np.array(mask.vertebra.centroid_lps_mm)),
             ),
-            origin_lps_mm=tuple(v * by for v in mask.origin_lps_mm),
+            origin_lps_mm=place(by * np.array(mask.origin_lps_mm)),
             spacing_mm=mask.spacing_mm * by,
         )
         for mask in masks

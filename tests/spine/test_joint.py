@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,11 +33,13 @@ NAMES = ("background", "T11", "T12", "L1", "L2", "L3", "L4")
 FIRST_HU, STEP_HU = 400.0, 100.0
 
 
-def joined(**input_: object) -> NetworkSpec:
+def joined(**input_: Any) -> NetworkSpec:
     """A spec for labeller and segmenter together; its network's numbers are HU / 100."""
     spacing = input_.pop("spacing", (2.0, 2.0, 2.0))
-    given = {"hu_clip": (-1000.0, 3000.0), "hu_offset": 0.0, "hu_scale": 100.0, "channels": 1,
-             "patch_zyx": (48, 32, 32), "spacing": spacing, **input_}  # fmt: skip
+    given: dict[str, Any] = {
+        "hu_clip": (-1000.0, 3000.0), "hu_offset": 0.0, "hu_scale": 100.0, "channels": 1,
+        "patch_zyx": (48, 32, 32), "spacing": spacing, **input_,
+    }  # fmt: skip
     spec = spec_of("segmenter", **given)
     return structs.replace(
         spec,
@@ -180,7 +183,7 @@ def test_a_scan_smaller_than_a_tile_is_filled_up_with_the_mean(volume: Image) ->
 
 
 def test_sums_beyond_half_precision_are_refused(volume: Image) -> None:
-    huge = network(joined(), lambda spec, batch: 1e5 * nearest_code(spec, batch))
+    huge = network(joined(), lambda spec, batch: np.float32(1e5) * nearest_code(spec, batch))
     with pytest.raises(AnswerOverflows, match="too large to be summed"):
         label_spine(volume, everywhere(volume), huge)
 

@@ -55,7 +55,7 @@ AT = places(AFFINE, SHAPE)
 def rod(x: float, low: float, high: float, radius: float = 14.0) -> Floats:
     """Bone along z between two heights (mm)."""
     near = np.hypot(AT[..., 0] - x, AT[..., 1]) < radius
-    return near & (AT[..., 2] > low) & (AT[..., 2] < high)
+    return (near & (AT[..., 2] > low) & (AT[..., 2] < high)).astype(float)
 
 
 def scan_of(*rods: Floats) -> Image:

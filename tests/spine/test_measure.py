@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def errors(made: Phantom, got: dict[str, Heights]) -> Floats:
     return np.array([np.subtract(triple(h), made.truth.get(k).heights_mm) for k, h in got.items()])
 
 
-SCANS = {
+SCANS: dict[str, tuple[dict[str, Any], int]] = {
     "1.5 mm": ({}, 1),
     "1 mm": ({"spacing_mm": 1.0}, 1),
     "2 mm": ({"spacing_mm": 1.0}, 2),

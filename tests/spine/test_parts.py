@@ -5,8 +5,9 @@ import pytest
 
 from tests.spine.world import ANOTHER_BODY, SCOLIOTIC, lumbar
 from vfx_edge.evaluation import overlap
-from vfx_edge.phantom import SACRUM_NUMBER, Part, Phantom
+from vfx_edge.phantom import Part, Phantom
 from vfx_edge.spine.parts import ARCH, BODY, centroids, split_parts, vertebra_frame
+from vfx_edge.vocabulary import SACRUM
 
 
 def vertebrae_only(made: Phantom) -> np.ndarray:
@@ -55,8 +56,8 @@ def test_a_vertebra_without_a_canal_borrows_its_neighbours() -> None:
 
 def test_what_is_no_vertebra_has_no_parts() -> None:
     labels = vertebrae_only(lumbar())
-    labels[:10, 20:40, 20:40] = SACRUM_NUMBER
-    assert (split_parts(labels)[labels == SACRUM_NUMBER] == 0).all()
+    labels[:10, 20:40, 20:40] = SACRUM
+    assert (split_parts(labels)[labels == SACRUM] == 0).all()
 
 
 def test_masks_of_bodies_alone_are_bodies() -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from tests.spine.coded import Coded, coded, oracle
 from tests.spine.nets import network, spec_of
-from tests.spine.world import lumbar, turned
+from tests.spine.world import lumbar, place, turned
 from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.phantom import SACRUM_NUMBER, Part
+from vfx_edge.phantom import Part
 from vfx_edge.spine.measure import column_axes, measure_heights
 from vfx_edge.spine.segment import body_cm3, masks_from_labels, overlap, segment_vertebrae
 from vfx_edge.study import Level, Vertebra, VertebraMask
+from vfx_edge.vocabulary import SACRUM
 
 SEGMENTER = network(spec_of("segmenter"), oracle)
 
@@ -25,7 +26,7 @@ def scan() -> Coded:
 
 def vertebrae(scan: Coded, off_mm: tuple[float, float, float] = (0, 0, 0)) -> list[Vertebra]:
     return [
-        Vertebra(Level(t.level), tuple(float(v) for v in scan.centre(t.level) + off_mm), 0.9)
+        Vertebra(Level(t.level), place(scan.centre(t.level) + off_mm), 0.9)
         for t in scan.made.truth.levels
         if t.whole_in_view
     ]
@@ -53,7 +54,7 @@ def test_a_centre_that_is_off_is_put_right(scan: Coded, off_mm: tuple[float, flo
 def test_what_was_looked_at_askew_is_looked_at_again(
     scan: Coded, off_mm: tuple[float, float, float], looks: int
 ) -> None:
-    shown = []
+    shown: list[np.ndarray] = []
 
     def watching(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
         shown.extend(batch)
@@ -165,7 +166,7 @@ def test_verse_numbers_become_levels_and_the_sacrum_none() -> None:
     made = lumbar()
     labels, affine = given_labels()
     whole = [t.label for t in made.truth.levels if t.whole_in_view]
-    wanted = {whole[2]: 28, whole[4]: 25, whole[5]: SACRUM_NUMBER}
+    wanted = {whole[2]: 28, whole[4]: 25, whole[5]: SACRUM}
     renamed = labels.copy()
     for old, new in wanted.items():
         renamed[labels == old] = new

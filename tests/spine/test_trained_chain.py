@@ -120,7 +120,7 @@ def test_feet_first_and_upside_down_files_give_the_same_result(
     np.testing.assert_allclose(
         scan.image.affine_zyx_to_lps, run.volume.affine_zyx_to_lps, atol=1e-4
     )
-    again = result_to_dict(analyze(scan, networks).result)
+    again: dict[str, Any] = result_to_dict(analyze(scan, networks).result)
     for one, other in zip(again["findings"], run.result["findings"], strict=True):
         assert one["level"] == other["level"]
         np.testing.assert_allclose(one["centroid_lps_mm"], other["centroid_lps_mm"], atol=0.2)

@@ -1,13 +1,14 @@
 """Scans with known content in any orientation, and masks cut from phantoms."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.image import Image
-from vfx_edge.phantom import FractureSpec, Part, Phantom, PhantomSpec, make_phantom
+from vfx_edge.phantom import Part, Phantom, PhantomSpec, make_phantom, parse_fracture
 from vfx_edge.study import Level, SeriesInfo, Vertebra, VertebraMask
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,13 @@ def places(affine: Floats, shape: tuple[int, ...]) -> Floats:
     return np.asarray(index @ affine[:3, :3].T + affine[:3, 3])
 
 
-def volume_of(hu: NDArray[np.generic], affine: Floats) -> Image:
+def place(vector: Floats) -> tuple[float, float, float]:
+    """LPS mm as the nouns hold them."""
+    x, y, z = (float(v) for v in vector)
+    return x, y, z
+
+
+def volume_of(hu: NDArray[Any], affine: Floats) -> Image:
     return Image(np.round(hu).astype(np.int16), affine, "CT", "HU")
 
 
@@ -54,18 +61,19 @@ def phantom(spec: PhantomSpec) -> Phantom:
     return make_phantom(spec)
 
 
-def lumbar(spacing_mm: float = 1.5, **more: object) -> Phantom:
+def lumbar(spacing_mm: float = 1.5, **more: Any) -> Phantom:
     """T11 to L4 in a small field, without noise: quick, for masks rather than pictures."""
     side = int(136 / spacing_mm)
-    values = {"levels": ("T11", "L4"), "spacing_mm": spacing_mm, "pixel_mm": spacing_mm,
-              "matrix": (side, side), "noise_hu": 0.0, **more}  # fmt: skip
+    values: dict[str, Any] = {
+        "levels": ("T11", "L4"), "spacing_mm": spacing_mm, "pixel_mm": spacing_mm,
+        "matrix": (side, side), "noise_hu": 0.0, **more,
+    }  # fmt: skip
     return phantom(PhantomSpec(**values))
 
 
-def broken(*fractures: str, **more: object) -> Phantom:
+def broken(*fractures: str, **more: Any) -> Phantom:
     """`lumbar` with fractures, written LEVEL:KIND:LOSS."""
-    parts = (f.split(":") for f in fractures)
-    return lumbar(fractures=tuple(FractureSpec(a, b, float(c)) for a, b, c in parts), **more)
+    return lumbar(fractures=tuple(map(parse_fracture, fractures)), **more)
 
 
 def thrice_broken(loss: float) -> Phantom:
@@ -74,8 +82,8 @@ def thrice_broken(loss: float) -> Phantom:
     return broken(*(f"{kind}:{loss}" for kind in kinds), levels=("T6", "L5"))
 
 
-SCOLIOTIC = {"spacing_mm": 1.0, "levels": ("T10", "L3"), "scoliosis_deg": 35.0}
-ANOTHER_BODY = {"randomness": 1.0, "degeneration": 0.5, "seed": 5}
+SCOLIOTIC: dict[str, Any] = {"spacing_mm": 1.0, "levels": ("T10", "L3"), "scoliosis_deg": 35.0}
+ANOTHER_BODY: dict[str, Any] = {"randomness": 1.0, "degeneration": 0.5, "seed": 5}
 
 
 def masks_of(made: Phantom, shrink: int = 1) -> tuple[VertebraMask, ...]:

@@ -66,7 +66,7 @@ def phantom(
 ) -> None:
     """Write a synthetic spine CT as a DICOM series with known truth.
 
-    truth.json tells levels, centroids, heights, fractures and lesions of what was made.
+    truth.json holds levels, centroids, heights, fractures and lesions of what was made.
     """
     folders.check_writable(out)
     before = _slices_of_a_phantom(out)

@@ -9,10 +9,8 @@ from collections.abc import Iterable
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from vfx_edge.study import Level
-from vfx_edge.vocabulary import TRANSITIONAL
+from vfx_edge.vocabulary import COCCYX, SACRUM, TRANSITIONAL, Level
 
-SACRUM, COCCYX = 26, 27
 """VerSe labels beside those of the levels."""
 
 _REGIONS = {

@@ -6,7 +6,7 @@ left. Positions are patient millimetres (L, P, S).
 
 from vfx_edge.phantom.canvas import Part
 from vfx_edge.phantom.draw import DrawOptions, random_spec
-from vfx_edge.phantom.levels import NUMBER_OF, SACRUM_NUMBER, column_levels
+from vfx_edge.phantom.levels import NUMBER_OF, column_levels
 from vfx_edge.phantom.make import Phantom, make_phantom
 from vfx_edge.phantom.parse import parse_fracture, parse_lesion, parse_level, parse_levels
 from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec
@@ -14,7 +14,6 @@ from vfx_edge.phantom.truth import LevelTruth, Truth
 
 __all__ = [
     "NUMBER_OF",
-    "SACRUM_NUMBER",
     "DrawOptions",
     "FractureSpec",
     "LesionSpec",

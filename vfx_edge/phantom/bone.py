@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vfx_edge.phantom.canvas import F32, Mask, Patch
+from vfx_edge.phantom.canvas import F32, Canvas, Mask, Patch
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.noise import NoiseField, noise_field
+from vfx_edge.phantom.solids import Solid, bounds, union
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +60,18 @@ def bone_tissue(density: float, jitter: Jitter) -> BoneTissue:
 def paint_bone(
     patch: Patch,
     distance: F32,
-    tissue: BoneTissue,
     spongy: F32 | float,
     shell_mm: F32 | float,
     cortex_hu: F32 | float,
-) -> Mask:
+) -> None:
     """Draw a shell and its interior where ``distance`` is negative.
 
     The shares of shell and interior in each voxel are exact for a flat wall, so
-    a thin cortex keeps its mass at any voxel size. Returns the mask of touched
-    voxels; the array arguments may be full-size or already cut to that mask.
+    a thin cortex keeps its mass at any voxel size.
     """
     near = distance < patch.edge_mm
     if not near.any():
-        return near
+        return
     d = distance[near]
     whole = patch.coverage(d)
     inner = patch.coverage(d + _cut(shell_mm, near))
@@ -80,13 +80,10 @@ def paint_bone(
     hu *= 1 - whole
     hu += cortex * (whole - inner) + core * inner
     patch.hu[near] = hu
-    return near
 
 
 def _cut(value: F32 | float, near: Mask) -> F32 | np.float32:
-    if isinstance(value, np.ndarray):
-        return np.asarray(value[near]) if value.shape == near.shape else value
-    return np.float32(value)
+    return np.asarray(value[near]) if isinstance(value, np.ndarray) else np.float32(value)
 
 
 def mark(patch: Patch, distance: F32, part: int, label: int = 0) -> None:
@@ -94,3 +91,19 @@ def mark(patch: Patch, distance: F32, part: int, label: int = 0) -> None:
     inside = distance <= 0
     patch.parts[inside] = part
     patch.labels[inside] = label
+
+
+def paint_bones(
+    canvas: Canvas,
+    solids: Sequence[Solid],
+    round_mm: float,
+    part: int,
+    spongy_hu: float,
+    shell_mm: float,
+    cortex_hu: float,
+) -> None:
+    """Draw the union of ``solids`` as bone of one part, its interior without texture."""
+    for patch in canvas.tiles(*bounds(solids)):
+        distance = union(patch, solids, round_mm)
+        paint_bone(patch, distance, spongy_hu, shell_mm, cortex_hu)
+        mark(patch, distance, part)

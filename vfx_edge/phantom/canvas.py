@@ -24,9 +24,8 @@ FAR_MM = 60.0
 
 
 class Part:
-    """Values of the ``parts`` array."""
+    """Values of the ``parts`` array; 0 for what is none of these."""
 
-    NONE = 0
     BODY = 1
     POSTERIOR = 2
     DISC = 3

@@ -20,6 +20,13 @@ from vfx_edge.phantom.levels import (
 from vfx_edge.phantom.solids import unit
 from vfx_edge.phantom.spec import PhantomSpec
 
+# Lengths that go with a person's height, and with the girth; how much some vary by themselves.
+_ALONG = ("gap_below_mm", "height_mm", "pedicle_height_mm", "spinous_up_mm", "spinous_height_mm")
+_ACROSS = ("width_mm", "depth_mm", "canal_width_mm", "canal_depth_mm", "pedicle_width_mm",
+           "transverse_span_mm", "spinous_back_mm", "facet_half_span_mm")  # fmt: skip
+_UNEVEN = {"spinous_up_mm": 0.12, "spinous_back_mm": 0.04, "pedicle_width_mm": 0.08,
+           "transverse_span_mm": 0.05}  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -74,6 +81,11 @@ class Column:
     def has(self, level: str) -> bool:
         """Whether ``level`` exists here."""
         return any(v.level == level for v in self.vertebrae)
+
+    @property
+    def line_mm(self) -> F64:
+        """Body centres from foot to head, (n,3) L,P,S mm, for interpolation by height."""
+        return np.array([v.frame.centre_mm for v in self.vertebrae])[::-1]
 
     @property
     def last_thoracic(self) -> Vertebra:
@@ -168,23 +180,10 @@ def _scoliosis(gap_mm: F64, count: int, spec: PhantomSpec, jitter: Jitter) -> tu
 def _scaled(size: Size, spec: PhantomSpec, jitter: Jitter, girth: float) -> Size:
     """Sizes of one person's vertebra."""
     tall, wide = spec.stature * jitter.scale(0.012), spec.stature * girth * jitter.scale(0.012)
-    along = ("gap_below_mm", "height_mm", "pedicle_height_mm", "spinous_up_mm", "spinous_height_mm")
-    changed = {n: getattr(size, n) * tall for n in along}
-    for name in (
-        "width_mm",
-        "depth_mm",
-        "canal_width_mm",
-        "canal_depth_mm",
-        "pedicle_width_mm",
-        "transverse_span_mm",
-        "spinous_back_mm",
-        "facet_half_span_mm",
-    ):
-        changed[name] = getattr(size, name) * wide
-    changed["spinous_up_mm"] *= jitter.scale(0.12)
-    changed["spinous_back_mm"] *= jitter.scale(0.04)
-    changed["pedicle_width_mm"] *= jitter.scale(0.08)
-    changed["transverse_span_mm"] *= jitter.scale(0.05)
+    changed = {name: getattr(size, name) * tall for name in _ALONG}
+    changed |= {name: getattr(size, name) * wide for name in _ACROSS}
+    for name, spread in _UNEVEN.items():
+        changed[name] *= jitter.scale(spread)
     front = size.front_to_back * jitter.scale(0.02)
     return Size(tilt_deg=size.tilt_deg, front_to_back=front, **changed)
 
@@ -197,7 +196,7 @@ def build_column(spec: PhantomSpec) -> Column:
     girth = jitter.scale(0.05)
     sizes = [_scaled(size_of(name), spec, jitter, girth) for name in names]
     plates = [
-        endplates_for(name, size, broken.get(name), jitter)
+        endplates_for(size, broken.get(name), jitter)
         for name, size in zip(names, sizes, strict=True)
     ]
     n_sacral = len(SACRAL_TILTS_DEG)

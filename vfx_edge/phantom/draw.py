@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -31,10 +31,6 @@ _SCANS: tuple[tuple[str, str, float], ...] = (
     ("C1", "L5", 0.04),
     ("T11", "L3", 0.04),
 )
-_FRACTURE_KINDS: tuple[FractureKind, ...] = ("wedge", "biconcave", "crush")
-_LESION_KINDS: tuple[LesionKind, ...] = ("lytic", "sclerotic", "mixed")
-_PHASES: tuple[Contrast, ...] = ("none", "arterial", "venous")
-_ARMS: tuple[Arms, ...] = ("up", "down")
 # Fractures cluster at the thoracolumbar junction and mid-thoracic spine.
 _FRAGILE = {"T6": 1.5, "T7": 2.0, "T8": 2.0, "T11": 2.0, "T12": 3.5, "L1": 4.0, "L2": 2.0}
 
@@ -64,9 +60,7 @@ def _counts(rng: np.random.Generator, options: DrawOptions) -> tuple[int, int]:
 
 
 def _view(
-    rng: np.random.Generator,
-    present: Sequence[str],
-    options: DrawOptions,
+    rng: np.random.Generator, present: Sequence[str], options: DrawOptions
 ) -> tuple[str, str]:
     if options.levels is not None:
         return options.levels
@@ -80,9 +74,7 @@ def _view(
 
 
 def _fractures(
-    rng: np.random.Generator,
-    seen: Sequence[str],
-    rate: float,
+    rng: np.random.Generator, seen: Sequence[str], rate: float
 ) -> tuple[FractureSpec, ...]:
     usable = [v for v in seen if not v.startswith("C")]
     if rng.random() >= rate or not usable:
@@ -92,24 +84,20 @@ def _fractures(
     chosen = rng.choice(len(usable), size=count, replace=False, p=weight / weight.sum())
     made = []
     for i in chosen:
-        kind = _FRACTURE_KINDS[int(rng.choice(3, p=(0.55, 0.27, 0.18)))]
+        kind = get_args(FractureKind)[int(rng.choice(3, p=(0.55, 0.27, 0.18)))]
         loss = float(np.clip(0.12 + rng.gamma(2.0, 0.11), 0.12, 0.75))
         made.append(FractureSpec(usable[int(i)], kind, round(loss, 3), bool(rng.random() < 0.5)))
     return tuple(made)
 
 
-def _lesions(
-    rng: np.random.Generator,
-    seen: Sequence[str],
-    rate: float,
-) -> tuple[LesionSpec, ...]:
+def _lesions(rng: np.random.Generator, seen: Sequence[str], rate: float) -> tuple[LesionSpec, ...]:
     usable = [v for v in seen if v not in ("C1", "C2")]
     if rng.random() >= rate or not usable:
         return ()
     count = min(len(usable), int(rng.choice([1, 2, 3, 5, 8], p=(0.5, 0.2, 0.12, 0.1, 0.08))))
     chosen = rng.choice(len(usable), size=count, replace=False)
     # Deposits of one patient mostly look alike.
-    kind = _LESION_KINDS[int(rng.choice(3, p=(0.5, 0.25, 0.25)))]
+    kind = get_args(LesionKind)[int(rng.choice(3, p=(0.5, 0.25, 0.25)))]
     made = []
     for i in chosen:
         cortex = bool(rng.random() < 0.6) and kind != "sclerotic"
@@ -162,8 +150,8 @@ def random_spec(rng: np.random.Generator, options: DrawOptions | None = None) ->
         body_size=round(float(np.clip(rng.normal(1.05, 0.22), 0.6, 1.8)), 3),
         bone_density=round(float(np.clip(rng.normal(1.05 - 0.55 * age, 0.14), 0.25, 1.3)), 3),
         degeneration=round(float(np.clip(rng.normal(age, 0.25) - 0.2, 0, 1)), 3),
-        contrast=_PHASES[int(rng.choice(3, p=(0.4, 0.2, 0.4)))],
-        arms=_ARMS[int(rng.random() < 0.2)],
+        contrast=get_args(Contrast)[int(rng.choice(3, p=(0.4, 0.2, 0.4)))],
+        arms=get_args(Arms)[int(rng.random() < 0.2)],
         metal=_metal(rng, seen, opt.metal_rate),
         **_acquisition(rng, opt),
     )
@@ -171,12 +159,8 @@ def random_spec(rng: np.random.Generator, options: DrawOptions | None = None) ->
 
 def _acquisition(rng: np.random.Generator, opt: DrawOptions) -> dict[str, Any]:
     """Scanner side of a draw."""
-    native = float(
-        rng.choice(
-            [0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 5.0],
-            p=(0.1, 0.2, 0.15, 0.15, 0.12, 0.08, 0.1, 0.1),
-        )
-    )
+    slices_mm = [0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 5.0]
+    native = float(rng.choice(slices_mm, p=(0.1, 0.2, 0.15, 0.15, 0.12, 0.08, 0.1, 0.1)))
     small = rng.random() < 0.12
     shift = rng.normal(0, 12.0, 2)
     return {

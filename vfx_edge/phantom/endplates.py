@@ -6,7 +6,7 @@ edge) and ``t`` = left/half-width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,9 +79,7 @@ class Endplates:
 
     def intact(self) -> Endplates:
         """The same vertebra before it broke."""
-        return Endplates(
-            self.rim_front_mm, self.rim_back_mm, self.dip_top_mm, self.dip_bottom_mm, self.depth_mm
-        )
+        return replace(self, collapse=None)
 
     def heights_mm(self) -> tuple[float, float, float]:
         """Front, middle and back height, perpendicular to the mid-plane, mm."""
@@ -114,7 +112,7 @@ class Endplates:
         return float(np.rad2deg(np.arctan2(lost, 2 * EDGE * self.depth_mm / 2)))
 
 
-def _collapse(level: str, fracture: FractureSpec, plates: Endplates, jitter: Jitter) -> Collapse:
+def _collapse(fracture: FractureSpec, plates: Endplates, jitter: Jitter) -> Collapse:
     place = {"wedge": 0, "biconcave": 1, "crush": 0}[fracture.kind]
     lost = fracture.loss * plates.heights_mm()[place]
     if fracture.kind == "crush":
@@ -132,9 +130,7 @@ def _collapse(level: str, fracture: FractureSpec, plates: Endplates, jitter: Jit
     )
 
 
-def endplates_for(
-    level: str, size: Size, fracture: FractureSpec | None, jitter: Jitter
-) -> Endplates:
+def endplates_for(size: Size, fracture: FractureSpec | None, jitter: Jitter) -> Endplates:
     """Endplates of one vertebra; a fracture makes it lose exactly its ``loss``."""
     ratio = size.front_to_back
     back = 2 * size.height_mm / (1 + ratio)
@@ -142,5 +138,4 @@ def endplates_for(
     intact = Endplates(back * ratio, back, dip, 1.15 * dip, size.depth_mm)
     if fracture is None:
         return intact
-    broken = _collapse(level, fracture, intact, jitter)
-    return Endplates(back * ratio, back, dip, 1.15 * dip, size.depth_mm, broken)
+    return replace(intact, collapse=_collapse(fracture, intact, jitter))

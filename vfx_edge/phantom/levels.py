@@ -1,16 +1,17 @@
-"""Vertebral levels: names, VerSe numbers and adult anatomical sizes."""
+"""Vertebral levels: VerSe numbers and adult anatomical sizes.
+
+The distances between the bodies are those that spine/column.py names a column by (medians of the
+same 113 cases): a phantom proves nothing about them. The heights are others than those of
+spine/fracture.py.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-NUMBER_OF: dict[str, int] = {
-    **{f"C{i}": i for i in range(1, 8)},
-    **{f"T{i}": 7 + i for i in range(1, 13)},
-    **{f"L{i}": 19 + i for i in range(1, 7)},
-    "T13": 28,
-}
-SACRUM_NUMBER = 26
+from vfx_edge.vocabulary import Level
+
+NUMBER_OF: dict[str, int] = {level.value: level.verse for level in Level}
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,3 @@ def column_levels(thoracic: int = 12, lumbar: int = 5) -> tuple[str, ...]:
         *(f"T{i}" for i in range(1, thoracic + 1)),
         *(f"L{i}" for i in range(1, lumbar + 1)),
     )
-
-
-def has_rib(level: str) -> bool:
-    """Whether ``level`` carries a pair of ribs."""
-    return level.startswith("T")

@@ -14,27 +14,18 @@ from vfx_edge.phantom.bone import BoneTissue, bone_tissue
 from vfx_edge.phantom.canvas import F64, U8, Canvas
 from vfx_edge.phantom.column import Column, build_column
 from vfx_edge.phantom.dents import make_dents, make_spots
+from vfx_edge.phantom.field import across, z_range
 from vfx_edge.phantom.jitter import Jitter, stream
 from vfx_edge.phantom.lesion import make_lesion, paint_mass
 from vfx_edge.phantom.metal import paint_metal
 from vfx_edge.phantom.noise import noise_field
-from vfx_edge.phantom.organs import paint_organs
 from vfx_edge.phantom.outline import Outline, build_outline
-from vfx_edge.phantom.pelvis import paint_pelvis
-from vfx_edge.phantom.ribcage import paint_ribs, paint_sternum
 from vfx_edge.phantom.sacrum import paint_sacrum
 from vfx_edge.phantom.scanner import Sampling, sampling, scan
 from vfx_edge.phantom.spec import PhantomSpec
-from vfx_edge.phantom.table import paint_table
-from vfx_edge.phantom.torso import (
-    make_diaphragm,
-    make_tissues,
-    paint_lungs,
-    paint_torso,
-)
+from vfx_edge.phantom.surroundings import paint_frame, paint_soft
 from vfx_edge.phantom.truth import Truth, level_truth
-from vfx_edge.phantom.upper import paint_arms, paint_girdle, paint_head
-from vfx_edge.phantom.vertebra import Bone, paint_canal, paint_disc, paint_vertebra
+from vfx_edge.phantom.vertebra import Bone, paint_canal, paint_discs, paint_vertebra
 from vfx_edge.study import Scan, SeriesInfo
 
 
@@ -87,38 +78,15 @@ class _Grid:
         return low - half, np.array([self.x_mm[-1], self.y_mm[-1], self.z_mm[-1]]) + half
 
 
-def _z_range(spec: PhantomSpec, column: Column) -> tuple[float, int]:
-    """Lowest slice centre (S mm) and number of slices."""
-    first, last = column.get(spec.levels[0]), column.get(spec.levels[1])
-    top = first.frame.centre_mm[2] + first.size.height_mm / 2 + spec.margin_mm[0]
-    low = last.frame.centre_mm[2] - last.size.height_mm / 2 - spec.margin_mm[1]
-    count = spec.slices or max(1, round(float(top - low) / spec.spacing_mm))
-    middle = 0.5 * (top + low)
-    return float(middle - (count - 1) / 2 * spec.spacing_mm), count
-
-
 def _grid(spec: PhantomSpec, column: Column, outline: Outline) -> _Grid:
-    start, count = _z_range(spec, column)
+    low, top = z_range(spec, column)
+    count = spec.slices or max(1, round(float(top - low) / spec.spacing_mm))
+    start = float(0.5 * (top + low) - (count - 1) / 2 * spec.spacing_mm)
     z: F64 = np.asarray(start + np.arange(count) * spec.spacing_mm, dtype=np.float64)
     steps = sampling(spec.spacing_mm, spec.pixel_mm)
     offset = (np.arange(steps.factor) - steps.factor // 2) * steps.step_mm
     fine = (z[:, None] + offset).ravel().astype(np.float64)
-    _, _, x0, y0 = outline.muscle.at(z)
-    spine = np.array([v.frame.centre_mm for v in column.vertebrae])[::-1]
-    field = max(spec.matrix) * spec.pixel_mm
-    # A small field is aimed at the spine, a large one at the patient.
-    aim = float(np.clip((field - 220) / 100, 0, 1))
-    at_x = aim * x0.mean() + (1 - aim) * np.interp(z, spine[:, 2], spine[:, 0]).mean()
-    at_y = aim * y0.mean() + (1 - aim) * (np.interp(z, spine[:, 2], spine[:, 1]).mean() + 12)
-    rows, columns = spec.matrix
-    x = _line(columns, spec.pixel_mm, float(at_x) + spec.fov_shift_mm[0])
-    y = _line(rows, spec.pixel_mm, float(at_y) + spec.fov_shift_mm[1])
-    return _Grid(x, y, z, fine, steps)
-
-
-def _line(count: int, step_mm: float, middle_mm: float) -> F64:
-    """Centres of ``count`` voxels around ``middle_mm``."""
-    return np.asarray((np.arange(count) - (count - 1) / 2) * step_mm + middle_mm)
+    return _Grid(*across(spec, column, outline, z, 12.0), z, fine, steps)
 
 
 def _bones(spec: PhantomSpec, column: Column, tissue: BoneTissue) -> list[Bone]:
@@ -144,22 +112,6 @@ def _bones(spec: PhantomSpec, column: Column, tissue: BoneTissue) -> list[Bone]:
     return bones
 
 
-def _paint_discs(canvas: Canvas, bones: list[Bone], column: Column, spec: PhantomSpec) -> None:
-    jitter = Jitter(stream(spec.seed, "discs"), spec.randomness)
-    for bone, lower in zip(bones, [*bones[1:], None], strict=True):
-        hu = 78.0 + jitter.shift(8.0)
-        gas = jitter.chance(0.25 * spec.degeneration)
-        bulge = abs(jitter.shift(0.8)) + spec.degeneration * jitter.between(0, 2.0)
-        if bone.body is None:
-            continue
-        below = lower.body if lower is not None else None
-        if below is None:
-            point = column.sacrum[0].world(0, 0, 8.0)
-        else:
-            point = below.frame.world(0, 0.06 * below.half_depth_mm, 0.55 * below.half_height_mm)
-        paint_disc(canvas, bone.body, below, point, hu, gas, bulge)
-
-
 def _paint(
     canvas: Canvas,
     spec: PhantomSpec,
@@ -169,40 +121,19 @@ def _paint(
     tissue: BoneTissue,
 ) -> None:
     """Paint from the outside in: later structures cover earlier ones."""
-    jitter = Jitter(stream(spec.seed, "soft"), spec.randomness)
-    soft = make_tissues(jitter, spec.body_size)
-    dome = make_diaphragm(column, outline, jitter)
-    paint_table(canvas, outline, jitter)
-    paint_arms(canvas, column, outline, soft, spec.arms)
-    paint_torso(canvas, outline, column, soft, dome)
-    paint_head(canvas, column, tissue, soft)
-    paint_lungs(canvas, outline, column, soft, dome, jitter)
-    paint_organs(canvas, column, outline, dome, soft, spec.contrast, spec.degeneration, jitter)
-    _paint_skeleton(canvas, spec, column, outline, bones, tissue)
-    paint_metal(canvas, column, spec.metal)
-
-
-def _paint_skeleton(
-    canvas: Canvas,
-    spec: PhantomSpec,
-    column: Column,
-    outline: Outline,
-    bones: list[Bone],
-    tissue: BoneTissue,
-) -> None:
-    jitter = Jitter(stream(spec.seed, "skeleton"), spec.randomness)
+    paint_soft(canvas, spec, column, outline, tissue)
     for bone in bones:
         for lesion in bone.lesions:
             paint_mass(canvas, lesion)
-    paint_sternum(canvas, column, outline, tissue)
-    paint_girdle(canvas, column, outline, tissue, spec.arms)
-    paint_pelvis(canvas, column, tissue)
-    paint_ribs(canvas, column, outline, tissue, jitter)
-    _paint_discs(canvas, bones, column, spec)
+    jitter = Jitter(stream(spec.seed, "skeleton"), spec.randomness)
+    paint_frame(canvas, spec, column, outline, tissue, tissue, jitter)
+    discs = Jitter(stream(spec.seed, "discs"), spec.randomness)
+    paint_discs(canvas, column, [bone.body for bone in bones], spec.degeneration, 78.0, discs)
     paint_canal(canvas, column, jitter)
     paint_sacrum(canvas, column, tissue)
     for bone in bones:
         paint_vertebra(canvas, bone)
+    paint_metal(canvas, column, spec.metal)
 
 
 def make_phantom(spec: PhantomSpec) -> Phantom:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vfx_edge.phantom.canvas import F32, F64, Canvas
 from vfx_edge.phantom.column import Column, Vertebra
-from vfx_edge.phantom.solids import Beam, beam, bounds, union
+from vfx_edge.phantom.solids import LEFT, SIDES, UP, Beam, beam, fill
 
 _METAL_HU = 6500.0
 _STREAK_FROM_HU = 3500.0
@@ -30,16 +30,13 @@ def paint_metal(canvas: Canvas, column: Column, levels: Sequence[str]) -> None:
     if not levels:
         return
     chosen = [v for v in column.vertebrae if v.level in levels]
-    for side in (1.0, -1.0):
+    for side in SIDES:
         screws = [_screw(v, side) for v in chosen]
         rods = [screw for screw, _ in screws]
         for (_, a), (_, b) in pairwise(screws):
-            rods.append(beam(a, b, (2.9, 2.9), np.array([1.0, 0.0, 0.0])))
-        for _, head in screws:
-            tall = np.array([0.0, 0.0, 3.0])
-            rods.append(beam(head - tall, head + tall, (5.5, 5.5), np.array([1.0, 0.0, 0.0])))
-        for patch in canvas.tiles(*bounds(rods)):
-            patch.blend(patch.coverage(union(patch, rods)), _METAL_HU)
+            rods.append(beam(a, b, (2.9, 2.9), LEFT))
+        rods += [beam(head - 3 * UP, head + 3 * UP, (5.5, 5.5), LEFT) for _, head in screws]
+        fill(canvas, rods, _METAL_HU)
 
 
 def streak_slice(hu: F32, pixel_mm: float, rng: np.random.Generator) -> None:

@@ -11,17 +11,19 @@ from vfx_edge.phantom.canvas import F64, Canvas
 from vfx_edge.phantom.column import Column
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.solids import Solid, beam, bounds, chain, ellipsoid, union
+from vfx_edge.phantom.solids import LEFT, SIDES, Solid, beam, bounds, chain, ellipsoid, union
 from vfx_edge.phantom.spec import Contrast
 from vfx_edge.phantom.torso import Diaphragm, Tissues
 
-_LEFT = np.array([1.0, 0.0, 0.0])
 # HU of blood in arteries, veins; of liver, spleen, kidney.
 _PHASES: dict[Contrast, tuple[float, float, float, float, float]] = {
     "none": (42, 40, 58, 50, 33),
     "arterial": (320, 110, 75, 120, 170),
     "venous": (155, 160, 115, 125, 190),
 }
+
+_AORTA_LEFT_MM = {"T6": 24, "T7": 23, "T8": 21, "T9": 18, "T10": 15, "T11": 12, "T12": 9,
+                  "L1": 7, "L2": 6, "L3": 5, "L4": 3}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ def _tube(
     scene: Scene, points: list[F64], radii: list[float], hu: float, warp_mm: float = 0.0
 ) -> None:
     wide = np.stack([np.array(radii), np.array(radii)], axis=1)
-    rods = chain(np.array(points), wide, np.tile(_LEFT, (len(points), 1)))
+    rods = chain(np.array(points), wide, np.tile(LEFT, (len(points), 1)))
     _fill(scene, rods, hu, warp_mm)
 
 
@@ -93,7 +95,7 @@ def _psoas(scene: Scene) -> None:
     hu = scene.tissue.muscle_hu
     bulk = 1.1 * scene.jitter.scale(0.15)
     _paraspinal(scene, bulk)
-    for k in (1.0, -1.0):
+    for k in SIDES:
         points = [
             c.anchor("L1", k * 24, 8, 0),
             c.anchor("L2", k * 31, 6, 0),
@@ -111,7 +113,7 @@ def _psoas(scene: Scene) -> None:
 def _paraspinal(scene: Scene, bulk: float) -> None:
     """Two columns of back muscle on each side, sheathed in fat."""
     levels = [v for v in scene.column.vertebrae if not v.level.startswith("C")]
-    for k in (1.0, -1.0):
+    for k in SIDES:
         for out, wide, deep in ((0.42, 11.0, 13.0), (1.15, 17.0, 12.0)):
             points, radii = [], []
             for i, v in enumerate(levels):
@@ -124,7 +126,7 @@ def _paraspinal(scene: Scene, bulk: float) -> None:
                 radii.append((wide * grow, deep * grow))
             for extra, hu in ((1.3, scene.tissue.fat_hu), (0.0, scene.tissue.muscle_hu)):
                 rods = chain(
-                    np.array(points), np.array(radii) + extra, np.tile(_LEFT, (len(points), 1))
+                    np.array(points), np.array(radii) + extra, np.tile(LEFT, (len(points), 1))
                 )
                 _fill(scene, rods, hu, 1.2)
 
@@ -171,7 +173,7 @@ def _kidneys(scene: Scene, hu: float) -> None:
 def _pelvis(scene: Scene) -> None:
     bladder = [ellipsoid(_spot(scene, "S4", 2, -118, -34), (38, 30, 28))]
     _fill(scene, bladder, 8.0, 1.5)
-    rectum = [beam(_spot(scene, "S3", 4, -24), _spot(scene, "S5", 0, -26, -20), (19, 15), _LEFT)]
+    rectum = [beam(_spot(scene, "S3", 4, -24), _spot(scene, "S5", 0, -26, -20), (19, 15), LEFT)]
     _fill(scene, rectum, 25.0, 2.0)
     if scene.jitter.rng.random() < 0.7:
         _fill(scene, [ellipsoid(_spot(scene, "S4", 4, -26), (10, 8, 17))], -850.0, 1.5)
@@ -202,20 +204,7 @@ def _aorta_points(scene: Scene) -> tuple[list[F64], list[float]]:
         c.anchor("T5", 22, -12, -2),
     ]
     radii = [15.0, 15.0, 14.0, 13.0, 12.5]
-    side = {
-        "T6": 24,
-        "T7": 23,
-        "T8": 21,
-        "T9": 18,
-        "T10": 15,
-        "T11": 12,
-        "T12": 9,
-        "L1": 7,
-        "L2": 6,
-        "L3": 5,
-        "L4": 3,
-    }
-    for level, left in side.items():
+    for level, left in _AORTA_LEFT_MM.items():
         if not c.has(level):
             continue
         v = c.get(level)
@@ -232,7 +221,7 @@ def _vessels(scene: Scene, degeneration: float) -> None:
     points, radii = _aorta_points(scene)
     end = points[-1]
     _tube(scene, points, radii, artery)
-    for k in (1.0, -1.0):
+    for k in SIDES:
         iliac = [
             end - np.array([0.0, 0.0, 8.0]),
             c.anchor("S1", k * 38, -46, 0),
@@ -279,7 +268,7 @@ def _plaques(scene: Scene, points: list[F64], radii: list[float], degeneration: 
         turn = rng.uniform(0, 2 * np.pi)
         wall = np.array([np.cos(turn), np.sin(turn), 0.0]) * radii[i]
         at = points[i] + wall + np.array([0.0, 0.0, rng.uniform(-12, 12)])
-        spot = beam(at, at + rng.normal(0, 3.0, 3), (1.6, 1.2), _LEFT)
+        spot = beam(at, at + rng.normal(0, 3.0, 3), (1.6, 1.2), LEFT)
         _fill(scene, [spot], float(rng.uniform(400, 1100)))
 
 
@@ -301,6 +290,6 @@ def _airways(scene: Scene) -> None:
     _tube(scene, gullet, [6.0, 6.0, 6.5, 7.0], 40.0)
     _tube(scene, line, [10.5, 10.0, 10.0, 10.0], 50.0)
     _tube(scene, line, [8.5, 8.0, 8.0, 8.0], -990.0)
-    for k in (1.0, -1.0):
+    for k in SIDES:
         branch = [line[-1], c.anchor("T6", k * 30, -32, 4), c.anchor("T7", k * 50, -24, 0)]
         _tube(scene, branch, [7.0, 6.0, 4.0], -985.0)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import cast, get_args
+from typing import cast
 
-from vfx_edge.phantom.levels import NUMBER_OF
-from vfx_edge.phantom.spec import FractureKind, FractureSpec, LesionKind, LesionSpec
+from vfx_edge.phantom.spec import FractureKind, FractureSpec, LesionKind, LesionSpec, check_level
 
 _FLAGS = {
     "cortex": "destroys_cortex",
@@ -19,8 +18,7 @@ _FLAGS = {
 def parse_level(text: str) -> str:
     """``"t12"`` -> ``"T12"``; ValueError when there is no such level."""
     level = text.strip().upper()
-    if level not in NUMBER_OF:
-        raise ValueError(f"unknown level {text!r}: use C1-C7, T1-T13 or L1-L6, for example T12")
+    check_level(level)
     return level
 
 
@@ -47,13 +45,8 @@ def parse_fracture(text: str) -> FractureSpec:
         raise ValueError(
             f"cannot read fracture {text!r}: write LEVEL:KIND:LOSS, for example L1:wedge:0.35"
         )
-    kind = parts[1].lower()
-    if kind not in get_args(FractureKind):
-        raise ValueError(
-            f"unknown fracture kind {parts[1]!r} in {text!r}: use wedge, biconcave or crush"
-        )
     loss = _number(parts[2], "loss", text) if len(parts) == 3 else 0.3
-    return FractureSpec(parse_level(parts[0]), cast(FractureKind, kind), loss)
+    return FractureSpec(parse_level(parts[0]), cast(FractureKind, parts[1].lower()), loss)
 
 
 def parse_lesion(text: str) -> LesionSpec:
@@ -64,15 +57,11 @@ def parse_lesion(text: str) -> LesionSpec:
             f"cannot read lesion {text!r}: write LEVEL:KIND[:EXTENT][:cortex+pedicle+mass+convex],"
             " for example T10:lytic:0.6:mass"
         )
-    level, kind = parse_level(parts[0]), parts[1].lower()
-    if kind not in get_args(LesionKind):
-        raise ValueError(
-            f"unknown lesion kind {parts[1]!r} in {text!r}: use lytic, sclerotic or mixed"
-        )
+    level, kind = parse_level(parts[0]), cast(LesionKind, parts[1].lower())
     rest = parts[2:]
     extent = _number(rest.pop(0), "extent", text) if rest and rest[0][:1].isdigit() else 0.5
     flags = _lesion_flags(rest[0], text) if rest else {}
-    return LesionSpec(level, cast(LesionKind, kind), extent, **flags)
+    return LesionSpec(level, kind, extent, **flags)
 
 
 def _lesion_flags(text: str, whole: str) -> dict[str, bool]:

@@ -9,9 +9,10 @@ import numpy as np
 from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
 from vfx_edge.phantom.canvas import F64, Canvas, Part, smooth_max
 from vfx_edge.phantom.column import Column
-from vfx_edge.phantom.solids import Beam, Solid, beam, bounds, ellipsoid, union
+from vfx_edge.phantom.solids import BACK, SIDES, UP, Beam, Solid, beam, bounds, ellipsoid, union
 
-_SIDES = (1.0, -1.0)
+_RIM = ("joint_low", "joint_top", "rear", "crest1", "crest2", "crest3", "crest4", "front",
+        "front_low")  # fmt: skip
 
 
 def _hip_points(column: Column, k: float) -> dict[str, F64]:
@@ -45,71 +46,48 @@ def _hip_points(column: Column, k: float) -> dict[str, F64]:
 def _hip_solids(p: dict[str, F64]) -> list[Solid]:
     """Iliac fan, crest, rami and socket."""
     roof = p["hip"] + np.array([0.0, 4.0, 30.0])
-    rim = [
-        "joint_low",
-        "joint_top",
-        "rear",
-        "crest1",
-        "crest2",
-        "crest3",
-        "crest4",
-        "front",
-        "front_low",
-    ]
     bone: list[Solid] = []
-    for a, b in pairwise(rim):
-        bone.append(beam(p[a], p[b], (4.6, 4.6), np.array([0.0, 0.0, 1.0]), cap_mm=4.6))
+    for a, b in pairwise(_RIM):
+        bone.append(beam(p[a], p[b], (4.6, 4.6), UP, cap_mm=4.6))
         middle, along = 0.5 * (p[a] + p[b]), p[b] - p[a]
         half = 0.5 * float(np.linalg.norm(along)) + 3.0
         bone.append(Beam(roof, middle, along, (14.0, 6.5), (half, 2.4), 2.5))
     bone.append(ellipsoid(p["hip"] + np.array([0.0, 3.0, 6.0]), (31.0, 31.0, 33.0)))
-    up = np.array([0.0, 0.0, 1.0])
+    seat = p["hip"] + np.array([0.0, 18, -14])
     bone += [
-        beam(p["hip"] + np.array([0.0, -12, -6]), p["pubis"], (9.0, 6.5), up, (10.0, 6.0)),
-        beam(
-            p["hip"] + np.array([0.0, 18, -14]),
-            p["sit"],
-            (13.0, 10.0),
-            p["pubis"] - p["sit"],
-            (14.0, 10.0),
-        ),
-        beam(p["sit"], p["arch"], (8.0, 5.0), up),
-        beam(p["arch"], p["pubis"], (9.0, 5.0), up),
+        beam(p["hip"] + np.array([0.0, -12, -6]), p["pubis"], (9.0, 6.5), UP, (10.0, 6.0)),
+        beam(seat, p["sit"], (13.0, 10.0), p["pubis"] - p["sit"], (14.0, 10.0)),
+        beam(p["sit"], p["arch"], (8.0, 5.0), UP),
+        beam(p["arch"], p["pubis"], (9.0, 5.0), UP),
     ]
     return bone
 
 
 def _femur(p: dict[str, F64]) -> list[Solid]:
-    side = np.array([0.0, 1.0, 0.0])
     return [
         ellipsoid(p["hip"], (23.0, 23.0, 23.0)),
-        beam(p["hip"], p["trochanter"] + np.array([0, 0, -14.0]), (15.0, 13.0), side),
-        beam(p["trochanter"], p["shaft"], (16.0, 15.0), side, (14.5, 14.5)),
-        beam(p["shaft"], p["foot"], (14.5, 14.5), side),
+        beam(p["hip"], p["trochanter"] + np.array([0, 0, -14.0]), (15.0, 13.0), BACK),
+        beam(p["trochanter"], p["shaft"], (16.0, 15.0), BACK, (14.5, 14.5)),
+        beam(p["shaft"], p["foot"], (14.5, 14.5), BACK),
     ]
 
 
 def paint_pelvis(canvas: Canvas, column: Column, tissue: BoneTissue) -> None:
     """Draw both hip bones and femora."""
-    for k in _SIDES:
+    for k in SIDES:
         points = _hip_points(column, k)
         bone, femur = _hip_solids(points), _femur(points)
         socket = ellipsoid(points["hip"] + np.array([k * 6.0, -1.0, -3.0]), (28.0, 26.0, 27.0))
         for patch in canvas.tiles(*bounds(bone)):
             d = union(patch, bone, 4.0)
             d = smooth_max(d, -union(patch, [socket]), 1.0)
-            paint_bone(
-                patch,
-                d,
-                tissue,
-                0.7 * tissue.texture(patch),
-                1.5 * tissue.shell_mm,
-                tissue.cortex_hu,
-            )
+            spongy = 0.7 * tissue.texture(patch)
+            paint_bone(patch, d, spongy, 1.5 * tissue.shell_mm, tissue.cortex_hu)
             mark(patch, d, Part.PELVIS)
         for patch in canvas.tiles(*bounds(femur)):
             d = union(patch, femur, 5.0)
             low = np.clip((points["trochanter"][2] - patch.z_mm) / 40, 0, 1)
             shell = np.broadcast_to(1.5 + 5.0 * low, d.shape).astype(np.float32)
-            paint_bone(patch, d, tissue, 0.8 * tissue.texture(patch), shell, 1.2 * tissue.cortex_hu)
+            spongy = 0.8 * tissue.texture(patch)
+            paint_bone(patch, d, spongy, shell, 1.2 * tissue.cortex_hu)
             mark(patch, d, Part.OTHER_BONE)

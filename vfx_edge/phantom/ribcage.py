@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
+from vfx_edge.phantom.bone import BoneTissue, paint_bones
 from vfx_edge.phantom.canvas import F64, Canvas, Part
 from vfx_edge.phantom.column import Column, Vertebra
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.solids import Beam, bounds, chain, union, unit
+from vfx_edge.phantom.solids import LEFT, SIDES, Beam, chain, fill, unit
 
 # Per rib: how far the front end sinks (mm), angle at which bone ends (degrees
 # from the back), half-height and half-thickness of the section (mm).
@@ -113,25 +113,13 @@ def paint_ribs(
     for i, vertebra in enumerate(ribbed):
         # With 11 or 13 pairs the lowest ones are still the floating ones.
         number = i + 1 if last == 12 or i < 9 else i + 1 + (12 - last if last < 12 else 0)
-        for side in (1.0, -1.0):
+        for side in SIDES:
             points, bone = _path(vertebra, number, side, outline, jitter)
             rods = _rods(points, number, side, jitter)
-            _paint_cartilage(canvas, rods[bone - 1 :], calcified)
-            _paint_rib(canvas, rods[: bone - 1], tissue, spongy)
-
-
-def _paint_rib(canvas: Canvas, rods: list[Beam], tissue: BoneTissue, spongy: float) -> None:
-    for patch in canvas.tiles(*bounds(rods)):
-        d = union(patch, rods, 1.0)
-        paint_bone(patch, d, tissue, spongy, 0.9 * tissue.shell_mm, tissue.cortex_hu)
-        mark(patch, d, Part.RIB)
-
-
-def _paint_cartilage(canvas: Canvas, rods: list[Beam], hu: float) -> None:
-    if not rods:
-        return
-    for patch in canvas.tiles(*bounds(rods)):
-        patch.blend(patch.coverage(union(patch, rods)), hu)
+            if cartilage := rods[bone - 1 :]:
+                fill(canvas, cartilage, calcified)
+            shell, cortex = 0.9 * tissue.shell_mm, tissue.cortex_hu
+            paint_bones(canvas, rods[: bone - 1], 1.0, Part.RIB, spongy, shell, cortex)
 
 
 def paint_sternum(canvas: Canvas, column: Column, outline: Outline, tissue: BoneTissue) -> None:
@@ -140,16 +128,11 @@ def paint_sternum(canvas: Canvas, column: Column, outline: Outline, tissue: Bone
     def at(level: str, up: float) -> F64:
         return _wall_point(outline, np.pi, column.anchor(level)[2] + up, 1.0)
 
-    across = np.array([1.0, 0.0, 0.0])
     top, angle, low = at("T3", 4.0), at("T5", 8.0), at("T9", 4.0)
     rods = [
-        Beam(top, angle, across, (29.0, 6.5), (19.0, 5.5), 5.0),
-        Beam(angle - np.array([0.0, 0.0, 4.0]), low, across, (17.0, 5.0), (20.0, 5.0), 5.0),
-        Beam(low, low + np.array([0.0, 4.0, -25.0]), across, (6.0, 3.0), (3.0, 2.0), 2.0),
+        Beam(top, angle, LEFT, (29.0, 6.5), (19.0, 5.5), 5.0),
+        Beam(angle - np.array([0.0, 0.0, 4.0]), low, LEFT, (17.0, 5.0), (20.0, 5.0), 5.0),
+        Beam(low, low + np.array([0.0, 4.0, -25.0]), LEFT, (6.0, 3.0), (3.0, 2.0), 2.0),
     ]
-    for patch in canvas.tiles(*bounds(rods)):
-        d = union(patch, rods)
-        paint_bone(
-            patch, d, tissue, 0.6 * tissue.spongy_hu + 30, tissue.shell_mm, 0.85 * tissue.cortex_hu
-        )
-        mark(patch, d, Part.OTHER_BONE)
+    spongy, cortex = 0.6 * tissue.spongy_hu + 30, 0.85 * tissue.cortex_hu
+    paint_bones(canvas, rods, 0.0, Part.OTHER_BONE, spongy, tissue.shell_mm, cortex)

@@ -10,10 +10,10 @@ import numpy as np
 from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
 from vfx_edge.phantom.canvas import Canvas, Part, smooth_max
 from vfx_edge.phantom.column import Column, Frame
-from vfx_edge.phantom.levels import SACRAL_HEIGHTS_MM, SACRUM_NUMBER
-from vfx_edge.phantom.solids import Beam, Solid, beam, bounds, ellipsoid, union
+from vfx_edge.phantom.levels import SACRAL_HEIGHTS_MM
+from vfx_edge.phantom.solids import SIDES, Beam, Solid, beam, bounds, ellipsoid, union
+from vfx_edge.vocabulary import SACRUM
 
-_SIDES = (1.0, -1.0)
 # Segments: half-width and half-depth of the body, reach of the wing, mm.
 _SEGMENTS = (
     (25.0, 16.0, 52.0),
@@ -66,7 +66,7 @@ def _crest(frame: Frame, i: int, scale: float) -> Solid:
 def _bone(frames: Sequence[Frame], scale: float) -> list[Solid]:
     made = _bodies(frames, scale)
     for i, (frame, below) in enumerate(pairwise(frames[:5])):
-        made += [s for side in _SIDES for s in _wing(frame, below, i, side, scale)]
+        made += [s for side in SIDES for s in _wing(frame, below, i, side, scale)]
         made.append(_crest(frame, i, scale))
     return made
 
@@ -76,7 +76,7 @@ def _foramina(frame: Frame, i: int, scale: float) -> list[Solid]:
     wide = _sizes(i + 1, scale)[0]
     radii = (4.6 - 0.4 * i, 4.2 - 0.4 * i)
     made: list[Solid] = []
-    for side in _SIDES:
+    for side in SIDES:
         at = side * (a + wide) * 0.52
         front, rear = frame.world(at, -b - 4, -h - 1), frame.world(at * 1.05, b + 26, -h - 3)
         made.append(beam(front, rear, radii, frame.left))
@@ -109,5 +109,5 @@ def paint_sacrum(canvas: Canvas, column: Column, tissue: BoneTissue) -> None:
         # The wings hold mostly fatty marrow.
         aside = np.abs(patch.x_mm - column.sacrum[0].centre_mm[0]) - 18
         spongy *= (1 - 0.45 * np.clip(aside / 20, 0, 1)).astype(np.float32)
-        paint_bone(patch, d, tissue, spongy, tissue.shell_mm, 0.85 * tissue.cortex_hu)
-        mark(patch, d, Part.SACRUM, SACRUM_NUMBER)
+        paint_bone(patch, d, spongy, tissue.shell_mm, 0.85 * tissue.cortex_hu)
+        mark(patch, d, Part.SACRUM, SACRUM)

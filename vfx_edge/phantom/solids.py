@@ -8,7 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from vfx_edge.phantom.canvas import F32, F64, FAR_MM, Patch, smooth_min
+from vfx_edge.phantom.canvas import F32, F64, FAR_MM, Canvas, Patch, smooth_min
+
+SIDES = (1.0, -1.0)
+"""The patient's left and right."""
+LEFT, BACK, UP = np.eye(3)
 
 
 class Solid(Protocol):
@@ -169,14 +173,18 @@ def bounds(solids: Sequence[Solid]) -> tuple[F64, F64]:
     return low, np.max([s.high for s in solids], axis=0)
 
 
-def union(
-    patch: Patch, solids: Sequence[Solid], round_mm: float = 0.0, start: F32 | None = None
-) -> F32:
+def union(patch: Patch, solids: Sequence[Solid], round_mm: float = 0.0) -> F32:
     """Distance to the union, each solid evaluated near its own box only."""
-    total = np.full(patch.shape, FAR_MM, np.float32) if start is None else start
+    total = np.full(patch.shape, FAR_MM, np.float32)
     margin = 2.0 * patch.edge_mm + round_mm
     for solid in solids:
         box = patch.slices(solid.low - margin, solid.high + margin)
         if box is not None:
             total[box] = smooth_min(total[box], solid.distance(patch.at(box)), round_mm)
     return total
+
+
+def fill(canvas: Canvas, solids: Sequence[Solid], hu: float, round_mm: float = 0.0) -> None:
+    """Draw the union of ``solids`` as one tissue."""
+    for patch in canvas.tiles(*bounds(solids)):
+        patch.blend(patch.coverage(union(patch, solids, round_mm)), hu)

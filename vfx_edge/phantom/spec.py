@@ -18,7 +18,8 @@ def _check(ok: bool, sentence: str) -> None:
         raise ValueError(sentence)
 
 
-def _check_level(level: str) -> None:
+def check_level(level: str) -> None:
+    """ValueError when there is no such level."""
     _check(level in NUMBER_OF, f"unknown level {level!r}: use C1-C7, T1-T13 or L1-L6")
 
 
@@ -36,7 +37,7 @@ class FractureSpec:
     recent: bool = True
 
     def __post_init__(self) -> None:
-        _check_level(self.level)
+        check_level(self.level)
         _check_choice(self.kind, get_args(FractureKind), "fracture kind")
         _check(0.0 < self.loss <= 0.85, f"loss {self.loss} is not within 0 to 0.85")
         _check(self.level not in ("C1", "C2"), "fractures are modelled from C3 down only")
@@ -55,7 +56,7 @@ class LesionSpec:
     convex_posterior_border: bool = False
 
     def __post_init__(self) -> None:
-        _check_level(self.level)
+        check_level(self.level)
         _check_choice(self.kind, get_args(LesionKind), "lesion kind")
         _check(0.0 < self.extent <= 1.0, f"lesion extent {self.extent} is not within 0 to 1")
         _check(self.level not in ("C1", "C2"), "lesions are modelled from C3 down only")
@@ -117,7 +118,7 @@ class PhantomSpec:
         asked = (*self.levels, *self.metal)
         damaged = (*(f.level for f in self.fractures), *(s.level for s in self.lesions))
         for level in (*asked, *damaged):
-            _check_level(level)
+            check_level(level)
             _check(level in present, f"level {level} does not exist in this column")
         _check(
             present.index(self.levels[0]) <= present.index(self.levels[1]),

@@ -11,7 +11,7 @@ from vfx_edge.phantom.column import Column
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.noise import NoiseField, noise_field
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.solids import Beam, beam, unit
+from vfx_edge.phantom.solids import SIDES, UP, Beam, beam, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def paint_torso(
 ) -> None:
     """Fill the trunk outline from the skin inward."""
     low, high = outline.box()
-    spine = spine_line(column)
+    spine = column.line_mm
     for patch in canvas.tiles(low, high):
         muscle = outline.muscle.distance(patch)
         skin = muscle - outline.fat(patch)
@@ -126,14 +126,9 @@ def _fill_cavity(
     patch.blend(inside, hu)
 
 
-def spine_line(column: Column) -> F64:
-    """Body centres from foot to head, (n,3) L,P,S mm, for interpolation by height."""
-    return np.array([v.frame.centre_mm for v in column.vertebrae])[::-1]
-
-
 def _mediastinum(patch: Patch, column: Column) -> F32:
     """Half-width (mm) of what lies between the lungs, (nz,ny,1)."""
-    spine = spine_line(column)
+    spine = column.line_mm
     half = np.array([v.size.width_mm / 2 for v in column.vertebrae])[::-1]
     y0 = np.interp(patch.z_mm, spine[:, 2], spine[:, 1])
     a = np.interp(patch.z_mm, spine[:, 2], half)
@@ -154,7 +149,7 @@ def paint_lungs(
     low, high = outline.box()
     low[2] = dome.left[2] - 130
     high[2] = column.anchor("T1")[2] + 5
-    spine = spine_line(column)
+    spine = column.line_mm
     for patch in canvas.tiles(low, high):
         x0 = np.interp(patch.z_mm, spine[:, 2], spine[:, 0]).astype(np.float32)
         d = outline.ribs.distance(patch, -8.0)
@@ -175,7 +170,7 @@ def _lung_vessels(column: Column, outline: Outline, dome: Diaphragm, jitter: Jit
     """Branches from each hilum outward, tapering."""
     rods: list[Beam] = []
     rng = jitter.rng
-    for side in (1.0, -1.0):
+    for side in SIDES:
         root = column.anchor("T6") + np.array([side * 38.0, -28.0, 0.0])
         for _ in range(26):
             way = unit(
@@ -188,7 +183,7 @@ def _lung_vessels(column: Column, outline: Outline, dome: Diaphragm, jitter: Jit
 def _branch(start: F64, way: F64, radius: float, left: int, rng: np.random.Generator) -> list[Beam]:
     end = start + way * rng.uniform(18, 38)
     tip = radius * 0.72
-    rods = [beam(start, end, (radius, radius), np.array([0.0, 0.0, 1.0]), (tip, tip))]
+    rods = [beam(start, end, (radius, radius), UP, (tip, tip))]
     if left > 0:
         bends = 2 if left < 3 else 1
         for _ in range(bends):

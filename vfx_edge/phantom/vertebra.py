@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from vfx_edge.phantom.arch import JOINT_GAP_MM, Arch, canal_point_mm
 from vfx_edge.phantom.body import Body
 from vfx_edge.phantom.bone import BoneTissue, mark, paint_bone
-from vfx_edge.phantom.canvas import F32, F64, FAR_MM, Canvas, Part, Patch, smooth_max, smooth_min
+from vfx_edge.phantom.canvas import F32, FAR_MM, Canvas, Part, Patch, smooth_max, smooth_min
 from vfx_edge.phantom.column import Column, Vertebra
 from vfx_edge.phantom.dents import Spot, paint_spot
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.lesion import Lesion, paint_lesion
 from vfx_edge.phantom.levels import NUMBER_OF
-from vfx_edge.phantom.solids import Solid, beam, bounds, chain, ellipsoid, union
+from vfx_edge.phantom.solids import Beam, Solid, beam, bounds, chain, ellipsoid, fill, union
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def _shell(patch: Patch, bone: Bone, d_body: F32, d_arch: F32) -> F32:
 
 def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
     """Draw one vertebra with its labels and parts."""
-    pieces: list[Solid] = [*bone.arch.rods, *bone.arch.upper_joints, *bone.arch.lower_joints]
+    pieces: list[Solid] = [*bone.arch.bone]
     if bone.body is not None:
         pieces.append(bone.body)
     for patch in canvas.tiles(*bounds(pieces)):
@@ -104,14 +105,8 @@ def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
         whole = smooth_min(d_body, d_arch, 3.0)
         if float(whole.min()) > patch.edge_mm:
             continue
-        paint_bone(
-            patch,
-            whole,
-            bone.tissue,
-            _spongy(patch, bone, d_body),
-            _shell(patch, bone, d_body, d_arch),
-            bone.tissue.cortex_hu,
-        )
+        spongy, shell = _spongy(patch, bone, d_body), _shell(patch, bone, d_body, d_arch)
+        paint_bone(patch, whole, spongy, shell, bone.tissue.cortex_hu)
         mark(patch, whole, Part.POSTERIOR, NUMBER_OF[bone.vertebra.level])
         patch.parts[d_body <= 0] = Part.BODY
         _paint_vein(patch, bone, whole)
@@ -141,44 +136,41 @@ def _paint_vein(patch: Patch, bone: Bone, whole: F32) -> None:
         sub.blend(sub.coverage(cleft.distance(sub)) * (whole[box] < 0), 55.0)
 
 
-def paint_disc(
+def paint_discs(
     canvas: Canvas,
-    upper: Body,
-    lower: Body | None,
-    lower_point: F64,
-    hu: float,
-    gas: bool,
-    bulge_mm: float,
+    column: Column,
+    bodies: Sequence[Body | None],
+    degeneration: float,
+    base_hu: float,
+    jitter: Jitter,
 ) -> None:
-    """Draw the disc under ``upper``; the bodies painted later cut it to shape."""
-    b = upper.half_depth_mm
-    a = upper.half_width_mm
-    start = upper.frame.world(0, 0.06 * b, -0.55 * upper.half_height_mm)
-    wide = (a * 0.97 + bulge_mm, b * 1.0 + bulge_mm)
-    last = (
-        wide
-        if lower is None
-        else (lower.half_width_mm * 0.97 + bulge_mm, lower.half_depth_mm + bulge_mm)
-    )
-    disc = beam(start, lower_point, wide, upper.frame.left, last, cap_mm=2.0)
+    """Draw the disc under each body; the bodies painted later cut them to shape."""
+    for upper, lower in zip(bodies, [*bodies[1:], None], strict=True):
+        hu, gas = base_hu + jitter.shift(8.0), jitter.chance(0.25 * degeneration)
+        bulge_mm = abs(jitter.shift(0.8)) + degeneration * jitter.between(0, 2.0)
+        if upper is None:
+            continue
+        a, b = upper.half_width_mm, upper.half_depth_mm
+        start = upper.frame.world(0, 0.06 * b, -0.55 * upper.half_height_mm)
+        wide = last = (a * 0.97 + bulge_mm, b * 1.0 + bulge_mm)
+        end = column.sacrum[0].world(0, 0, 8.0)
+        if lower is not None:
+            last = (lower.half_width_mm * 0.97 + bulge_mm, lower.half_depth_mm + bulge_mm)
+            end = lower.frame.world(0, 0.06 * lower.half_depth_mm, 0.55 * lower.half_height_mm)
+        _paint_disc(canvas, beam(start, end, wide, upper.frame.left, last, cap_mm=2.0), hu)
+        if gas:
+            foot = upper.frame.world(0, 0, -upper.half_height_mm)
+            size = (0.5 * a, 0.5 * b, 1.0)
+            middle = 0.5 * (foot + 0.5 * (start + end))
+            fill(canvas, [ellipsoid(middle, size, upper.frame.axes)], -450.0)
+
+
+def _paint_disc(canvas: Canvas, disc: Beam, hu: float) -> None:
     for patch in canvas.tiles(disc.low, disc.high):
         d = disc.distance(patch)
         rim = np.float32(25.0) * np.exp(np.minimum(d, 0) / 6.0)
         patch.blend(patch.coverage(d), np.float32(hu) + rim)
         mark(patch, d, Part.DISC)
-    if gas:
-        middle = 0.5 * (
-            upper.frame.world(0, 0, -upper.half_height_mm) + 0.5 * (start + lower_point)
-        )
-        _paint_gas(canvas, upper, middle)
-
-
-def _paint_gas(canvas: Canvas, upper: Body, middle: F64) -> None:
-    gas = ellipsoid(
-        middle, (0.5 * upper.half_width_mm, 0.5 * upper.half_depth_mm, 1.0), upper.frame.axes
-    )
-    for patch in canvas.tiles(gas.low, gas.high):
-        patch.blend(patch.coverage(gas.distance(patch)), -450.0)
 
 
 def paint_canal(canvas: Canvas, column: Column, jitter: Jitter) -> None:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export.networks import Net3D
 from export.to_onnx import LARGE
 from models.recipes.classifier.examples import CALIBRATION, CropPool, held_out
 from models.recipes.classifier.open_set import (
@@ -21,6 +20,7 @@ from models.recipes.classifier.open_set import (
     familiar,
     log_odds_unknown,
 )
+from models.recipes.nets import Net3D
 from vfx_edge.evaluation.classification import Answers
 from vfx_edge.spine.classify import settle
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.networks import Net3D
 from models.recipes.classifier import outliers
 from models.recipes.classifier.examples import CropPool, normalise, seen_by_a_scanner, shifted
 from models.recipes.classifier.open_set import CLASSES
 from models.recipes.classifier.phantoms import Kind
+from models.recipes.nets import Net3D
 
 RATE = 3e-4  # at higher ones this network does not leave chance
 PLAIN_BATCHES = 250  # nor with every scanner from the start

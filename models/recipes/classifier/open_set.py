@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.networks import Net3D
+from models.recipes.nets import Net3D
 
 CLASSES = ("osteoporotic", "malignant", "unknown")
 _EDGES = (-2.2, -1.5, -1.0, -0.8, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 3.8)  # as normalised

@@ -8,11 +8,13 @@ bone, a vacuum cleft or a sclerotic band under an endplate make it osteoporotic.
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.files import replacing
 from vfx_edge.phantom import (
     DrawOptions,
     FractureSpec,
@@ -24,14 +26,12 @@ from vfx_edge.phantom import (
     make_phantom,
     random_spec,
 )
+from vfx_edge.phantom.spec import FractureKind, LesionKind
+from vfx_edge.vocabulary import T1_TO_L5, Level
 
 STORED = 84  # edge of stored crops in mm: room to rotate and shift a crop of 64
 DRAW = 6  # goes into every seed: another number gives other phantoms
-VIEWS = (
-    ("T2", "T4"), ("T4", "T6"), ("T6", "T8"), ("T8", "T10"), ("T10", "T12"),
-    ("T11", "L1"), ("T12", "L2"), ("L1", "L3"), ("L2", "L4"), ("L3", "L5"),
-)  # fmt: skip
-THORACOLUMBAR = (*(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)))
+MIDDLES = ("T3", "T5", "T7", "T9", "T11", "T12", "L1", "L2", "L3", "L4")  # of three levels
 Rng = np.random.Generator
 Crop = tuple[NDArray[np.int16], NDArray[np.bool_]]  # HU and bone, both (84, 84, 84) at 1 mm
 
@@ -46,19 +46,15 @@ class Kind(IntEnum):
     """No vertebra at all: lung, abdomen, muscle, neck."""
 
 
-def _levels(view: tuple[str, str]) -> tuple[str, ...]:
-    first, last = (THORACOLUMBAR.index(level) for level in view)
-    return THORACOLUMBAR[first : last + 1]
-
-
 def _lesion(level: str, rng: Rng) -> LesionSpec:
     """Mostly with another sign of malignancy; a small one has at least one."""
-    kind = ("lytic", "mixed", "sclerotic")[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]
+    kinds: tuple[LesionKind, ...] = ("lytic", "mixed", "sclerotic")
+    kind = kinds[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]
     cortex, pedicle, mass, convex = rng.random(4) < (0.7, 0.45, 0.5, 0.6)
     extent = float(rng.uniform(0.3, 1.0))
     return LesionSpec(
         level,
-        kind,  # type: ignore[arg-type]
+        kind,
         extent,
         destroys_cortex=bool(cortex) or extent < 0.5,
         destroys_pedicle=bool(pedicle),
@@ -68,18 +64,19 @@ def _lesion(level: str, rng: Rng) -> LesionSpec:
 
 
 def _fracture(level: str, rng: Rng) -> FractureSpec:
-    kind = ("wedge", "biconcave", "crush")[int(rng.integers(3))]
+    kind: FractureKind = get_args(FractureKind)[int(rng.integers(3))]
     loss, recent = float(rng.uniform(0.15, 0.65)), bool(rng.random() < 0.5)
-    return FractureSpec(level, kind, loss, recent)  # type: ignore[arg-type]
+    return FractureSpec(level, kind, loss, recent)
 
 
 def phantom_spec(kind: Kind, seed: int) -> PhantomSpec:
     """Three neighbouring vertebrae, all of one kind, in a patient and a scanner of their own."""
     kind = Kind.INTACT if kind is Kind.ELSEWHERE else kind
     rng = np.random.default_rng([seed, kind, DRAW])
-    view = VIEWS[int(rng.integers(len(VIEWS)))]
+    middle = T1_TO_L5.index(Level(MIDDLES[int(rng.integers(len(MIDDLES)))]))
+    levels = [level.value for level in T1_TO_L5[middle - 1 : middle + 2]]
+    view = levels[0], levels[-1]
     options = DrawOptions(1.0, 1.0, (256, 256), None, view, 0.0, 0.0, 0.0, 0.0)
-    levels = _levels(view)
     malignant = kind is Kind.MALIGNANT
     # The paper's approach 2: intact vertebrae with lesions teach as well as fractures.
     broken = [v for v in levels if not malignant or rng.random() < 0.8]
@@ -134,7 +131,7 @@ def _places_without_bone(bone: NDArray[np.bool_], rng: Rng) -> NDArray[np.float6
 
 def _is_of(level: LevelTruth, kind: Kind) -> bool:
     changed = bool(level.fracture or level.lesions)
-    return changed != (kind is Kind.INTACT) and level.level in THORACOLUMBAR
+    return changed != (kind is Kind.INTACT) and level.level in T1_TO_L5
 
 
 def paint_benign_signs(
@@ -177,6 +174,5 @@ def write_crops(folder: Path, seeds: range) -> None:
             if path.exists():
                 continue
             hu, bone = crops(kind, seed)
-            with path.with_suffix(".partial").open("wb") as file:
-                np.savez_compressed(file, hu=hu, bone=bone)
-            path.with_suffix(".partial").replace(path)
+            with replacing(path) as temporary:
+                np.savez_compressed(temporary, hu=hu, bone=bone)

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.recipes.classifier.phantoms import THORACOLUMBAR
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import crop
 from vfx_edge.study import Level, Vertebra, VertebraMask
+from vfx_edge.vocabulary import T1_TO_L5
 
 
 def real_crops(data: Path, references: Path, spec: NetworkSpec) -> dict[str, Tensor]:
@@ -23,7 +23,7 @@ def real_crops(data: Path, references: Path, spec: NetworkSpec) -> dict[str, Ten
     found = {}
     for place, entry in json.loads(references.read_text(encoding="utf-8")).items():
         known = entry["vertebrae"].items()
-        whole = {n: v for n, v in known if n in THORACOLUMBAR and v["whole"]}
+        whole = {n: v for n, v in known if n in T1_TO_L5 and v["whole"]}
         if not whole or not (data / place).exists():
             continue
         image = load_scan(data / place).image

@@ -1,6 +1,7 @@
 """The trained classifier to the shipped set: ONNX file and its block of the manifest."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,8 +10,8 @@ from export.to_onnx import write_onnx
 from models.recipes.classifier.calibration import FAMILIAR, Calibration, kept, load
 from models.recipes.classifier.examples import CROP
 from models.recipes.classifier.open_set import CLASSES, OpenSet
-from models.recipes.classifier.phantoms import THORACOLUMBAR
 from vfx_edge.files import write_text
+from vfx_edge.vocabulary import T1_TO_L5
 
 _BLOCK = """[[network]]
 roles = ["classifier"]
@@ -76,7 +77,7 @@ def block(chosen: Calibration) -> str:
         zeros="0" * 64,
         patch=", ".join(map(str, CROP)),
         classes=_quoted(CLASSES),
-        levels=_quoted(THORACOLUMBAR),
+        levels=_quoted(T1_TO_L5),
         familiar=FAMILIAR,
         malignant=chosen.threshold_malignant,
         osteoporotic=chosen.threshold_osteoporotic,
@@ -91,5 +92,5 @@ def with_block(manifest: str, new: str) -> str:
     return head + "".join(others).rstrip("\n") + "\n\n" + new
 
 
-def _quoted(words: tuple[str, ...]) -> str:
+def _quoted(words: Sequence[str]) -> str:
     return ", ".join(f'"{word}"' for word in words)

@@ -164,14 +164,9 @@ def paint_vertebrae(
     for i, box, field in fields_of(canvas, placed, findings, gap_mm):
         patch, found = canvas.whole.at(box), findings[i]
         _soften_ribs(patch, field.sdf)
-        paint_bone(
-            patch,
-            field.sdf,
-            found.tissue,
-            _interior(patch, field, found, marrow, placed[i]),
-            _shell(patch, field, found, marrow, placed[i]),
-            found.tissue.cortex_hu,
-        )
+        inside = _interior(patch, field, found, marrow, placed[i])
+        shell = _shell(patch, field, found, marrow, placed[i])
+        paint_bone(patch, field.sdf, inside, shell, found.tissue.cortex_hu)
         mark(patch, field.sdf, Part.POSTERIOR, placed[i].verse)
         patch.parts[(field.sdf <= 0) & (field.behind < 0)] = Part.BODY
         _vein(patch, field, placed[i])

@@ -12,10 +12,11 @@ from models.recipes.generator.planning import draw_spec, place_all
 from models.recipes.generator.surroundings import empty_canvas, paint_surroundings
 from models.recipes.shapes import BODY, Case
 from models.recipes.synthetic import case_labels
-from vfx_edge.phantom import SACRUM_NUMBER, PhantomSpec
+from vfx_edge.phantom import PhantomSpec
 from vfx_edge.phantom.canvas import Canvas
 from vfx_edge.phantom.column import Column, build_column
 from vfx_edge.phantom.outline import build_outline
+from vfx_edge.vocabulary import SACRUM
 
 Array = np.ndarray
 MIN_SIZE = 3 * 60  # coordinates of voxels; with less of its body in view there is no centre
@@ -75,5 +76,5 @@ def _centres(case: Case, column: Column) -> dict[int, Array]:
             centres[value] = inside.mean(0) + [s.start for s in box]
     sacrum = (column.sacrum[0].centre_mm - case.origin_lps_mm)[::-1] / case.spacing_mm
     if ((sacrum >= 0) & (sacrum <= np.array(case.verse.shape) - 1)).all():
-        centres[SACRUM_NUMBER] = sacrum
+        centres[SACRUM] = sacrum
     return centres

@@ -6,7 +6,7 @@ from vfx_edge.phantom.canvas import Canvas
 from vfx_edge.phantom.column import Column
 from vfx_edge.phantom.metal import paint_metal
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.solids import bounds, chain, union
+from vfx_edge.phantom.solids import UP, chain, fill
 
 WIRE_LEVELS = ("T4", "T5", "T6", "T7", "T8")
 WIRE_HU = 5200.0
@@ -25,9 +25,8 @@ def paint_wires(canvas: Canvas, column: Column, outline: Outline, rng: np.random
                 z + rng.uniform(-2, 2) * np.sin(turn),
             ]
         )
-        rods = chain(ring, np.full((len(ring), 2), 0.6), np.tile([0.0, 0.0, 1.0], (len(ring), 1)))
-        for patch in canvas.tiles(*bounds(rods)):
-            patch.blend(patch.coverage(union(patch, rods)), WIRE_HU)
+        rods = chain(ring, np.full((len(ring), 2), 0.6), np.tile(UP, (len(ring), 1)))
+        fill(canvas, rods, WIRE_HU)
 
 
 def paint_hardware(

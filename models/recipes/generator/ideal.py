@@ -35,7 +35,7 @@ def ideal_shape(verse: int) -> Shape:
     vertebra, last = _median(verse)
     jitter = Jitter(np.random.default_rng(0), 0.0)
     arch = make_arch(vertebra, jitter, last)
-    rods: list[Solid] = [*arch.rods, *arch.upper_joints, *arch.lower_joints]
+    rods: list[Solid] = [*arch.bone]
     body = None
     if vertebra.level != "C1":
         body = make_body(vertebra, 0.0, 0.0, jitter, noise_field(jitter.rng, 7.0))

@@ -7,44 +7,26 @@ import numpy as np
 from models.recipes.generator.soft import roughen
 from vfx_edge.phantom.body import make_body
 from vfx_edge.phantom.bone import BoneTissue
-from vfx_edge.phantom.canvas import F64, Canvas
+from vfx_edge.phantom.canvas import Canvas
 from vfx_edge.phantom.column import Column
+from vfx_edge.phantom.field import across, z_range
 from vfx_edge.phantom.jitter import Jitter, stream
 from vfx_edge.phantom.lesion import Lesion, paint_mass
-from vfx_edge.phantom.organs import paint_organs
 from vfx_edge.phantom.outline import Outline
-from vfx_edge.phantom.pelvis import paint_pelvis
-from vfx_edge.phantom.ribcage import paint_ribs, paint_sternum
 from vfx_edge.phantom.sacrum import paint_sacrum
 from vfx_edge.phantom.solids import Solid, bounds, ellipsoid, union
 from vfx_edge.phantom.spec import PhantomSpec
-from vfx_edge.phantom.table import paint_table
-from vfx_edge.phantom.torso import Tissues, make_diaphragm, make_tissues, paint_lungs, paint_torso
-from vfx_edge.phantom.upper import paint_arms, paint_girdle, paint_head
-from vfx_edge.phantom.vertebra import paint_canal, paint_disc
+from vfx_edge.phantom.surroundings import paint_frame, paint_soft
+from vfx_edge.phantom.torso import Tissues
+from vfx_edge.phantom.vertebra import paint_canal, paint_discs
 
 
 def empty_canvas(spec: PhantomSpec, column: Column, outline: Outline) -> Canvas:
     """Air on the grid that the plan's levels and margins ask for."""
-    first, last = column.get(spec.levels[0]), column.get(spec.levels[1])
-    top = first.frame.centre_mm[2] + first.size.height_mm / 2 + spec.margin_mm[0]
-    low = last.frame.centre_mm[2] - last.size.height_mm / 2 - spec.margin_mm[1]
+    low, top = z_range(spec, column)
     step = spec.spacing_mm
-    z = low + np.arange(max(16, round(float(top - low) / step))) * step
-    _, _, x0, y0 = outline.muscle.at(z)
-    spine = np.array([v.frame.centre_mm for v in column.vertebrae])[::-1]
-    at_x, at_y = (np.interp(z, spine[:, 2], spine[:, k]).mean() for k in (0, 1))
-    # A small field is aimed at the spine, a large one at the patient.
-    aim = float(np.clip((max(spec.matrix) * step - 220) / 100, 0, 1))
-    x = _line(spec.matrix[1], step, aim * x0.mean() + (1 - aim) * at_x + spec.fov_shift_mm[0])
-    y = _line(
-        spec.matrix[0], step, aim * y0.mean() + (1 - aim) * (at_y + 15) + spec.fov_shift_mm[1]
-    )
-    return Canvas.empty(x, y, np.asarray(z, dtype=np.float64), step)
-
-
-def _line(count: int, step_mm: float, middle_mm: float) -> F64:
-    return np.asarray((np.arange(count) - (count - 1) / 2) * step_mm + middle_mm)
+    z = np.asarray(low + np.arange(max(16, round(float(top - low) / step))) * step)
+    return Canvas.empty(*across(spec, column, outline, z, 15.0), z, step)
 
 
 def paint_surroundings(
@@ -56,16 +38,7 @@ def paint_surroundings(
     lesions: list[Lesion],
 ) -> None:
     """Everything but the vertebrae, from the outside in."""
-    jitter = Jitter(stream(spec.seed, "soft"), spec.randomness)
-    soft = make_tissues(jitter, spec.body_size)
-    dome = make_diaphragm(column, outline, jitter)
-    paint_table(canvas, outline, jitter)
-    paint_arms(canvas, column, outline, soft, spec.arms)
-    paint_torso(canvas, outline, column, soft, dome)
-    _paint_throat(canvas, column, soft)
-    paint_head(canvas, column, tissue, soft)
-    paint_lungs(canvas, outline, column, soft, dome, jitter)
-    paint_organs(canvas, column, outline, dome, soft, spec.contrast, spec.degeneration, jitter)
+    paint_soft(canvas, spec, column, outline, tissue, _paint_throat)
     for lesion in lesions:
         paint_mass(canvas, lesion)
     roughen(canvas.whole.hu, spec.spacing_mm, stream(spec.seed, "rough"))
@@ -76,10 +49,7 @@ def paint_surroundings(
         shell_mm=tissue.shell_mm * jitter.between(1.5, 3.2),
         spongy_hu=tissue.spongy_hu + jitter.between(30, 220),
     )
-    paint_sternum(canvas, column, outline, tissue)
-    paint_girdle(canvas, column, outline, flat, spec.arms)
-    paint_pelvis(canvas, column, tissue)
-    paint_ribs(canvas, column, outline, flat, jitter)
+    paint_frame(canvas, spec, column, outline, tissue, flat, jitter)
     _paint_discs(canvas, spec, column)
     paint_canal(canvas, column, jitter)
     paint_sacrum(canvas, column, tissue)
@@ -107,13 +77,4 @@ def _paint_discs(canvas: Canvas, spec: PhantomSpec, column: Column) -> None:
         make_body(v, spec.degeneration, 0.0, jitter, None) if v.level != "C1" else None
         for v in column.vertebrae
     ]
-    for body, below in zip(bodies, [*bodies[1:], None], strict=True):
-        hu, gas = base + jitter.shift(8.0), jitter.chance(0.25 * spec.degeneration)
-        bulge = abs(jitter.shift(0.8)) + spec.degeneration * jitter.between(0, 2.0)
-        if body is None:
-            continue
-        if below is None:
-            point = column.sacrum[0].world(0, 0, 8.0)
-        else:
-            point = below.frame.world(0, 0.06 * below.half_depth_mm, 0.55 * below.half_height_mm)
-        paint_disc(canvas, body, below, point, hu, gas, bulge)
+    paint_discs(canvas, column, bodies, spec.degeneration, base, jitter)

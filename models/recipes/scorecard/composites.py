@@ -16,8 +16,8 @@ from models.recipes.scorecard.synthetic import Synthetic
 from models.recipes.shapes import BODY
 from vfx_edge.evaluation.matching import Place
 from vfx_edge.image import Image
-from vfx_edge.phantom import SACRUM_NUMBER
 from vfx_edge.study import Level, Scan, SeriesInfo
+from vfx_edge.vocabulary import SACRUM
 
 FIRST_SEED = 95_000
 OPTIONS = ComposeOptions(
@@ -51,7 +51,7 @@ def synthetic(made: Labelled) -> Synthetic:
     places = {}
     for label, at in made.centres.items():
         x, y, z = (float(v) for v in image.to_lps(np.asarray(at)[None])[0])
-        name = "S1" if label == SACRUM_NUMBER else Level.from_verse(label).value
+        name = "S1" if label == SACRUM else Level.from_verse(label).value
         places[name] = Place((x, y, z), _whole(boxes[label - 1], case.verse.shape))
     labels = np.where(case.part > 0, case.verse, 0).astype(np.uint8)
     return Synthetic(Scan(image, facts), labels, places)
