@@ -103,7 +103,7 @@ def _by_the_chain(
 def _as_drawn(scan: Scan, path: Path, by_hand: ByHand | None) -> _Case:
     """The mask voxel for voxel, only its numbers changed."""
     from vfx_edge.inputs.segmentation import read_segmentation
-    from vfx_edge.spine.contradict import doubts
+    from vfx_edge.spine.name_check import name_remarks
     from vfx_edge.spine.rename import renamed
     from vfx_edge.spine.segment import masks_from_labels
 
@@ -112,7 +112,7 @@ def _as_drawn(scan: Scan, path: Path, by_hand: ByHand | None) -> _Case:
     if not drawn:
         raise NoVertebraGiven(path)
     masks = renamed(drawn, by_hand)
-    remarks = doubts(masks, settled=given.named or by_hand is not None)
+    remarks = name_remarks(masks, settled=given.named or by_hand is not None)
     labels = given.labels
     if by_hand is not None:
         labels, left_out = _renumbered(labels, drawn, masks)

@@ -21,7 +21,7 @@ from vfx_edge.outputs.kinds import (
     remove_former,
     write_all,
 )
-from vfx_edge.parallel import ctrl_c_waits
+from vfx_edge.parallel import delayed_interrupt
 from vfx_edge.study import Analysis, Answer, SeriesInfo, StudyResult
 from vfx_edge.tasks import DEFAULT, task_of
 
@@ -158,14 +158,14 @@ class _Run:
         be repeated, or is no DICOM, is refused before anything is computed."""
         job = self._job
         self._on_stage("read")
-        with ctrl_c_waits():
+        with delayed_interrupt():
             from vfx_edge.inputs import load_scan
             from vfx_edge.inputs.modality import MODALITIES
 
         scan = load_scan(job.path, job.series, modality=MODALITIES[self._task.modality])
         if not set(dicom_kinds()).intersection(job.wanted):
             return scan, None
-        with ctrl_c_waits():
+        with delayed_interrupt():
             from vfx_edge.inputs.source import read_source
 
         return scan, read_source(job.path, scan)

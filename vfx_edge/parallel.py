@@ -17,12 +17,12 @@ MOST = 8
 """Beyond so many threads they would wait for Python itself."""
 
 
-def reading(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+def map_reading(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
     """`function` of each item, in order. Reading waits on disks, so a few more than the cores."""
     return _in_threads(function, items, min(MOST, 2 + cores()))
 
 
-def computing(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+def map_computing(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
     """`function` of each item, in order, a thread a core."""
     return _in_threads(function, items, min(MOST, cores()))
 
@@ -49,7 +49,7 @@ def _container_share() -> int | None:
 
 
 @contextmanager
-def ctrl_c_waits() -> Iterator[None]:
+def delayed_interrupt() -> Iterator[None]:
     """Ctrl-C strikes only after the block. Within an import it can leave Python's import lock taken
     for good, and then whoever imports in another thread never ends."""
     if threading.current_thread() is not threading.main_thread():

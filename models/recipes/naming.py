@@ -26,7 +26,7 @@ from vfx_edge.inference.patches import as_points
 from vfx_edge.inputs import load_scan
 from vfx_edge.spine.column import EVIDENCE_FLOOR, LEVELS, Candidates, Weights, rib_evidence
 from vfx_edge.spine.find import Bodies
-from vfx_edge.spine.label import candidates_of, read_levels, shown
+from vfx_edge.spine.label import candidates_of, read_levels, weight_in_view
 from vfx_edge.study import Level
 from vfx_edge.vocabulary import PLAIN
 
@@ -68,7 +68,7 @@ def glimpses(
         candidates = candidates_of(
             Bodies(bodies.centres_lps_mm[inside], bodies.score[inside]),
             read_levels(part, at, labeller),
-            shown(part, bodies.centres_lps_mm[inside]),
+            weight_in_view(part, bodies.centres_lps_mm[inside]),
             labeller.spec,
         )
         truth = [PLAIN.index(Level(n)) for n in names[inside]]

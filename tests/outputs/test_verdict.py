@@ -16,7 +16,7 @@ from tests.outputs.fakes import (
     example,
 )
 from tests.outputs.page import Page
-from vfx_edge.naming import stretches
+from vfx_edge.naming import level_ranges
 from vfx_edge.outputs import result_to_json
 from vfx_edge.outputs.dicom.captures import captures
 from vfx_edge.outputs.report.page import render_report
@@ -106,8 +106,10 @@ def test_a_result_of_the_schema_before_can_still_be_listed(analysis: Analysis) -
     assert line(verdict_in(written), Wording("en")) == "No vertebral fracture suspected"
 
 
-def test_stretches_do_not_bridge_what_is_missing() -> None:
-    assert stretches(["C7", "T1", "T2", "T4"]) == "C7–T2, T4"
-    assert stretches(["T11", "T12", "L1"]) == stretches(["T11", "T12", "T13", "L1"]) == "T11–L1"
-    assert stretches(["T11", "L1"]) == "T11, L1"
-    assert stretches([]) == ""
+def test_ranges_do_not_bridge_what_is_missing() -> None:
+    assert level_ranges(["C7", "T1", "T2", "T4"]) == "C7–T2, T4"
+    assert (
+        level_ranges(["T11", "T12", "L1"]) == level_ranges(["T11", "T12", "T13", "L1"]) == "T11–L1"
+    )
+    assert level_ranges(["T11", "L1"]) == "T11, L1"
+    assert level_ranges([]) == ""

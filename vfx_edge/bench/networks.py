@@ -13,7 +13,7 @@ from vfx_edge.backends.half import half_precision
 from vfx_edge.errors import BackendError
 from vfx_edge.evaluation.overlap import dice
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.spine.classify import decide, settle
+from vfx_edge.spine.classify import combined_views, decide
 from vfx_edge.study import tier_of
 from vfx_edge.vocabulary import PRECISIONS
 
@@ -71,7 +71,7 @@ def _tier_changes(got: Floats, wanted: Floats, spec: NetworkSpec) -> int:
 
 def _tiers(answers: Floats, spec: NetworkSpec) -> list[str]:
     """The tier that `vfx-edge run` would give each crop, taken as a suspected fracture."""
-    each = zip(*settle(answers[None], spec.output.classes), strict=True)
+    each = zip(*combined_views(answers[None], spec.output.classes), strict=True)
     tiers = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
     return [tier_of(one) or one.kind for one in tiers]
 

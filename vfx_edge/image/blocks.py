@@ -4,7 +4,7 @@ the whole scan costs."""
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.parallel import computing
+from vfx_edge.parallel import map_computing
 
 _Plane = NDArray[np.float32]
 FIT_16_BITS = 7
@@ -32,7 +32,7 @@ def block_means(box: NDArray[np.int16], factors: tuple[int, int, int]) -> NDArra
         for block in range(shape[0]):
             slab(block)
     else:
-        computing(slab, range(shape[0]))
+        map_computing(slab, range(shape[0]))
     return out
 
 

@@ -14,7 +14,7 @@ from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.pixels import Undecodable, Values, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
-from vfx_edge.parallel import computing
+from vfx_edge.parallel import map_computing
 
 MAX_VOXELS = 1_500_000_000
 """3 GB of int16: 5700 slices of 512 x 512."""
@@ -162,7 +162,7 @@ def _resample(
         np.copyto(out[k], np.rint(here + (there - here) * np.float32(weight)), casting="unsafe")
         return (low, low + 1) if stack.gaps_mm[low] <= widest else ()
 
-    return computing(one, range(len(targets)))
+    return map_computing(one, range(len(targets)))
 
 
 def _valid(

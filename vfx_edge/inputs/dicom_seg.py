@@ -94,7 +94,7 @@ def read_dicom_seg(path: Path, like: Scan) -> SegStack:
     """SegUnreadable; SegOfAnotherScan where it was not drawn on `like`."""
     try:
         seg = _opened(path)
-        told = _check_whose(seg, like, path)
+        known = _check_source(seg, like, path)
         stack = _stack(seg, path)
         numbers, origin = _painted(seg, stack, path)
         names, labels = _segments(seg)
@@ -110,7 +110,7 @@ def read_dicom_seg(path: Path, like: Scan) -> SegStack:
         [normal * stack.step_mm, column * stack.pixel_mm[0], row * stack.pixel_mm[1]]
     )
     affine[:3, 3] = origin
-    return SegStack(numbers, affine, names, labels, told)
+    return SegStack(numbers, affine, names, labels, known)
 
 
 def _opened(path: Path) -> Dataset:
@@ -125,8 +125,8 @@ def _opened(path: Path) -> Dataset:
     return seg
 
 
-def _check_whose(seg: Dataset, like: Scan, path: Path) -> bool:
-    """Whether it can be told: a CT that was no DICOM has no UIDs to compare."""
+def _check_source(seg: Dataset, like: Scan, path: Path) -> bool:
+    """Whether it can be checked: a CT that was no DICOM has no UIDs to compare."""
     if like.frame_of_reference is None:
         return False
     series = {str(s.get("SeriesInstanceUID", "")) for s in seg.get("ReferencedSeriesSequence", ())}

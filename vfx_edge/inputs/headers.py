@@ -30,7 +30,7 @@ from vfx_edge.inputs.facts import (
     uid,
 )
 from vfx_edge.inputs.files import Source
-from vfx_edge.parallel import reading
+from vfx_edge.parallel import map_reading
 
 MAX_INFLATED_BYTES = 2**30
 _HEAD_BYTES = 2**15
@@ -142,7 +142,7 @@ def read_headers(sources: Sequence[Source]) -> Iterator[tuple[Slice, ...] | Unus
     values = Values()
     for at in range(0, len(sources), _AT_ONCE):
         some = sources[at : at + _AT_ONCE]
-        for source, start in zip(some, reading(_start_of, some), strict=True):
+        for source, start in zip(some, map_reading(_start_of, some), strict=True):
             yield start if isinstance(start, Unusable) else _header(source, *start, values)
 
 

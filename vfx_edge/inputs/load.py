@@ -13,7 +13,7 @@ from vfx_edge.inputs.files import Listing, Source, listed
 from vfx_edge.inputs.headers import Slice, Unusable, read_headers
 from vfx_edge.inputs.modality import CT, Modality
 from vfx_edge.inputs.pixels import probe
-from vfx_edge.parallel import ctrl_c_waits
+from vfx_edge.parallel import delayed_interrupt
 from vfx_edge.quiet import quiet
 from vfx_edge.study import Scan, SeriesInfo
 
@@ -55,7 +55,7 @@ def load_scan(
     say: Progress = progress or (lambda _line: None)
     with quiet(), listed(path) as listing:
         if _is_nifti(listing.files):
-            with ctrl_c_waits():
+            with delayed_interrupt():
                 from vfx_edge.inputs.nifti import load_nifti
 
             return load_nifti(listing.files[0].path, series_uid)

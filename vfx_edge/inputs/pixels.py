@@ -27,7 +27,7 @@ from vfx_edge.inputs.headers import (
 )
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.stack import Stack
-from vfx_edge.parallel import reading
+from vfx_edge.parallel import map_reading
 from vfx_edge.quiet import decoders_quiet
 
 Values = NDArray[np.int16]
@@ -55,7 +55,7 @@ def read_into(places: Iterable[Job], modality: Modality) -> list[Slice]:
         if folder is not None:
             work = frames_as_files(work, folder)
         with decoders_quiet() if compressed else nullcontext():
-            done = reading(lambda job: _read_one(job, modality), work)
+            done = map_reading(lambda job: _read_one(job, modality), work)
     return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.image import Image
-from vfx_edge.parallel import computing
+from vfx_edge.parallel import map_computing
 from vfx_edge.study import VertebraMask
 
 _INSIDE = 0.5
@@ -43,7 +43,7 @@ def numbered(
 ) -> tuple[NDArray[np.uint8], tuple[bool, ...]]:
     """The map as of `label_map`, and for each mask whether a voxel of it is there."""
     labels = np.zeros(image.values.shape, dtype=np.uint8)
-    drawn = computing(lambda mask: _on_grid(image, mask), masks)
+    drawn = map_computing(lambda mask: _on_grid(image, mask), masks)
     around = _union([found[0] for found in drawn if found is not None])
     # Where the column is, not the whole scan; bytes, not floats: memory is what costs here.
     column = labels[around]

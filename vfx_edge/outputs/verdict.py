@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vfx_edge.naming import all_named, by_reason, each_named, either, stretches
+from vfx_edge.naming import (
+    as_ranges,
+    grouped_by_reason,
+    level_ranges,
+    one_by_one,
+    with_alternatives,
+)
 from vfx_edge.outputs.status import Status, also_suspected, status_of, status_reason
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Finding, Level, StudyResult, Tier, Vertebra
@@ -85,12 +91,14 @@ def verdict_in(written: Mapping[str, Any]) -> Verdict:
 
 def name_of(vertebra: Vertebra, t: Wording) -> str:
     """ "T12 or L1"."""
-    return either(vertebra.level, [name for name, _ in vertebra.alternatives], t("level.or"))
+    return with_alternatives(
+        vertebra.level, [name for name, _ in vertebra.alternatives], t("level.or")
+    )
 
 
 def named_levels(levels: Sequence[str], verdict: Verdict, t: Wording) -> str:
     """A few levels one by one, many as stretches; with the names they could as well have."""
-    words = each_named(levels, verdict.others, t("level.or"))
+    words = one_by_one(levels, verdict.others, t("level.or"))
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {t('level.and')} {words[-1]}"
@@ -99,7 +107,7 @@ def named_levels(levels: Sequence[str], verdict: Verdict, t: Wording) -> str:
 def place(verdict: Verdict, t: Wording) -> str:
     """The levels that drive the verdict; where nothing is suspected, those that this covers."""
     if verdict.tier == Tier.NONE_SUSPECTED:
-        return all_named(verdict.assessed, verdict.others, t("level.or"))
+        return as_ranges(verdict.assessed, verdict.others, t("level.or"))
     return named_levels(verdict.levels, verdict, t)
 
 
@@ -131,7 +139,7 @@ def gap_in_brackets(verdict: Verdict, t: Wording) -> str:
 
 def gap(verdict: Verdict, t: Wording) -> str:
     """What is in view and could not be read, and why; empty where there is nothing."""
-    return by_reason(
+    return grouped_by_reason(
         verdict.unread,
         lambda levels, reason: t("coverage.unread", levels=levels, reason=t.reason(reason)),
     )
@@ -139,7 +147,7 @@ def gap(verdict: Verdict, t: Wording) -> str:
 
 def cut(verdict: Verdict, t: Wording) -> str:
     """What only the edge of the scan shows; empty where there is nothing."""
-    return t("coverage.cut", levels=stretches(verdict.cut)) if verdict.cut else ""
+    return t("coverage.cut", levels=level_ranges(verdict.cut)) if verdict.cut else ""
 
 
 def advice(verdict: Verdict, t: Wording) -> str:
@@ -149,7 +157,7 @@ def advice(verdict: Verdict, t: Wording) -> str:
     key = verdict.tier
     if key == Tier.NOT_ASSESSABLE and not verdict.unread:
         key = "nowhere"
-    cut_off = t("coverage.cut_by", levels=stretches(verdict.cut)) if verdict.cut else ""
+    cut_off = t("coverage.cut_by", levels=level_ranges(verdict.cut)) if verdict.cut else ""
     return t(
         f"recommendation.{key}",
         levels=place(verdict, t),
@@ -212,7 +220,7 @@ def rest(result: StudyResult, t: Wording) -> str:
 
 def _fine(result: StudyResult, t: Wording) -> str:
     fine = [f.vertebra.level for f in result.findings if status_of(f) is Status.UNREMARKABLE]
-    return t("page.rest", levels=stretches(fine)) if fine else ""
+    return t("page.rest", levels=level_ranges(fine)) if fine else ""
 
 
 def no_suspicion(result: StudyResult, t: Wording) -> str:
@@ -246,4 +254,4 @@ def unassessed(result: StudyResult, t: Wording) -> list[Group]:
     groups: dict[str, list[Level]] = {}
     for level in sorted(reasons):
         groups.setdefault(reasons[level], []).append(level)
-    return [Group(stretches(levels), t.reason(reason)) for reason, levels in groups.items()]
+    return [Group(level_ranges(levels), t.reason(reason)) for reason, levels in groups.items()]

@@ -9,15 +9,15 @@ from vfx_edge.backends import OpenModels
 from vfx_edge.image import Image
 from vfx_edge.manifest import ClassifierParameters, ModelManifest
 from vfx_edge.spine.classify import classify_fractures
-from vfx_edge.spine.contradict import doubts
 from vfx_edge.spine.find import find_bodies
 from vfx_edge.spine.fracture import measure_vertebrae
 from vfx_edge.spine.joint import outline_vertebrae
 from vfx_edge.spine.label import label_vertebrae
 from vfx_edge.spine.locate import NoSpineInView, locate_spine
+from vfx_edge.spine.name_check import name_remarks
 from vfx_edge.spine.rename import renamed
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
-from vfx_edge.spine.squeeze import at_true_distance, put_back, with_warning
+from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     THORACOLUMBAR,
@@ -125,7 +125,7 @@ def _named(
     masks = renamed(found, by_hand)
     remarks: tuple[str, ...] = ()
     if by_hand is not None or options.segmentation is not None:
-        remarks = doubts(masks, settled=by_hand is not None or options.segmentation_named)
+        remarks = name_remarks(masks, settled=by_hand is not None or options.segmentation_named)
     if not any(mask.vertebra.level in THORACOLUMBAR for mask in masks):
         raise NoSpineInView("no vertebra from T1 to L5 is in view")
     return masks, remarks

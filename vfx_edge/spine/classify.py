@@ -89,7 +89,7 @@ def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarr
     return np.asarray(distance <= margin_mm)
 
 
-def least_sure(views: FloatArray) -> FloatArray:
+def least_certain(views: FloatArray) -> FloatArray:
     """Of probabilities (views, n) the one nearest to a half, (n,); a half where they disagree.
 
     An answer that a mirror image shakes was none: this never sounds surer than the mean.
@@ -102,7 +102,9 @@ def least_sure(views: FloatArray) -> FloatArray:
     )
 
 
-def settle(views: FloatArray, classes: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+def combined_views(
+    views: FloatArray, classes: Sequence[str]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Probabilities (views, n, classes) -> p(osteoporotic), p(malignant), p(unknown), each (n,).
 
     The class "unknown", which a network need not have, says that a crop is unlike all that the
@@ -113,7 +115,7 @@ def settle(views: FloatArray, classes: Sequence[str]) -> tuple[FloatArray, Float
         unknown = views[..., classes.index("unknown")]
     known = np.maximum(1 - unknown, np.float32(1e-6))
     osteoporotic, malignant = (
-        least_sure(np.minimum(views[..., classes.index(name)] / known, 1))
+        least_certain(np.minimum(views[..., classes.index(name)] / known, 1))
         for name in ("osteoporotic", "malignant")
     )
     return osteoporotic, malignant, unknown.max(0)
@@ -180,7 +182,7 @@ def classify_fractures(
     ]
     if ask and spec.input.mask == "box":
         image = boxed(image, masks, spec.parameters_of(ClassifierParameters).mask_margin_mm)
-    answers = iter(_ask(image, ask, classifier))
+    answers = iter(_classified_crops(image, ask, classifier))
     return tuple(
         Finding(_in_view(m.vertebra, got), got, answer if answer is not None else next(answers))
         for m, got, answer in zip(masks, measurements, known, strict=True)
@@ -193,7 +195,7 @@ def _in_view(vertebra: Vertebra, measured: Measurement) -> Vertebra:
     return replace(vertebra, wholly_in_view=vertebra.wholly_in_view or judged)
 
 
-def _ask(
+def _classified_crops(
     image: Image, asked: Sequence[tuple[VertebraMask, bool]], classifier: Network
 ) -> list[Assessment]:
     """From the crop and, where the manifest asks for it, its left-right mirror image. asked:
@@ -207,7 +209,7 @@ def _ask(
     )
     answer = run_patches(classifier, [*crops, *mirrored])
     views = answer.reshape(-1, len(crops), answer.shape[1])
-    rows = zip(asked, *settle(views, spec.output.classes), strict=True)
+    rows = zip(asked, *combined_views(views, spec.output.classes), strict=True)
     return [
         decide(float(o), float(m), float(u), suspected, spec) for (_, suspected), o, m, u in rows
     ]

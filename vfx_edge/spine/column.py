@@ -62,7 +62,7 @@ MAX_MISSED = 2
 T13_COST, L6_COST, NO_T12_COST = 4.0, 3.0, 4.5
 EVIDENCE_FLOOR = 0.01
 RIB_DOUBT = 0.03  # a rib can be short, or cut off by the field of view
-WITHIN = 0.9  # the names that are told hold this share of the probability
+WITHIN = 0.9  # the names that are shown hold this share of the probability
 LEVELS = tuple(Level)
 _INDEX = {level: i for i, level in enumerate(LEVELS)}
 
@@ -173,13 +173,13 @@ def _unary(candidates: Candidates, weights: Weights) -> Array:
     """(n, levels) log evidence plus what including the candidate is worth."""
     mixed = (1 - EVIDENCE_FLOOR) * candidates.evidence + EVIDENCE_FLOOR / len(LEVELS)
     worth = 2.0 * np.log(np.clip(candidates.score, 1e-3, 1) / 0.2)
-    told = weights.evidence * (np.log(mixed) - np.log(1 / len(LEVELS)))
+    support = weights.evidence * (np.log(mixed) - np.log(1 / len(LEVELS)))
     if candidates.rib is not None:
-        told += weights.rib * np.log(2 * rib_evidence(candidates.rib))
+        support += weights.rib * np.log(2 * rib_evidence(candidates.rib))
     if candidates.seen is not None:
-        told *= candidates.seen[:, None]
-    told *= weights.of(len(mixed))
-    return np.asarray(told + worth[:, None])
+        support *= candidates.seen[:, None]
+    support *= weights.of(len(mixed))
+    return np.asarray(support + worth[:, None])
 
 
 def _links(distance_mm: float) -> Array:
@@ -270,11 +270,11 @@ def _in_order(posterior: Array) -> list[int] | None:
 
 def _named(index: int, level: int, posterior: Array) -> Named:
     """With as many other names as it takes to hold most of the probability."""
-    others, told = [], float(posterior[level])
+    others, held = [], float(posterior[level])
     for at in np.argsort(-posterior, kind="stable"):
-        if told >= WITHIN or posterior[at] < 0.01:
+        if held >= WITHIN or posterior[at] < 0.01:
             break
         if at != level:
             others.append((LEVELS[at], float(posterior[at])))
-            told += float(posterior[at])
+            held += float(posterior[at])
     return Named(index, LEVELS[level], float(posterior[level]), tuple(others))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.image import Image
-from vfx_edge.parallel import computing
+from vfx_edge.parallel import map_computing
 from vfx_edge.spine.measure import PLACES, column_axes, depth_mm, measure_heights
-from vfx_edge.spine.squeeze import NARROW, WIDE, usual_share, width_shares
+from vfx_edge.spine.slice_distance import NARROW, WIDE, usual_share, width_shares
 from vfx_edge.study import Heights, Level, Measurement, VertebraMask
 from vfx_edge.vocabulary import TRANSITIONAL, Reason
 
@@ -116,7 +116,7 @@ def _expected(at: int, scales: Sequence[Scales | None], broken: Collection[int])
     return max(float(own[2]), float(np.median(intact)))
 
 
-def _told(loss: float) -> float:
+def _per_cent(loss: float) -> float:
     """A loss 0..1 in whole per cent: no measurement is finer, and what is judged is what a reader
     sees. "20 %" beside a verdict that needs 20 % and was denied would puzzle anyone."""
     return round(float(np.clip(loss, 0, 1)), 2)
@@ -140,7 +140,9 @@ def height_losses(
     for _ in range(2):  # the second time without asking those that are themselves broken
         broken = [i for i, loss in enumerate(losses) if loss is not None and genant_grade(loss)]
         losses = [
-            None if own is None else _told(1 - own[list(read)].min() / _expected(i, scales, broken))
+            None
+            if own is None
+            else _per_cent(1 - own[list(read)].min() / _expected(i, scales, broken))
             for i, own in enumerate(scales)
         ]
     return losses
@@ -176,7 +178,7 @@ def _range(
     sd = float(np.hypot(sd_mm / usual_mm, NORM_SD))
     by_own = 1 - float(own[:2].min() / own.max()) + sd
     off = NINE_TENTHS * sd
-    return _told(min(known) - off), _told(max(max(known) + off, by_own))
+    return _per_cent(min(known) - off), _per_cent(max(max(known) + off, by_own))
 
 
 def _beside(level: Level, by: int) -> Level:
@@ -286,7 +288,7 @@ def measure_vertebrae(
         heights = measure_heights(masks[at], axes[at], edges)
         return heights, _obstacle(image, masks[at], heights)
 
-    looked = computing(look, range(len(masks)))
+    looked = map_computing(look, range(len(masks)))
     heights, obstacles = [h for h, _ in looked], [why for _, why in looked]
     doubts = _doubtful_shapes(masks)
     obstacles = [why or doubt for why, doubt in zip(obstacles, doubts, strict=True)]

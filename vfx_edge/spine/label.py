@@ -50,7 +50,7 @@ def label_vertebrae(image: Image, bodies: Bodies, labeller: Network) -> tuple[Ve
         raise NoSpineInView
     spec = labeller.spec
     answers = read_levels(image, points, labeller)
-    candidates = candidates_of(bodies, answers, shown(image, bodies.centres_lps_mm), spec)
+    candidates = candidates_of(bodies, answers, weight_in_view(image, bodies.centres_lps_mm), spec)
     named = name_column(candidates, weights_of(spec))
     if candidates.score[[n.index for n in named]].sum() < MIN_COLUMN:
         raise NoSpineInView
@@ -66,7 +66,7 @@ def weights_of(spec: NetworkSpec) -> Weights:
     return Weights(said.evidence_weight, said.rib_weight, said.overlap_exponent)
 
 
-def shown(image: Image, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+def weight_in_view(image: Image, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) 0..1: how much a body counts that lies so near to the scan's end. What is cut off, the
     head of a rib for one, looks as if it were not there."""
     index = image.to_zyx(centres_lps_mm)
@@ -81,7 +81,8 @@ def candidates_of(
     seen: NDArray[np.float64],
     spec: NetworkSpec,
 ) -> Candidates:
-    """What the column is named from. answers: (n, classes) of the labeller; seen: `shown`."""
+    """What the column is named from. answers: (n, classes) of the labeller; seen: (n,)
+    as of `weight_in_view`."""
     names = spec.output.classes
     elsewhere = answers[:, [i for i, name in enumerate(names) if name in ("background", "sacrum")]]
     score = bodies.score * (1 - elsewhere.sum(1))

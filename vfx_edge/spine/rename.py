@@ -8,7 +8,7 @@ import numpy as np
 
 from vfx_edge.errors import InputError
 from vfx_edge.spine.column import NEXT_MM
-from vfx_edge.spine.contradict import body_span_mm, head_to_feet, out_of_order
+from vfx_edge.spine.name_check import body_span_mm, head_to_feet, out_of_order
 from vfx_edge.study import Anchor, ByHand, Level, Shift, VertebraMask
 
 DISC_MM = 12.0  # a place between two bodies still means the nearer one

@@ -23,7 +23,7 @@ from vfx_edge.image.grids import (
 from vfx_edge.image.pieces import largest_piece
 from vfx_edge.inference.patches import as_batch, from_network, our_shape
 from vfx_edge.manifest import NetworkSpec, SegmenterParameters
-from vfx_edge.parallel import computing, cores
+from vfx_edge.parallel import cores, map_computing
 from vfx_edge.spine.parts import BODY, split_parts
 from vfx_edge.study import Level, Vertebra, VertebraMask
 
@@ -185,7 +185,7 @@ def segment_vertebrae(
     """Masks from head to feet; a name without a body under it is dropped."""
     if not vertebrae:
         return ()
-    looked = _look(image, vertebrae, range(len(vertebrae)), segmenter)
+    looked = _segment_patches(image, vertebrae, range(len(vertebrae)), segmenter)
     moved = [replace(v, centroid_lps_mm=_corrected(v, *looked[i])) for i, v in enumerate(vertebrae)]
     # a guide that was off its body's centre is set right, and that vertebra looked at once more
     again = [
@@ -193,8 +193,8 @@ def segment_vertebrae(
         for i, (old, new) in enumerate(zip(vertebrae, moved, strict=True))
         if _gap_mm(old, new) > OFF_CENTRE_MM
     ]
-    looked |= _look(image, moved, again, segmenter)
-    masks = computing(lambda i: _mask(image, moved[i], *looked[i]), range(len(moved)))
+    looked |= _segment_patches(image, moved, again, segmenter)
+    masks = map_computing(lambda i: _mask(image, moved[i], *looked[i]), range(len(moved)))
     whole = [mask for mask in masks if mask is not None]
     if not any(_arch_share(mask) > SOME_ARCH for mask in whole):
         return ()  # a rod, a table, bodies without a spine: no vertebra is seen for one
@@ -217,7 +217,7 @@ def _is_bone(image: Image, mask: VertebraMask) -> bool:
     return len(inside) == 0 or float(np.percentile(image.values[tuple(inside.T)], 80)) > BONE_HU
 
 
-def _look(
+def _segment_patches(
     image: Image, vertebrae: Sequence[Vertebra], which: Sequence[int], segmenter: Network
 ) -> dict[int, tuple[FloatArray, Grid]]:
     """Number -> (body, arch) probabilities (2, z, y, x) of one piece of bone and their grid, for
@@ -229,14 +229,14 @@ def _look(
         for at in range(0, len(cut), size):
             patches = [job.result()[0] for job in cut[at : at + size]]
             answer = segmenter.run(as_batch(patches, spec.input))
-            tidied += [pool.submit(_tidied, raw, spec) for raw in answer]
+            tidied += [pool.submit(_largest_bone, raw, spec) for raw in answer]
         return {
             i: (bone.result(), patch.result()[1])
             for i, bone, patch in zip(which, tidied, cut, strict=True)
         }
 
 
-def _tidied(raw: FloatArray, spec: NetworkSpec) -> FloatArray:
+def _largest_bone(raw: FloatArray, spec: NetworkSpec) -> FloatArray:
     """The network's own answer to one patch -> (body, arch) probabilities of one piece of bone."""
     soft = activate(raw[None], spec.output.activation)[0]
     parts = [spec.output.classes.index(name) for name in ("body", "arch")]

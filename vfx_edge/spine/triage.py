@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vfx_edge.naming import all_named, by_reason, each_named, stretches
+from vfx_edge.naming import as_ranges, grouped_by_reason, level_ranges, one_by_one
 from vfx_edge.study import (
     THORACOLUMBAR,
     Coverage,
@@ -49,7 +49,7 @@ def triage(findings: Sequence[Finding], wanted: Sequence[Level]) -> Triage:
         driving = [f for f in looked_at if _tier(f) == tier]
         if driving:
             levels = tuple(f.vertebra.level for f in driving)
-            named = ", ".join(each_named(levels, _others(driving)))
+            named = ", ".join(one_by_one(levels, _others(driving)))
             return Triage(tier, RECOMMENDATION[tier].format(levels=named), levels, coverage)
     return _without_fracture(looked_at, coverage)
 
@@ -70,15 +70,15 @@ def covered(findings: Sequence[Finding], wanted: Sequence[Level]) -> Coverage:
 
 def _without_fracture(looked_at: Sequence[Finding], coverage: Coverage) -> Triage:
     assessed, unread = coverage.assessed, coverage.unread
-    why = by_reason(unread, _could_not_be_read)
+    why = grouped_by_reason(unread, _could_not_be_read)
     if assessed and len(assessed) >= LEAST_SHARE * (len(assessed) + len(unread)):
-        named = all_named(assessed, _others(looked_at))
+        named = as_ranges(assessed, _others(looked_at))
         text = RECOMMENDATION[Tier.NONE_SUSPECTED].format(levels=named, why=_in_brackets(why))
         return Triage(Tier.NONE_SUSPECTED, text, (), coverage)
     if unread:
         text = RECOMMENDATION[Tier.NOT_ASSESSABLE].format(why=_in_brackets(why))
     else:
-        cut = f"its edge cuts {stretches(coverage.cut)}" if coverage.cut else ""
+        cut = f"its edge cuts {level_ranges(coverage.cut)}" if coverage.cut else ""
         text = NOTHING_IN_VIEW.format(why=_in_brackets(cut))
     return Triage(Tier.NOT_ASSESSABLE, text, tuple(level for level, _ in unread), coverage)
 

@@ -22,7 +22,7 @@ from models.recipes.classifier.open_set import (
 )
 from models.recipes.nets import Net3D
 from vfx_edge.evaluation.classification import Answers
-from vfx_edge.spine.classify import settle
+from vfx_edge.spine.classify import combined_views
 
 Floats = NDArray[np.float32]
 SENSITIVITY = 0.95  # of the malignant ones at least so many are not called osteoporotic
@@ -106,7 +106,7 @@ def calibrate(checkpoint: Path, crops: Path, views: int = 1) -> Calibration:
     far = torch.maximum(known.distance(straight[1]), known.distance(mirrored[1]))
     known = known.with_limit(far, FAMILIAR)
     both = torch.stack([straight[0], mirrored[0]]) / temperature
-    _, p_malignant, _ = settle(both[..., :2].softmax(2).numpy(), CLASSES[:2])
+    _, p_malignant, _ = combined_views(both[..., :2].softmax(2).numpy(), CLASSES[:2])
     thresholds = chosen_thresholds(p_malignant, classes.numpy() == 1)
     return Calibration(temperature, *thresholds, _taught_limit(both), known)
 

@@ -25,7 +25,7 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.evaluation.calibration import expected_error, reliability
 from vfx_edge.evaluation.classification import Answers, auc, auc_interval
 from vfx_edge.manifest import ClassifierParameters, load_model_set
-from vfx_edge.spine.classify import settle
+from vfx_edge.spine.classify import combined_views
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -59,7 +59,7 @@ def views_of(net: Network, crops: Tensor) -> Floats:
 def told(net: Network, views: Floats, by_distance: bool = True) -> Told:
     """The tiers of answers (views, n, classes), by the program's rule and the manifest's
     thresholds; by_distance: whether strangers are turned away."""
-    _, p, unknown = settle(views, net.spec.output.classes)
+    _, p, unknown = combined_views(views, net.spec.output.classes)
     limits = net.spec.parameters_of(ClassifierParameters)
     strange = (unknown >= limits.threshold_unknown) & by_distance
     malignant = (p >= limits.threshold_malignant) & ~strange

@@ -1,4 +1,4 @@
-"""How a modality's files are told, and what their numbers may be."""
+"""How a modality's files are recognised, and what their numbers may be."""
 
 import re
 from collections.abc import Callable

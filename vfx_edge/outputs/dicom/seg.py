@@ -29,7 +29,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from vfx_edge.image import Image
-from vfx_edge.naming import either
+from vfx_edge.naming import with_alternatives
 from vfx_edge.outputs.dicom.codes import level_code
 from vfx_edge.outputs.dicom.items import coding_scheme
 from vfx_edge.outputs.dicom.slices import SourceSlice, is_enhanced, source_slices
@@ -247,5 +247,5 @@ def _segments(masks: Sequence[VertebraMask], run: RunInfo) -> list[Any]:
     for segment, mask in zip(segments, masks, strict=True):
         if others := mask.vertebra.alternatives:
             names = [name for name, _ in others]
-            segment.SegmentDescription = either(mask.vertebra.level, names)
+            segment.SegmentDescription = with_alternatives(mask.vertebra.level, names)
     return segments

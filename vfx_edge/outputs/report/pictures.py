@@ -18,7 +18,7 @@ from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import VertebraOutline, outline
 from vfx_edge.outputs.report.views import FloatArray, Sheet
 from vfx_edge.outputs.status import Status, is_card, status_of, to_look_at
-from vfx_edge.parallel import computing
+from vfx_edge.parallel import map_computing
 from vfx_edge.study import Analysis, Finding, Level, VertebraMask
 from vfx_edge.vocabulary import Reason
 
@@ -195,7 +195,7 @@ def _own_axes(finding: Finding) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _scene(
     analysis: Analysis, sheet: Sheet, masks: tuple[VertebraMask, ...] | list[VertebraMask]
 ) -> _Scene:
-    outlines = computing(lambda mask: outline(mask, sheet), masks)
+    outlines = map_computing(lambda mask: outline(mask, sheet), masks)
     levels = [mask.vertebra.level for mask in masks]
     return _Scene(analysis, sheet, dict(zip(levels, outlines, strict=True)))
 

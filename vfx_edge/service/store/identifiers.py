@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vfx_edge.parallel import reading
+from vfx_edge.parallel import map_reading
 
 MAX_UID = 64
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -37,7 +37,7 @@ def instances_in(folder: Path, known: Mapping[str, Instance] | None = None) -> d
         return Instance(_digest(path), signature)
 
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {path.name: found for path, found in zip(files, reading(look, files), strict=True)}
+    return {path.name: found for path, found in zip(files, map_reading(look, files), strict=True)}
 
 
 def uid_to_name(uid: str) -> str:

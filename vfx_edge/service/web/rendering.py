@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from vfx_edge.naming import each_named
+from vfx_edge.naming import one_by_one
 from vfx_edge.outputs.verdict import Verdict, advice, gap, place
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.service.store.queue import State
@@ -96,7 +96,7 @@ class PageRenderer:
     def _levels(self, verdict: Verdict) -> str:
         if verdict.tier == Tier.NONE_SUSPECTED:
             return place(verdict, self._t)
-        return ", ".join(each_named(verdict.levels, verdict.others, self._t("level.or")))
+        return ", ".join(one_by_one(verdict.levels, verdict.others, self._t("level.or")))
 
     def _gap(self, verdict: Verdict) -> str:
         """What could not be read, where the note does not say so."""

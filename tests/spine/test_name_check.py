@@ -13,7 +13,7 @@ from vfx_edge.errors import InputError
 from vfx_edge.image import Image
 from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs.nifti import image_affine
-from vfx_edge.spine.contradict import contradiction, doubts
+from vfx_edge.spine.name_check import contradiction, name_remarks
 from vfx_edge.spine.segment import masks_from_labels
 from vfx_edge.study import Level, VertebraMask
 
@@ -77,16 +77,16 @@ def test_what_experts_named_passes_at_any_stature(name: str) -> None:
     for by in (0.6, 1.0, 1.1):
         assert contradiction(scaled(masks, by)) is None, by
     assert contradiction(masks[1:4]) is None
-    assert doubts(masks, settled=False) == (
-        () if name not in FROM_C1 else doubts(numbered(masks), settled=False)
+    assert name_remarks(masks, settled=False) == (
+        () if name not in FROM_C1 else name_remarks(numbered(masks), settled=False)
     )
 
 
 @pytest.mark.parametrize("name", sorted(set(EXPERTS) - set(FROM_C1)))
 def test_a_viewers_numbers_from_the_head_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="--anchor L5=Z_MM"):
-        doubts(numbered(expert(name)), settled=False)
-    (remark,) = doubts(numbered(expert(name)), settled=True)
+        name_remarks(numbered(expert(name)), settled=False)
+    (remark,) = name_remarks(numbered(expert(name)), settled=True)
     assert remark.startswith("The names of the levels were kept as stated, but the shape")
 
 
@@ -98,7 +98,7 @@ def test_a_viewers_numbers_from_the_feet_are_refused(name: str) -> None:
     )
     for settled in (False, True):  # nobody can have meant that
         with pytest.raises(InputError, match="C1 lies below what it names C2"):
-            doubts(upside_down, settled=settled)
+            name_remarks(upside_down, settled=settled)
 
 
 def test_gaps_that_are_none_and_holes_are_refused() -> None:

@@ -10,7 +10,7 @@ from vfx_edge.outputs.labels import label_map
 from vfx_edge.spine.fracture import measure_vertebrae
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.segment import masks_from_labels
-from vfx_edge.spine.squeeze import at_true_distance, put_back, with_warning
+from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning
 from vfx_edge.study import Finding, NotClassified, VertebraMask
 
 MADE = lumbar(margin_mm=(20.0, 20.0))

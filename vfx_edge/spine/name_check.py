@@ -198,7 +198,7 @@ def _costs(z: Array) -> Array:
     return np.asarray(np.minimum(0.5 * z * z, _MOST_COST))
 
 
-def doubts(masks: Sequence[VertebraMask], *, settled: bool) -> tuple[str, ...]:
+def name_remarks(masks: Sequence[VertebraMask], *, settled: bool) -> tuple[str, ...]:
     """Remarks on the names of a given segmentation; `settled`: a person or the file itself stated
     them. Raises NamesOutOfOrder, and NamesContradictAnatomy unless settled."""
     if (crossed := out_of_order(masks)) is not None:
