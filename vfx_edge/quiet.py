@@ -1,8 +1,8 @@
 """Keeps what libraries print and warn of away from the user's terminal.
 
 Warning filters, loggers, `sys.stdout` and file descriptor 2 belong to the whole process, and slices
-are decoded while a runtime is imported. So the first user changes each of them, and the last one sets
-it back, in any order.
+are decoded while a runtime is imported. So the first user changes each of them, and the last one
+sets it back, in any order.
 """
 
 import io
