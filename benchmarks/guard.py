@@ -25,7 +25,7 @@ from vfx_edge.bench.samples import Ratio, Samples, ratio
 from vfx_edge.errors import VfxError
 from vfx_edge.job import Job, run_job
 from vfx_edge.manifest import load_model_set
-from vfx_edge.outputs import write_ct_series
+from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.phantom import PhantomSpec, make_phantom
 
 THREADS = 2

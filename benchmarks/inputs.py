@@ -43,7 +43,7 @@ def standard_phantom(slices: int = 600, matrix: int = 512) -> PhantomSpec:
 @contextmanager
 def phantom(spec: PhantomSpec, name: str = "") -> Iterator[Scan]:
     """The phantom as DICOM in a folder that is removed afterwards."""
-    from vfx_edge.outputs import write_ct_series
+    from vfx_edge.outputs.dicom.ct_series import write_ct_series
     from vfx_edge.phantom import make_phantom
 
     with _folder() as folder:
@@ -68,7 +68,7 @@ def scan(path: Path | None, slices: int, matrix: int) -> Iterator[Scan]:
 @contextmanager
 def resampled(path: Path, slices: int, matrix: int) -> Iterator[Scan]:
     """The CT at `path` over the same extent in `slices` of matrix², as uncompressed DICOM."""
-    from vfx_edge.outputs import write_ct_series
+    from vfx_edge.outputs.dicom.ct_series import write_ct_series
 
     with _folder() as folder:
         log(f"resampling {path.name} to {slices} slices of {matrix}²")

@@ -9,9 +9,8 @@ docs/python.md shows more. The names below are loaded on first use, so that `imp
 nothing.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from vfx_edge.lazy import lazily
 
 if TYPE_CHECKING:
     from vfx_edge.api import analyze
@@ -19,12 +18,15 @@ if TYPE_CHECKING:
     from vfx_edge.fractures import Options
 
 __version__ = "0.1.0"
-
-__getattr__ = lazily(
-    __name__, {"api": ("analyze",), "errors": ("VfxError",), "fractures": ("Options",)}
-)
-
 __all__ = ["Options", "VfxError", "__version__", "analyze"]
+
+_HOME = {"analyze": "api", "Options": "fractures", "VfxError": "errors"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

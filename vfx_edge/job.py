@@ -120,7 +120,7 @@ def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> 
 
 def default_folder(series: SeriesInfo) -> Path:
     """./vfx-edge-out/<series>."""
-    from vfx_edge.outputs import series_stem
+    from vfx_edge.outputs.names import series_stem
 
     return DEFAULT_PARENT / series_stem(series)
 

@@ -16,7 +16,7 @@ from benchmarks.peaks import CONVS, DEPTH
 from benchmarks.processes import answer_of, worker
 from benchmarks.worker import Order
 from models.recipes.scorecard.goals import MET, MISSED
-from vfx_edge.outputs import write_ct_series
+from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.phantom import PhantomSpec, make_phantom
 
 

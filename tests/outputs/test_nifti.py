@@ -21,8 +21,8 @@ from tests.outputs.fakes import (
 )
 from vfx_edge.errors import OutputError
 from vfx_edge.image import Image
-from vfx_edge.outputs import write_nifti
 from vfx_edge.outputs.labels import label_map
+from vfx_edge.outputs.nifti import write_nifti
 from vfx_edge.study import Analysis, Level, Point
 
 SPACING_ZYX_MM = (2.5, 1.5, 1.25)

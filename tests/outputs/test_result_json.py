@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from tests.outputs.fakes import MALIGNANT, RUN, SHA, example, finding_of
-from vfx_edge.outputs import load_schema, result_to_dict, write_result_json
+from vfx_edge.outputs.result_json import load_schema, result_to_dict, write_result_json
 from vfx_edge.study import (
     BackendUse,
     CauseNotClassified,

@@ -17,9 +17,9 @@ from tests.outputs.fakes import (
 )
 from tests.outputs.page import Page
 from vfx_edge.naming import level_ranges
-from vfx_edge.outputs import result_to_json
 from vfx_edge.outputs.dicom.captures import captures
 from vfx_edge.outputs.report.page import render_report
+from vfx_edge.outputs.result_json import result_to_json
 from vfx_edge.outputs.verdict import advice, line, verdict_in, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, Finding, Level

@@ -11,8 +11,8 @@ import pytest
 
 from tests.outputs.fakes import example
 from tests.waiting import HANG_S
-from vfx_edge.outputs import result_to_json
 from vfx_edge.outputs.kinds import KINDS
+from vfx_edge.outputs.result_json import result_to_json
 from vfx_edge.service.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,8 @@ from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.image import Image
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
-from vfx_edge.outputs import result_to_dict, write_ct_series
+from vfx_edge.outputs.dicom.ct_series import write_ct_series
+from vfx_edge.outputs.result_json import result_to_dict
 from vfx_edge.phantom import FractureSpec, Phantom, PhantomSpec
 from vfx_edge.spine.chain import analyze
 

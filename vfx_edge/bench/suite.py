@@ -81,7 +81,7 @@ def _input(source: Path | PhantomSpec, folder: Path, steps: Steps) -> Path:
     """The scan's place: as given, or a phantom made in the scratch folder."""
     if isinstance(source, Path):
         return source.absolute()
-    from vfx_edge.outputs import write_ct_series
+    from vfx_edge.outputs.dicom.ct_series import write_ct_series
     from vfx_edge.phantom import make_phantom
 
     steps.report("making the phantom")

@@ -73,7 +73,7 @@ def phantom(
     spec = _spec(slices, spacing, levels, matrix, fracture or [], lesion or [], scoliosis, seed)
 
     from vfx_edge.files import write_text
-    from vfx_edge.outputs import write_ct_series
+    from vfx_edge.outputs.dicom.ct_series import write_ct_series
     from vfx_edge.phantom import make_phantom
 
     made = make_phantom(spec)

@@ -92,7 +92,7 @@ def _triage_exit(result: StudyResult) -> int:
 def _tell(result: StudyResult, report: Path, *, as_json: bool, quiet: bool, verbose: bool) -> None:
     """The verdict first; with `as_json` people find it on standard error."""
     if as_json:
-        from vfx_edge.outputs import result_to_json
+        from vfx_edge.outputs.result_json import result_to_json
 
         sys.stdout.buffer.write(result_to_json(result).encode("utf-8"))
         sys.stdout.buffer.flush()

@@ -12,8 +12,8 @@ import SimpleITK as sitk
 
 from tests.outputs.fakes import axis_aligned, tilted
 from vfx_edge.errors import OutputError
-from vfx_edge.outputs import write_ct_series
 from vfx_edge.outputs.dicom import ct_series as dicom_series
+from vfx_edge.outputs.dicom.ct_series import write_ct_series
 
 RNG = np.random.default_rng(7)
 HU = RNG.integers(-1024, 3072, (6, 20, 30)).astype(np.int16)

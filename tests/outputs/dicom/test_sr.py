@@ -27,8 +27,8 @@ from tests.outputs.dicom.reading import (
     validated,
 )
 from tests.outputs.fakes import EXAMPLE_CASES, RUN, analysis_of
-from vfx_edge.outputs import result_to_dict
 from vfx_edge.outputs.dicom.codes import SCHEME
+from vfx_edge.outputs.result_json import result_to_dict
 from vfx_edge.study import Analysis, DicomSource, Level
 
 pytest.importorskip("highdicom", reason="needs the extra service")

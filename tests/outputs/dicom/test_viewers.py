@@ -20,7 +20,7 @@ from tests.inputs.world import Edit, Scan, enhanced, put, write_scan
 from tests.outputs.fakes import EXAMPLE_CASES, analysis_of, curved_centres
 from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.source import read_source
-from vfx_edge.outputs import result_to_dict
+from vfx_edge.outputs.result_json import result_to_dict
 from vfx_edge.study import Analysis, DicomSource, Level
 
 pytest.importorskip("highdicom", reason="needs the extra service")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.outputs.fakes import example
 from tests.waiting import HANG_S
-from vfx_edge.outputs import write_report
+from vfx_edge.outputs.report.page import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((path for path in map(shutil.which, NAMES) if path), None)

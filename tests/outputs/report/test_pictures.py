@@ -23,8 +23,7 @@ from tests.outputs.fakes import (
 )
 from tests.outputs.page import Page
 from vfx_edge.image import Image as Volume
-from vfx_edge.outputs import write_report
-from vfx_edge.outputs.report.page import render_report
+from vfx_edge.outputs.report.page import render_report, write_report
 from vfx_edge.outputs.report.pictures import crop_pictures, spine_pictures
 from vfx_edge.study import Analysis, Level, Point, Scan
 
