@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.image import Image
+from vfx_edge.spine.fracture import genant_grade
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     THORACOLUMBAR,
@@ -171,7 +172,7 @@ def finding_of(level: Level, centre: Point, case: Case, probability: float = 0.9
         measured = Measurement(None, None, None, None, getattr(assessment, "reason", None))
     else:
         ends = round(max(loss - 0.1, 0.0), 2), round(min(loss + 0.1, 1.0), 2)
-        low, high = (sum(end >= start for start in (0.20, 0.25, 0.40)) for end in ends)
+        low, high = map(genant_grade, ends)
         heights = heights_of(level, centre, loss)
         measured = Measurement(heights, loss, grade, loss >= 0.20, None, ends, (low, high))
     return Finding(Vertebra(level, centre, probability), measured, assessment)
