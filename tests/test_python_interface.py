@@ -52,6 +52,31 @@ def test_the_example_runs_and_its_result_is_the_commands(
     } > {"L1", "L2"}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"levels": ("L99",)}, "levels can't be used: there is no vertebra 'L99'"),
+        ({"levels": "L2-T12"}, "levels can't be used: 'L2-T12' runs upwards"),
+        ({"classify": "everything"}, "classify can't be used"),
+        ({"levels_by_hand": 1}, "levels_by_hand can't be used"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_at_once(
+    wrong: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(vfx_edge.VfxError, match=sentence) as refused:
+        vfx_edge.Options(**wrong)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"outputs": "json,nonsense"}, {"language": "fr"}, {"options": {"levels": "L1"}}]
+)
+def test_what_is_wrong_is_refused_before_anything_is_read(wrong: dict[str, Any]) -> None:
+    with pytest.raises(vfx_edge.VfxError, match=r"nonsense|'fr'|vfx_edge.Options"):
+        vfx_edge.analyze("absent", **wrong)
+
+
 def test_a_failure_is_a_vfx_error_with_its_sentence(tmp_path: Path) -> None:
     with pytest.raises(vfx_edge.VfxError, match="give the folder of a CT study"):
         vfx_edge.analyze(tmp_path)

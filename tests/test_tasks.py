@@ -66,6 +66,21 @@ def test_each_task_offers_its_own_outputs(
     )
 
 
+@pytest.mark.parametrize(
+    "option",
+    [("--levels", "L1"), ("--classify", "all"), ("--shift-levels", "1"), ("--triage-exit-code",)],
+    ids=lambda option: option[0],
+)
+def test_options_of_another_task_are_refused(
+    option: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setitem(TASKS, TASK.name, TASK)
+    assert run(monkeypatch, "absent", "--task", TASK.name, *option) == 2
+    assert f"{option[0]} belongs to the task" in " ".join(
+        capsys.readouterr().err.replace("│", " ").split()
+    )
+
+
 def test_a_task_that_is_not_there_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert run(monkeypatch, "absent", "--task", "likeliness") == 2
     assert "'likeliness' is no task" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from vfx_edge.inference.patches import probability_image
 from vfx_edge.manifest import ModelManifest
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.nifti import write_image
-from vfx_edge.study import RunInfo, Scan
-from vfx_edge.timing import OnStage, StageClock, run_info
+from vfx_edge.study import OnStage, RunInfo, Scan
+from vfx_edge.timing import StageClock, run_info
 
 
 @dataclass(frozen=True)

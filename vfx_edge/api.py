@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from vfx_edge.fractures import Options
+from vfx_edge.fractures import Options, OptionsInvalid
 from vfx_edge.job import Job, answer_alone, run_alone
-from vfx_edge.outputs.kinds import RESULT
-from vfx_edge.study import Analysis
-from vfx_edge.timing import OnStage
+from vfx_edge.outputs.kinds import RESULT, chosen
+from vfx_edge.study import Analysis, OnStage
 
 
 def analyze(
@@ -16,7 +15,7 @@ def analyze(
     options: Options | None = None,
     *,
     out: str | PathLike[str] | None = None,
-    outputs: Sequence[str] = ("json", "html"),
+    outputs: str | Sequence[str] = ("json", "html"),
     series: str | None = None,
     backend: str = "auto",
     model: str = "default",
@@ -26,17 +25,21 @@ def analyze(
     """The triage of the vertebral fractures in one CT, as `vfx-edge run` does it.
 
     path: a folder of DICOM, an enhanced file, a .zip of either, or a NIfTI file. out: the folder
-    that `outputs` are written to; None: nothing is written. The other arguments are the
-    command's options. on_stage: called with each stage's name when it begins.
+    that `outputs`, also as "json,html", are written to; None: nothing is written. The other
+    arguments are the command's options. on_stage: called with each stage's name when it begins.
 
     Raises VfxError leaves, each with a sentence that ends in what to do.
     """
-    kinds = (RESULT,) if out is None else tuple(outputs)
+    if options is not None and not isinstance(options, Options):
+        raise OptionsInvalid("options", "give vfx_edge.Options(...)")
+    kinds = chosen(outputs.split(",") if isinstance(outputs, str) else outputs)
     folder = None if out is None else Path(out)
+    if folder is None:  # not even prepared for
+        kinds = (RESULT,)
     job = Job(Path(path), folder, series, options=options, kinds=kinds, language=language)
     if folder is None:
-        answer = answer_alone(job, backend, model, on_stage)
+        answer = answer_alone(job, backend.lower(), model, on_stage)
     else:
-        answer = run_alone(job, backend, model, on_stage).answer
+        answer = run_alone(job, backend.lower(), model, on_stage).answer
     assert isinstance(answer, Analysis), "the default task triages fractures"
     return answer

@@ -1,7 +1,6 @@
 """A case that a person corrected, kept for training: the mask they drew, or the names they set."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.study import ByHand, Level, Scan, Vertebra, VertebraMask
-
-OnStage = Callable[[str], None]
+from vfx_edge.study import ByHand, Level, OnStage, Scan, Vertebra, VertebraMask
 
 
 class NoVertebraGiven(InputError):

@@ -1,6 +1,7 @@
 """Everything vfx-edge raises on purpose, as one tree.
 
     VfxError
+    ├── UsageError      exit code 2   what was asked for makes no sense
     ├── InputError      exit code 3   the input can't be used
     ├── ModelError      exit code 4   a model can't be used
     ├── BackendError    exit code 5   the asked backend can't be used, or failed
@@ -15,6 +16,12 @@ class VfxError(Exception):
     """Base of all expected failures; `exit_code` is the command's."""
 
     exit_code = 1
+
+
+class UsageError(VfxError):
+    """What was asked for makes no sense."""
+
+    exit_code = 2
 
 
 class InputError(VfxError):

@@ -2,28 +2,53 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vfx_edge.study import Analysis, ByHand, Level, Scan
-from vfx_edge.vocabulary import THORACOLUMBAR
+from vfx_edge.errors import UsageError
+from vfx_edge.study import Analysis, Anchor, ByHand, Level, OnStage, Scan, Shift
+from vfx_edge.vocabulary import ROLES, THORACOLUMBAR, level_named, level_range
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.manifest import ModelManifest
-    from vfx_edge.timing import OnStage
+
+CLASSIFY_WORDS = ("suspected", "all")
+
+
+class OptionsInvalid(UsageError):
+    """An option of the task that makes no sense."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} can't be used: {why}.")
 
 
 @dataclass(frozen=True)
 class Options:
-    """levels: that count for the verdict, or their names. classify: "suspected", "all", or the
-    levels that go to the classifier. segmentation: a mask's file in place of the chain's own
-    outlines. levels_by_hand: a person's word on the names."""
+    """levels: that count for the verdict: "T12-L2", or their names. classify: "suspected", "all",
+    or the levels that go to the classifier; what it answers for a vertebra that has lost no height
+    counts for the verdict, too. segmentation: a mask's file in place of the chain's own outlines.
+    levels_by_hand: a person's word on the names. OptionsInvalid."""
 
-    levels: Sequence[Level | str] = THORACOLUMBAR
-    classify: str | tuple[Level, ...] = "suspected"
-    segmentation: Path | None = None
+    levels: str | Sequence[Level | str] = THORACOLUMBAR
+    classify: str | Sequence[Level | str] = "suspected"
+    segmentation: str | PathLike[str] | None = None
     levels_by_hand: ByHand | None = None
+
+    def __post_init__(self) -> None:
+        _levels("levels", self.levels)
+        if self.classify not in CLASSIFY_WORDS:
+            _levels("classify", self.classify)
+        if not isinstance(self.levels_by_hand, Shift | Anchor | None):
+            raise OptionsInvalid("levels_by_hand", "give a Shift or an Anchor of vfx_edge.study")
+
+
+def _levels(option: str, given: str | Sequence[Level | str]) -> tuple[Level, ...]:
+    try:
+        return level_range(given) if isinstance(given, str) else tuple(map(level_named, given))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise OptionsInvalid(option, str(error)) from None
 
 
 def roles(manifest: "ModelManifest", options: Options) -> tuple[str, ...]:
@@ -31,22 +56,23 @@ def roles(manifest: "ModelManifest", options: Options) -> tuple[str, ...]:
     if options.segmentation is not None:  # nothing is located, named or outlined
         return ("classifier",)
     joint = manifest.network("segmenter").window is not None
-    return tuple(role for role in manifest.roles if not (joint and role == "finder"))
+    return tuple(role for role in ROLES if not (joint and role == "finder"))
 
 
-def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: "OnStage") -> Analysis:
+def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStage) -> Analysis:
     """The chain. Raises VfxError leaves."""
     from vfx_edge.spine import chain
 
+    word = options.classify in CLASSIFY_WORDS
     asked = chain.Options(
-        levels=tuple(Level(level) for level in options.levels),
-        classify=options.classify,
+        levels=_levels("levels", options.levels),
+        classify=str(options.classify) if word else _levels("classify", options.classify),
         levels_by_hand=options.levels_by_hand,
     )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation
 
-        given = read_segmentation(options.segmentation, scan)
+        given = read_segmentation(Path(options.segmentation), scan)
         asked = replace(
             asked,
             segmentation=given.labels,

@@ -4,7 +4,6 @@ Heavy libraries are imported inside the functions, so that each part is loaded b
 """
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +20,17 @@ from vfx_edge.outputs.kinds import (
     remove_former,
     write_all,
 )
+from vfx_edge.outputs.wording import UnknownLanguage
 from vfx_edge.parallel import delayed_interrupt
-from vfx_edge.study import Analysis, Answer, SeriesInfo, StudyResult
+from vfx_edge.study import Analysis, Answer, OnStage, SeriesInfo, StudyResult
 from vfx_edge.tasks import DEFAULT, task_of
+from vfx_edge.vocabulary import LANGUAGES
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.study import DicomSource, Scan
 
 DEFAULT_PARENT = Path("vfx-edge-out")
-OnStage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,8 @@ class _Run:
         self._task = task_of(job.task)
         self._on_stage = on_stage or (lambda _: None)
         check_installed(job.wanted)
+        if job.language not in LANGUAGES:
+            raise UnknownLanguage(job.language)
 
     def read(self) -> "tuple[Scan, DicomSource | None]":
         """The scan, and the headers that DICOM results repeat, where such are wanted: what can't

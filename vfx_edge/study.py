@@ -5,6 +5,7 @@ Places are millimetres in the DICOM patient frame LPS, as (x, y, z) = (left, pos
 A type that holds an array has `eq=False`, and the array is read-only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -213,6 +214,9 @@ class NotAssessable:
     reason: str
     kind: str = field(default="not_assessable", init=False)
 
+
+OnStage = Callable[[str], None]
+"""Called with each stage's name when it begins."""
 
 Assessment = Classified | CauseNotClassified | NotClassified | NotAssessable
 

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from vfx_edge.errors import VfxError
+from vfx_edge.errors import UsageError
 from vfx_edge.outputs.kinds import KINDS
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.manifest import ModelManifest
-    from vfx_edge.study import Answer, Scan
-    from vfx_edge.timing import OnStage
+    from vfx_edge.study import Answer, OnStage, Scan
 
 
-class UnknownTask(VfxError):
+class UnknownTask(UsageError):
     """There is no task of that name."""
-
-    exit_code = 2
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} is no task: use one of {', '.join(TASKS)}")

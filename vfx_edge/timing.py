@@ -1,18 +1,15 @@
 """The record of a run: how long each stage took, on what, with which networks."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
-from vfx_edge.study import RunInfo
+from vfx_edge.study import OnStage, RunInfo
 from vfx_edge.usage import peak_rss_mib, peak_vram_mib
-
-OnStage = Callable[[str], None]
-"""Called with each stage's name when it begins."""
 
 
 @dataclass

@@ -75,6 +75,27 @@ _FROM_VERSE = {label: level for level, label in _VERSE.items()}
 SACRUM, COCCYX = 26, 27
 """VerSe labels of what is no vertebra."""
 
+
+def level_named(text: str) -> Level:
+    """ "l1" -> L1; ValueError with a sentence where there is no such vertebra."""
+    try:
+        return Level(text.strip().upper())
+    except ValueError:
+        raise ValueError(
+            f"there is no vertebra {text.strip()!r}: use C1 to C7, T1 to T13 or L1 to L6"
+        ) from None
+
+
+def level_range(text: str) -> tuple[Level, ...]:
+    """ "T1-L5" -> every level from the first to the last; a single level stands for itself.
+    ValueError with a sentence."""
+    first, dash, last = text.partition("-")
+    upper, lower = level_named(first), level_named(last if dash else first)
+    if lower < upper:
+        raise ValueError(f"{text!r} runs upwards: name the level nearer the head first")
+    return tuple(level for level in Level if upper <= level <= lower)
+
+
 THORACOLUMBAR = tuple(level for level in Level if Level.T1 <= level <= Level.L6)
 
 TRANSITIONAL = (Level.T13, Level.L6)

@@ -157,3 +157,12 @@ def test_only_the_asked_roles_are_opened(models: ModelManifest) -> None:
     assert cpu.opened == ["tiny classifier"]
     with pytest.raises(KeyError, match="not opened"):
         opened.network("locator")
+
+
+def test_a_backend_whose_module_can_not_be_imported_is_a_state_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(BACKENDS, "absent", "no_such_module_at_all:Backend")
+    state = default_backends()["absent"].availability()
+    assert not state.available
+    assert "no_such_module_at_all" in state.reason

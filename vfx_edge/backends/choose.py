@@ -12,7 +12,7 @@ from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
-from vfx_edge.errors import BackendError
+from vfx_edge.errors import BackendError, first_line
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.study import BackendUse, ModelUse
 from vfx_edge.vocabulary import BACKENDS
@@ -20,7 +20,28 @@ from vfx_edge.vocabulary import BACKENDS
 
 def default_backends() -> dict[str, Backend]:
     """Every backend by name, in the order in which `auto` tries them."""
-    return {name: cast(Backend, resolve_name(kind)()) for name, kind in BACKENDS.items()}
+    return {name: _made(name, kind) for name, kind in BACKENDS.items()}
+
+
+@dataclass(frozen=True)
+class _NotInstalled:
+    """A backend whose module can't be imported: its runtime is missing."""
+
+    name: str
+    reason: str
+
+    def availability(self) -> Availability:
+        return Availability(self.name, False, self.reason, "install what it needs")
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
+        raise BackendUnavailable(f"backend '{self.name}' ({self.reason})", "install what it needs")
+
+
+def _made(name: str, kind: str) -> Backend:
+    try:
+        return cast(Backend, resolve_name(kind)())
+    except ImportError as error:
+        return _NotInstalled(name, first_line(error))
 
 
 def probe_backends() -> tuple[Availability, ...]:
@@ -88,6 +109,8 @@ def open_models(
         raise unknown_backend(requested, known)
     wanted = manifest.roles if roles is None else tuple(roles)
     specs = list({id(s): s for s in (manifest.network(role) for role in wanted)}.values())
+    if not specs:  # a task without networks
+        return OpenModels(manifest, {}, BackendUse(requested, "none", "", ""), ())
     with ThreadPoolExecutor(max_workers=max(1, len(specs))) as pool:
         onnx = list(pool.map(_read_checked, specs))
         request = _Request(specs, onnx, precision, _shares(specs, budget or Budget()), pool)

@@ -72,7 +72,8 @@ Classify = Annotated[
         "--classify",
         metavar="WHICH",
         help="Which vertebrae go to the fracture classifier: suspected (those that have lost "
-        "height), all, or a list such as L1,L2.",
+        "height), all, or a list such as L1,L2. What it answers for one that has lost no height "
+        "counts for the verdict, too: for research.",
     ),
 ]
 Segmentation = Annotated[

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import typer
 
 from vfx_edge import vocabulary
+from vfx_edge.fractures import CLASSIFY_WORDS
 from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
 from vfx_edge.vocabulary import LANGUAGES as LANGUAGES
 
 PRECISIONS = ("auto", *vocabulary.PRECISIONS)
-CLASSIFY_WORDS = ("suspected", "all")
 
 
 def backends() -> tuple[str, ...]:
@@ -23,20 +23,17 @@ def backends() -> tuple[str, ...]:
 def a_level(text: str) -> Level:
     """`"l1"` -> Level.L1."""
     try:
-        return Level(text.strip().upper())
-    except ValueError:
-        raise typer.BadParameter(
-            f"there is no vertebra {text.strip()!r}: use C1 to C7, T1 to T13 or L1 to L6"
-        ) from None
+        return vocabulary.level_named(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def level_range(text: str) -> tuple[Level, ...]:
     """`"T1-L5"` -> every level from the first to the last; a single level stands for itself."""
-    first, dash, last = text.partition("-")
-    upper, lower = a_level(first), a_level(last if dash else first)
-    if lower < upper:
-        raise typer.BadParameter(f"{text!r} runs upwards: name the level nearer the head first")
-    return tuple(level for level in Level if upper <= level <= lower)
+    try:
+        return vocabulary.level_range(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def by_hand(shift: int | None, anchor: str | None) -> ByHand | None:

@@ -53,8 +53,11 @@ def run(
         raise typer.BadParameter("--quiet and --verbose exclude each other: give one of them")
     backend = parse.one_of(backend, parse.backends(), "backend")
     task = parse.one_of(task, tuple(TASKS), "task")
+    if task != DEFAULT:
+        _refuse_options(task, levels, classify != "suspected", segmentation, shift_levels, anchor,
+                        triage_exit_code)  # fmt: skip
     asked = Options(
-        levels=parse.level_range(levels) if levels else THORACOLUMBAR,
+        levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
         segmentation=segmentation,
         levels_by_hand=parse.by_hand(shift_levels, anchor),
@@ -72,14 +75,30 @@ def run(
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, backend, model, progress.start)
     if task != DEFAULT:
-        if not quiet:
-            people_console(sys.stdout).print(f"Results: {done.folder}", soft_wrap=True)
+        _report_other_task(done.folder, as_json=as_json, quiet=quiet)
         return
     result = done.result
     report = done.folder / ("report.html" if "html" in job.wanted else "result.json")
     _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
     if triage_exit_code:
         raise typer.Exit(_triage_exit(result))
+
+
+def _refuse_options(task: str, *given: object) -> None:
+    """Those that say how fractures are triaged mean nothing to another task."""
+    names = ("--levels", "--classify", "--segmentation", "--shift-levels", "--anchor",
+             "--triage-exit-code")  # fmt: skip
+    for name, value in zip(names, given, strict=True):
+        if value not in (None, False):
+            raise typer.BadParameter(f"{name} belongs to the task {DEFAULT}, not to {task}")
+
+
+def _report_other_task(folder: Path, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        sys.stdout.buffer.write((folder / "result.json").read_bytes())
+        sys.stdout.buffer.flush()
+    elif not quiet:
+        people_console(sys.stdout).print(f"Results: {folder}", soft_wrap=True)
 
 
 def _triage_exit(result: StudyResult) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from vfx_edge.errors import VfxError
+from vfx_edge.errors import UsageError
 from vfx_edge.outputs.kinds import dicom_kinds
 
 STRICT = {"extra": "forbid"}
@@ -29,10 +29,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
 """Beyond them the service would run, but lose, refuse or repeat everything without a word."""
 
 
-class ServiceUnusable(VfxError):
+class ServiceUnusable(UsageError):
     """The service can't be started so: an address, a certificate, a package."""
-
-    exit_code = 2
 
 
 class SettingsInvalid(ServiceUnusable):

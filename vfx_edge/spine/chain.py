@@ -25,11 +25,12 @@ from vfx_edge.study import (
     ByHand,
     Level,
     Measurement,
+    OnStage,
     Scan,
     StudyResult,
     VertebraMask,
 )
-from vfx_edge.timing import OnStage, StageClock, run_info
+from vfx_edge.timing import StageClock, run_info
 from vfx_edge.vocabulary import STAGES
 
 
