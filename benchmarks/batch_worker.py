@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.results import threads
 from vfx_edge.bench.protocol import serve
 from vfx_edge.manifest import NetworkSpec, load_model_set
-from vfx_edge.usage import peak_rss_mib
+from vfx_edge.memory import peak_rss_mib
 
 PATCHES = 16
 """In each timed pass."""

@@ -15,7 +15,7 @@ from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.network import divide
 from vfx_edge.bench.command import drop_page_cache, run_command
 from vfx_edge.bench.protocol import Order, Parent, serve
-from vfx_edge.fractures import Options, roles
+from vfx_edge.fracture_task import Options, roles
 from vfx_edge.manifest import load_model_set
 
 TESTS = ROOT / "tests" / "backends" / "test_gpu.py"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.results import threads
 from vfx_edge.bench.protocol import Parent, serve
 from vfx_edge.inputs import load_scan
-from vfx_edge.usage import peak_rss_mib
+from vfx_edge.memory import peak_rss_mib
 
 CLASSES = 26
 """Background, sacrum and the 24 vertebrae from C1 to L5. TotalSegmentator has S1 as well."""

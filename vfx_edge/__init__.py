@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vfx_edge.api import analyze
     from vfx_edge.errors import VfxError
-    from vfx_edge.fractures import Options
+    from vfx_edge.fracture_task import Options
 
 __version__ = "0.1.0"
 __all__ = ["Options", "VfxError", "__version__", "analyze"]
 
-_HOME = {"analyze": "api", "Options": "fractures", "VfxError": "errors"}
+_HOME = {"analyze": "api", "Options": "fracture_task", "VfxError": "errors"}
 
 
 def __getattr__(name: str) -> object:

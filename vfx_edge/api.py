@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from vfx_edge.fractures import Options, OptionsInvalid
+from vfx_edge.fracture_task import Options, OptionsInvalid
 from vfx_edge.job import Job, answer_alone, run_alone
 from vfx_edge.outputs.kinds import RESULT, chosen
 from vfx_edge.study import Analysis, OnStage

@@ -89,10 +89,10 @@ def _by_the_chain(
     from vfx_edge.backends import open_models
     from vfx_edge.manifest import load_model_set
     from vfx_edge.outputs.labels import label_map
-    from vfx_edge.spine.chain import Options, analyze
+    from vfx_edge.spine.chain import ChainOptions, analyze
 
     with open_models(load_model_set(model), backend) as models:
-        found = analyze(scan, models, Options(levels_by_hand=by_hand), begin_stage)
+        found = analyze(scan, models, ChainOptions(levels_by_hand=by_hand), begin_stage)
     labels = label_map(scan.image, found.masks)
     return _Case(labels, _vertebrae(found.masks), found.result.run.warnings)
 
@@ -100,8 +100,8 @@ def _by_the_chain(
 def _as_drawn(scan: Scan, path: Path, by_hand: ByHand | None) -> _Case:
     """The mask voxel for voxel, only its numbers changed."""
     from vfx_edge.inputs.segmentation import read_segmentation
+    from vfx_edge.spine.levels_by_hand import renamed
     from vfx_edge.spine.name_check import name_remarks
-    from vfx_edge.spine.rename import renamed
     from vfx_edge.spine.segment import masks_from_labels
 
     given = read_segmentation(path, scan)

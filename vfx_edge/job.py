@@ -120,7 +120,7 @@ def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> 
 
 def default_folder(series: SeriesInfo) -> Path:
     """./vfx-edge-out/<series>."""
-    from vfx_edge.outputs.names import series_stem
+    from vfx_edge.outputs.file_names import series_stem
 
     return DEFAULT_PARENT / series_stem(series)
 
@@ -200,7 +200,7 @@ class _Run:
 
 def _with_seconds(answer: Answer, seconds: dict[str, float]) -> Answer:
     """What only the whole job knows, added to what the answer says of itself."""
-    from vfx_edge.usage import peak_rss_mib
+    from vfx_edge.memory import peak_rss_mib
 
     run = answer.run
     seconds = {**run.seconds, **seconds}

@@ -65,7 +65,7 @@ _ROWS = (
         name=DEFAULT,
         what="triage of vertebral fractures",
         modality="CT",
-        module="vfx_edge.fractures",
+        module="vfx_edge.fracture_task",
         answer="Analysis",
     ),
 )

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from vfx_edge import __version__
 from vfx_edge.backends import OpenModels
+from vfx_edge.memory import peak_rss_mib, peak_vram_mib
 from vfx_edge.study import OnStage, RunInfo
-from vfx_edge.usage import peak_rss_mib, peak_vram_mib
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
     python -m models.recipes.normal_heights CASES_FOLDER
 
-Prints tables like those that `vfx_edge/spine/fracture.py` holds. Robust: each case is scaled to
+Prints tables like those that `vfx_edge/spine/height_loss.py` holds. Robust: each case is scaled to
 the others, each curve is a low polynomial through the medians. The cases are few, so published
 wedging of 240 intact spines weighs as much as they do where there is any.
 """

@@ -9,7 +9,7 @@ from torch import nn
 
 from models.recipes import augment, segmenter
 from models.recipes.shapes import ARCH, BODY, Case
-from vfx_edge.image.pieces import largest_piece
+from vfx_edge.image.components import largest_piece
 
 BONE = 0.4  # a segmenter draws what it is unsure of, the processes, too thin rather than too thick
 

@@ -13,7 +13,7 @@ from scipy import ndimage as ndi
 
 from vfx_edge.image import Image
 from vfx_edge.image.grids import Grid, grid_covering, sample
-from vfx_edge.spine.parts import ARCH, BODY, centroids, split_parts
+from vfx_edge.spine.body_and_arch import ARCH, BODY, centroids, split_parts
 
 __all__ = ["ARCH", "BODY", "Case", "centroids", "load_case", "split_parts"]
 SUBREGION_BODY = (49, 50)  # TPTBox: corpus border and corpus

@@ -15,7 +15,7 @@ from models.recipes.cases import Labelled
 from models.recipes.plausible import plausible
 from models.recipes.shapes import ARCH, Case, load_case, on_grid
 from vfx_edge.inputs import load_scan
-from vfx_edge.spine.parts import centroids
+from vfx_edge.spine.body_and_arch import centroids
 from vfx_edge.study import Level
 from vfx_edge.vocabulary import SACRUM
 

@@ -11,7 +11,7 @@ from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.nvml import MemoryWatch
 from vfx_edge.phantom import PhantomSpec, make_phantom
-from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.study import Classified
 from vfx_edge.vocabulary import ROLES
 
@@ -62,7 +62,7 @@ def test_the_gpu_gives_the_cpus_answers(backend: str, role: str) -> None:
 def test_the_whole_chain_within_the_budget(backend: str, shared_data: Path) -> None:
     needed(backend)
     volume = load_scan(shared_data / "ct_thoracolumbar_4mm_dicom")
-    every = Options(classify="all")
+    every = ChainOptions(classify="all")
     with MemoryWatch() as watch, open_models(load_model_set(), backend) as models:
         fast = analyze(volume, models, every).result
         assert models.warnings == ()

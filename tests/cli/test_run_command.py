@@ -12,7 +12,7 @@ import pytest
 from tests.outputs.fakes import example
 from vfx_edge.cli import main, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
-from vfx_edge.spine.chain import Options
+from vfx_edge.spine.chain import ChainOptions
 from vfx_edge.study import Analysis, Coverage, Level, Tier
 from vfx_edge.vocabulary import STAGES
 
@@ -24,7 +24,7 @@ class Fake:
     analysis: Analysis
     fails_at: str = ""
     failure: BaseException | None = None
-    options: Options | None = None
+    options: ChainOptions | None = None
 
     def _do(self, what: str) -> None:
         if self.failure is not None and what == self.fails_at:
@@ -50,7 +50,7 @@ class Fake:
         return self._models()
 
     def analyze(
-        self, volume: object, models: object, options: Options, on_stage: Callable
+        self, volume: object, models: object, options: ChainOptions, on_stage: Callable
     ) -> Analysis:
         self.options = options
         on_stage("locate")
@@ -69,7 +69,7 @@ def fake(analysis: Analysis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.chdir(tmp_path)
     for place in (
         *("inputs.load_scan", "manifest.load_model_set"),
-        *("backends.open_models", "spine.chain.analyze", "fractures.roles"),
+        *("backends.open_models", "spine.chain.analyze", "fracture_task.roles"),
     ):
         monkeypatch.setattr(f"vfx_edge.{place}", getattr(made, place.rpartition(".")[2]))
     return made
@@ -173,11 +173,11 @@ def test_triage_exit_code(tier: Tier, code: int, complete: bool, fake: Fake, vfx
 @pytest.mark.parametrize(
     ("args", "levels", "classify"),
     [
-        ([], Options().levels, "suspected"),
+        ([], ChainOptions().levels, "suspected"),
         (["--levels", "t12-L2"], (Level.T12, Level.T13, Level.L1, Level.L2), "suspected"),
         (["--levels", "L3"], (Level.L3,), "suspected"),
-        (["--classify", "all"], Options().levels, "all"),
-        (["--classify", "L2, T9"], Options().levels, (Level.T9, Level.L2)),
+        (["--classify", "all"], ChainOptions().levels, "all"),
+        (["--classify", "L2, T9"], ChainOptions().levels, (Level.T9, Level.L2)),
     ],
 )
 def test_what_is_looked_at(

@@ -5,8 +5,8 @@ import pytest
 
 from vfx_edge.evaluation.calibration import Bin, expected_error, reliability
 from vfx_edge.evaluation.classification import Answers, auc, auc_interval
-from vfx_edge.evaluation.names import Named, agreement, counted
-from vfx_edge.evaluation.names import reliability as name_bins
+from vfx_edge.evaluation.level_names import Named, agreement, counted
+from vfx_edge.evaluation.level_names import reliability as name_bins
 
 P = np.array([0.05, 0.05, 0.45, 0.45, 0.95, 0.95], np.float32)
 TRUTH = np.array([False, False, False, True, True, False])

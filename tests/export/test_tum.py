@@ -20,7 +20,7 @@ from vfx_edge.bench.patches import recorded
 from vfx_edge.image import Image
 from vfx_edge.inference.resize import Box
 from vfx_edge.manifest import NetworkSpec, load_model_set
-from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.study import (
     CauseNotClassified,
@@ -152,7 +152,7 @@ def test_the_set_runs_on_a_phantom_and_answers_as_pytorch_does(
     published: Path, model_tar: Path
 ) -> None:
     made = lumbar()
-    options = Options(classify="all", segmentation=made.labels)
+    options = ChainOptions(classify="all", segmentation=made.labels)
     volume = Image(made.hu, made.affine_zyx_to_lps, "CT", "HU")
     models = open_models(load_model_set(published), "cpu", roles=["classifier"])
     with models:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.image import Image
-from vfx_edge.spine.fracture import genant_grade
+from vfx_edge.spine.height_loss import genant_grade
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     THORACOLUMBAR,

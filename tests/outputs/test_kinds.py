@@ -55,7 +55,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> None:
         "inputs.load_scan": lambda *_, **__: example().scan,
         "manifest.load_model_set": lambda name: name,
         "backends.open_models": models,
-        "fractures.roles": lambda *_: (),
+        "fracture_task.roles": lambda *_: (),
         "spine.chain.analyze": lambda *_: example(),
     }.items():
         monkeypatch.setattr(f"vfx_edge.{place}", stand_in)

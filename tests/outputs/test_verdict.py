@@ -16,7 +16,7 @@ from tests.outputs.fakes import (
     example,
 )
 from tests.outputs.page import Page
-from vfx_edge.naming import level_ranges
+from vfx_edge.level_words import level_ranges
 from vfx_edge.outputs.dicom.captures import captures
 from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.result_json import result_to_json

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.outputs.wording import UnknownLanguage, Wording
 from vfx_edge.study import Tier
 from vfx_edge.vocabulary import LANGUAGES, STAGES, Reason

@@ -19,7 +19,7 @@ from vfx_edge.bench.patches import recorded, some_of
 from vfx_edge.evaluation import overlap
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
-from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.study import Analysis, Classified, VertebraMask
 from vfx_edge.vocabulary import ROLES
 
@@ -59,7 +59,7 @@ def both(
     request: pytest.FixtureRequest, shared_data: Path, fast: OpenModels, exact: OpenModels
 ) -> Both:
     volume = load_scan(shared_data / request.param)
-    every = Options(classify="all")
+    every = ChainOptions(classify="all")
     watched, recorders = recorded(fast)
     quick = analyze(volume, watched, every)
     slow = analyze(volume, exact, every)

@@ -11,7 +11,7 @@ from models.recipes.normal_heights import (
     published_front,
     robust_curve,
 )
-from vfx_edge.spine.fracture import NORMAL_DEPTH_MM, NORMAL_MM
+from vfx_edge.spine.height_loss import NORMAL_DEPTH_MM, NORMAL_MM
 from vfx_edge.spine.measure import PLACES
 from vfx_edge.study import Level
 

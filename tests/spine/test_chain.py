@@ -10,7 +10,7 @@ from tests.spine.nets import models, spec_of
 from tests.spine.world import FACTS, turned
 from vfx_edge.errors import InputError
 from vfx_edge.phantom import Part
-from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.study import (
     Analysis,
@@ -114,17 +114,17 @@ def test_what_is_known_of_the_run(analysis: Analysis) -> None:
 
 
 def test_only_the_levels_that_were_asked_for_are_judged(scan: Coded) -> None:
-    options = Options(levels=(Level.L2, Level.L3))
+    options = ChainOptions(levels=(Level.L2, Level.L3))
     result = analyze(scan.scan, models(oracle), options).result
     assert result.triage.tier == Tier.NONE_SUSPECTED
     assert not any(isinstance(f.assessment, Classified) for f in result.findings)
 
 
 def test_all_or_named_ones_go_to_the_classifier(scan: Coded) -> None:
-    some = by_level(analyze(scan.scan, models(oracle), Options(classify=(Level.L3,))))
+    some = by_level(analyze(scan.scan, models(oracle), ChainOptions(classify=(Level.L3,))))
     assert [k for k, f in some.items() if isinstance(f.assessment, Classified)] == ["L3"]
     assert some["L1"].assessment == CauseNotClassified("not_requested")
-    every = by_level(analyze(scan.scan, models(oracle), Options(classify="all")))
+    every = by_level(analyze(scan.scan, models(oracle), ChainOptions(classify="all")))
     whole = [t.level for t in scan.made.truth.levels if t.whole_in_view]
     assert {k for k, f in every.items() if isinstance(f.assessment, Classified)} == set(whole)
 
@@ -192,7 +192,7 @@ def test_a_given_segmentation_needs_the_classifier_alone(scan: Coded, analysis: 
     opened = type(opened)(opened.manifest, only, opened.backend, opened.uses)
     told: list[str] = []
     labels = np.where(scan.made.parts <= Part.POSTERIOR, scan.made.labels, 0).astype(np.uint8)
-    given = analyze(scan.scan, opened, Options(segmentation=labels), told.append)
+    given = analyze(scan.scan, opened, ChainOptions(segmentation=labels), told.append)
     assert told == ["segment", "measure", "classify"]
     assert given.result.triage == analysis.result.triage
     for level, finding in by_level(analysis).items():

@@ -17,7 +17,7 @@ from vfx_edge.backends.errors import BudgetTooSmall
 from vfx_edge.backends.network import batch_limit
 from vfx_edge.backends.protocol import Budget
 from vfx_edge.image import Image
-from vfx_edge.inference.window import AnswerOverflows
+from vfx_edge.inference.sliding_window import AnswerOverflows
 from vfx_edge.manifest import ManifestInvalid, NetworkSpec, WindowSpec, load_model_set
 from vfx_edge.phantom import Phantom
 from vfx_edge.spine.chain import analyze

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tests.spine.world import FACTS, lumbar, masks_of, volume_of
 from vfx_edge.image import Image
 from vfx_edge.outputs.labels import label_map
-from vfx_edge.spine.fracture import measure_vertebrae
+from vfx_edge.spine.height_loss import measure_vertebrae
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.segment import masks_from_labels
 from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vfx_edge.backends import Network, OpenModels, open_models
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
-from vfx_edge.spine.chain import Options, analyze
+from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.study import Scan
 
@@ -72,7 +72,7 @@ def chain_patches(
         for scan in scans:
             watched, recorders = recorded(models)
             with contextlib.suppress(NoSpineInView):  # what was asked until then will do
-                analyze(scan, watched, Options(classify="all"))
+                analyze(scan, watched, ChainOptions(classify="all"))
             for spec in specs:
                 asked[spec.name] += recorders[spec.roles[0]].asked
     return {

@@ -3,7 +3,7 @@
 from vfx_edge.backends import Budget, default_backends
 from vfx_edge.backends.errors import BudgetTooSmall
 from vfx_edge.errors import BackendError
-from vfx_edge.fractures import Options, roles
+from vfx_edge.fracture_task import Options, roles
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.vocabulary import PRECISIONS
 

@@ -16,15 +16,15 @@ from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
 from vfx_edge.bench.patches import recorded
 from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.bench.protocol import serve
-from vfx_edge.fractures import Options, roles
+from vfx_edge.fracture_task import Options, roles
 from vfx_edge.inputs import load_scan
 from vfx_edge.job import Job, run_job
 from vfx_edge.manifest import load_model_set
+from vfx_edge.memory import peak_rss_mib, peak_vram_mib
 from vfx_edge.outputs.report.page import write_report
 from vfx_edge.outputs.result_json import write_result_json
 from vfx_edge.spine.chain import analyze
 from vfx_edge.study import Scan
-from vfx_edge.usage import peak_rss_mib, peak_vram_mib
 
 Report = Callable[..., None]
 """Name of an event, and its values."""

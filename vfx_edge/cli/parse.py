@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from vfx_edge import vocabulary
-from vfx_edge.fractures import CLASSIFY_WORDS
+from vfx_edge.fracture_task import CLASSIFY_WORDS
 from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS

@@ -8,7 +8,7 @@ import typer
 from vfx_edge.cli import folders, options, parse
 from vfx_edge.cli.progress import StageProgress
 from vfx_edge.cli.show import people_console, show_study
-from vfx_edge.fractures import Options
+from vfx_edge.fracture_task import Options
 from vfx_edge.job import DEFAULT_PARENT, Job, run_alone
 from vfx_edge.study import StudyResult, Tier
 from vfx_edge.tasks import DEFAULT, TASKS

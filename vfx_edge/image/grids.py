@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.image.blocks import block_means
+from vfx_edge.image.block_means import block_means
 from vfx_edge.image.image import AIR_HU as AIR_HU
 from vfx_edge.image.image import Grid as Grid
 from vfx_edge.image.image import Image, Point

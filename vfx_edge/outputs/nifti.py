@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from vfx_edge.files import OutputFailed, replacing, write_text
 from vfx_edge.image import Image
+from vfx_edge.outputs.file_names import series_stem
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import label_map
-from vfx_edge.outputs.names import series_stem
 from vfx_edge.study import Analysis, Vertebra
 
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vfx_edge.naming import (
+from vfx_edge.level_words import (
     as_ranges,
     grouped_by_reason,
     level_ranges,
     one_by_one,
     with_alternatives,
 )
-from vfx_edge.outputs.status import Status, also_suspected, status_of, status_reason
+from vfx_edge.outputs.vertebra_status import Status, also_suspected, status_of, status_reason
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Finding, Level, StudyResult, Tier, Vertebra
 from vfx_edge.vocabulary import Reason

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
-from vfx_edge.fractures import Options, roles
+from vfx_edge.fracture_task import Options, roles
 from vfx_edge.inputs.source import NoDicomSource, SourceLacks
 from vfx_edge.job import Job, run_job
 from vfx_edge.outputs.dicom.write import DicomRefused

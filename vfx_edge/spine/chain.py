@@ -10,12 +10,12 @@ from vfx_edge.image import Image
 from vfx_edge.manifest import ClassifierParameters, ModelManifest
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.find import find_bodies
-from vfx_edge.spine.fracture import measure_vertebrae
+from vfx_edge.spine.height_loss import measure_vertebrae
 from vfx_edge.spine.joint import outline_vertebrae
 from vfx_edge.spine.label import label_vertebrae
+from vfx_edge.spine.levels_by_hand import renamed
 from vfx_edge.spine.locate import NoSpineInView, locate_spine
 from vfx_edge.spine.name_check import name_remarks
-from vfx_edge.spine.rename import renamed
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning
 from vfx_edge.spine.triage import triage
@@ -35,7 +35,7 @@ from vfx_edge.vocabulary import STAGES
 
 
 @dataclass(frozen=True, eq=False)
-class Options:
+class ChainOptions:
     """What is looked at. segmentation: VerSe labels (z, y, x) on the scan's grid, used
     instead of the chain's own masks; segmentation_named: its file named them. levels_by_hand:
     a person's word on the names. remarks: what is to be said of the input besides."""
@@ -59,12 +59,12 @@ class Options:
 def analyze(
     scan: Scan,
     models: OpenModels,
-    options: Options | None = None,
+    options: ChainOptions | None = None,
     on_stage: OnStage | None = None,
 ) -> Analysis:
     """A CT to a triage of its vertebrae. Raises NoSpineInView, BackendError leaves, and
     InputError leaves about names that were given."""
-    options = options or Options()
+    options = options or ChainOptions()
     clock = StageClock(STAGES, on_stage or (lambda _: None))
     image, series = scan.image, scan.series
     seen, found = at_true_distance(
@@ -72,9 +72,9 @@ def analyze(
     )
     masks, remarks = _named(found, options)
     with clock.stage("measure"):
-        by_hand = options.segmentation is not None
-        loss = models.manifest.height_loss_suspected
-        measured = measure_vertebrae(seen, masks, loss, drawn_by_hand=by_hand)
+        drawn_by_hand = options.segmentation is not None
+        suspected_from = models.manifest.height_loss_suspected
+        measured = measure_vertebrae(seen, masks, suspected_from, drawn_by_hand)
     with clock.stage("classify"):
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
@@ -96,7 +96,7 @@ def analyze(
 
 
 def _find_vertebrae(
-    image: Image, models: OpenModels, options: Options, clock: StageClock
+    image: Image, models: OpenModels, options: ChainOptions, clock: StageClock
 ) -> tuple[VertebraMask, ...]:
     """Masks of the vertebrae: by the networks, or as given."""
     if options.segmentation is not None:
@@ -119,7 +119,7 @@ def _find_vertebrae(
 
 
 def _named(
-    found: tuple[VertebraMask, ...], options: Options
+    found: tuple[VertebraMask, ...], options: ChainOptions
 ) -> tuple[tuple[VertebraMask, ...], tuple[str, ...]]:
     """The masks under the names that count, head to feet, and remarks on the names."""
     by_hand = options.levels_by_hand

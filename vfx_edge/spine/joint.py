@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
 from vfx_edge.inference.resize import Box, around, box_of, size_of, within
-from vfx_edge.inference.window import class_map
+from vfx_edge.inference.sliding_window import class_map
 from vfx_edge.spine.locate import SpineRegion
 from vfx_edge.spine.segment import masks_from_labels
 from vfx_edge.study import Level, VertebraMask

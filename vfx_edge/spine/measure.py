@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.image import Image
-from vfx_edge.image.pieces import largest_piece
+from vfx_edge.image.components import largest_piece
 from vfx_edge.inference.patches import as_points
+from vfx_edge.spine.body_and_arch import vertebra_frame
 from vfx_edge.spine.endplates import (
     STEP_MM,
     Array,
@@ -19,7 +20,6 @@ from vfx_edge.spine.endplates import (
     middle_strip,
     outlined,
 )
-from vfx_edge.spine.parts import vertebra_frame
 from vfx_edge.study import Heights, VertebraMask
 
 MIN_DEPTH_MM = 8.0

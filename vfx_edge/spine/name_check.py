@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
+from vfx_edge.spine.body_and_arch import vertebra_frame
 from vfx_edge.spine.column import NEXT_MM
-from vfx_edge.spine.parts import vertebra_frame
 from vfx_edge.study import Level, VertebraMask
 from vfx_edge.vocabulary import PLAIN, TRANSITIONAL
 

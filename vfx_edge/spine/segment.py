@@ -11,6 +11,7 @@ from scipy import ndimage
 from vfx_edge.backends import activate
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
+from vfx_edge.image.components import largest_piece
 from vfx_edge.image.grids import (
     FloatArray,
     Grid,
@@ -20,11 +21,10 @@ from vfx_edge.image.grids import (
     grid_covering,
     sample,
 )
-from vfx_edge.image.pieces import largest_piece
 from vfx_edge.inference.patches import as_batch, from_network, our_shape
 from vfx_edge.manifest import NetworkSpec, SegmenterParameters
 from vfx_edge.parallel import cores, map_computing
-from vfx_edge.spine.parts import BODY, split_parts
+from vfx_edge.spine.body_and_arch import BODY, split_parts
 from vfx_edge.study import Level, Vertebra, VertebraMask
 
 MIN_BODY_CM3 = 1.2  # a cervical body has about 4

@@ -15,9 +15,9 @@ from scipy import ndimage
 
 from vfx_edge.image import Image
 from vfx_edge.inference.patches import as_points
+from vfx_edge.spine.body_and_arch import vertebra_frame
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.measure import column_axes
-from vfx_edge.spine.parts import vertebra_frame
 from vfx_edge.study import Finding, Level, SeriesInfo, VertebraMask
 
 # Spread of an adult body from side to side over that from front to back, medians of expert masks

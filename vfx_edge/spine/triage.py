@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vfx_edge.naming import as_ranges, grouped_by_reason, level_ranges, one_by_one
+from vfx_edge.level_words import as_ranges, grouped_by_reason, level_ranges, one_by_one
 from vfx_edge.study import (
     THORACOLUMBAR,
     Coverage,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vfx_edge.spine.parts import front_of_canal, vertebra_frame
+from vfx_edge.spine.body_and_arch import front_of_canal, vertebra_frame
 
 Array = np.ndarray
 ATLAS, AXIS = 1, 2

@@ -18,8 +18,7 @@ from models.recipes.scorecard.chain import Fold, choose, opened
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
 from models.recipes.scorecard.real import Row, Say
 from vfx_edge.backends import OpenModels
-from vfx_edge.evaluation.matching import nearest_place
-from vfx_edge.evaluation.names import (
+from vfx_edge.evaluation.level_names import (
     NEAR_MM,
     UNCOUNTED,
     Named,
@@ -29,6 +28,7 @@ from vfx_edge.evaluation.names import (
     matched,
     reliability,
 )
+from vfx_edge.evaluation.matching import nearest_place
 from vfx_edge.image import Image
 from vfx_edge.inputs import load_scan
 from vfx_edge.spine.find import Bodies, find_bodies

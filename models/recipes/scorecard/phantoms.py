@@ -15,7 +15,7 @@ from vfx_edge.evaluation.matching import Counts, Place, compare, findings_of, to
 from vfx_edge.evaluation.overlap import label_dice
 from vfx_edge.outputs.labels import label_map
 from vfx_edge.phantom import LevelTruth, make_phantom
-from vfx_edge.spine.fracture import GENANT_FROM
+from vfx_edge.spine.height_loss import GENANT_FROM
 from vfx_edge.study import Analysis, Level
 
 GRADE_2_LOSS = GENANT_FROM[1]

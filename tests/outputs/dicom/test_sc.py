@@ -24,7 +24,7 @@ from vfx_edge.outputs.dicom.sc import write_sc
 from vfx_edge.outputs.report.colours import AMBER, OF_STATUS, PAPER
 from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.report.pictures import crop_pictures, spine_pictures
-from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, DicomSource, Level
 

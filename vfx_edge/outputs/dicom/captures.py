@@ -15,7 +15,6 @@ from vfx_edge.outputs.dicom.raster import font, paint, sign, wrapped, writable
 from vfx_edge.outputs.report.colours import AMBER, INK, MARK, OF_STATUS, PAPER, SOFT
 from vfx_edge.outputs.report.page import Card, cards
 from vfx_edge.outputs.report.pictures import Picture, pictures_of
-from vfx_edge.outputs.status import Status, verdict_sign
 from vfx_edge.outputs.verdict import (
     missing,
     no_suspicion,
@@ -25,6 +24,7 @@ from vfx_edge.outputs.verdict import (
     verdict_of,
     where,
 )
+from vfx_edge.outputs.vertebra_status import Status, verdict_sign
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, RunInfo, StudyResult, Tier
 

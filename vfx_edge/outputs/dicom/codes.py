@@ -8,7 +8,7 @@ by a program is no diagnosis of a metastasis.
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Level, Tier
 from vfx_edge.vocabulary import Reason

@@ -13,8 +13,8 @@ from vfx_edge.files import as_output_error
 from vfx_edge.outputs.dicom.items import device_observer, image_item
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
 from vfx_edge.outputs.dicom.write import identity, refusing, save
-from vfx_edge.outputs.status import status_of, to_look_at
 from vfx_edge.outputs.verdict import banner, conclusion, name_of
+from vfx_edge.outputs.vertebra_status import status_of, to_look_at
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, DicomSource, Finding
 

@@ -29,7 +29,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from vfx_edge.image import Image
-from vfx_edge.naming import with_alternatives
+from vfx_edge.level_words import with_alternatives
 from vfx_edge.outputs.dicom.codes import level_code
 from vfx_edge.outputs.dicom.items import coding_scheme
 from vfx_edge.outputs.dicom.slices import SourceSlice, is_enhanced, source_slices

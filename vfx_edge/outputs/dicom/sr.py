@@ -24,7 +24,6 @@ from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
 from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.facts import limits
-from vfx_edge.outputs.status import status_of
 from vfx_edge.outputs.verdict import (
     advice,
     banner,
@@ -33,6 +32,7 @@ from vfx_edge.outputs.verdict import (
     remarks,
     verdict_of,
 )
+from vfx_edge.outputs.vertebra_status import status_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,

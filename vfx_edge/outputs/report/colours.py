@@ -1,6 +1,6 @@
 """Colours on the dark page and in the pictures; the stylesheets and the captures take them here."""
 
-from vfx_edge.outputs.status import Status
+from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.study import Tier
 
 INK, PAPER, SOFT, AMBER, MARK = "#eef1f4", "#0c0e11", "#aeb7c1", "#ffc233", "#ffe9a8"

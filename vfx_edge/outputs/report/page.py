@@ -9,14 +9,6 @@ from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.report.pictures import Picture, pictures_of
-from vfx_edge.outputs.status import (
-    Status,
-    is_card,
-    status_of,
-    status_reason,
-    to_look_at,
-    verdict_sign,
-)
 from vfx_edge.outputs.verdict import (
     banner,
     label_doubt,
@@ -29,6 +21,14 @@ from vfx_edge.outputs.verdict import (
     rest,
     unassessed,
     verdict_of,
+)
+from vfx_edge.outputs.vertebra_status import (
+    Status,
+    is_card,
+    status_of,
+    status_reason,
+    to_look_at,
+    verdict_sign,
 )
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (

@@ -17,7 +17,7 @@ from PIL import Image
 from vfx_edge.outputs.report import views
 from vfx_edge.outputs.report.contours import VertebraOutline, outline
 from vfx_edge.outputs.report.views import FloatArray, Sheet
-from vfx_edge.outputs.status import Status, is_card, status_of, to_look_at
+from vfx_edge.outputs.vertebra_status import Status, is_card, status_of, to_look_at
 from vfx_edge.parallel import map_computing
 from vfx_edge.study import Analysis, Finding, Level, VertebraMask
 from vfx_edge.vocabulary import Reason

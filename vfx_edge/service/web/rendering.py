@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from vfx_edge.naming import one_by_one
+from vfx_edge.level_words import one_by_one
 from vfx_edge.outputs.verdict import Verdict, advice, gap, place
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.service.store.queue import State

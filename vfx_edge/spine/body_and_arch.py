@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.image.pieces import largest_piece
+from vfx_edge.image.components import largest_piece
 
 BODY, ARCH = 1, 2
 MIN_CANAL_VOXELS = 12

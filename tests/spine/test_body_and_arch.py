@@ -6,7 +6,7 @@ import pytest
 from tests.spine.world import ANOTHER_BODY, SCOLIOTIC, lumbar
 from vfx_edge.evaluation import overlap
 from vfx_edge.phantom import Part, Phantom
-from vfx_edge.spine.parts import ARCH, BODY, centroids, split_parts, vertebra_frame
+from vfx_edge.spine.body_and_arch import ARCH, BODY, centroids, split_parts, vertebra_frame
 from vfx_edge.vocabulary import SACRUM
 
 

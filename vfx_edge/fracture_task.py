@@ -64,7 +64,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
     from vfx_edge.spine import chain
 
     word = options.classify in CLASSIFY_WORDS
-    asked = chain.Options(
+    asked = chain.ChainOptions(
         levels=_levels("levels", options.levels),
         classify=str(options.classify) if word else _levels("classify", options.classify),
         levels_by_hand=options.levels_by_hand,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.outputs.fakes import SERIES
-from vfx_edge.outputs.names import series_stem
+from vfx_edge.outputs.file_names import series_stem
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vfx_edge import vocabulary as levels
 from vfx_edge.errors import InputError
-from vfx_edge.spine.rename import renamed
+from vfx_edge.spine.levels_by_hand import renamed
 from vfx_edge.study import Anchor, Level, Shift, Vertebra, VertebraMask
 
 PLAIN = list(levels.PLAIN)

@@ -16,8 +16,7 @@ from tests.spine.world import (
     volume_of,
 )
 from vfx_edge.phantom import Phantom
-from vfx_edge.spine import fracture
-from vfx_edge.spine.fracture import (
+from vfx_edge.spine.height_loss import (
     NORMAL_MM,
     genant_grade,
     height_losses,
@@ -177,7 +176,7 @@ def test_above_t4_only_a_loss_beyond_doubt_is_judged(share: float, suspected: bo
                for m, level in zip(masks, levels, strict=True)]  # fmt: skip
     queue = iter(heights)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fracture, "measure_heights", lambda *_: next(queue))
+        patched.setattr(height_loss, "measure_heights", lambda *_: next(queue))
         got = measure_vertebrae(volume, renamed, SUSPECTED_FROM)
     high, low = got[1], got[4]
     assert high.height_loss == pytest.approx(1 - share)
@@ -296,7 +295,7 @@ def ranged(loss: float, name_probability: float = 1.0) -> tuple[Measurement, Mea
         for m, v in zip(masks, levels, strict=True)
     ]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fracture, "measure_heights", lambda *_: next(heights))
+        patched.setattr(height_loss, "measure_heights", lambda *_: next(heights))
         got = measure_vertebrae(volume_of(made.hu, made.affine_zyx_to_lps), named, SUSPECTED_FROM)
     return got[2], got[3]
 
@@ -353,7 +352,7 @@ def test_a_body_cut_at_a_rim_alone_is_judged_unless_it_seems_broken(
     heights = iter([normal(v, share if v == Level.T12 else 1.0, 1.0, 1.0) for v in levels])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            fracture, "measure_heights",
+            height_loss, "measure_heights",
             lambda *_: replace(next(heights), landmarks_lps_mm=ends),
         )  # fmt: skip
         got = measure_vertebrae(volume_of(made.hu, made.affine_zyx_to_lps), named, SUSPECTED_FROM)
