@@ -16,6 +16,7 @@ from tests.spine.world import (
     volume_of,
 )
 from vfx_edge.phantom import Phantom
+from vfx_edge.spine import height_loss
 from vfx_edge.spine.height_loss import (
     NORMAL_MM,
     genant_grade,
