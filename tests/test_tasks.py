@@ -46,6 +46,7 @@ def test_a_task_whose_answer_is_an_image(
     assert capsys.readouterr().out.strip() == f"Results: {out}"
     result = json.loads((out / "result.json").read_text("utf-8"))
     assert [network["role"] for network in result["run"]["models"]] == ["locator"]
+    assert set(result["run"]["seconds"]) == {"read", "locate", "write", "total"}
     image = sitk.ReadImage(str(out / "likeliness.nii.gz"))
     likely = np.argwhere(sitk.GetArrayFromImage(image) > 0.5)
     centre = (image_affine(image) @ [*likely.mean(0), 1.0])[:3]

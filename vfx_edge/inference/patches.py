@@ -159,7 +159,8 @@ def run_everywhere(
 
 
 def probability_image(network: Network, image: Image, wanted: int, overlap: int = 16) -> Image:
-    """The same as an image: of the same modality, without a unit."""
+    """Probability of class number `wanted` over the whole image, as an image of the network's own
+    spacing, of the same modality and without a unit. overlap: as of `run_everywhere`."""
     values, grid = run_everywhere(network, image, wanted, overlap)
     return Image(values, grid.affine_zyx_to_lps, image.modality, "1")
 

@@ -53,10 +53,11 @@ def write(request: Request) -> tuple[Path, ...]:
     if isinstance(request.answer, Analysis):
         return (write_result_json(request.answer.result, path),)
     series, run = request.answer.scan.series, request.answer.run
+    own = {stage: round(seconds, _SECONDS) for stage, seconds in run.seconds.items()}
     facts = {
         "schema": SCHEMA_OF_OTHERS,
         "series": _series(series),
-        "run": _run(run, series.warnings),
+        "run": {**_run(run, series.warnings), "seconds": own},
     }
     return (write_text(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n"),)
 
