@@ -60,7 +60,7 @@ class SegStack:
     affine: Floats
     names: dict[int, str]
     labels: dict[int, int]
-    whose_is_told: bool
+    source_is_known: bool
 
 
 @dataclass(frozen=True)

@@ -379,9 +379,9 @@ AccessionNumber InstitutionName
 
 def _without_patient(facts: Facts) -> str:
     """The series description less names, numbers and dates that people type into it."""
-    said = printable(text(facts, "SeriesDescription"))
-    personal = " ".join(text(facts, keyword) for keyword in _PERSONAL.split()) if said else ""
+    words = printable(text(facts, "SeriesDescription"))
+    personal = " ".join(text(facts, keyword) for keyword in _PERSONAL.split()) if words else ""
     for word in set(re.split(r"[\s^=,\\\[\]']+", personal)):
-        if len(word) >= 3 and word.lower() in said.lower():
-            said = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "", said, flags=re.IGNORECASE)
-    return " ".join(_DATE_OR_NUMBER.sub("", said).split())[:64]
+        if len(word) >= 3 and word.lower() in words.lower():
+            words = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "", words, flags=re.IGNORECASE)
+    return " ".join(_DATE_OR_NUMBER.sub("", words).split())[:64]

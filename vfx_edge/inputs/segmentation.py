@@ -84,7 +84,7 @@ def read_segmentation(path: Path, like: Scan) -> GivenMask:
 def _dicom(path: Path, like: Scan) -> GivenMask:
     seg = read_dicom_seg(path, like)
     labels, remarks = _verse(seg.numbers, seg.names, seg.labels, path)
-    if not seg.whose_is_told:
+    if not seg.source_is_known:
         remarks += (
             f"Whether {path.name} was drawn on this CT can't be told, as the CT is no DICOM: its "
             "places were taken as they are.",

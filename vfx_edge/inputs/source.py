@@ -136,8 +136,8 @@ def _state_deidentification(header: Dataset) -> None:
         return
     if "DeidentificationMethod" in header:
         del header.DeidentificationMethod
-    said = header.get("DeidentificationMethodCodeSequence")
-    if header.get("PatientIdentityRemoved") == "YES" and not said:
+    method = header.get("DeidentificationMethodCodeSequence")
+    if header.get("PatientIdentityRemoved") == "YES" and not method:
         header.DeidentificationMethod = "not stated"
 
 

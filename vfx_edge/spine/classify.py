@@ -32,13 +32,13 @@ Chooser = Callable[[Level, Measurement], bool]
 
 def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     """The classifier's input for one vertebra, (z, y, x), ready in numbers, our axes."""
-    said = spec.parameters_of(ClassifierParameters)
+    parameters = spec.parameters_of(ClassifierParameters)
     grid = grid_about(_middle(mask, spec), our_shape(spec.input), spec.input.spacing_mm)
     order = 3 if spec.input.interpolation == "cubic" else 1
-    hu = sample(image, grid, order, smooth=bool(said.smooth))
+    hu = sample(image, grid, order, smooth=bool(parameters.smooth))
     wanted = _covered(image, grid)
     if spec.input.mask == "vertebra":
-        wanted &= _near_vertebra(mask, grid, said.mask_margin_mm)
+        wanted &= _near_vertebra(mask, grid, parameters.mask_margin_mm)
     if not wanted.any():
         return spec.input.normalise(np.full(grid.shape, AIR_HU))
     numbers = spec.input.normalise(hu)
@@ -130,13 +130,13 @@ def decide(
 ) -> Assessment:
     """The answer's tier by the manifest's thresholds. suspected: whether the heights tell of a
     fracture."""
-    said = spec.parameters_of(ClassifierParameters)
-    if p_unknown >= said.threshold_unknown:
+    parameters = spec.parameters_of(ClassifierParameters)
+    if p_unknown >= parameters.threshold_unknown:
         unknown = Reason.OUT_OF_DISTRIBUTION
         return CauseNotClassified(unknown) if suspected else NotAssessable(unknown)
-    if p_malignant >= said.threshold_malignant:
+    if p_malignant >= parameters.threshold_malignant:
         tier = Tier.MALIGNANT
-    elif p_osteoporotic >= said.threshold_osteoporotic:
+    elif p_osteoporotic >= parameters.threshold_osteoporotic:
         tier = Tier.OSTEOPOROTIC
     else:
         tier = Tier.UNCERTAIN

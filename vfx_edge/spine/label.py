@@ -62,8 +62,8 @@ def label_vertebrae(image: Image, bodies: Bodies, labeller: Network) -> tuple[Ve
 
 def weights_of(spec: NetworkSpec) -> Weights:
     """How much this labeller's answers count."""
-    said = spec.parameters_of(LabellerParameters)
-    return Weights(said.evidence_weight, said.rib_weight, said.overlap_exponent)
+    parameters = spec.parameters_of(LabellerParameters)
+    return Weights(parameters.evidence_weight, parameters.rib_weight, parameters.overlap_exponent)
 
 
 def weight_in_view(image: Image, centres_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
