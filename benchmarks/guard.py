@@ -157,7 +157,7 @@ def command(
 ) -> None:
     """Compare the chain's speed with the one on record, and --help and the service with their
     goals; exit 7 where one is too slow."""
-    options.needs("pynetdicom", "persistqueue", "highdicom")
+    options.needs("pynetdicom", "filelock", "highdicom", "resvg_py")
     now = measured(pairs)
     print(f"chain / fixed computation: {now.ratio.median:.2f} ({now.ratio.low:.2f} to "
           f"{now.ratio.high:.2f})")  # fmt: skip

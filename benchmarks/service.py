@@ -28,7 +28,7 @@ def command(
     repeat: options.Repeat = 5,
 ) -> None:
     """From the last image to the results in the archive, beside the command alone."""
-    options.needs("pynetdicom", "persistqueue", "highdicom")
+    options.needs("pynetdicom", "filelock", "highdicom", "resvg_py")
     names = [path.name for path in cts or ()]
     kept = Kept("service", {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names})
     phantom = inputs.PHANTOM.format(slices, matrix)

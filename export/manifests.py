@@ -122,7 +122,8 @@ def write_set(
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """The files in a folder, in place of an older set's, only when they proved to be a model set.
 
-    Whatever lies there and belongs to no set stays: somebody's notes. OutputError leaves.
+    Whatever lies there and belongs to no set stays: somebody's notes. A kill half way leaves files
+    of both sets, which the manifest's hashes refuse. OutputError leaves.
     """
     is_new = not folder.exists()
     try:

@@ -3,10 +3,14 @@
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from itertools import permutations
+from pathlib import Path
+from typing import TextIO
+from unittest.mock import Mock
 
 import pytest
 
@@ -67,3 +71,50 @@ def test_overlapping_users_leave_everything_as_it_was(
     after = (sys.stderr, sys.stdout, list(warnings.filters), logging.getLogger("pydicom").level)
     assert after == before
     assert capfd.readouterr().err == "heard\n"
+
+
+def test_a_stream_that_was_kept_never_writes_into_another_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(2, "w", closefd=False) as plain:
+        monkeypatch.setattr(sys, "stderr", plain)
+        with runtime_quiet():
+            handler = logging.StreamHandler()
+        with (tmp_path / "result").open("w"), (tmp_path / "other").open("w"):
+            handler.emit(logging.makeLogRecord({"msg": "a line of the log"}))
+    assert not (tmp_path / "result").read_text() + (tmp_path / "other").read_text()
+    assert "a line of the log" in capfd.readouterr().err
+
+
+def test_meanwhile_standard_error_has_the_terminals_encoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And not the locale's; rich has a stand-in there while it draws its bar."""
+
+    class Proxy:
+        encoding = None
+        errors = None
+
+        def __init__(self, proxied: TextIO) -> None:
+            self.rich_proxied_file = proxied
+
+        def fileno(self) -> int:
+            return 2
+
+        def flush(self) -> None:
+            self.rich_proxied_file.flush()
+
+    with open(2, "w", encoding="cp1252", errors="replace", closefd=False) as terminal:
+        monkeypatch.setattr(sys, "stderr", Proxy(terminal))
+        with runtime_quiet():
+            assert (sys.stderr.encoding, sys.stderr.errors) == ("cp1252", "replace")
+
+
+def test_without_a_temporary_folder_all_is_dropped(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", Mock(side_effect=FileNotFoundError))
+    with decoders_quiet():
+        os.write(2, b"a decoder's line\n")
+    os.write(2, b"afterwards\n")
+    assert capfd.readouterr().err == "afterwards\n"

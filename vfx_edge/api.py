@@ -32,7 +32,8 @@ def analyze(
     """
     if options is not None and not isinstance(options, Options):
         raise OptionsInvalid("options", "give vfx_edge.Options(...)")
-    kinds = chosen(outputs.split(",") if isinstance(outputs, str) else outputs)
+    names = outputs.split(",") if isinstance(outputs, str) else outputs
+    kinds = chosen(name.strip().lower() for name in names)
     folder = None if out is None else Path(out)
     if folder is None:  # not even prepared for
         kinds = (RESULT,)

@@ -177,7 +177,7 @@ class _Run:
         read = self._seconds()
         options = self._job.settled_options
         answer = self._task.load().analyze(scan, models, options, self._on_stage)
-        return _with_seconds(answer, {"read": read})
+        return _with_seconds(answer, {"read": read, "total": self._seconds()})
 
     def write(self, answer: Answer, source: "DicomSource | None") -> Finished:
         """Every file asked for; result.json comes last, so that its being there means all are."""

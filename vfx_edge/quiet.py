@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout, suppress
+from typing import BinaryIO, TextIO
 
 _ONNXRUNTIME = re.compile(rb"\[[VIWEF]:onnxruntime:")
 
@@ -85,25 +86,39 @@ def _caught_stderr() -> Iterator[None]:
             yield
             return
         stack.callback(os.close, kept)
-        caught = stack.enter_context(tempfile.TemporaryFile())
-        with _python_stderr_on(kept):
-            os.dup2(caught.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(kept, 2)
-        _pass_on(caught)
+        caught = stack.enter_context(_catcher())
+        stack.enter_context(_python_stderr_past(kept))
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            _pass_on(caught)
+
+
+def _catcher() -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no usable temporary folder: then all of it is dropped
+        return open(os.devnull, "r+b")
+
+
+class _Past:
+    """The stream that `sys.stderr` is meanwhile. Its descriptor is never closed: whoever took the
+    stream for its own, a log handler for one, would write into a stranger's file."""
+
+    stream: TextIO | None = None
 
 
 @contextmanager
-def _python_stderr_on(descriptor: int) -> Iterator[None]:
-    """`sys.stderr` on another descriptor, where it is on 2 now."""
+def _python_stderr_past(kept: int) -> Iterator[None]:
+    """`sys.stderr` on its own descriptor, a copy of `kept`, where it is on 2 now."""
     former = sys.stderr
     ours = None
     with suppress(OSError, ValueError, AttributeError):
         if former.fileno() == 2:
             former.flush()
-            ours = open(descriptor, "w", encoding=former.encoding, closefd=False, buffering=1)  # noqa: SIM115
+            ours = _stream_like(getattr(former, "rich_proxied_file", former), kept)
             sys.stderr = ours
     try:
         yield
@@ -114,7 +129,18 @@ def _python_stderr_on(descriptor: int) -> Iterator[None]:
                 sys.stderr = former
 
 
-def _pass_on(caught: "tempfile._TemporaryFileWrapper[bytes] | io.BufferedRandom") -> None:
+def _stream_like(real: TextIO, kept: int) -> TextIO:
+    """In the terminal's own encoding, which may not be the locale's."""
+    if _Past.stream is None:
+        _Past.stream = open(os.dup(kept), "w", buffering=1, closefd=False)  # noqa: SIM115
+    else:
+        os.dup2(kept, _Past.stream.fileno())
+    assert isinstance(_Past.stream, io.TextIOWrapper)
+    _Past.stream.reconfigure(encoding=real.encoding, errors=real.errors)
+    return _Past.stream
+
+
+def _pass_on(caught: BinaryIO) -> None:
     if _decoders.used:
         _decoders.used = False
         return

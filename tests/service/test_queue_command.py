@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,16 @@ def test_where_no_service_was_there_is_no_queue(tmp_path: Path) -> None:
     message = call("queue", "list", "--spool", absent, cwd=tmp_path).assert_refused(3)
     assert "--spool" in message
     assert not absent.exists()
+
+
+def test_a_file_of_the_former_version_is_left_to_the_service(spool: Spool) -> None:
+    """It may still be running, and reads its own table."""
+    for file in spool.queue_folder.iterdir():
+        file.unlink()
+    with closing(sqlite3.connect(spool.queue_folder / "queue.sqlite")) as table:
+        table.execute("CREATE TABLE ack_queue_jobs (_id INTEGER PRIMARY KEY, data, status)")
+    answer = vfx(spool, "list")
+    assert answer.code == 6
+    assert "start the service once with this one" in answer.stderr
+    with closing(sqlite3.connect(spool.queue_folder / "queue.sqlite")) as table:
+        assert table.execute("SELECT count(*) FROM ack_queue_jobs").fetchone() == (0,)

@@ -134,7 +134,9 @@ def _opened(config: Path | None, spool: Path | None) -> "tuple[Spool, list[Queue
             where = f"{settings.spool} holds no queue"
             raise InputError(f"{where}: name the service's folder with --spool.")
         place = Spool(settings.spool)
-        return place, [Queue(place.queue_folder, name) for name in ("jobs", "sends")]
+        return place, [
+            Queue(place.queue_folder, name, takes_over=False) for name in ("jobs", "sends")
+        ]
 
 
 def _service_runs(place: "Spool") -> bool:

@@ -12,6 +12,7 @@ import typer
 
 from vfx_edge.cli import parse
 from vfx_edge.cli.options import Backend as RunBackend
+from vfx_edge.outputs import kinds
 from vfx_edge.outputs.kinds import KINDS, defaults, dicom_kinds
 from vfx_edge.tasks import DEFAULT
 
@@ -123,6 +124,7 @@ def settings_from(
     if not settings.outputs:
         settings = replace(settings, outputs=_all_kinds(bool(settings.destinations)))
     parse.output_kinds(",".join(settings.outputs), DEFAULT)
+    kinds.check_installed(settings.outputs)  # each study would fail else, one by one
     parse.one_of(settings.backend, parse.backends(), "backend")
     parse.one_of(settings.language, parse.LANGUAGES, "language of the report")
     return settings
@@ -154,12 +156,21 @@ def check_installed() -> None:
         raise ServiceUnusable(f"{needs}: pip install 'vfx-edge[service]'.")
 
 
+class _ToStandardError(logging.Handler):
+    """To what `sys.stderr` is at the time: descriptor 2 is muted while slices are decoded."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def run_service(settings: "Settings", parts: "Callable[[Service], Sequence[Part]]") -> None:
     """Until SIGTERM or Ctrl-C. What happens goes to standard error, for the system's journal."""
     from vfx_edge.service.daemon import serve
 
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        handlers=[_ToStandardError()],
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
     )
     for name in ("pynetdicom", "pydicom", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell what is in the objects

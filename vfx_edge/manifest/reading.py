@@ -124,7 +124,7 @@ def _network(
 def _window_problem(table: NetworkTable) -> str:
     """What does not suit the way the network is moved over the scan; empty when all does."""
     if table.window is None:
-        several = isinstance(table.input.spacing, tuple)
+        several = len(set(table.input.spacing_zyx_mm)) > 1
         return "spacing_mm must be one number where there is no [network.window]" * several
     if set(table.roles) != {"labeller", "segmenter"}:
         return "[network.window] is for the roles labeller and segmenter together"

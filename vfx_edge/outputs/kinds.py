@@ -131,7 +131,11 @@ _ROWS = (
     OutputKind(
         name="sc",
         what="DICOM secondary captures: the report's pictures for any viewer",
-        files=("sc/[0-9][0-9]-overview.dcm", "sc/[0-9][0-9]-[CTL][0-9]*.dcm"),
+        files=(
+            "sc/[0-9][0-9]-overview.dcm",
+            "sc/[0-9][0-9]-[CTL][0-9].dcm",
+            "sc/[0-9][0-9]-[CTL][0-9][0-9].dcm",
+        ),
         writer=f"{_DICOM}.sc:write",
         extra="service",
         packages=("highdicom", "resvg_py"),

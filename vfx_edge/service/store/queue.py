@@ -89,6 +89,10 @@ ORDER BY NOT (urgent OR :fair), received_at_s, id LIMIT 1
 """
 
 
+_FORMER = {"jobs": "ack_queue_jobs", "sends": "ack_queue_sends"}
+"""Queue -> its table in the former version's file."""
+
+
 class QueueDamaged(OutputError):
     """The queue's file is no database, or a broken one."""
 
@@ -99,13 +103,25 @@ class QueueDamaged(OutputError):
         )
 
 
+class QueueOfFormerVersion(OutputError):
+    """The queue's file is of a version before this one."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file} was written by a former version: start the service once with this one, which "
+            "takes its rows over."
+        )
+
+
 class Queue:
     """One durable queue; `name` tells several in one file apart. Safe among threads and processes.
 
     Every method may raise OperationalError where the disk is full; the constructor, QueueDamaged.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, takes_over: bool = True) -> None:
+        """takes_over: rows of the former version are migrated; only the service may, which no
+        other one runs beside. Else QueueOfFormerVersion."""
         self._name = name
         self._lock = threading.RLock()
         self._changed = threading.Condition()
@@ -116,7 +132,7 @@ class Queue:
         with as_output_error(folder, OPTION):
             folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._open(folder / FILE)
+            self._open(folder / FILE, takes_over)
         except OperationalError:
             raise
         except sqlite3.DatabaseError:
@@ -246,11 +262,14 @@ class Queue:
         with self._lock:
             self._connection.close()
 
-    def _open(self, file: Path) -> None:
+    def _open(self, file: Path, takes_over: bool) -> None:
         self._connection = sqlite3.connect(
             file, timeout=LOCK_S, isolation_level=None, check_same_thread=False
         )
+        self._run("PRAGMA journal_mode=WAL")  # with FULL, a commit is on the disk
         self._run("PRAGMA synchronous=FULL")
+        if not takes_over and any(map(self._has_table, _FORMER.values())):
+            raise QueueOfFormerVersion(file)
         if not self._has_table("work"):
             with self._transaction():
                 if not self._has_table("work"):  # another process may have come first
@@ -260,8 +279,7 @@ class Queue:
     def _migrate(self) -> None:
         """The rows of the former format: a table a queue, with facts in JSON and a status."""
         states = {0: State.WAITING, 1: State.WAITING, 2: State.RUNNING, 5: State.DONE}
-        for name in ("jobs", "sends"):
-            table = f"ack_queue_{name}"
+        for name, table in _FORMER.items():
             if not self._has_table(table):
                 continue
             for text, status in self._run(f"SELECT data, status FROM {table} ORDER BY _id"):
