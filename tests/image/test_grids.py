@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from tests.spine.world import AXIAL, Floats, affine_of, places, turned, volume_of
 from vfx_edge.image import Image
 from vfx_edge.image.grids import (
-    AIR_HU,
     Grid,
     bounds_lps_mm,
+    coarse_copy,
     grid_about,
     grid_covering,
     inside_scan,
     sample,
 )
+from vfx_edge.image.image import AIR_HU
 
 SLOPE = np.array([3.0, -5.0, 7.0])  # HU per mm to the left, back and head
 CENTRE = (12.5, -140.25, 310.0)
@@ -152,3 +153,24 @@ def test_a_lopsided_blob_is_found_where_it_is(
     assert np.linalg.norm(found - true) < 0.3
     # a mirrored or turned picture may have the same middle, but not the same voxels
     assert np.corrcoef(got.ravel(), wanted.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize(
+    ("dtype", "modality", "unit", "scale"),
+    [(np.int16, "CT", "HU", 1.0), (np.int16, "MR", "1", 30.0), (np.float32, "NM", "1", 1e-3)],
+)
+def test_any_modality_is_averaged_in_its_own_numbers(
+    dtype: type[np.generic], modality: str, unit: str, scale: float
+) -> None:
+    """Large numbers do not overflow where blocks are added up, small ones do not vanish."""
+    shape = (48, 48, 48)
+    affine = affine_of((1.0, 1.0, 1.0), CENTRE, shape)
+    values = (ramp_at(places(affine, shape)) + 500) * scale
+    image = Image(values.astype(dtype), affine, modality, unit)
+    grid = grid_about(CENTRE, (4, 4, 4), 6.0)
+    wanted = (ramp_at(grid_points(grid)) + 500) * scale
+    np.testing.assert_allclose(sample(image, grid), wanted, atol=scale)
+    copy = coarse_copy(image, grid)
+    assert copy.values.dtype == np.dtype(dtype)
+    assert (copy.modality, copy.unit) == (modality, unit)
+    np.testing.assert_allclose(copy.values, wanted, atol=2 * scale)

@@ -114,7 +114,7 @@ def one_run(kind: str, order: Order, models: OpenModels, report: Report) -> None
 def input_facts(scan: Scan) -> dict[str, Any]:
     """The scan's size; nothing of where it lay or whose it is."""
     return {
-        "shape_zyx": list(scan.image.values.shape),
+        "shape_zyx": list(scan.image.shape),
         "spacing_zyx_mm": [round(float(edge), 4) for edge in scan.image.spacing_zyx_mm],
         "int16_mib": round(scan.image.values.nbytes / 2**20, 1),
     }

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.image.block_means import block_means
-from vfx_edge.image.image import AIR_HU as AIR_HU
+from vfx_edge.image.block_means import LARGEST_HU, block_means
 from vfx_edge.image.image import Grid as Grid
 from vfx_edge.image.image import Image, Point
 
@@ -25,7 +24,7 @@ def grid_about(centre_lps_mm: Point, shape: tuple[int, int, int], spacing_mm: fl
 
 def bounds_lps_mm(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest LPS mm of the voxel centres' bounding box."""
-    last = np.array(image.values.shape, dtype=np.float64) - 1
+    last = np.array(image.shape, dtype=np.float64) - 1
     corners = image.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
     return corners.min(0), corners.max(0)
 
@@ -68,7 +67,7 @@ def _source_box(
     first = np.floor(corners.min(0) / factors).astype(int) - reach
     stop = np.ceil((corners.max(0) + 1) / factors).astype(int) + reach
     low = np.maximum(first * factors, 0)
-    high = np.minimum(stop * factors, image.values.shape)
+    high = np.minimum(stop * factors, image.shape)
     if (high - low < 1).any():
         return None
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
@@ -88,7 +87,9 @@ def sample(image: Image, grid: Grid, order: int = 1, smooth: bool = True) -> Flo
     box = _source_box(image, corners, factors, reach)
     if box is None:
         return np.full(grid.shape, image.outside, np.float32)
-    source = block_means(image.values[box], (int(factors[0]), int(factors[1]), int(factors[2])))
+    z, y, x = (int(factor) for factor in factors)
+    largest = LARGEST_HU if image.unit == "HU" else None
+    source = block_means(image.values[box], (z, y, x), largest)
     start = np.array([s.start for s in box], dtype=np.float64)
     # block b of factor f covers source indices b*f .. b*f+f-1, its centre is b*f + (f-1)/2
     to_block = matrix / factors[:, None]
@@ -98,8 +99,8 @@ def sample(image: Image, grid: Grid, order: int = 1, smooth: bool = True) -> Flo
     else:
         mode = "nearest" if order == 1 else "mirror"  # no step that a spline would echo
         out = ndimage.affine_transform(source, to_block, shift, grid.shape, np.float32, order, mode)
-    if (corners < -0.5).any() or (corners > np.array(image.values.shape) - 0.5).any():
-        out[_outside(matrix, offset, grid.shape, image.values.shape)] = image.outside
+    if (corners < -0.5).any() or (corners > np.array(image.shape) - 0.5).any():
+        out[_outside(matrix, offset, grid.shape, image.shape)] = image.outside
     return np.asarray(out, dtype=np.float32)
 
 
@@ -140,8 +141,10 @@ def _separable(
 
 def coarse_copy(image: Image, grid: Grid) -> Image:
     """The part of the scan on `grid` as an image of its own, to be looked at many times."""
-    values = np.rint(sample(image, grid)).astype(image.values.dtype)
-    return Image(values, grid.affine_zyx_to_lps, image.modality, image.unit)
+    values, dtype = sample(image, grid), image.values.dtype
+    if dtype.kind != "f":
+        values = np.rint(values)
+    return Image(values.astype(dtype), grid.affine_zyx_to_lps, image.modality, image.unit)
 
 
 def inside_scan(
@@ -153,7 +156,7 @@ def inside_scan(
     """
     index = image.to_zyx(lps_mm)
     margin = margin_mm / image.spacing_zyx_mm - 0.5
-    top = np.array(image.values.shape) - 1 - margin
+    top = np.array(image.shape) - 1 - margin
     return np.asarray(((index >= margin) & (index <= top)).all(-1))
 
 

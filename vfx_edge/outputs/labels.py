@@ -42,7 +42,7 @@ def numbered(
     image: Image, masks: Sequence[VertebraMask], numbers: Sequence[int]
 ) -> tuple[NDArray[np.uint8], tuple[bool, ...]]:
     """The map as of `label_map`, and for each mask whether a voxel of it is there."""
-    labels = np.zeros(image.values.shape, dtype=np.uint8)
+    labels = np.zeros(image.shape, dtype=np.uint8)
     drawn = map_computing(lambda mask: _on_grid(image, mask), masks)
     around = _union([found[0] for found in drawn if found is not None])
     # Where the column is, not the whole scan; bytes, not floats: memory is what costs here.
@@ -120,7 +120,7 @@ def _box(image: Image, part: _Part) -> Box | None:
     corners = part.origin_lps_mm + np.array(list(np.ndindex(2, 2, 2))) * last
     zyx = image.to_zyx(corners)
     low = np.maximum(np.ceil(zyx.min(0)).astype(int), 0)
-    high = np.minimum(np.floor(zyx.max(0)).astype(int) + 1, image.values.shape)
+    high = np.minimum(np.floor(zyx.max(0)).astype(int) + 1, image.shape)
     if (high <= low).any():
         return None
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

@@ -1,4 +1,4 @@
-"""Stage 5: a crop about each chosen vertebra through the encoder-classifier."""
+"""A crop about each chosen vertebra through the encoder-classifier."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
-from vfx_edge.image.grids import AIR_HU, FloatArray, Grid, grid_about, inside_scan, sample
+from vfx_edge.image.grids import FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.inference.patches import from_voxel_to_middle_mm, our_shape, run_patches
 from vfx_edge.manifest import ClassifierParameters, NetworkSpec
 from vfx_edge.study import (
@@ -40,7 +40,7 @@ def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     if spec.input.mask == "vertebra":
         wanted &= _near_vertebra(mask, grid, parameters.mask_margin_mm)
     if not wanted.any():
-        return spec.input.normalise(np.full(grid.shape, AIR_HU))
+        return spec.input.normalise(np.full(grid.shape, image.outside))
     numbers = spec.input.normalise(hu)
     if spec.input.padding_hu == "mean":
         numbers[~wanted] = numbers[wanted].mean()
@@ -66,8 +66,8 @@ def boxed(image: Image, masks: Sequence[VertebraMask], margin_mm: float) -> Imag
     # a soft mask ends half a voxel beyond the voxels that were marked
     first, last = np.rint(index.min(0) + 1e-3), np.rint(index.max(0) - 1e-3)
     reach = np.rint(margin_mm / image.spacing_zyx_mm)
-    low = np.clip(first - reach, 0, np.array(image.values.shape) - 1).astype(int)
-    high = np.clip(last + reach, low + 1, image.values.shape).astype(int)
+    low = np.clip(first - reach, 0, np.array(image.shape) - 1).astype(int)
+    high = np.clip(last + reach, low + 1, image.shape).astype(int)
     affine = image.affine_zyx_to_lps.copy()
     affine[:3, 3] = image.to_lps(low[None].astype(np.float64))[0]
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

@@ -1,4 +1,4 @@
-"""Stage 1, second look: along the spine only, the centre of every vertebral body."""
+"""Along the spine only, the centre of every vertebral body."""
 
 from dataclasses import dataclass
 

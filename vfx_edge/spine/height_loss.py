@@ -1,4 +1,4 @@
-"""Stage 4, second half: what heights mean. Height loss, Genant grade, suspicion.
+"""What heights mean. Height loss, Genant grade, suspicion.
 
 A vertebra's heights are compared with what its own greatest height and its neighbours' heights
 lead one to expect at its level: a normal L5 is a wedge and a normal T7 is lower in front, so
@@ -235,7 +235,7 @@ def _ends_in_view(image: Image, heights: Heights) -> bool:
         [middle[0] - back, middle[2] + back],
     ])  # fmt: skip
     index = np.round(image.to_zyx(ends)).astype(int)
-    if ((index < 0) | (index >= image.values.shape)).any():
+    if ((index < 0) | (index >= image.shape)).any():
         return False
     return image.valid is None or bool(image.valid[tuple(index.T)].all())
 
@@ -265,7 +265,7 @@ def _doubtful_shapes(masks: Sequence[VertebraMask]) -> list[str | None]:
 def _has_metal(image: Image, mask: VertebraMask) -> bool:
     lps = mask.grid.to_lps(np.argwhere(mask.body > 0.5))
     index = np.round(image.to_zyx(lps)).astype(int)
-    index = np.clip(index, 0, np.array(image.values.shape) - 1)
+    index = np.clip(index, 0, np.array(image.shape) - 1)
     return bool((image.values[tuple(index.T)] > METAL_HU).mean() > METAL_SHARE)
 
 

@@ -1,4 +1,4 @@
-"""Stage 2: every vertebra's name. Each is looked at by itself, then the column is named at once."""
+"""Every vertebra's name. Each is looked at by itself, then the column is named at once."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ def weight_in_view(image: Image, centres_lps_mm: NDArray[np.float64]) -> NDArray
     """(n,) 0..1: how much a body counts that lies so near to the scan's end. What is cut off, the
     head of a rib for one, looks as if it were not there."""
     index = image.to_zyx(centres_lps_mm)
-    ends = np.minimum(index + 0.5, np.array(image.values.shape) - 0.5 - index)
+    ends = np.minimum(index + 0.5, np.array(image.shape) - 0.5 - index)
     mm = (ends * image.spacing_zyx_mm).min(1)
     return np.asarray(np.clip((mm - CUT_OFF_MM) / (SHOWN_MM - CUT_OFF_MM), HARDLY, 1.0))
 

@@ -1,4 +1,4 @@
-"""Stage 1, coarse and over the whole scan: where does the spine run?"""
+"""Where does the spine run? Coarsely, over the whole scan."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Stage 4: heights of the vertebral body, in its own frame, between its endplates."""
+"""Heights of the vertebral body, in its own frame, between its endplates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

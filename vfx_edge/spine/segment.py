@@ -1,4 +1,4 @@
-"""Stage 3, fine and only about each vertebra: its body and its arch as soft masks."""
+"""Body and arch of each vertebra as soft masks: finely, and only about its centre."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -60,11 +60,11 @@ def _patch(
 ) -> tuple[FloatArray, Grid]:
     """Network input (2, z, y, x) for vertebra number i, and its grid."""
     x, y, z = vertebrae[i].centroid_lps_mm
-    said = spec.parameters_of(SegmenterParameters)
-    middle = (x, y + said.backward_mm, z)
+    parameters = spec.parameters_of(SegmenterParameters)
+    middle = (x, y + parameters.backward_mm, z)
     grid = grid_about(middle, our_shape(spec.input), spec.input.spacing_mm)
     near = [vertebrae[j].centroid_lps_mm for j in (i - 1, i + 1) if 0 <= j < len(vertebrae)]
-    guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, said.guide_sigma_mm)
+    guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, parameters.guide_sigma_mm)
     return np.stack([spec.input.normalise(sample(image, grid)), guide]), grid
 
 
@@ -112,7 +112,7 @@ def _meets_edge(image: Image, body: FloatArray, grid: Grid) -> bool:
     """Whether the body reaches the end of what was scanned: it is seen in the last slice."""
     inside = body > 0.5
     box = box_about(inside, 0)
-    last = np.array(image.values.shape) - 1
+    last = np.array(image.shape) - 1
     low = np.array([side.start for side in box], dtype=np.float64)
     # padded, so that a body at the grid's own end has somewhere to grow
     grown = np.pad(inside[box], 1)
@@ -213,7 +213,7 @@ def _is_bone(image: Image, mask: VertebraMask) -> bool:
     """Whether an outline has any bone in it: where the spine leaves the field, soft tissue in front
     of it is taken for bodies."""
     index = np.rint(image.to_zyx(mask.grid.to_lps(np.argwhere(mask.body > 0.5)))).astype(int)
-    inside = index[((index >= 0) & (index < image.values.shape)).all(1)]
+    inside = index[((index >= 0) & (index < image.shape)).all(1)]
     return len(inside) == 0 or float(np.percentile(image.values[tuple(inside.T)], 80)) > BONE_HU
 
 

@@ -1,4 +1,4 @@
-"""Stage 6: from vertebrae to the study's tier, most urgent first, and what the tier rests on."""
+"""From vertebrae to the study's tier, most urgent first, and what the tier rests on."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

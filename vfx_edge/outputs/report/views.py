@@ -17,7 +17,6 @@ from vfx_edge.image import Image, Point
 
 FloatArray = NDArray[np.float64]
 
-AIR_HU = -1024
 WINDOW_HU = (-250.0, 1050.0)
 """Bone: black to white."""
 
@@ -85,7 +84,7 @@ def sample(image: Image, sheet: Sheet) -> NDArray[np.uint8]:
     along = inverse[:3, :3] @ sheet.across * sheet.step_mm
     zyx = first.T[:, :, None] + along[:, None, None] * np.arange(sheet.columns)
     hu = ndimage.map_coordinates(
-        image.values, zyx, output=np.float32, order=1, mode="constant", cval=AIR_HU
+        image.values, zyx, output=np.float32, order=1, mode="constant", cval=image.outside
     )
     low, high = WINDOW_HU
     return np.asarray((np.clip((hu - low) / (high - low), 0, 1) * 255).round(), dtype=np.uint8)
@@ -166,7 +165,7 @@ def _straight_through(image: Image) -> FloatArray:
 def _inside(image: Image, line: FloatArray) -> FloatArray:
     """Without the ends that lie above or below the scan."""
     z = image.to_zyx(line)[:, 0]
-    within = np.flatnonzero((z >= -0.5) & (z <= image.values.shape[0] - 0.5))
+    within = np.flatnonzero((z >= -0.5) & (z <= image.shape[0] - 0.5))
     if len(within) < 2:
         return line
     return line[within[0] : within[-1] + 1]
@@ -198,7 +197,7 @@ def _evenly(line: FloatArray, step_mm: float) -> FloatArray:
 
 
 def _bounds(image: Image) -> tuple[FloatArray, FloatArray]:
-    last = np.array(image.values.shape, dtype=np.float64) - 1
+    last = np.array(image.shape, dtype=np.float64) - 1
     corners = image.to_lps(np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * last)
     return corners.min(0), corners.max(0)
 
