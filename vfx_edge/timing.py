@@ -18,7 +18,7 @@ class StageClock:
 
     names: Iterable[str] = ()
     on_stage: OnStage = lambda _: None
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(init=False)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
