@@ -1,8 +1,8 @@
 """Golden phantoms: what the shipped model set answers on three small synthetic spines.
 
-`python -m tests.golden` writes data/golden.json anew, by ONNX Runtime in fp32 on the CPU. That is to
-be done when the model set, the phantoms or the chain are meant to answer otherwise, and the change
-of the file is to be looked at.
+`python -m tests.golden` writes data/golden.json anew, by ONNX Runtime in fp32 on the CPU. Do that
+where the model set, the phantoms or the chain are meant to answer otherwise, and look at what has
+changed in the file.
 """
 
 import json
@@ -20,10 +20,15 @@ from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
 
 FILE = Path(__file__).parent / "data" / "golden.json"
 REFERENCE = "cpu"
+COARSE: Any = {"pixel_mm": 1.8, "matrix": (170, 210)}
 PHANTOMS = {
-    "intact": PhantomSpec(levels=("T12", "L4"), spacing_mm=2.5, seed=5),
+    "intact": PhantomSpec(levels=("T12", "L4"), spacing_mm=2.5, seed=5, **COARSE),
     "wedge": PhantomSpec(
-        levels=("T11", "L3"), spacing_mm=2.5, seed=3, fractures=(FractureSpec("L1", "wedge", 0.4),)
+        levels=("T11", "L3"),
+        spacing_mm=2.5,
+        seed=3,
+        fractures=(FractureSpec("L1", "wedge", 0.4),),
+        **COARSE,
     ),
     "lytic": PhantomSpec(
         levels=("T9", "L1"),
@@ -31,11 +36,12 @@ PHANTOMS = {
         seed=7,
         fractures=(FractureSpec("T11", "crush", 0.45),),
         lesions=(LesionSpec("T11", "lytic"),),
+        **COARSE,
     ),
 }
 TOLERANCE = {
     "centroid_lps_mm": 0.5,
-    "heights_mm": 1.0,
+    "heights_mm": 1.5,
     "height_loss": 0.06,
     "label_probability": 0.10,
     "probabilities": 0.15,

@@ -13,6 +13,7 @@ import pytest
 
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import tensorrt_rtx_backend
+from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import (
@@ -123,7 +124,6 @@ def test_an_engine_beside_a_demanded_set_is_not_used(
 ) -> None:
     """Nothing vouches for it but the file beside it, which whoever swaps it can write, too."""
     monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
-    runtime = tensorrt_rtx_backend.runtime
     monkeypatch.setattr(runtime, "version", lambda: "1.7.1")
     monkeypatch.setattr(runtime, "build", lambda *_: b"strange engine")
     spec = load_model_set(signed).network("locator")

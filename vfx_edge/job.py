@@ -131,9 +131,7 @@ def default_folder(series: SeriesInfo) -> Path:
     return DEFAULT_PARENT / series_stem(series)
 
 
-def _opened(
-    job: Job, backend: str, model: str, demand: "Demand | None"
-) -> "OpenModels":
+def _opened(job: Job, backend: str, model: str, demand: "Demand | None") -> "OpenModels":
     from vfx_edge.backends import open_models
     from vfx_edge.manifest import load_model_set
 

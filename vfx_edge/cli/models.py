@@ -1,6 +1,7 @@
 """`vfx-edge models`: which model sets are there, what they are, whether their files are whole."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,7 +100,7 @@ def _verify(manifest: "ModelManifest") -> list[ModelError]:
     """One line for each file; the errors of those that are not whole."""
     wrong: list[ModelError] = []
     for spec in manifest.networks:
-        files = [(spec.path, spec.read)]
+        files: list[tuple[Path, Callable[[], bytes | None]]] = [(spec.path, spec.read)]
         if spec.path_fp16 is not None:
             files.append((spec.path_fp16, spec.read_half))
         for path, read in files:

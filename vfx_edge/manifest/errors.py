@@ -47,9 +47,9 @@ class ModelSetNotTheOne(ModelError):
 
     def __init__(self, name: str, digest: str, wanted: str) -> None:
         super().__init__(
-            f"model set '{name}' is not the one that is demanded (its digest is {digest[:12]}…, not "
-            f"{wanted[:12]}…): restore that set, or demand the digest that `vfx-edge models verify` "
-            "prints, once you know why it has changed"
+            f"model set '{name}' is not the one that is demanded (its digest is {digest[:12]}…, "
+            f"not {wanted[:12]}…): restore that set or, once you know why it has changed, demand "
+            "the digest that `vfx-edge models verify` prints"
         )
 
 

@@ -32,8 +32,8 @@ def load_model_set(
 ) -> ModelManifest:
     """Read and validate a model set's manifest and its bases'. Opens no network and hashes none.
 
-    demand: what the set must prove; None: nothing. Raises ModelError leaves: not found, invalid manifest, missing
-    file, cyclic base, not what is demanded.
+    demand: what the set must prove; None: nothing. Raises ModelError leaves: not found, invalid
+    manifest, missing file, cyclic base, not what is demanded; ModelKeyUnusable.
     """
     demand = demand or Demand()
     manifest = _load(find_model_set(name_or_dir), (), demand)
