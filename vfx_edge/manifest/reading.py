@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import asdict, replace
 
+from vfx_edge.errors import first_line
 from vfx_edge.manifest.checking import checked, invalid
 from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
@@ -133,8 +134,10 @@ def _toml(path: Path, data: bytes) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise invalid(path, "it is not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise invalid(path, f"it is no valid TOML ({error})") from error
+    except ValueError as error:  # no TOML, or a number of thousands of digits
+        raise invalid(path, f"it is no valid TOML ({first_line(error)})") from error
+    except RecursionError:
+        raise invalid(path, "it is no valid TOML (nested too deep)") from None
 
 
 def _network(

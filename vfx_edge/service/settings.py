@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from vfx_edge.errors import UsageError
+from vfx_edge.errors import UsageError, first_line
 from vfx_edge.manifest import DIGEST, Demand
 from vfx_edge.outputs.kinds import dicom_kinds
 
@@ -197,8 +197,8 @@ def _read(config: Path) -> dict[str, Any]:
         return tomllib.loads(config.read_text("utf-8"))
     except OSError as error:
         raise SettingsInvalid(str(config), error.strerror or type(error).__name__) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(str(config), f"it is no TOML ({error})") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, no TOML, nested too deep
+        raise SettingsInvalid(str(config), f"it is no TOML ({first_line(error)})") from None
 
 
 def parse_destination(text: str) -> Destination:
