@@ -23,6 +23,8 @@ TIMES = {
     *("ContentTime", "ContributionDateTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
 }
 """When the result was made; the source's own dates stay."""
+LINE_OF_THE_MINUTE = slice(-80, -55)
+"""Rows of a secondary capture, from below, that hold the line with the minute of the run."""
 PASSED = "1.2.840.10008."
 """The standard's own UIDs."""
 
@@ -156,6 +158,10 @@ def _without_times(data: Dataset, known: set[str], fresh: dict[str, str]) -> byt
                     element.value = fresh.setdefault(uid, f"2.25.{len(fresh)}")
             elif element.keyword in TIMES:
                 element.value = ""
+    if "PixelData" in data and data.Modality == "OT":
+        pixels = data.pixel_array.copy()
+        pixels[LINE_OF_THE_MINUTE] = 0
+        data.PixelData = pixels.tobytes()
     written = DicomBytesIO()
     pydicom.dcmwrite(written, data, enforce_file_format=True)
     return bytes(written.getvalue())
