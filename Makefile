@@ -15,7 +15,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
 	--scoliosis 12 --seed 7
 
-.PHONY: run test check wheel peers pictures samples format clean
+.PHONY: run test check wheel peers pictures samples format clean sbom licences audit
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -68,10 +68,11 @@ wheel: $(VENV)/.installed-dev
 peers: $(VENV)/.installed-peers build/peers/.installed
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
 		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl \
+		&& command -v minisign && command -v strace \
 		&& test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then :; \
 	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends chromium dcmtk dicom3tools orthanc orthanc-dicomweb openssl; \
+			--no-install-recommends chromium dcmtk dicom3tools orthanc orthanc-dicomweb openssl minisign strace; \
 	else echo "peers: needs apt-get and root; the tests that use them will skip" >&2; fi >/dev/null
 
 $(VENV)/bin/python:
@@ -100,6 +101,44 @@ build/peers/.installed: $(VENV)/.installed-peers
 	@mkdir -p $(@D)
 	@PATH="$(abspath $(BIN)):$$PATH" npm install --prefix $(@D) --no-audit --no-fund --silent $(OHIF) \
 		&& touch $@ || echo "peers: no libraries of OHIF; the tests that use them will skip" >&2
+
+# What a hospital asks of the packages that run there: an environment of these alone, the tools in
+# another one, so that they are not in their own list.
+RUNTIME ?= build/runtime
+TOOLS   ?= build/tools
+SBOM    := build/sbom.cdx.json
+PACKAGES = $(shell $(RUNTIME)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+$(RUNTIME)/.installed: pyproject.toml constraints.txt
+	@echo "Installing vfx-edge and what it runs on into $(RUNTIME)"
+	@rm -rf $(RUNTIME) && "$(PYTHON)" -m venv $(RUNTIME)
+	@$(RUNTIME)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt '.[service]'
+	@$(RUNTIME)/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes setuptools pip
+	@touch $@
+$(TOOLS)/.installed: Makefile
+	@"$(PYTHON)" -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet \
+		cyclonedx-bom==7.5.0 pip-licenses==5.5.5 pip-audit==2.10.1
+	@touch $@
+
+# The software bill of materials (CycloneDX), and the SOUP list of the documents from it.
+sbom: $(RUNTIME)/.installed $(TOOLS)/.installed
+	@mkdir -p $(dir $(SBOM))
+	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --of JSON --pyproject pyproject.toml \
+		-o $(SBOM) $(RUNTIME)/bin/python
+	$(RUNTIME)/bin/python integration/supply/soup.py $(SBOM) docs/soup.md
+	@echo "$(SBOM), docs/soup.md"
+
+# Fails on a licence that is not on the list. resvg_py declares none: its file is the MIT licence's.
+LICENCES := MIT;BSD;Apache;ISC;PSF;Python Software Foundation;MPL;Mozilla
+licences: $(RUNTIME)/.installed $(TOOLS)/.installed
+	$(TOOLS)/bin/pip-licenses --python $(RUNTIME)/bin/python --from=mixed --partial-match \
+		--ignore-packages resvg_py --allow-only '$(LICENCES)'
+	@$(TOOLS)/bin/pip-licenses --python $(RUNTIME)/bin/python --from=mixed --partial-match \
+		--ignore-packages resvg_py --fail-on 'GPL;GNU;UNKNOWN' >/dev/null
+
+# Known vulnerabilities; needs PyPI's advisory database, and ends with 3 where it can't be reached.
+audit: $(RUNTIME)/.installed $(TOOLS)/.installed
+	$(TOOLS)/bin/python integration/supply/audit.py "$(PACKAGES)"
 
 clean:
 	rm -rf build dist vfx-edge-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

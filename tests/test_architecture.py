@@ -40,6 +40,7 @@ ONLY_IN = {
 }
 NAMED_OTHERWISE = {
     "pillow": "pil",
+    "py_minisign": "minisign",
     "onnxruntime_gpu": "onnxruntime",
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",

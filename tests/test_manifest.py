@@ -245,6 +245,14 @@ def test_a_manifest_that_is_no_text_or_huge(tmp_path: Path) -> None:
         load_model_set(folder)
 
 
+@pytest.mark.parametrize("text", ["x = " + "[" * 10_000, "x = " + "9" * 100_000])
+def test_a_manifest_that_ends_its_parser(tmp_path: Path, text: str) -> None:
+    folder = write_full_set(tmp_path / "set")
+    (folder / "manifest.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestInvalid, match="no valid TOML"):
+        load_model_set(folder)
+
+
 def test_names_are_searched_in_order_and_paths_taken_as_they_are(places: Path) -> None:
     write_full_set(places / "second" / "mine", name="from-second")
     assert load_model_set("mine").name == "from-second"

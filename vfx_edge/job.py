@@ -28,6 +28,7 @@ from vfx_edge.vocabulary import LANGUAGES
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
+    from vfx_edge.manifest import Demand
     from vfx_edge.study import DicomSource, Scan
 
 DEFAULT_PARENT = Path("vfx-edge-out")
@@ -76,30 +77,35 @@ class Finished:
 
 
 def run_alone(
-    job: Job, backend: str = "auto", model: str = "default", on_stage: OnStage | None = None
+    job: Job,
+    backend: str = "auto",
+    model: str = "default",
+    on_stage: OnStage | None = None,
+    demand: "Demand | None" = None,
 ) -> Finished:
     """A single study: the networks are opened while the scan is read, and closed at the end.
+    demand: what the model set must prove.
 
     Raises VfxError leaves.
     """
     run = _Run(job, on_stage)
-    return run.write(*_answered(run, job, backend, model))
+    return run.write(*_answered(run, job, backend, model, demand))
 
 
 def answer_alone(
     job: Job, backend: str = "auto", model: str = "default", on_stage: OnStage | None = None
 ) -> Answer:
     """The same, and nothing is written."""
-    answer, _ = _answered(_Run(job, on_stage), job, backend, model)
+    answer, _ = _answered(_Run(job, on_stage), job, backend, model, None)
     return answer
 
 
 def _answered(
-    run: "_Run", job: Job, backend: str, model: str
+    run: "_Run", job: Job, backend: str, model: str, demand: "Demand | None"
 ) -> "tuple[Answer, DicomSource | None]":
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
-        opening = pool.submit(_opened, job, backend, model)
+        opening = pool.submit(_opened, job, backend, model, demand)
         if "html" in job.wanted:
             pool.submit(_prepare_report)
         scan, source = run.read()
@@ -125,11 +131,11 @@ def default_folder(series: SeriesInfo) -> Path:
     return DEFAULT_PARENT / series_stem(series)
 
 
-def _opened(job: Job, backend: str, model: str) -> "OpenModels":
+def _opened(job: Job, backend: str, model: str, demand: "Demand | None") -> "OpenModels":
     from vfx_edge.backends import open_models
     from vfx_edge.manifest import load_model_set
 
-    manifest = load_model_set(model)
+    manifest = load_model_set(model, demand)
     roles = task_of(job.task).load().roles(manifest, job.settled_options)
     return open_models(manifest, backend, roles=roles)
 

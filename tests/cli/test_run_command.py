@@ -34,7 +34,7 @@ class Fake:
         self._do("read")
         return self.analysis.scan
 
-    def load_model_set(self, name: str) -> str:
+    def load_model_set(self, name: str, demand: object = None) -> str:
         self._do("models")
         return name
 

@@ -53,7 +53,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for place, stand_in in {
         "inputs.load_scan": lambda *_, **__: example().scan,
-        "manifest.load_model_set": lambda name: name,
+        "manifest.load_model_set": lambda name, demand: name,
         "backends.open_models": models,
         "fracture_task.roles": lambda *_: (),
         "spine.chain.analyze": lambda *_: example(),

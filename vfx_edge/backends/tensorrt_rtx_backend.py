@@ -189,7 +189,9 @@ def _fresh_engine(spec: NetworkSpec, onnx: bytes, sm: int) -> tuple[bytes, list[
     """An engine that fits, built when there is none; and what was found stale on the way."""
     key = wanted_key(spec, sm)
     notes: list[str] = []
-    for path in (beside_model(spec, sm), in_cache(key)):
+    # what lies beside a set is not in its manifest: no digest and no signature covers it
+    beside = () if spec.proven else (beside_model(spec, sm),)
+    for path in (*beside, in_cache(key)):
         try:
             return read_engine(path, key), notes
         except FileNotFoundError:

@@ -1,6 +1,7 @@
 """`vfx-edge models`: which model sets are there, what they are, whether their files are whole."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,7 @@ def show(name: Name = "default") -> None:
     manifest = load_model_set(name)
     print(_line(manifest))
     print(f"folder         {manifest.directory}")
+    print(f"digest         {manifest.digest}")
     print(f"licence        {manifest.licence}")
     print(f"training data  {manifest.training_data}")
     print(f"suspected from {manifest.height_loss_suspected:.0%} height loss")
@@ -58,35 +60,57 @@ def verify(
         str | None,
         typer.Argument(metavar="NAME_OR_DIR", help="Only this set.", show_default="all"),
     ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--public-key",
+            metavar="FILE",
+            help="The set must be signed by this public key of minisign.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
 ) -> None:
-    """Compare the network files with their hashes.
+    """Compare the network files with their hashes, and print each set's digest.
 
-    Ends with exit code 4 when a file is missing or is not the one that its manifest means.
+    The digest stands for the manifest and all files that it names: `vfx-edge run --model-digest`
+    demands it. Ends with exit code 4 when a file is missing or is not the one that its manifest
+    means, or when the set is not signed as asked.
     """
-    from vfx_edge.manifest import installed_sets, load_model_set
+    from vfx_edge.manifest import Demand, installed_sets, load_model_set
 
     sets: tuple[str | Path, ...] = (name,) if name else installed_sets()
     wrong: list[ModelError] = []
     for one in sets:
         try:
-            wrong += _verify(load_model_set(one))
+            manifest = load_model_set(one, Demand(key=public_key))
         except ModelError as error:
             wrong.append(error)
+            continue
+        problems = _verify(manifest)
+        wrong += problems
+        if not problems:
+            signed = f", signed by {public_key}" if public_key else ""
+            print(f"{manifest.name:<16} digest {manifest.digest}{signed}")
     if wrong:
         raise wrong[0]
 
 
 def _verify(manifest: "ModelManifest") -> list[ModelError]:
-    """One line for each network; the errors of those that are not whole."""
-    wrong = []
+    """One line for each file; the errors of those that are not whole."""
+    wrong: list[ModelError] = []
     for spec in manifest.networks:
-        state = "ok"
-        try:
-            spec.read()
-        except ModelError as error:
-            wrong.append(error)
-            state = "NOT WHOLE"
-        print(f"{manifest.name:<16} {spec.path.name:<28} {state}")
+        files: list[tuple[Path, Callable[[], bytes | None]]] = [(spec.path, spec.read)]
+        if spec.path_fp16 is not None:
+            files.append((spec.path_fp16, spec.read_half))
+        for path, read in files:
+            state = "ok"
+            try:
+                read()
+            except ModelError as error:
+                wrong.append(error)
+                state = "NOT WHOLE"
+            print(f"{manifest.name:<16} {path.name:<28} {state}")
     return wrong
 
 

@@ -48,6 +48,27 @@ Model = Annotated[
         help="The model set: a name that `vfx-edge models list` shows, or a folder.",
     ),
 ]
+ModelDigest = Annotated[
+    str | None,
+    typer.Option(
+        "--model-digest",
+        metavar="SHA256",
+        help="Run only if the model set has this digest, which `vfx-edge models verify` prints; "
+        "else the command ends with exit code 4.",
+        show_default=False,
+    ),
+]
+ModelKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-key",
+        metavar="FILE",
+        help="Run only if the model set is signed by this public key of minisign; else the command "
+        "ends with exit code 4.",
+        show_default=False,
+        readable=False,
+    ),
+]
 Series = Annotated[
     str | None,
     typer.Option(

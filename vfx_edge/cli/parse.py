@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +13,9 @@ from vfx_edge.outputs import kinds
 from vfx_edge.study import Anchor, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
 from vfx_edge.vocabulary import LANGUAGES as LANGUAGES
+
+if TYPE_CHECKING:
+    from vfx_edge.manifest import Demand
 
 PRECISIONS = ("auto", *vocabulary.PRECISIONS)
 
@@ -55,6 +60,19 @@ def by_hand(shift: int | None, anchor: str | None) -> ByHand | None:
             "z in mm"
         )
     return Anchor(a_level(name), z_mm)
+
+
+def demand(digest: str | None, key: Path | None) -> "Demand | None":
+    """What a model set must prove; None where nothing is asked."""
+    if digest is None and key is None:
+        return None
+    from vfx_edge.manifest import DIGEST, Demand
+
+    if digest is not None and not DIGEST.fullmatch(digest):
+        raise typer.BadParameter(
+            "the digest of a model set is 64 hexadecimal digits: `vfx-edge models verify` prints it"
+        )
+    return Demand(digest, key)
 
 
 def classify_choice(text: str) -> str | tuple[Level, ...]:

@@ -30,6 +30,8 @@ def run(
     out: options.Out = None,
     backend: options.Backend = "auto",
     model: options.Model = "default",
+    model_digest: options.ModelDigest = None,
+    model_key: options.ModelKey = None,
     series: options.Series = None,
     levels: options.Levels = None,
     classify: options.Classify = "suspected",
@@ -71,9 +73,10 @@ def run(
         kinds=parse.output_kinds(outputs, task),
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),
     )
+    demand = parse.demand(model_digest, model_key)
     with StageProgress(quiet, lines=verbose) as progress:
         folders.check_writable(job.out or DEFAULT_PARENT)
-        done = run_alone(job, backend, model, progress.start)
+        done = run_alone(job, backend, model, progress.start, demand)
     if task != DEFAULT:
         _report_other_task(done.folder, as_json=as_json, quiet=quiet)
         return

@@ -13,7 +13,10 @@ its `base` and then only defines the roles in which it differs.
 from vfx_edge.manifest.errors import (
     ManifestInvalid,
     ModelFileInvalid,
+    ModelKeyUnusable,
     ModelSetNotFound,
+    ModelSetNotTheOne,
+    ModelSetNotTrusted,
     RoleMissing,
 )
 from vfx_edge.manifest.files import (
@@ -36,17 +39,23 @@ from vfx_edge.manifest.spec import (
     NetworkSpec,
     WindowSpec,
 )
+from vfx_edge.manifest.trust import DIGEST, Demand
 
 __all__ = [
+    "DIGEST",
     "BatchSpec",
     "ClassifierParameters",
+    "Demand",
     "InputSpec",
     "JointParameters",
     "LabellerParameters",
     "ManifestInvalid",
     "ModelFileInvalid",
+    "ModelKeyUnusable",
     "ModelManifest",
     "ModelSetNotFound",
+    "ModelSetNotTheOne",
+    "ModelSetNotTrusted",
     "NetworkSpec",
     "RoleMissing",
     "SegmenterParameters",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vfx_edge.errors import ModelError
+from vfx_edge.errors import ModelError, UsageError
 
 
 class ManifestInvalid(ModelError):
@@ -39,4 +39,33 @@ class RoleMissing(ModelError):
         super().__init__(
             f"model set '{set_name}' has no {role} (it has {', '.join(roles) or 'nothing'}): "
             f'add a [[network]] with roles = ["{role}"] or base = "default" to its manifest'
+        )
+
+
+class ModelSetNotTheOne(ModelError):
+    """Another model set lies there than the one that is demanded."""
+
+    def __init__(self, name: str, digest: str, wanted: str) -> None:
+        super().__init__(
+            f"model set '{name}' is not the one that is demanded (its digest is {digest[:12]}…, "
+            f"not {wanted[:12]}…): restore that set or, once you know why it has changed, demand "
+            "the digest that `vfx-edge models verify` prints"
+        )
+
+
+class ModelSetNotTrusted(ModelError):
+    """A manifest without the signature that is demanded."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path} {what}: install the set as its maker signed it, or name its maker's public key"
+        )
+
+
+class ModelKeyUnusable(UsageError):
+    """The file that should hold the public key holds none."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"the public key {path} can't be used ({why}): name a file that `minisign -G` wrote"
         )

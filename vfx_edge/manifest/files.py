@@ -73,11 +73,12 @@ def read_verified(path: Path, sha256: str) -> bytes:
     Hand these very bytes to the runtime, so that nothing can change between check and use.
     """
     try:
-        size = path.stat().st_size
-        if not 16 <= size <= MAX_ONNX_BYTES:
-            what = f"is {size} bytes long, which no usable ONNX network is"
-            raise ModelFileInvalid(path, what)
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not 16 <= size <= MAX_ONNX_BYTES:
+                what = f"is {size} bytes long, which no usable ONNX network is"
+                raise ModelFileInvalid(path, what)
+            data = file.read(size)
     except OSError as error:
         raise ModelFileInvalid(path, f"can't be read ({error.strerror})") from error
     if (digest := hashlib.sha256(data).hexdigest()) != sha256.lower():

@@ -1,11 +1,13 @@
 """manifest.toml -> ModelManifest: every field checked, `base` sets merged in."""
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from msgspec.structs import asdict, replace
 
+from vfx_edge.errors import first_line
 from vfx_edge.manifest.checking import checked, invalid
 from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
@@ -18,6 +20,7 @@ from vfx_edge.manifest.spec import (
     SetFacts,
     SetTable,
 )
+from vfx_edge.manifest.trust import Demand, digest_of
 from vfx_edge.vocabulary import INTENDED_USES
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -25,33 +28,50 @@ HEIGHT_LOSS_SUSPECTED = 0.20
 """Where neither a set nor its base has one."""
 
 
-def load_model_set(name_or_dir: str | Path = "default") -> ModelManifest:
-    """Read and validate a model set's manifest and its bases'. Opens no network, hashes nothing.
+def load_model_set(
+    name_or_dir: str | Path = "default", demand: Demand | None = None
+) -> ModelManifest:
+    """Read and validate a model set's manifest and its bases'. Opens no network and hashes none.
 
-    Raises ModelError leaves: not found, invalid manifest, missing file, cyclic base.
+    demand: what the set must prove; None: nothing. Raises ModelError leaves: not found, invalid
+    manifest, missing file, cyclic base, not what is demanded; ModelKeyUnusable.
     """
-    return _load(find_model_set(name_or_dir), ())
+    demand = demand or Demand()
+    manifest = _load(find_model_set(name_or_dir), (), demand)
+    demand.check_digest(manifest.name, manifest.digest)
+    return manifest
 
 
 def parse_manifest(path: Path) -> ModelManifest:
     """One manifest.toml, without its base. ManifestInvalid names what is wrong and where."""
-    return _merged(*_read(path), path, None)
+    return _merged(_read(path, _bytes(path)), path, None)
 
 
-def _load(folder: Path, visited: tuple[Path, ...]) -> ModelManifest:
+def _load(folder: Path, visited: tuple[Path, ...], demand: Demand) -> ModelManifest:
     path = folder / MANIFEST
     if folder in visited:
         chain = " -> ".join(p.name for p in (*visited, folder))
         raise invalid(path, f"base sets form a circle ({chain})")
-    table, own = _read(path)
-    base = None if table.base is None else _load(find_model_set(table.base), (*visited, folder))
-    return _merged(table, own, path, base)
+    data = _bytes(path)
+    demand.check_signed(path, data)  # the very bytes that are read below
+    read = _read(path, data, proven=bool(demand))
+    name = read.table.base
+    base = None if name is None else _load(find_model_set(name), (*visited, folder), demand)
+    return _merged(read, path, base)
 
 
-def _merged(
-    table: SetTable, own: tuple[NetworkSpec, ...], path: Path, base: ModelManifest | None
-) -> ModelManifest:
+@dataclass(frozen=True)
+class _Read:
+    """One manifest.toml as it stands."""
+
+    data: bytes
+    table: SetTable
+    own: tuple[NetworkSpec, ...]
+
+
+def _merged(read: _Read, path: Path, base: ModelManifest | None) -> ModelManifest:
     """The base fills the roles, and the threshold, that the set leaves open."""
+    table, own = read.table, read.own
     loss, use, networks = table.fracture.height_loss_suspected, table.intended_use, own
     if base is not None:
         taken = {role for spec in own for role in spec.roles}
@@ -64,14 +84,15 @@ def _merged(
     return ModelManifest(
         **{key: getattr(table, key) for key in SetFacts.__struct_fields__} | {"intended_use": use},
         directory=path.parent,
+        digest=digest_of(read.data, base.digest if base else None),
         height_loss_suspected=loss or HEIGHT_LOSS_SUSPECTED,
         networks=networks,
     )
 
 
-def _read(path: Path) -> tuple[SetTable, tuple[NetworkSpec, ...]]:
+def _read(path: Path, data: bytes, proven: bool = False) -> _Read:
     """The manifest as it stands, every key of every table checked."""
-    values = _toml(path)
+    values = _toml(path, data)
     if (schema := values.get("schema", SCHEMA)) != SCHEMA:
         raise invalid(path, f"schema is '{schema}', this version reads '{SCHEMA}'")
     given = values.pop("network", [])
@@ -88,27 +109,41 @@ def _read(path: Path) -> tuple[SetTable, tuple[NetworkSpec, ...]]:
         raise invalid(path, f"the role '{twice[0]}' is filled more than once")
     if not taken and top.base is None:
         raise invalid(path, "it holds no [[network]] and names no base")
-    return top, tuple(
-        _network(*one, top.name, path) for one in zip(titles, tables, parameters, strict=True)
+    facts = {"set_name": top.name, "manifest_path": path, "proven": proven}
+    return _Read(
+        data,
+        top,
+        tuple(_network(*one, facts) for one in zip(titles, tables, parameters, strict=True)),
     )
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _bytes(path: Path) -> bytes:
+    """Read once: what is hashed and what a signature is compared with is what is understood."""
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise invalid(path, "it is larger than a manifest ever is")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise invalid(path, f"it can't be read ({error.strerror})") from error
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise invalid(path, "it is larger than a manifest ever is")
+    return data
+
+
+def _toml(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise invalid(path, "it is not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise invalid(path, f"it is no valid TOML ({error})") from error
+    except ValueError as error:  # no TOML, or a number of thousands of digits
+        raise invalid(path, f"it is no valid TOML ({first_line(error)})") from error
+    except RecursionError:
+        raise invalid(path, "it is no valid TOML (nested too deep)") from None
 
 
 def _network(
-    where: str, table: NetworkTable, parameters: Any, set_name: str, path: Path
+    where: str, table: NetworkTable, parameters: Any, facts: dict[str, Any]
 ) -> NetworkSpec:
+    path: Path = facts["manifest_path"]
     if problem := _window_problem(table):
         raise invalid(path, problem, where)
     for key, name in (("file", table.file), ("file_fp16", table.file_fp16)):
@@ -118,7 +153,7 @@ def _network(
         if name is not None and not (path.parent / name).is_file():
             raise ModelFileInvalid(path.parent / name, "is missing")
     by_role = _parameters(table, parameters, path, where)
-    return NetworkSpec(**asdict(table), set_name=set_name, manifest_path=path, parameters=by_role)
+    return NetworkSpec(**asdict(table), **facts, parameters=by_role)
 
 
 def _window_problem(table: NetworkTable) -> str:

@@ -162,6 +162,8 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     set_name: str
     manifest_path: Path
     parameters: tuple[RoleParameters, ...]
+    proven: bool = False
+    """A digest or a signature was demanded: only what the manifest's hashes cover may be used."""
 
     @property
     def path(self) -> Path:
@@ -224,6 +226,8 @@ class ModelManifest(SetFacts, frozen=True, kw_only=True):
     """A model set, with the roles its `base` fills already merged in."""
 
     directory: Path
+    digest: str
+    """Of the whole set: `trust.digest_of`."""
     height_loss_suspected: float
     """0..1: from this height loss on a fracture is suspected."""
     networks: tuple[NetworkSpec, ...]

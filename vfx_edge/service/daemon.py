@@ -115,7 +115,7 @@ def serve(
     """
     with open_service(settings) as service, ExitStack() as running:
         if chain is None:
-            chain = OpenChain(settings.backend, settings.model)
+            chain = OpenChain(settings.backend, settings.model, settings.demand)
             chain.open()
         threads, loops = _standard_parts(service, chain)
         failed = threading.Event()

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from vfx_edge.errors import UsageError
+from vfx_edge.errors import UsageError, first_line
+from vfx_edge.manifest import DIGEST, Demand
 from vfx_edge.outputs.kinds import dicom_kinds
 
 STRICT = {"extra": "forbid"}
@@ -96,6 +97,10 @@ class Settings:
     language: str = "en"
     backend: str = "auto"
     model: str = "default"
+    model_digest: str = ""
+    """The model set must have this digest, as `vfx-edge models verify` prints it; empty: any."""
+    model_key: Path | None = None
+    """A public key of minisign, which must have signed the model set."""
     destinations: tuple[Destination, ...] = ()
     # when a study has arrived
     quiet_s: float = 30.0
@@ -141,9 +146,16 @@ class Settings:
             raise ValueError("two destinations have the same name")
         if not self.host:
             raise ValueError("host must be named: 0.0.0.0 is every address of this machine")
+        if self.model_digest and not DIGEST.fullmatch(self.model_digest):
+            raise ValueError("model_digest must be 64 hexadecimal digits")
         for key, (least, most) in BOUNDS.items():
             if not least <= getattr(self, key) <= most:  # no number (nan) is within neither
                 raise ValueError(f"{key} must be from {least:.16g} to {most:.16g}")
+
+    @property
+    def demand(self) -> Demand:
+        """What the model set must prove."""
+        return Demand(self.model_digest or None, self.model_key)
 
     def backoff_s(self, attempts: int) -> float:
         """Seconds to wait after so many failed attempts: doubling, up to `retry_most_s`."""
@@ -185,8 +197,8 @@ def _read(config: Path) -> dict[str, Any]:
         return tomllib.loads(config.read_text("utf-8"))
     except OSError as error:
         raise SettingsInvalid(str(config), error.strerror or type(error).__name__) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(str(config), f"it is no TOML ({error})") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, no TOML, nested too deep
+        raise SettingsInvalid(str(config), f"it is no TOML ({first_line(error)})") from None
 
 
 def parse_destination(text: str) -> Destination:

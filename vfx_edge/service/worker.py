@@ -10,6 +10,7 @@ from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
 from vfx_edge.fracture_task import Options, roles
 from vfx_edge.inputs.source import NoDicomSource, SourceLacks
 from vfx_edge.job import Job, run_job
+from vfx_edge.manifest import Demand, load_model_set
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.outputs.kinds import dicom_files, dicom_kinds
 from vfx_edge.service.queue_loop import (
@@ -39,18 +40,18 @@ class OpenChain:
     """The real chain. Its networks are opened at the first study, or by `open`, and again after the
     backend has failed: a lost GPU is only found so."""
 
-    def __init__(self, backend: str, model: str) -> None:
+    def __init__(self, backend: str, model: str, demand: Demand | None = None) -> None:
         self._backend = backend
         self._model = model
+        self._demand = demand
         self._models: OpenModels | None = None
 
     def open(self) -> "OpenModels":
         """ModelError, BackendError."""
         if self._models is None:
             from vfx_edge.backends import open_models
-            from vfx_edge.manifest import load_model_set
 
-            manifest = load_model_set(self._model)
+            manifest = load_model_set(self._model, self._demand)
             self._models = open_models(manifest, self._backend, roles=roles(manifest, Options()))
         return self._models
 
