@@ -1,4 +1,4 @@
-"""The service as one process: receiving, analysis and sending, each in its own thread."""
+"""The service: receiving and sending, each in its own thread, and a process that analyses."""
 
 import logging
 import signal
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
+from vfx_edge.service.analyse.chain import Chain
+from vfx_edge.service.analyse.parent import ChildChain
 from vfx_edge.service.queue_loop import QueueLoop
 from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
 from vfx_edge.service.settings import Settings
@@ -16,7 +18,7 @@ from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import OperationalError, Queue
 from vfx_edge.service.store.retention import Retention
 from vfx_edge.service.store.spool import Spool
-from vfx_edge.service.worker import Chain, OpenChain, Worker
+from vfx_edge.service.worker import Worker
 
 log = logging.getLogger(__name__)
 STOP_POLL_S = 0.5
@@ -110,12 +112,16 @@ def serve(
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. `parts`: what receives and shows, given the running service;
-    `chain`: what analyses (None: the real one, its networks opened before anything is received).
+    `chain`: what analyses (None: the real one); that of a process of its own has its networks open
+    before anything is received.
     VfxError, at the start only.
     """
     with open_service(settings) as service, ExitStack() as running:
         if chain is None:
-            chain = OpenChain(settings.backend, settings.model, settings.demand)
+            order = {"backend": settings.backend, "model": settings.model}
+            chain = ChildChain(order, settings.analysis_limit_s)
+        if isinstance(chain, ChildChain):
+            running.callback(chain.stop)
             chain.open()
         threads, loops = _standard_parts(service, chain)
         failed = threading.Event()
@@ -141,6 +147,8 @@ def serve(
                 thread.stopped.set()
             for queue in (service.jobs, service.sends):
                 queue.wake()
+            if isinstance(chain, ChildChain):
+                chain.stop()  # first: its analysis is not waited for
             running.close()
             for loop in loops:
                 with suppress(OperationalError):  # "running" on the disk: taken again

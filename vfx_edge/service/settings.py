@@ -22,6 +22,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "max_instance_mib": (1, 2**20),
     "min_free_mib": (0, 2**40),
     "job_attempts": (1, 1000),
+    "analysis_limit_s": (1, DAY_S),
     "retry_first_s": (0.1, DAY_S),
     "retry_most_s": (0.1, DAY_S),
     "give_up_s": (0, 365 * DAY_S),
@@ -131,6 +132,8 @@ class Settings:
     """The page names studies by their accession number, not by a pseudonym."""
     # when something fails
     job_attempts: int = 5
+    analysis_limit_s: float = 1800.0
+    """How long one study may be analysed: it counts as one that kills the process else."""
     retry_first_s: float = 10.0
     retry_most_s: float = 600.0
     give_up_s: float = 86400.0
