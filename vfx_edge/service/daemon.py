@@ -117,12 +117,8 @@ def serve(
     VfxError, at the start only.
     """
     with open_service(settings) as service, ExitStack() as running:
-        if chain is None:
-            order = {"backend": settings.backend, "model": settings.model}
-            chain = ChildChain(order, settings.analysis_limit_s)
-        if isinstance(chain, ChildChain):
-            running.callback(chain.stop)
-            chain.open()
+        chain, end_analysis = _opened(settings, chain)
+        running.callback(end_analysis)
         threads, loops = _standard_parts(service, chain)
         failed = threading.Event()
 
@@ -147,14 +143,28 @@ def serve(
                 thread.stopped.set()
             for queue in (service.jobs, service.sends):
                 queue.wake()
-            if isinstance(chain, ChildChain):
-                chain.stop()  # first: its analysis is not waited for
+            end_analysis()  # not waited for: it is done again
             running.close()
             for loop in loops:
                 with suppress(OperationalError):  # "running" on the disk: taken again
                     loop.give_back()
         if failed.is_set():
             raise PartFailed("a part of the service was ended by a bug, see above")
+
+
+def _opened(settings: Settings, chain: Chain | None) -> tuple[Chain, Callable[[], object]]:
+    """What analyses, its networks open, and what ends it at once. VfxError."""
+    if chain is None:
+        order = {"backend": settings.backend, "model": settings.model}
+        chain = ChildChain(order, settings.analysis_limit_s)
+    if not isinstance(chain, ChildChain):
+        return chain, lambda: None
+    try:
+        chain.open()
+    except BaseException:
+        chain.stop()
+        raise
+    return chain, chain.stop
 
 
 def _standard_parts(service: Service, chain: Chain) -> tuple[list[ThreadPart], list[QueueLoop]]:

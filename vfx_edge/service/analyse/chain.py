@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
 
 Chain = Callable[[Job], object]
-"""From a study's path to the files in `Job.out`; raises VfxError, OSError, or one of those below."""
+"""From a study's path to the files in `Job.out`; raises VfxError, OSError or one of the below."""
 
 
 class AnalysisDied(Exception):

@@ -198,8 +198,8 @@ class Queue:
     def retry(self, key: str) -> None:
         """Start over with it, attempts and all. KeyError."""
         new = Entry(key, key)
-        names = ("state", "reason", "attempts", "crashes", "interruptions")
-        names += ("due_at_s", "first_failed_at_s")
+        counts = ("attempts", "crashes", "interruptions")
+        names = ("state", "reason", *counts, "due_at_s", "first_failed_at_s")
         with self._changing(key) as entry:
             self._write(entry, **{name: getattr(new, name) for name in names})
 
