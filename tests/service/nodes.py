@@ -95,9 +95,9 @@ def store(
     return dcmtk("storescu", *ask, "+sd", "+r", "localhost", port, folder)
 
 
-def connected(port: int) -> socket.socket:
-    """A bare connection."""
-    return socket.create_connection(("127.0.0.1", port), timeout=HANG_S)
+def connected(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """A bare connection. `source`: from this address of this machine."""
+    return socket.create_connection(("127.0.0.1", port), HANG_S, (source, 0))
 
 
 def is_ended(connection: socket.socket, seconds: float = HANG_S) -> bool:

@@ -17,6 +17,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "cut_off_quiet_s": (0.1, DAY_S),
     "port": (0, 65535),
     "max_associations": (1, 1000),
+    "max_associations_per_address": (1, 1000),
     "max_pdu_bytes": (4096, 2**24),
     "idle_timeout_s": (1, DAY_S),
     "max_instance_mib": (1, 2**20),
@@ -120,6 +121,7 @@ class Settings:
     """Addresses or networks (10.0.0.0/8) that are accepted; empty: any that reaches `host`."""
     tls: Tls | None = None
     max_associations: int = 16
+    max_associations_per_address: int = 8
     max_pdu_bytes: int = 65536
     idle_timeout_s: float = 60.0
     max_instance_mib: int = 2048

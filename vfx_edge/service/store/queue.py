@@ -168,7 +168,7 @@ class Queue:
             self._write(entry, state=State.DONE, reason=note, due_at_s=0.0, **named)
 
     def retry_later(self, key: str, reason: str, wait_s: float, *, died: bool = False) -> None:
-        """It failed; it is due again in `wait_s`. `died`: the analysing process with it. KeyError."""
+        """It failed; it is due again in `wait_s`. `died`: the process with it. KeyError."""
         now = time.time()
         with self._changing(key) as entry:
             first = entry.first_failed_at_s or now
