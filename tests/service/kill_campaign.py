@@ -79,7 +79,7 @@ def campaign(
         assert eventually(lambda: _settled(service, len(made))), service.entries()
         entries = service.entries()
         sets = archive.sets()
-        facts = {
+        facts: dict[str, float] = {
             "associations": tries,
             "jobs": len(entries),
             "done": sum(one.state == "done" for one in entries),

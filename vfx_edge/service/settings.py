@@ -22,6 +22,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "idle_timeout_s": (1, DAY_S),
     "max_instance_mib": (1, 2**20),
     "min_free_mib": (0, 2**40),
+    "http_connections_per_address": (1, 256),
     "job_attempts": (1, 1000),
     "analysis_limit_s": (1, DAY_S),
     "retry_first_s": (0.1, DAY_S),
@@ -130,6 +131,8 @@ class Settings:
     # the worklist page
     http: str = ""
     """HOST:PORT; empty: no page."""
+    http_connections_per_address: int = 32
+    """A page open in a browser has one; a proxy has those of all who look through it."""
     show_accession: bool = False
     """The page names studies by their accession number, not by a pseudonym."""
     # when something fails
