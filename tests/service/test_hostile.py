@@ -26,7 +26,6 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
@@ -37,7 +36,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import AE_TITLE, connected, echo, is_ended, listening
+from tests.service.nodes import AE_TITLE, connected, echo, is_ended, listening, store_status
 from tests.waiting import HANG_S, eventually
 
 MiB = 2**20
@@ -342,16 +341,22 @@ def test_a_header_that_lies_costs_one_instance(what: str, syntax: str, tmp_path:
     good = pydicom.dcmread(path)
     deflated = syntax == "deflated"
     known = DeflatedExplicitVRLittleEndian if deflated else ExplicitVRLittleEndian
+    packed = _deflated if deflated else bytes
     entity = AE("SCANNER")
     entity.add_requested_context(CTImageStorage, known)
     with listening(tmp_path) as node:
         association = entity.associate("127.0.0.1", node.port, ae_title=AE_TITLE)
-        assert _status(association, BODIES[what], deflated=deflated) == 0xC000
+        assert store_status(association, packed(BODIES[what])) == 0xC000
         body = encode(good, False, True)
         assert body is not None
-        assert _status(association, body, good.SOPInstanceUID, deflated=deflated) == 0
+        assert store_status(association, packed(body), good.SOPInstanceUID) == 0
         association.release()
         assert node.received() == 1
+
+
+def _deflated(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
 
 
 def test_a_deflated_bomb_is_kept_as_it_came(tmp_path: Path) -> None:
@@ -370,33 +375,13 @@ def test_a_deflated_bomb_is_kept_as_it_came(tmp_path: Path) -> None:
         association = entity.associate("127.0.0.1", node.port, ae_title=AE_TITLE)
         tracemalloc.start()
         try:
-            assert _status(association, packed, image.SOPInstanceUID) == 0
+            assert store_status(association, packed, image.SOPInstanceUID) == 0
             assert tracemalloc.get_traced_memory()[1] < 32 * MiB
         finally:
             tracemalloc.stop()
         association.release()
         (kept,) = (node.spool.root / "incoming").rglob("*.dcm")
         assert kept.read_bytes().endswith(packed)
-
-
-def _status(
-    association: Association, body: bytes, instance: str = "1.2.3", *, deflated: bool = False
-) -> int:
-    """Of a C-STORE of this data set, deflated or as it is."""
-    if deflated:
-        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        body = packer.compress(body) + packer.flush()
-    request = C_STORE()
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, instance
-    request.MessageID, request.Priority, request.DataSet = 1, 0, io.BytesIO(body)
-    association._reactor_checkpoint.clear()  # as its own `send_c_store`: the answer is for us
-    assert eventually(lambda: association._is_paused)
-    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
-    _, answer = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    assert isinstance(answer, C_STORE)
-    assert answer.Status is not None
-    return int(answer.Status)
 
 
 def test_slow_and_idle_senders_are_disconnected(tmp_path: Path) -> None:

@@ -362,3 +362,22 @@ def test_a_second_service_on_the_same_spool_is_refused(tmp_path: Path) -> None:
         with second.process:
             assert second.process.wait(HANG_S) == 6
         assert "is in use by another vfx-edge service" in second.log
+
+
+def test_a_spool_that_is_removed_ends_the_service_and_a_new_start_works(tmp_path: Path) -> None:
+    """Nothing may be taken into a folder that nobody sees any more."""
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()]) as service,
+    ):
+        service.start()
+        os.rename(service.spool, tmp_path / "elsewhere")
+        assert service.process is not None
+        assert service.process.wait(HANG_S) == 6
+        assert "was removed or replaced while the service ran: put it back" in service.log
+        assert "Traceback" not in service.log
+        os.rename(tmp_path / "elsewhere", service.spool)
+        service.start()
+        study = drop(service, tmp_path, "a")
+        assert eventually(lambda: service.settled(1)), service.log
+        assert_one_set_each(archive, {study})

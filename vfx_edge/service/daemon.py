@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
+from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.service.analyse.chain import Chain
 from vfx_edge.service.analyse.parent import ChildChain
 from vfx_edge.service.queue_loop import QueueLoop
@@ -17,7 +18,7 @@ from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import OperationalError, Queue
 from vfx_edge.service.store.retention import Retention
-from vfx_edge.service.store.spool import Spool
+from vfx_edge.service.store.spool import Spool, SpoolGone
 from vfx_edge.service.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,9 @@ class Part(Protocol):
 
 @runtime_checkable
 class CanFail(Protocol):
-    """A part that calls `on_failure` when a bug has ended it."""
+    """A part that calls `on_failure` with the error that has ended it."""
 
-    on_failure: Callable[[], None] | None
+    on_failure: Callable[[BaseException], None] | None
 
 
 @dataclass
@@ -64,7 +65,7 @@ class ThreadPart:
     run: Callable[[threading.Event], None]
     stopped: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    on_failure: Callable[[], None] | None = None
+    on_failure: Callable[[BaseException], None] | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -74,10 +75,11 @@ class ThreadPart:
     def _run(self) -> None:
         try:
             self.run(self.stopped)
-        except BaseException:
+        except BaseException as error:
             if self.on_failure is not None:
-                self.on_failure()
-            raise
+                self.on_failure(error)
+            if not isinstance(error, VfxError):
+                raise
 
     def stop(self) -> None:
         """End; a running analysis is not waited for."""
@@ -114,16 +116,16 @@ def serve(
     """Run until SIGTERM or SIGINT. `parts`: what receives and shows, given the running service;
     `chain`: what analyses (None: the real one); that of a process of its own has its networks open
     before anything is received.
-    VfxError, at the start only.
+    VfxError, while it runs only where the spool is gone or its queue damaged.
     """
     with open_service(settings) as service, ExitStack() as running:
         chain, end_analysis = _opened(settings, chain)
         running.callback(end_analysis)
         threads, loops = _standard_parts(service, chain)
-        failed = threading.Event()
+        failures: list[BaseException] = []
 
-        def on_failure() -> None:
-            failed.set()
+        def on_failure(error: BaseException) -> None:
+            failures.append(error)
             service.stop.set()
 
         with _signals() as signals:
@@ -136,7 +138,8 @@ def serve(
             if on_ready is not None:
                 on_ready()
             while not signals and not service.stop.wait(STOP_POLL_S):
-                pass
+                if not service.spool.is_ours():
+                    on_failure(SpoolGone(service.spool.root))
             service.stop.set()
             log.info("stopping")
             for thread in threads:
@@ -146,9 +149,11 @@ def serve(
             end_analysis()  # not waited for: it is done again
             running.close()
             for loop in loops:
-                with suppress(OperationalError):  # "running" on the disk: taken again
+                with suppress(OperationalError, OutputError):  # "running" there: taken again
                     loop.give_back()
-        if failed.is_set():
+        for failure in failures:
+            if isinstance(failure, VfxError):
+                raise failure
             raise PartFailed("a part of the service was ended by a bug, see above")
 
 

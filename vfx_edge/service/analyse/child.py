@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.bench.protocol import Parent
-from vfx_edge.errors import VfxError
+from vfx_edge.errors import BackendError, VfxError
 from vfx_edge.job import Job
 from vfx_edge.service.analyse.chain import Chain, OpenChain, refused_kinds
 from vfx_edge.service.reasons import code_location
 
 OOM_SCORE = "500"
 """Where memory runs out, the kernel is to end this process, not the one that receives."""
+NO_MEMORY = "The memory was not enough to analyse this study: let the service have more."
 _DIE_WITH_PARENT = 1
 """Linux's PR_SET_PDEATHSIG."""
 
@@ -82,6 +83,8 @@ def _facts(error: Exception) -> dict[str, Any]:
     if isinstance(error, VfxError):
         kinds = refused_kinds(error)
         return {"exit_code": error.exit_code, "message": str(error), "kinds": kinds}
+    if isinstance(error, MemoryError):
+        return {"exit_code": BackendError.exit_code, "message": NO_MEMORY, "kinds": ()}
     if isinstance(error, OSError) and error.errno:
         return {"errno": error.errno}
     lines = "".join(traceback.format_tb(error.__traceback__))

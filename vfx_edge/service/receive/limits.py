@@ -266,5 +266,9 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         with self._counting:
             if connection in self._silent:
                 self._silent[connection] = self._silent[connection][0], secured
-        secured.do_handshake()
+        try:
+            secured.do_handshake()
+        except OSError:  # ssl.SSLError is one
+            secured.close()
+            raise
         return secured

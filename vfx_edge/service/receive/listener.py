@@ -7,11 +7,13 @@ import logging
 import shutil
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pynetdicom
@@ -74,7 +76,7 @@ class Listener:
         self._complete = complete
         self._count = count
         self._server: Any = None
-        self.on_failure: Callable[[], None] | None = None
+        self.on_failure: Callable[[BaseException], None] | None = None
         """Called where a bug ends the acceptance of connections."""
         self._lock = threading.Lock()
         self._open: list[Any] = []
@@ -121,7 +123,7 @@ class Listener:
         except BaseException as error:  # noqa: BLE001  half a service must end
             log_bug("a bug ended the DICOM node", error)
             if self.on_failure is not None:
-                self.on_failure()
+                self.on_failure(error)
 
     def stop(self) -> None:
         """Accept no new connections; abort open associations, so that their senders try again."""
@@ -329,7 +331,9 @@ def _configure_pynetdicom(receiving: Path) -> None:
     """Write instances to the disk piece by piece, and nothing of them to logs.
 
     To the spool's file system: the system's temporary folder may be in memory or on another disk.
+    Its timers go by a clock that nobody sets: one set forward would end every association.
     """
+    pynetdicom.timer.time = SimpleNamespace(time=time.monotonic)
     pynetdicom._config.STORE_RECV_CHUNKED_DATASET = True
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
     dimse_messages.NamedTemporaryFile = partial(NamedTemporaryFile, dir=receiving)

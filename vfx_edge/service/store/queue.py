@@ -119,7 +119,7 @@ class QueueOfFormerVersion(OutputError):
 class Queue:
     """One durable queue; `name` tells several in one file apart. Safe among threads and processes.
 
-    Every method may raise OperationalError where the disk is full; the constructor, QueueDamaged.
+    Every method may raise OperationalError where the disk is full, and QueueDamaged.
     """
 
     def __init__(self, folder: Path, name: str, *, takes_over: bool = True) -> None:
@@ -134,12 +134,8 @@ class Queue:
         self._version = (-1, -1)
         with as_output_error(folder, OPTION):
             folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._open(folder / FILE, takes_over)
-        except OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            raise QueueDamaged(folder / FILE) from None
+        self._file = folder / FILE
+        self._open(takes_over)
 
     def put(self, entry: Entry) -> bool:
         """Queue it durably; False if work of that name is there already, in whatever state."""
@@ -270,14 +266,14 @@ class Queue:
         with self._lock:
             self._connection.close()
 
-    def _open(self, file: Path, takes_over: bool) -> None:
+    def _open(self, takes_over: bool) -> None:
         self._connection = sqlite3.connect(
-            file, timeout=LOCK_S, isolation_level=None, check_same_thread=False
+            self._file, timeout=LOCK_S, isolation_level=None, check_same_thread=False
         )
         self._run("PRAGMA journal_mode=WAL")  # with FULL, a commit is on the disk
         self._run("PRAGMA synchronous=FULL")
         if not takes_over and any(map(self._has_table, _FORMER.values())):
-            raise QueueOfFormerVersion(file)
+            raise QueueOfFormerVersion(self._file)
         if not self._has_table("work"):
             with self._transaction():
                 if not self._has_table("work"):  # another process may have come first
@@ -348,7 +344,12 @@ class Queue:
         return replace(entry, **facts)
 
     def _run(self, statement: str, **values: Any) -> sqlite3.Cursor:
-        return self._connection.execute(statement, {"queue": self._name, **values})
+        try:
+            return self._connection.execute(statement, {"queue": self._name, **values})
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            raise QueueDamaged(self._file) from None
 
 
 def _waiting(due_at_s: float) -> State:
