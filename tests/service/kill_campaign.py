@@ -13,8 +13,7 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +25,10 @@ from tests.service.studies import write_study
 from tests.waiting import eventually
 
 SCANNERS = 4
-_LOOK_S = 0.5
+AHEAD = 40
+"""Scanners wait where so many of their studies have no results yet: so every kill meets studies that
+come, wait, are analysed and are sent."""
+_LOOK_S = 0.3
 
 
 def main() -> None:
@@ -60,21 +62,25 @@ def campaign(
 ) -> tuple[int, int, dict[str, float]]:
     """Studies lost, studies doubled, and what else is worth knowing."""
     port = free_port()
-    settings = {"destinations": [archive.destination()], "port": port, "quiet_s": 3.0}
+    settings = {"destinations": [archive.destination()], "port": port, "quiet_s": 1.5}
     with (
         killable(folder, job_attempts=5, **settings) as service,
         ThreadPoolExecutor(SCANNERS) as scanners,
     ):
         service.start()
-        sent = [scanners.submit(_send, port, path) for path in made.values()]
+        sent = [
+            scanners.submit(_send, port, path, archive, number)
+            for number, path in enumerate(made.values())
+        ]
         for number in range(kills):
-            _wait_for(sent, number * (len(made) - SCANNERS) // kills)
+            _wait_for_results(archive, number * (len(made) - AHEAD) // kills)
             time.sleep(chance.uniform(0, 1.2))
             if chance.random() < 0.25:
                 _kill_analysis(service)
                 time.sleep(chance.uniform(0, 0.5))
             service.kill()
             service.start(wait=chance.random() < 0.7)  # else killed again as it starts, maybe
+            print(f"{number + 1} kills", flush=True)
         tries = sum(one.result() for one in sent)
         assert eventually(lambda: _settled(service, len(made))), service.entries()
         entries = service.entries()
@@ -97,18 +103,20 @@ def _settled(service: Killable, count: int) -> bool:
     return service.settled(count)
 
 
-def _wait_for(sent: Sequence[Future[int]], count: int) -> None:
-    while sum(one.done() for one in sent) < count:
-        time.sleep(0.05)
+def _wait_for_results(archive: Archive, studies: int) -> None:
+    """Until the archive has the results of so many."""
+    while len(list(archive.folder.iterdir())) < studies * OBJECTS:
+        time.sleep(_LOOK_S)
 
 
-def _send(port: int, folder: Path) -> int:
+def _send(port: int, folder: Path, archive: Archive, number: int) -> int:
     """How often it took until every image was taken."""
+    _wait_for_results(archive, number - AHEAD)
     command = ["storescu", "-aec", "VFX-EDGE", "+sd", "127.0.0.1", str(port), str(folder)]
     tries = 1
     while subprocess.run(command, capture_output=True, check=False).returncode:
         tries += 1
-        time.sleep(0.3)
+        time.sleep(_LOOK_S)
     return tries
 
 
