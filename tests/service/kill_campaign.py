@@ -26,8 +26,8 @@ from tests.waiting import eventually
 
 SCANNERS = 4
 AHEAD = 40
-"""Scanners wait where so many of their studies have no results yet: so every kill meets studies that
-come, wait, are analysed and are sent."""
+"""Scanners wait where so many of their studies have no results yet: so every kill meets studies
+that come, wait, are analysed and are sent."""
 _LOOK_S = 0.3
 
 

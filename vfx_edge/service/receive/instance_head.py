@@ -1,19 +1,17 @@
-"""The UIDs of a received instance, from its first elements.
+"""What an instance is, from its first elements.
 
 Nothing that the instance says of its own lengths is believed: values are passed over, not read;
 sequences too, in one loop, however deep they lie in each other. Deflated data is inflated only as
 far as needed.
 """
 
-import mmap
+import io
 import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from pydicom.filereader import read_file_meta_info
+from typing import BinaryIO, Literal
 
 from vfx_edge.inputs.headers import BIG_ENDIAN, DEFLATED
 from vfx_edge.service.store.identifiers import MAX_UID
@@ -23,44 +21,80 @@ MAX_INFLATED_BYTES = 4 * 2**20
 MAX_DEFLATED_BYTES = MAX_INFLATED_BYTES
 MAX_ELEMENTS = 100_000
 """So many are passed over, those of sequences included."""
-_META_LENGTH_AT, _META_AT = 140, 144
+_PREAMBLE = 128
+_META_LENGTH, _SYNTAX = 0x00020000, 0x00020010
 _SOP_CLASS, _INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_NEEDED = {_SOP_CLASS, _INSTANCE, _STUDY}
+_ACCESSION = 0x00080050
+_ITEM_END, _SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _VR = re.compile(rb"[A-Z]{2}")
-Data = bytes | mmap.mmap
 
 
 class Unreadable(Exception):
     """It is no data set, or not one of an image."""
 
 
+class _File:
+    """A file's bytes by offset. No memory map: where the disk fails, that would end the process."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, io.SEEK_END)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, span: slice) -> bytes:
+        self._stream.seek(span.start)
+        return self._stream.read(max(0, min(span.stop, self._size) - span.start))
+
+
+Data = bytes | _File
+
+
 @dataclass(frozen=True)
 class InstanceHead:
-    """UIDs as they are written. `stray`: from..to in the file, elements of group 2 that the sender
+    """Texts as they are written. `stray`: from..to in the file, elements of group 2 that the sender
     put into the data set (PS3.10 has them before it); empty where there are none."""
 
     study: str
     instance: str
     sop_class: str
+    accession: str
     stray: range
 
 
 def read_head(file: Path) -> InstanceHead:
     """The head of a DICOM file. Unreadable, OSError."""
-    try:
-        syntax = str(read_file_meta_info(file).get("TransferSyntaxUID", ""))
-    except Exception:  # noqa: BLE001  its values come from outside
-        raise Unreadable from None
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        begin = _META_AT + int.from_bytes(whole[_META_LENGTH_AT:_META_AT], "little")
+    with file.open("rb") as stream:
+        whole = _File(stream)
+        if whole[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
+            raise Unreadable
+        syntax, begin = _meta(whole)
         if syntax == DEFLATED:
             return _head(_inflated(whole, begin), 0, big=False)
         return _head(whole, begin, big=syntax == BIG_ENDIAN)
 
 
-def _inflated(whole: mmap.mmap, begin: int) -> bytes:
+def _meta(whole: Data) -> tuple[str, int]:
+    """The transfer syntax, and where the data set begins: after the length that the group states,
+    or with the first element of another group."""
+    syntax, end = "", 0
+    for one in _Walk(whole, _PREAMBLE + 4, big=False).elements():
+        if one.tag >> 16 != 2:
+            return syntax, one.begin
+        if one.tag == _META_LENGTH and one.length == 4:
+            end = one.end + int.from_bytes(whole[one.value_at : one.end], "little")
+        if one.tag == _SYNTAX:
+            syntax = _text(whole, one)
+        if 0 < end <= one.end:
+            return syntax, end
+    raise Unreadable
+
+
+def _inflated(whole: Data, begin: int) -> bytes:
     """The first bytes of the data set."""
     try:
         packed = whole[begin : begin + MAX_DEFLATED_BYTES]
@@ -72,19 +106,46 @@ def _inflated(whole: mmap.mmap, begin: int) -> bytes:
 def _head(data: Data, begin: int, *, big: bool) -> InstanceHead:
     found: dict[int, str] = {}
     after_stray = begin
-    for tag, value_at, length in _Walk(data, begin, big=big).elements():
-        if tag >> 16 == 2:
-            after_stray = value_at + length
-        if tag in (_SOP_CLASS, _INSTANCE, _STUDY) and tag not in found:
-            if length > MAX_UID + 2 or value_at + length > len(data):
-                raise Unreadable
-            found[tag] = data[value_at : value_at + length].decode("latin-1").strip("\0 ")
-        if len(found) == 3 or tag >> 16 >= 0x7FE0:
+    for one in _Walk(data, begin, big=big).elements():
+        if one.tag >> 16 == 2:
+            after_stray = one.end
+        if one.tag in _NEEDED or one.tag == _ACCESSION:
+            found.setdefault(one.tag, _text(data, one))
+        if found.keys() >= _NEEDED or one.tag >> 16 >= 0x7FE0:
             break
-    if len(found) < 3 or not found[_SOP_CLASS]:
+    if not all(found.get(tag) for tag in _NEEDED):
         raise Unreadable
-    stray = range(begin, after_stray)
-    return InstanceHead(found[_STUDY], found[_INSTANCE], found[_SOP_CLASS], stray)
+    return InstanceHead(
+        study=found[_STUDY],
+        instance=found[_INSTANCE],
+        sop_class=found[_SOP_CLASS],
+        accession=found.get(_ACCESSION, ""),
+        stray=range(begin, after_stray),
+    )
+
+
+@dataclass(frozen=True)
+class _Element:
+    """Where one lies; a sequence without a stated length ends where it began."""
+
+    tag: int
+    begin: int
+    value_at: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        return self.value_at + self.length
+
+
+def _text(data: Data, element: _Element) -> str:
+    """A short text; empty where it is longer than any is, or in no encoding of today."""
+    if element.length > MAX_UID + 2 or element.end > len(data):
+        return ""
+    try:
+        return data[element.value_at : element.end].decode("utf-8").strip("\0 ")
+    except UnicodeDecodeError:
+        return ""
 
 
 class _Walk:
@@ -96,16 +157,17 @@ class _Walk:
         self._order: Literal["big", "little"] = "big" if big else "little"
         self._left = MAX_ELEMENTS
 
-    def elements(self) -> Iterator[tuple[int, int, int]]:
-        """(tag, offset of the value, its length) of each outer element; a sequence without a stated
-        length has 0."""
+    def elements(self) -> Iterator[_Element]:
+        """Each outer element."""
         while self._at + 8 <= len(self._data):
+            begin = self._at
             tag, vr, length = self._next()
+            value_at = self._at
             if length == _UNDEFINED:
                 self._pass_sequence(implicit=vr in (b"", b"UN"))
-                length = 0
-            yield tag, self._at, length
-            self._at += length
+                value_at, length = self._at, 0
+            yield _Element(tag, begin, value_at, length)
+            self._at = value_at + length
 
     def _pass_sequence(self, *, implicit: bool) -> None:
         """To the end of a sequence without a stated length, and of all in it."""
