@@ -1,7 +1,9 @@
 """The analysing process: what comes back from it, and when it is started anew."""
 
 import errno
+import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,12 @@ import pytest
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.job import Job
 from vfx_edge.outputs.dicom.write import DicomRefused
-from vfx_edge.service.analyse.chain import AnalysisBug, KindsRefused
+from vfx_edge.service.analyse.chain import (
+    AnalysisBug,
+    AnalysisDied,
+    AnalysisInterrupted,
+    KindsRefused,
+)
 from vfx_edge.service.analyse.child import analyse
 from vfx_edge.service.analyse.parent import ChildChain, NetworksNotOpened
 
@@ -51,6 +58,10 @@ def _chain(job: Job) -> None:
         raise DicomRefused(job.out / "seg.dcm", "odd")
     if what == "full":
         raise OSError(errno.ENOSPC, f"no room for {NAME}")
+    if what == "memory":
+        raise MemoryError
+    if what == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     if what == "bug":
         raise ValueError(NAME)
     (job.out / what).write_text(f"{os.getpid()} {job.kinds} {job.language} {job.previous_report}")
@@ -88,6 +99,19 @@ def test_errors_come_back_as_what_they_were_and_the_process_lives_on(
     with pytest.raises(BackendError, match="It has gone"):
         answer("lost")
     assert answer("anew").split()[0] != pid
+    with pytest.raises(BackendError, match="The memory was not enough"):
+        answer("memory")
+
+
+def test_a_kill_counts_only_where_the_kernel_had_no_memory_left(
+    chain: ChildChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AnalysisInterrupted):
+        chain(Job(tmp_path / "killed", tmp_path))
+    numbers = itertools.count()
+    monkeypatch.setattr("vfx_edge.service.analyse.parent._memory_kills", lambda: next(numbers))
+    with pytest.raises(AnalysisDied, match="the memory ran out"):
+        chain(Job(tmp_path / "killed", tmp_path))
 
 
 def test_networks_that_do_not_open_are_said() -> None:

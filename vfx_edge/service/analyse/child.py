@@ -22,7 +22,7 @@ from vfx_edge.bench.protocol import Parent
 from vfx_edge.errors import BackendError, VfxError
 from vfx_edge.job import Job
 from vfx_edge.service.analyse.chain import Chain, OpenChain, refused_kinds
-from vfx_edge.service.reasons import code_location
+from vfx_edge.service.reasons import code_location, reason
 
 OOM_SCORE = "500"
 """Where memory runs out, the kernel is to end this process, not the one that receives."""
@@ -82,7 +82,7 @@ def _facts(error: Exception) -> dict[str, Any]:
     """The error as plain values, from which the parent makes one of the same kind."""
     if isinstance(error, VfxError):
         kinds = refused_kinds(error)
-        return {"exit_code": error.exit_code, "message": str(error), "kinds": kinds}
+        return {"exit_code": error.exit_code, "message": reason(error), "kinds": kinds}
     if isinstance(error, MemoryError):
         return {"exit_code": BackendError.exit_code, "message": NO_MEMORY, "kinds": ()}
     if isinstance(error, OSError) and error.errno:
