@@ -37,7 +37,8 @@ from pynetdicom.presentation import build_context
 
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import AE_TITLE, connected, echo, is_ended, listening, store_status
-from tests.waiting import HANG_S, eventually
+from tests.waiting import HANG_S, eventually, lasts
+from vfx_edge.service.receive.limits import MOST_WAITING
 
 MiB = 2**20
 
@@ -302,20 +303,26 @@ def _parts(control: int, length: int = 32768) -> bytes:
     return struct.pack(">BBLLBB", 4, 0, length + 6, length + 2, 1, control) + bytes(length)
 
 
-@pytest.mark.parametrize("kind", ["command", "data set of an echo", "echoes"])
+@pytest.mark.parametrize("kind", ["command", "data set of an echo"])
 def test_what_is_kept_in_memory_is_bounded(kind: str, tmp_path: Path) -> None:
     """pynetdicom keeps on the disk only the data sets of images."""
     with listening(tmp_path) as node, associated(node.port) as connection:
         before = psutil.Process().memory_info().rss
-        if kind == "echoes":  # never an answer read
-            connection.settimeout(1)
-            with suppress(OSError):  # it no longer reads
-                connection.sendall(_store_command(command=0x30, data_set=0x0101) * 200_000)
-        else:
-            if kind != "command":
-                connection.sendall(_store_command(command=0x30))
-            assert _cut_off(connection, [_parts(int(kind == "command"))] * 4000)
+        if kind != "command":
+            connection.sendall(_store_command(command=0x30))
+        assert _cut_off(connection, [_parts(int(kind == "command"))] * 4000)
         assert psutil.Process().memory_info().rss - before < 40 * MiB
+        assert echo(node.port)
+
+
+def test_requests_are_read_as_fast_as_they_are_answered(tmp_path: Path) -> None:
+    """Those of a sender that waits for no answer pile up at the sender."""
+    with listening(tmp_path) as node, associated(node.port) as connection:
+        (ours,) = (one for one in threading.enumerate() if isinstance(one, Association))
+        connection.settimeout(1)
+        with suppress(OSError):  # it no longer reads
+            connection.sendall(_store_command(command=0x30, data_set=0x0101) * 20_000)
+        assert lasts(lambda: ours.dimse.msg_queue.qsize() <= MOST_WAITING)
         assert echo(node.port)
 
 
