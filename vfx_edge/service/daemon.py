@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.service.analyse.chain import Chain
+from vfx_edge.service.analyse.child import order_of
 from vfx_edge.service.analyse.parent import ChildChain
 from vfx_edge.service.queue_loop import QueueLoop
 from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
@@ -160,8 +161,7 @@ def serve(
 def _opened(settings: Settings, chain: Chain | None) -> tuple[Chain, Callable[[], object]]:
     """What analyses, its networks open, and what ends it at once. VfxError."""
     if chain is None:
-        order = {"backend": settings.backend, "model": settings.model}
-        chain = ChildChain(order, settings.analysis_limit_s)
+        chain = ChildChain(order_of(settings), settings.analysis_limit_s)
     if not isinstance(chain, ChildChain):
         return chain, lambda: None
     try:

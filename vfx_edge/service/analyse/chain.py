@@ -12,6 +12,7 @@ from vfx_edge.outputs.kinds import dicom_kinds
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
+    from vfx_edge.manifest import Demand
 
 Chain = Callable[[Job], object]
 """From a study's path to the files in `Job.out`; raises VfxError, OSError or one of the below."""
@@ -53,11 +54,11 @@ def refused_kinds(error: Exception) -> tuple[str, ...]:
 class OpenChain:
     """The real chain, with its networks open. ModelError, BackendError."""
 
-    def __init__(self, backend: str, model: str) -> None:
+    def __init__(self, backend: str, model: str, demand: "Demand") -> None:
         from vfx_edge.backends import open_models
         from vfx_edge.manifest import load_model_set
 
-        manifest = load_model_set(model)
+        manifest = load_model_set(model, demand)
         self._models: OpenModels = open_models(manifest, backend, roles=roles(manifest, Options()))
 
     def __call__(self, job: Job) -> object:

@@ -21,8 +21,10 @@ from typing import Any
 from vfx_edge.bench.protocol import Parent
 from vfx_edge.errors import BackendError, VfxError
 from vfx_edge.job import Job
+from vfx_edge.manifest import Demand
 from vfx_edge.service.analyse.chain import Chain, OpenChain, refused_kinds
 from vfx_edge.service.reasons import code_location, reason
+from vfx_edge.service.settings import Settings
 
 OOM_SCORE = "500"
 """Where memory runs out, the kernel is to end this process, not the one that receives."""
@@ -119,5 +121,18 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
+def order_of(settings: Settings) -> dict[str, str | None]:
+    """What the process is to open: its first line."""
+    key = settings.model_key
+    model = {"model": settings.model, "digest": settings.demand.digest}
+    return {"backend": settings.backend, **model, "key": str(key) if key else None}
+
+
+def _open_chain(order: dict[str, Any]) -> Chain:
+    key = order["key"]
+    demand = Demand(order["digest"], Path(key) if key else None)
+    return OpenChain(order["backend"], order["model"], demand)
+
+
 if __name__ == "__main__":
-    analyse(lambda order: OpenChain(order["backend"], order["model"]))
+    analyse(_open_chain)
