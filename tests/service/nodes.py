@@ -1,5 +1,6 @@
 """A DICOM node of ours in this process, and the programs of others that talk to it."""
 
+import io
 import shutil
 import socket
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, eventually
 from vfx_edge.service.receive.listener import Listener, connection_limits
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.spool import Spool
@@ -95,9 +99,9 @@ def store(
     return dcmtk("storescu", *ask, "+sd", "+r", "localhost", port, folder)
 
 
-def connected(port: int) -> socket.socket:
-    """A bare connection."""
-    return socket.create_connection(("127.0.0.1", port), timeout=HANG_S)
+def connected(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """A bare connection. `source`: from this address of this machine."""
+    return socket.create_connection(("127.0.0.1", port), HANG_S, (source, 0))
 
 
 def is_ended(connection: socket.socket, seconds: float = HANG_S) -> bool:
@@ -126,3 +130,18 @@ def certificate(folder: Path, name: str, signer: str | None = None) -> tuple[Pat
         ask += ["-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run(ask, check=True, capture_output=True)
     return key, signed
+
+
+def store_status(association: Association, body: bytes, instance: str = "1.2.3") -> int:
+    """Of a C-STORE of a CT whose data set is these bytes."""
+    request = C_STORE()
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, instance
+    request.MessageID, request.Priority, request.DataSet = 1, 0, io.BytesIO(body)
+    association._reactor_checkpoint.clear()  # as its own `send_c_store`: the answer is for us
+    assert eventually(lambda: association._is_paused)
+    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert isinstance(answer, C_STORE)
+    assert answer.Status is not None
+    return int(answer.Status)

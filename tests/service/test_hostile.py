@@ -6,14 +6,21 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode, encode
@@ -27,7 +34,8 @@ from pynetdicom.presentation import build_context
 
 from tests.contract.dicom_files import write_series
 from tests.service.nodes import AE_TITLE, connected, echo, is_ended, listening
-from tests.waiting import HANG_S, eventually
+from tests.waiting import HANG_S, eventually, lasts
+from vfx_edge.service.receive.limits import MOST_WAITING
 
 MiB = 2**20
 
@@ -50,13 +58,23 @@ def association_request() -> bytes:
     return bytes(pdu.encode())
 
 
-def associated(port: int) -> socket.socket:
-    """A bare connection with an accepted association."""
-    connection = connected(port)
+ACCEPTED = 2
+REJECTED_FOR_NOW = (3, 2, 3, 2)
+"""An A-ASSOCIATE-RJ: rejected transient, by the provider's presentation part, local limit."""
+
+
+def asked(connection: socket.socket) -> tuple[int, ...]:
+    """Ask for an association; the kind of the answer, and of a rejection result, source, reason."""
     connection.sendall(association_request())
     kind, _, length = struct.unpack(">BBL", connection.recv(6, socket.MSG_WAITALL))
-    connection.recv(length, socket.MSG_WAITALL)
-    assert kind == 2, "not accepted"
+    said = connection.recv(length, socket.MSG_WAITALL)
+    return (kind,) if kind == ACCEPTED else (kind, *said[1:])
+
+
+def associated(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """A bare connection with an accepted association."""
+    connection = connected(port, source)
+    assert asked(connection) == (ACCEPTED,)
     return connection
 
 
@@ -144,14 +162,19 @@ def _cut_off(connection: socket.socket, sent: Iterable[bytes], pause_s: float = 
 
 
 def _send_store_command(connection: socket.socket, instance: str = "1.2.3") -> None:
-    """The command set of a C-STORE-RQ; its data set is to follow."""
+    connection.sendall(_store_command(instance))
 
-    command = Dataset()
-    command.AffectedSOPClassUID, command.AffectedSOPInstanceUID = CTImageStorage, instance
-    command.CommandField, command.MessageID = 1, 1
-    command.Priority, command.CommandDataSetType = 0, 0
-    body = b"\x01\x03" + encode(command, True, True)
-    connection.sendall(struct.pack(">BBLL", 4, 0, len(body) + 4, len(body)) + body)
+
+def _store_command(instance: str = "1.2.3", command: int = 1, data_set: int = 0) -> bytes:
+    """The command set of a C-STORE-RQ, or of another kind; its data set is to follow."""
+    made = Dataset()
+    made.AffectedSOPClassUID, made.AffectedSOPInstanceUID = CTImageStorage, instance
+    made.CommandField, made.MessageID = command, 1
+    made.Priority, made.CommandDataSetType = 0, data_set
+    encoded = encode(made, True, True)
+    assert encoded is not None
+    body: bytes = b"\x01\x03" + encoded
+    return struct.pack(">BBLL", 4, 0, len(body) + 4, len(body)) + body
 
 
 PATHS = ["../../../../tmp/evil", "/etc/passwd", "1.2.3/../../4", "1.2..3", ".."]
@@ -201,7 +224,7 @@ def test_what_was_announced_must_come(tmp_path: Path) -> None:
 
 
 def test_200_idle_connections_cost_little_and_keep_nobody_out(tmp_path: Path) -> None:
-    with listening(tmp_path, {"handshake_s": HANG_S}) as node:
+    with listening(tmp_path, {"handshake_s": HANG_S, "connections_per_address": 250}) as node:
         idle = [connected(node.port) for _ in range(200)]
         assert eventually(lambda: threading.active_count() > 200)
         assert echo(node.port)
@@ -211,6 +234,24 @@ def test_200_idle_connections_cost_little_and_keep_nobody_out(tmp_path: Path) ->
         assert eventually(lambda: threading.active_count() < 40)
         assert eventually(lambda: node.counts["refused", "silent"] >= 190)
         assert echo(node.port)
+
+
+def test_the_oldest_idle_connection_of_an_address_makes_place(tmp_path: Path) -> None:
+    """Not those of others, and none on which something was said."""
+    limits = {"handshake_s": HANG_S, "connections_per_address": 5, "connections": 8}
+    with listening(tmp_path, limits) as node:
+        said = associated(node.port)
+        elsewhere = connected(node.port, "127.0.0.2")
+        idle = [connected(node.port) for _ in range(4)]
+        assert echo(node.port)
+        assert is_ended(idle[0])
+        assert not any(is_ended(one, 0.1) for one in (said, elsewhere, *idle[1:]))
+        more = [associated(node.port) for _ in range(4)]
+        assert all(map(is_ended, idle))
+        assert not echo(node.port), "none of its five is idle"
+        more.append(associated(node.port, "127.0.0.2"))
+        for one in (said, elsewhere, *idle, *more):
+            one.close()
 
 
 def _polls(thread: threading.Thread) -> bool:
@@ -233,6 +274,53 @@ def test_more_associations_than_allowed_are_refused(tmp_path: Path) -> None:
         assert eventually(lambda: echo(node.port))
         for one in open_ones:
             one.close()
+
+
+def test_one_address_leaves_associations_to_others(tmp_path: Path) -> None:
+    """Even where it asks for many at the same moment."""
+    with (
+        listening(tmp_path, max_associations=6, max_associations_per_address=3) as node,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        many = [connected(node.port) for _ in range(12)]
+        answers = Counter(pool.map(asked, many))
+        assert answers == {(ACCEPTED,): 3, REJECTED_FOR_NOW: 9}
+        assert node.counts["refused", "associations_of_address"] == 9
+        others = [associated(node.port, "127.0.0.2") for _ in range(3)]
+        third = connected(node.port, "127.0.0.3")
+        assert asked(third) == REJECTED_FOR_NOW
+        assert node.counts["refused", "associations"] == 1
+        for one in (*many, *others, third):
+            one.close()
+        assert eventually(lambda: echo(node.port))
+
+
+def _parts(control: int, length: int = 32768) -> bytes:
+    """A P-DATA-TF with one fragment: of a command (1) or a data set (0), not the last."""
+    return struct.pack(">BBLLBB", 4, 0, length + 6, length + 2, 1, control) + bytes(length)
+
+
+@pytest.mark.parametrize("kind", ["command", "data set of an echo"])
+def test_what_is_kept_in_memory_is_bounded(kind: str, tmp_path: Path) -> None:
+    """pynetdicom keeps on the disk only the data sets of images."""
+    with listening(tmp_path) as node, associated(node.port) as connection:
+        before = psutil.Process().memory_info().rss
+        if kind != "command":
+            connection.sendall(_store_command(command=0x30))
+        assert _cut_off(connection, [_parts(int(kind == "command"))] * 4000)
+        assert psutil.Process().memory_info().rss - before < 40 * MiB
+        assert echo(node.port)
+
+
+def test_requests_are_read_as_fast_as_they_are_answered(tmp_path: Path) -> None:
+    """Those of a sender that waits for no answer pile up at the sender."""
+    with listening(tmp_path) as node, associated(node.port) as connection:
+        (ours,) = (one for one in threading.enumerate() if isinstance(one, Association))
+        connection.settimeout(1)
+        with suppress(OSError):  # it no longer reads
+            connection.sendall(_store_command(command=0x30, data_set=0x0101) * 20_000)
+        assert lasts(lambda: ours.dimse.msg_queue.qsize() <= MOST_WAITING)
+        assert echo(node.port)
 
 
 def test_slow_and_idle_senders_are_disconnected(tmp_path: Path) -> None:

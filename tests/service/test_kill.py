@@ -15,9 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 
-from tests.service.fake_service import OBJECTS
+from tests.service.fake_chain import BEGUN, OBJECTS
+from tests.service.fake_chain import KILLS as BY_OTHERS
 from tests.service.processes import Archive, Killable, free_port, killable, storescp
 from tests.service.studies import PATIENT, write_study
 from tests.waiting import HANG_S, eventually
@@ -183,30 +187,71 @@ def test_poisoned_studies_among_good_ones_are_given_up_with_the_reason(tmp_path:
         assert PATIENT not in listed + service.log + queue_command(service, "list", "--all")
 
 
-def test_a_study_that_kills_the_process_is_given_up_and_the_others_are_done(tmp_path: Path) -> None:
+def test_a_study_that_kills_the_analysis_is_given_up_and_nobody_else_notices(
+    tmp_path: Path,
+) -> None:
+    """Neither the other studies, nor an association that is open all the while."""
+    port = free_port()
     with (
         storescp(tmp_path / "archive") as archive,
-        killable(tmp_path, destinations=[archive.destination()], job_attempts=3) as service,
+        killable(
+            tmp_path,
+            destinations=[archive.destination()],
+            port=port,
+            job_attempts=3,
+        ) as service,
     ):
         drop(service, tmp_path, "a", note="deadly")
         good = {drop(service, tmp_path, name) for name in "bcd"}
-        deaths = 0
         service.start()
-
-        def settled() -> bool:
-            nonlocal deaths
-            assert service.process is not None
-            if is_over(service):  # as systemd starts it again
-                assert service.process.returncode == 77, service.log
-                deaths += 1
-                service.start(wait=False)
-            return service.settled(4)
-
-        assert eventually(settled), service.entries()
-        assert deaths == 3
+        entity = AE("SCANNER")
+        entity.add_requested_context(Verification)
+        association = entity.associate("127.0.0.1", port, ae_title="VFX-EDGE")
+        assert eventually(lambda: service.settled(4)), service.entries()
+        assert association.send_c_echo().Status == 0
+        association.release()
         assert_one_set_each(archive, good)
         (dead,) = [entry for entry in service.entries() if entry.state == "dead"]
-        assert "died 3 times" in dead.reason
+        assert "died 3 times of this study (SIGFPE)" in dead.reason
+        assert (dead.crashes, dead.interruptions) == (3, 0)
+        assert "fake_chain.py line" in service.log
+
+
+def test_an_analysis_without_end_is_ended(tmp_path: Path) -> None:
+    with killable(tmp_path, job_attempts=1, analysis_limit_s=2.0) as service:
+        service.start()
+        drop(service, tmp_path, "a", note="endless")
+        assert eventually(lambda: service.settled(1)), service.entries()
+        (dead,) = service.entries()
+        assert "it had not come to an end after 2 s" in dead.reason
+
+
+def test_kills_by_others_are_never_held_against_the_study(tmp_path: Path) -> None:
+    """Of the service, and of its analysing process alone; more than a study may die by itself."""
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()], job_attempts=2) as service,
+    ):
+        service.start()
+        study = drop(service, tmp_path, "a", note="to be killed")
+        begun = service.spool / BEGUN
+        for number in range(1, BY_OTHERS + 1):
+            assert eventually(partial(_has_size, begun, number)), service.log
+            assert service.process is not None
+            if number % 2:
+                service.kill()
+                service.start()
+            else:
+                (analysing,) = psutil.Process(service.process.pid).children()
+                analysing.kill()
+        assert eventually(lambda: service.settled(1)), service.entries()
+        assert_one_set_each(archive, {study})
+        (done,) = service.entries()
+        assert (done.state, done.crashes, done.attempts) == ("done", 0, 1)
+
+
+def _has_size(file: Path, size: int) -> bool:
+    return file.exists() and file.stat().st_size == size
 
 
 @pytest.fixture
@@ -317,3 +362,22 @@ def test_a_second_service_on_the_same_spool_is_refused(tmp_path: Path) -> None:
         with second.process:
             assert second.process.wait(HANG_S) == 6
         assert "is in use by another vfx-edge service" in second.log
+
+
+def test_a_spool_that_is_removed_ends_the_service_and_a_new_start_works(tmp_path: Path) -> None:
+    """Nothing may be taken into a folder that nobody sees any more."""
+    with (
+        storescp(tmp_path / "archive") as archive,
+        killable(tmp_path, destinations=[archive.destination()]) as service,
+    ):
+        service.start()
+        os.rename(service.spool, tmp_path / "elsewhere")
+        assert service.process is not None
+        assert service.process.wait(HANG_S) == 6
+        assert "was removed or replaced while the service ran: put it back" in service.log
+        assert "Traceback" not in service.log
+        os.rename(tmp_path / "elsewhere", service.spool)
+        service.start()
+        study = drop(service, tmp_path, "a")
+        assert eventually(lambda: service.settled(1)), service.log
+        assert_one_set_each(archive, {study})

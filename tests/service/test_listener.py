@@ -1,26 +1,38 @@
 """The DICOM node among real peers: DCMTK's echoscu and storescu."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     RLELossless,
     UltrasoundImageStorage,
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
 
 from tests.contract.dicom_files import write_series
-from tests.service.nodes import AE_TITLE, certificate, connected, echo, listening, store
+from tests.service.nodes import (
+    AE_TITLE,
+    certificate,
+    connected,
+    echo,
+    listening,
+    store,
+    store_status,
+)
 from tests.waiting import eventually, lasts
 from vfx_edge.service.receive.listener import Listener
-from vfx_edge.service.settings import ServiceUnusable, Settings, SettingsInvalid, Tls
+from vfx_edge.service.settings import DAY_S, ServiceUnusable, Settings, SettingsInvalid, Tls
 from vfx_edge.service.store.spool import Spool
 
 
@@ -106,9 +118,57 @@ def test_a_study_is_complete_at_the_end_of_its_last_association(tmp_path: Path) 
         assert eventually(lambda: node.completed == [study.key] * 2)
 
 
-def _sender(port: int) -> Association:
+def test_a_clock_that_is_set_ends_no_association(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    with listening(tmp_path, idle_timeout_s=DAY_S) as node:
+        sender = _sender(node.port)
+        monkeypatch.setattr(time, "time", lambda: now() + 2 * DAY_S)
+        assert lasts(lambda: sender.is_established)
+        assert sender.send_c_store(write_series(tmp_path / "ct", slices=1)[0]).Status == 0
+        sender.release()
+
+
+UID_WITH_ZEROS = "1.2.840.0113619.2.055"
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_uids_with_leading_zeros_are_taken_as_they_are(tmp_path: Path) -> None:
+    """Scanners write them, though PS3.5 forbids them."""
+    (path,) = write_series(tmp_path / "ct", slices=1)
+    image = pydicom.dcmread(path)
+    image.StudyInstanceUID = f"{UID_WITH_ZEROS}.1"
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"{UID_WITH_ZEROS}.01")
+    image.save_as(path)
+    with listening(tmp_path) as node:
+        assert store(node.port, tmp_path / "ct").returncode == 0
+        (study,) = node.spool.incoming()
+        assert study.key == f"{UID_WITH_ZEROS}.1"
+        (kept,) = (node.spool.root / "incoming").rglob("*.dcm")
+        assert kept.stem == f"{UID_WITH_ZEROS}.01"
+
+
+def test_a_file_meta_group_in_the_data_set_is_left_out(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path / "ct", slices=1)
+    image = pydicom.dcmread(path)
+    body = encode(image, False, True)
+    assert body is not None
+    syntax = b"1.2.840.10008.1.2.1\0"
+    stray = b"\2\0\x10\0UI" + len(syntax).to_bytes(2, "little") + syntax
+    with listening(tmp_path) as node:
+        sender = _sender(node.port, ExplicitVRLittleEndian)
+        assert store_status(sender, stray + body, image.SOPInstanceUID) == 0
+        sender.release()
+        (kept,) = (node.spool.root / "incoming").rglob("*.dcm")
+        assert kept.read_bytes().endswith(body)
+        assert stray not in kept.read_bytes()[-len(stray + body) :]
+        assert pydicom.dcmread(kept).PatientID == image.PatientID
+
+
+def _sender(port: int, *syntaxes: str) -> Association:
     entity = AE("SCANNER")
-    entity.add_requested_context(CTImageStorage)
+    entity.add_requested_context(CTImageStorage, list(syntaxes) or None)
     return entity.associate("127.0.0.1", port, ae_title=AE_TITLE)
 
 

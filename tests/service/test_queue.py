@@ -102,12 +102,13 @@ def test_interrupted_work_is_due_at_once_and_later_after_a_pause(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.put(entry("a"))
-    for crashes, due in ((1, True), (2, False)):
+    for ends, due in ((1, True), (2, False)):
         queue.take()
         (stuck,) = queue.resume(backoff_s=HANG_S)
         (now,) = queue.entries()
         assert stuck.state is State.RUNNING
-        assert (now.crashes, now.due_at_s <= time.time()) == (crashes, due)
+        assert (now.interruptions, now.due_at_s <= time.time()) == (ends, due)
+        assert (now.attempts, now.crashes) == (0, 0)
     later(monkeypatch, HANG_S)
     assert taken(queue, 1) == ["a"]
 
@@ -224,6 +225,19 @@ def test_rows_of_the_former_format_are_kept(tmp_path: Path) -> None:
     assert sends.entries() == []
     assert [one.key for one in jobs.resume()] == ["ran"]
     assert taken(jobs, 4) == ["ran", "waits", "failed", "-"]
+
+
+def test_a_table_without_interruptions_gets_them(tmp_path: Path) -> None:
+    """There, `crashes` counted every kill of the service."""
+    jobs = Queue(tmp_path, "jobs")
+    jobs.put(entry("a"))
+    jobs.close()
+    with sqlite3.connect(tmp_path / "queue.sqlite") as file:
+        file.execute("ALTER TABLE work DROP COLUMN interruptions")
+        file.execute("UPDATE work SET crashes = 4")
+    file.close()
+    (kept,) = Queue(tmp_path, "jobs").entries()
+    assert (kept.key, kept.crashes, kept.interruptions) == ("a", 0, 0)
 
 
 def test_a_change_that_fails_half_way_changes_nothing(

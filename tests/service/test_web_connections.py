@@ -72,6 +72,21 @@ def test_health_is_told_however_many_connections_say_nothing(desk: Desk) -> None
             one.close()
 
 
+def test_one_address_leaves_connections_to_others(desk: Desk) -> None:
+    with serving(desk, per_address=4) as port:
+        viewers = [connected(port) for _ in range(4)]
+        for one in viewers:
+            one.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"200 OK" in one.recv(4096)
+        fifth, other = connected(port), connected(port, "127.0.0.2")
+        assert is_ended(fifth)
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in other.recv(4096)
+        assert not any(is_ended(one, 0.1) for one in viewers)
+        for one in (*viewers, fifth, other):
+            one.close()
+
+
 @pytest.mark.parametrize("says", ["nothing", "half a request", "half a second request"])
 def test_a_connection_without_a_request_is_ended(
     says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

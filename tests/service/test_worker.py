@@ -10,17 +10,18 @@ import pytest
 
 from tests.service.stores import Store
 from tests.service.studies import PATIENT, write_study
-from vfx_edge.errors import BackendError, InputError
+from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.files import OutputDiskFull, write_text
 from vfx_edge.job import Job
 from vfx_edge.outputs.dicom.write import DicomRefused
-from vfx_edge.service.queue_loop import Done, GivenUp, Outcome, RetryLater
+from vfx_edge.service.analyse.chain import AnalysisDied, AnalysisInterrupted
+from vfx_edge.service.queue_loop import Done, GivenUp, Interrupted, Outcome, RetryLater
 from vfx_edge.service.settings import Destination, Settings
 from vfx_edge.service.store.identifiers import pseudonym
 from vfx_edge.service.store.queue import SUPERSEDED, Entry
 from vfx_edge.service.store.results import missing_results
 from vfx_edge.service.store.spool import Received
-from vfx_edge.service.worker import OpenChain, Worker
+from vfx_edge.service.worker import Worker
 
 
 class NoCt(InputError):
@@ -29,6 +30,10 @@ class NoCt(InputError):
 
 class Lost(BackendError):
     """A GPU that has gone."""
+
+
+class Swapped(ModelError):
+    """A file of the model set is not what it was: no study's fault."""
 
 
 class Place(Store):
@@ -103,6 +108,7 @@ def test_without_dicom_results_nothing_is_sent(place: Place) -> None:
     [
         (NoCt("there is no CT: send another."), GivenUp, GivenUp),
         (Lost("the GPU has gone: look for it."), RetryLater, GivenUp),
+        (Swapped("the model was swapped: put it back."), RetryLater, RetryLater),
         (MemoryError(), RetryLater, GivenUp),
         (ValueError("odd"), RetryLater, GivenUp),
         (OutputDiskFull(Path("x")), RetryLater, RetryLater),
@@ -163,8 +169,14 @@ def test_reasons_name_no_file_of_the_study_and_no_word_of_a_bug(
     assert PATIENT not in caplog.text + bug.reason
 
 
-def test_a_study_that_ended_the_process_too_often_is_not_analysed_again(place: Place) -> None:
-    assert "died 3 times" in given_up(place.process(raising(AssertionError("touched")), crashes=3))
+def test_only_its_own_deaths_set_a_study_aside(place: Place) -> None:
+    died = raising(AnalysisDied("SIGFPE"))
+    assert place.process(died, crashes=1) == RetryLater(
+        "The analysis died 2 times of this study (SIGFPE): it is tried again.", 20, died=True
+    )
+    assert "died 3 times" in given_up(place.process(died, crashes=2, attempts=3))
+    by_others = raising(AnalysisInterrupted())
+    assert place.process(by_others, crashes=2, attempts=99) == Interrupted()
 
 
 def test_images_that_are_gone_are_a_reason(place: Place) -> None:
@@ -259,33 +271,3 @@ def test_what_was_overtaken_by_more_images_is_not_sent(place: Place) -> None:
     assert outcome == Done("more images came: a later job has them all")
     assert place.sends.entries() == []
     assert len(place.jobs.entries()) == 2
-
-
-def test_networks_are_opened_once_and_anew_after_the_backend_failed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    opened, closed = [], []
-
-    class Models:
-        def __exit__(self, *_: object) -> None:
-            closed.append(self)
-
-    def opening(*_: object, **__: object) -> Models:
-        opened.append(Models())
-        return opened[-1]
-
-    outcomes = iter([None, Lost("gone"), None])
-
-    def run(_: Job, __: object) -> None:
-        if (error := next(outcomes)) is not None:
-            raise error
-
-    monkeypatch.setattr("vfx_edge.backends.open_models", opening)
-    monkeypatch.setattr("vfx_edge.service.worker.run_job", run)
-    chain = OpenChain("cpu", "default")
-    chain(Job(tmp_path))
-    with pytest.raises(Lost):
-        chain(Job(tmp_path))
-    chain(Job(tmp_path))
-    assert len(opened) == 2
-    assert closed == opened[:1]

@@ -121,9 +121,11 @@ def one_of_each(desk: Desk) -> None:
 
 
 @contextmanager
-def serving(desk: Desk, language: str = "en", at: str = "127.0.0.1") -> Iterator[int]:
+def serving(
+    desk: Desk, language: str = "en", at: str = "127.0.0.1", per_address: int = 32
+) -> Iterator[int]:
     """The page on a free port, which is given."""
-    server = HttpServer(f"{at}:0", language, desk.worklist, Metrics())
+    server = HttpServer(f"{at}:0", language, desk.worklist, Metrics(), per_address)
     server.start()
     try:
         yield server.port

@@ -36,9 +36,9 @@ class Parent:
         self._events.write(json.dumps({"event": event, **values}, allow_nan=False) + "\n")
         self._events.flush()
 
-    def wait(self) -> None:
-        """Until the next step is asked for."""
-        self._asked.get()
+    def wait(self) -> str:
+        """Until the next step is asked for; the line that asks."""
+        return self._asked.get()
 
     def _listen(self) -> None:
         for line in sys.stdin:

@@ -63,7 +63,8 @@ def show(job: Job, config: serving.Config = None, spool: serving.Spool = None) -
     found = _matching(queues, job)
     for _, entry in found:
         print(f"{entry.key}\n  state        {_state(entry)}\n  study        {entry.study}")
-        print(f"  attempts     {entry.attempts}, died at it {entry.crashes}")
+        print(f"  attempts     {entry.attempts}, died at it {entry.crashes}", end="")
+        print(f", interrupted {entry.interruptions}")
         print(f"  last image   {_when(entry.received_at_s)}")
         print(f"  changed      {_when(entry.changed_at_s)}")
         if entry.reason:

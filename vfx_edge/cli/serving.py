@@ -139,7 +139,8 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
 
     settings = service.settings
     worklist = Worklist(service.spool, service.jobs, service.sends, settings.show_accession)
-    return [HttpServer(settings.http, settings.language, worklist, metrics)]
+    each = settings.http_connections_per_address
+    return [HttpServer(settings.http, settings.language, worklist, metrics, each)]
 
 
 def _all_kinds(for_archives: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The service as one process: receiving, analysis and sending, each in its own thread."""
+"""The service: receiving and sending, each in its own thread, and a process that analyses."""
 
 import logging
 import signal
@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
+from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.service.analyse.chain import Chain
+from vfx_edge.service.analyse.child import order_of
+from vfx_edge.service.analyse.parent import ChildChain
 from vfx_edge.service.queue_loop import QueueLoop
 from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.completion import Completion
 from vfx_edge.service.store.queue import OperationalError, Queue
 from vfx_edge.service.store.retention import Retention
-from vfx_edge.service.store.spool import Spool
-from vfx_edge.service.worker import Chain, OpenChain, Worker
+from vfx_edge.service.store.spool import Spool, SpoolGone
+from vfx_edge.service.worker import Worker
 
 log = logging.getLogger(__name__)
 STOP_POLL_S = 0.5
@@ -49,9 +53,9 @@ class Part(Protocol):
 
 @runtime_checkable
 class CanFail(Protocol):
-    """A part that calls `on_failure` when a bug has ended it."""
+    """A part that calls `on_failure` with the error that has ended it."""
 
-    on_failure: Callable[[], None] | None
+    on_failure: Callable[[BaseException], None] | None
 
 
 @dataclass
@@ -62,7 +66,7 @@ class ThreadPart:
     run: Callable[[threading.Event], None]
     stopped: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    on_failure: Callable[[], None] | None = None
+    on_failure: Callable[[BaseException], None] | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -72,10 +76,11 @@ class ThreadPart:
     def _run(self) -> None:
         try:
             self.run(self.stopped)
-        except BaseException:
+        except BaseException as error:
             if self.on_failure is not None:
-                self.on_failure()
-            raise
+                self.on_failure(error)
+            if not isinstance(error, VfxError):
+                raise
 
     def stop(self) -> None:
         """End; a running analysis is not waited for."""
@@ -110,18 +115,18 @@ def serve(
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. `parts`: what receives and shows, given the running service;
-    `chain`: what analyses (None: the real one, its networks opened before anything is received).
-    VfxError, at the start only.
+    `chain`: what analyses (None: the real one); that of a process of its own has its networks open
+    before anything is received.
+    VfxError, while it runs only where the spool is gone or its queue damaged.
     """
     with open_service(settings) as service, ExitStack() as running:
-        if chain is None:
-            chain = OpenChain(settings.backend, settings.model, settings.demand)
-            chain.open()
+        chain, end_analysis = _opened(settings, chain)
+        running.callback(end_analysis)
         threads, loops = _standard_parts(service, chain)
-        failed = threading.Event()
+        failures: list[BaseException] = []
 
-        def on_failure() -> None:
-            failed.set()
+        def on_failure(error: BaseException) -> None:
+            failures.append(error)
             service.stop.set()
 
         with _signals() as signals:
@@ -134,19 +139,37 @@ def serve(
             if on_ready is not None:
                 on_ready()
             while not signals and not service.stop.wait(STOP_POLL_S):
-                pass
+                if not service.spool.is_ours():
+                    on_failure(SpoolGone(service.spool.root))
             service.stop.set()
             log.info("stopping")
             for thread in threads:
                 thread.stopped.set()
             for queue in (service.jobs, service.sends):
                 queue.wake()
+            end_analysis()  # not waited for: it is done again
             running.close()
             for loop in loops:
-                with suppress(OperationalError):  # "running" on the disk: taken again
+                with suppress(OperationalError, OutputError):  # "running" there: taken again
                     loop.give_back()
-        if failed.is_set():
+        for failure in failures:
+            if isinstance(failure, VfxError):
+                raise failure
             raise PartFailed("a part of the service was ended by a bug, see above")
+
+
+def _opened(settings: Settings, chain: Chain | None) -> tuple[Chain, Callable[[], object]]:
+    """What analyses, its networks open, and what ends it at once. VfxError."""
+    if chain is None:
+        chain = ChildChain(order_of(settings), settings.analysis_limit_s)
+    if not isinstance(chain, ChildChain):
+        return chain, lambda: None
+    try:
+        chain.open()
+    except BaseException:
+        chain.stop()
+        raise
+    return chain, chain.stop
 
 
 def _standard_parts(service: Service, chain: Chain) -> tuple[list[ThreadPart], list[QueueLoop]]:

@@ -28,10 +28,11 @@ class Done:
 
 @dataclass(frozen=True)
 class RetryLater:
-    """It failed, and is to be tried again in `wait_s`."""
+    """It failed, and is to be tried again in `wait_s`. `died`: it killed the process at work."""
 
     reason: str
     wait_s: float
+    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,15 @@ class GivenUp:
     """It failed for good."""
 
     reason: str
+    died: bool = False
 
 
-Outcome = Done | RetryLater | GivenUp
+@dataclass(frozen=True)
+class Interrupted:
+    """Somebody else ended it: the attempt does not count."""
+
+
+Outcome = Done | RetryLater | GivenUp | Interrupted
 
 
 def retry_until_limit(entry: Entry, reason: str, settings: Settings) -> Outcome:
@@ -103,9 +110,11 @@ class QueueLoop:
             case Done(note, study):
                 self._queue.done(entry.key, note, study)
                 log.info("%s done", entry.key)
-            case RetryLater(reason, wait_s):
-                self._queue.retry_later(entry.key, reason, wait_s)
+            case RetryLater(reason, wait_s, died):
+                self._queue.retry_later(entry.key, reason, wait_s, died=died)
                 log.warning("%s failed, again in %.0f s: %s", entry.key, wait_s, reason)
-            case GivenUp(reason):
-                self._queue.give_up(entry.key, reason)
+            case GivenUp(reason, died):
+                self._queue.give_up(entry.key, reason, died=died)
                 log.error("%s given up: %s", entry.key, reason)
+            case Interrupted():
+                self._queue.give_back(entry.key)

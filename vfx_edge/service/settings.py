@@ -17,11 +17,14 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "cut_off_quiet_s": (0.1, DAY_S),
     "port": (0, 65535),
     "max_associations": (1, 1000),
+    "max_associations_per_address": (1, 1000),
     "max_pdu_bytes": (4096, 2**24),
     "idle_timeout_s": (1, DAY_S),
     "max_instance_mib": (1, 2**20),
     "min_free_mib": (0, 2**40),
+    "http_connections_per_address": (1, 256),
     "job_attempts": (1, 1000),
+    "analysis_limit_s": (1, DAY_S),
     "retry_first_s": (0.1, DAY_S),
     "retry_most_s": (0.1, DAY_S),
     "give_up_s": (0, 365 * DAY_S),
@@ -119,6 +122,7 @@ class Settings:
     """Addresses or networks (10.0.0.0/8) that are accepted; empty: any that reaches `host`."""
     tls: Tls | None = None
     max_associations: int = 16
+    max_associations_per_address: int = 8
     max_pdu_bytes: int = 65536
     idle_timeout_s: float = 60.0
     max_instance_mib: int = 2048
@@ -127,10 +131,14 @@ class Settings:
     # the worklist page
     http: str = ""
     """HOST:PORT; empty: no page."""
+    http_connections_per_address: int = 32
+    """A page open in a browser has one; a proxy has those of all who look through it."""
     show_accession: bool = False
     """The page names studies by their accession number, not by a pseudonym."""
     # when something fails
     job_attempts: int = 5
+    analysis_limit_s: float = 1800.0
+    """How long one study may be analysed: it counts as one that kills the process else."""
     retry_first_s: float = 10.0
     retry_most_s: float = 600.0
     give_up_s: float = 86400.0

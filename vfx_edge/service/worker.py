@@ -1,21 +1,23 @@
-"""Analyses the studies, one after another; the networks are opened once."""
+"""Has the studies analysed, one after another, and says what becomes of each."""
 
 import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vfx_edge.errors import BackendError, InputError, OutputError, VfxError
-from vfx_edge.fracture_task import Options, roles
-from vfx_edge.inputs.source import NoDicomSource, SourceLacks
-from vfx_edge.job import Job, run_job
-from vfx_edge.manifest import Demand, load_model_set
-from vfx_edge.outputs.dicom.write import DicomRefused
+from vfx_edge.errors import InputError, ModelError, OutputError, VfxError
+from vfx_edge.job import Job
 from vfx_edge.outputs.kinds import dicom_files, dicom_kinds
+from vfx_edge.service.analyse.chain import (
+    AnalysisBug,
+    AnalysisDied,
+    AnalysisInterrupted,
+    Chain,
+    refused_kinds,
+)
 from vfx_edge.service.queue_loop import (
     Done,
     GivenUp,
+    Interrupted,
     Outcome,
     QueueLoop,
     RetryLater,
@@ -27,46 +29,8 @@ from vfx_edge.service.store.queue import OPEN, SUPERSEDED, Entry, OperationalErr
 from vfx_edge.service.store.results import missing_results, note_missing_results, pseudonym_in
 from vfx_edge.service.store.spool import Spool
 
-if TYPE_CHECKING:
-    from vfx_edge.backends import OpenModels
-
 _RESULT = re.compile(r"\S+/part/[0-9a-f]+/(\S+)")
 log = logging.getLogger(__name__)
-Chain = Callable[[Job], object]
-"""From a study's path to the files in `Job.out`; raises VfxError."""
-
-
-class OpenChain:
-    """The real chain. Its networks are opened at the first study, or by `open`, and again after the
-    backend has failed: a lost GPU is only found so."""
-
-    def __init__(self, backend: str, model: str, demand: Demand | None = None) -> None:
-        self._backend = backend
-        self._model = model
-        self._demand = demand
-        self._models: OpenModels | None = None
-
-    def open(self) -> "OpenModels":
-        """ModelError, BackendError."""
-        if self._models is None:
-            from vfx_edge.backends import open_models
-
-            manifest = load_model_set(self._model, self._demand)
-            self._models = open_models(manifest, self._backend, roles=roles(manifest, Options()))
-        return self._models
-
-    def close(self) -> None:
-        """Free the memory of the networks."""
-        if self._models is not None:
-            models, self._models = self._models, None
-            models.__exit__(None, None, None)
-
-    def __call__(self, job: Job) -> object:
-        try:
-            return run_job(job, self.open())
-        except BackendError:
-            self.close()
-            raise
 
 
 class Worker:
@@ -84,23 +48,33 @@ class Worker:
 
     def process(self, entry: Entry) -> Outcome:
         """Analyse one job and queue its transmissions; every error becomes an outcome."""
-        if entry.crashes >= self._settings.job_attempts:
-            return GivenUp(
-                f"vfx-edge died {entry.crashes} times while it analysed this study: "
-                "look into the system's log, then `vfx-edge queue retry` it."
-            )
         try:
             return self._analyse_once(entry)
         except InputError as error:
             return GivenUp(self._reason(entry.job, error))
-        except (OutputError, OSError, OperationalError) as error:
+        except (OutputError, ModelError, OSError, OperationalError) as error:
             return retry_until_limit(entry, self._reason(entry.job, error), self._settings)
         except VfxError as error:
             return self._retry(entry, self._reason(entry.job, error))
+        except AnalysisInterrupted:
+            return Interrupted()
+        except AnalysisDied as error:
+            return self._died(entry, str(error))
+        except AnalysisBug as error:
+            return self._retry(entry, _bug(error.where))
         except Exception as error:  # noqa: BLE001  one study must not stop the others
             log_bug("a bug", error)
-            why = f"A bug in vfx-edge ({code_location(error)}): please report it."
-            return self._retry(entry, why)
+            return self._retry(entry, _bug(code_location(error)))
+
+    def _died(self, entry: Entry, how: str) -> Outcome:
+        deaths = entry.crashes + 1
+        times = "once" if deaths == 1 else f"{deaths} times"
+        why = f"The analysis died {times} of this study ({how})"
+        if deaths >= self._settings.job_attempts:
+            wanted = "look into the service's log, then `vfx-edge queue retry` it."
+            return GivenUp(f"{why}: {wanted}", died=True)
+        wait_s = self._settings.backoff_s(deaths)
+        return RetryLater(f"{why}: it is tried again.", wait_s, died=True)
 
     def _analyse_once(self, entry: Entry) -> Outcome:
         results = self._spool.results_of(entry.job)
@@ -142,8 +116,8 @@ class Worker:
                 )
                 if missing:
                     note_missing_results(folder, missing)
-        except (DicomRefused, NoDicomSource, SourceLacks) as error:
-            refused = (error.kind,) if isinstance(error, DicomRefused) else dicom_kinds()
+        except VfxError as error:
+            refused = refused_kinds(error)
             rest = tuple(kind for kind in kinds if kind not in refused)
             if rest == kinds:
                 raise
@@ -198,6 +172,10 @@ class Worker:
             words = f"The study {words[len(path.name) + 1 :]}"
         words = _RESULT.sub(r"\1", words).replace(str(self._spool.root), "the spool")
         return words if words.isprintable() else ascii(words)
+
+
+def _bug(where: str) -> str:
+    return f"A bug in vfx-edge ({where}): please report it."
 
 
 def _possible_kinds(wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:

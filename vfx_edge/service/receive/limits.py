@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -22,18 +23,24 @@ log = logging.getLogger(__name__)
 
 ROOM_CHECK_BYTES = 8 * 2**20
 """After so many bytes of an instance the room on the disk is checked again."""
+MOST_WAITING = 4
+"""Messages of one association that wait for their answer. Senders send one after another."""
+WAIT_S = 0.005
 Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
     """`networks`: from where connections are accepted, () for anywhere. `pdu_bytes`: the longest
-    PDU. `handshake_s`: from connecting to the association request; `pdu_s`: for one whole PDU."""
+    PDU; `message_bytes`: of a message that is held in memory. `handshake_s`: from connecting to the
+    association request; `pdu_s`: for one whole PDU."""
 
     networks: tuple[Network, ...]
     connections: int = 256
+    connections_per_address: int = 32
     pdu_bytes: int = 256 * 1024
     instance_bytes: int = 2 * 2**30
+    message_bytes: int = 64 * 1024
     handshake_s: float = 10.0
     pdu_s: float = 30.0
 
@@ -105,7 +112,27 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         server = self.server
         provider.socket.recv = BoundedReader(self.request, server.limits, server.has_room)
         provider.run = partial(_run_isolated, association, provider.run)
+        dimse = association.dimse
+        bounded = partial(_receive_bounded, association, server.limits, dimse.receive_primitive)
+        dimse.receive_primitive = bounded
         return association
+
+
+def _receive_bounded(
+    association: Any, limits: ConnectionLimits, receive: Callable[[Any], None], primitive: Any
+) -> None:
+    """Give a part of a message to pynetdicom. It keeps what is no image in memory, and any number
+    of messages that came before the first was answered. LimitExceeded."""
+    message = association.dimse.message
+    if message is not None:
+        held = message.encoded_command_set.tell()
+        if message._data_set_file is None:
+            held += message.data_set.tell()
+        if held > limits.message_bytes:
+            raise LimitExceeded(f"{held} bytes of a message that is no image")
+    while association.dimse.msg_queue.qsize() >= MOST_WAITING and not association._kill:
+        time.sleep(WAIT_S)  # the sender waits, too: nothing more is read
+    receive(primitive)
 
 
 def _run_isolated(association: Any, run: Callable[[], None]) -> None:
@@ -139,7 +166,9 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         self.limits = limits
         self.has_room = has_room
         self.refused = refused
-        self._waiting = 0
+        self._silent: dict[socket.socket, tuple[str, socket.socket]] = {}
+        """Connections that have sent nothing yet, the oldest first: their address, and what ends
+        them, which is another object where TLS is used."""
         self._counting = threading.Lock()
         super().__init__(*args, **more, request_handler=_Handler)
         self.ae._servers.append(self)  # `shutdown` removes it again
@@ -155,21 +184,46 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
             log.warning("connection from %s refused: not an allowed address", client_address[0])
             self.refused("address")
             return False
-        if self._waiting + len(self.active_associations) >= self.limits.connections:
+        if not self._has_place(client_address[0]):
             log.warning("connection from %s refused: too many are open", client_address[0])
             self.refused("connections")
             return False
+        with self._counting:
+            self._silent[request] = client_address[0], request
         return True
+
+    def _has_place(self, address: str) -> bool:
+        """Whether one more may come from there. The oldest connection that has said nothing makes
+        place for it: whoever only holds connections open keeps nobody out."""
+        limits = self.limits
+        associated = [one.requestor.address for one in self.active_associations]
+        with self._counting:
+            silent = [one for one, (where, _) in self._silent.items() if where == address]
+            mine = len(silent) + associated.count(address)
+            everyone = len(self._silent) + len(associated)
+            if mine >= limits.connections_per_address:
+                return self._end_first(silent)
+            return everyone < limits.connections or self._end_first(list(self._silent))
+
+    def _end_first(self, silent: list[socket.socket]) -> bool:
+        if not silent:
+            return False
+        _, ends = self._silent.pop(silent[0])
+        with suppress(OSError):  # it was closed already
+            socket.socket.shutdown(ends, socket.SHUT_RDWR)
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._counting:
+            self._silent.pop(request, None)
+        super().shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """In the connection's own thread: wait for its first bytes, then associate."""
+        ready = self._wait_for_first_bytes(request)
         with self._counting:
-            self._waiting += 1
-        try:
-            ready = self._wait_for_first_bytes(request)
-        finally:
-            with self._counting:
-                self._waiting -= 1
+            self._silent.pop(request, None)
         if ready is None:
             log.info("connection from %s closed: it sent nothing", client_address[0])
             self.refused("silent")
@@ -199,11 +253,22 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self.ssl_context is not None:
-                context: ssl.SSLContext = self.ssl_context
-                return context.wrap_socket(connection, server_side=True)
+                return self._shake_hands(self.ssl_context, connection)
             return connection if connection.recv(1, socket.MSG_PEEK) else None
         except ssl.SSLError as error:
             log.warning("TLS refused: %s", error.reason or "handshake failed")
             return None
         except OSError:
             return None
+
+    def _shake_hands(self, context: ssl.SSLContext, connection: socket.socket) -> socket.socket:
+        secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._counting:
+            if connection in self._silent:
+                self._silent[connection] = self._silent[connection][0], secured
+        try:
+            secured.do_handshake()
+        except OSError:  # ssl.SSLError is one
+            secured.close()
+            raise
+        return secured

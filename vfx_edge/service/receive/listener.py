@@ -7,17 +7,17 @@ import logging
 import shutil
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
-import pydicom
 import pynetdicom
 from pydicom.uid import (
-    UID,
     CTImageStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
@@ -27,13 +27,13 @@ from pynetdicom.sop_class import Verification
 
 from vfx_edge import __version__
 from vfx_edge.errors import OutputError
-from vfx_edge.inputs.facts import parsed, printable, text
-from vfx_edge.inputs.files import Source
-from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED, Unusable, read_header
+from vfx_edge.inputs.facts import printable
+from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED
 from vfx_edge.service.reasons import log_bug
+from vfx_edge.service.receive.instance_head import Unreadable, read_head
 from vfx_edge.service.receive.limits import BoundedReader, BoundedServer, ConnectionLimits
 from vfx_edge.service.settings import ServiceUnusable, Settings, SettingsInvalid, Tls
-from vfx_edge.service.store.identifiers import uid_to_name
+from vfx_edge.service.store.identifiers import is_uid, uid_to_name
 from vfx_edge.service.store.queue import OperationalError
 from vfx_edge.service.store.spool import Spool
 
@@ -50,6 +50,9 @@ CANNOT_UNDERSTAND = 0xC000
 
 # Priority of a C-STORE request: DICOM PS3.7 table 9.1-1.
 HIGH = 1
+
+CONNECTIONS_EACH = 4
+"""Connections that one address may have open for each association that it may have."""
 
 # Result, source and reason of an A-ASSOCIATE-RJ: DICOM PS3.8 table 9-21.
 LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
@@ -73,9 +76,11 @@ class Listener:
         self._complete = complete
         self._count = count
         self._server: Any = None
-        self.on_failure: Callable[[], None] | None = None
+        self.on_failure: Callable[[BaseException], None] | None = None
         """Called where a bug ends the acceptance of connections."""
         self._lock = threading.Lock()
+        self._open: list[Any] = []
+        """The associations that were admitted, at least those that still run."""
         self._brought: dict[int, dict[str, bool]] = {}
         """Open association -> study -> whether all its instances were stored."""
 
@@ -118,7 +123,7 @@ class Listener:
         except BaseException as error:  # noqa: BLE001  half a service must end
             log_bug("a bug ended the DICOM node", error)
             if self.on_failure is not None:
-                self.on_failure()
+                self.on_failure(error)
 
     def stop(self) -> None:
         """Accept no new connections; abort open associations, so that their senders try again."""
@@ -166,11 +171,23 @@ class Listener:
             log.warning("association refused: no room on the disk; see min_free_mib")
             self._reject(event, "disk")
             return
-        server = event.assoc._server
-        established = sum(one.is_established for one in server.active_associations)
-        if established >= self._settings.max_associations:
-            log.warning("association refused: %d are open", established)
-            self._reject(event, "associations")
+        if reason := self._admit(event.assoc):
+            log.warning("association refused: too many are open (%s)", reason)
+            self._reject(event, reason)
+
+    def _admit(self, association: Any) -> str:
+        """Count it among those that are open; where that would be too many, in all or from its
+        address, why not."""
+        settings, address = self._settings, association.requestor.address
+        with self._lock:
+            self._open = [one for one in self._open if one.is_alive()]
+            from_there = sum(one.requestor.address == address for one in self._open)
+            if len(self._open) >= settings.max_associations:
+                return "associations"
+            if from_there >= settings.max_associations_per_address:
+                return "associations_of_address"
+            self._open.append(association)
+        return ""
 
     def _reject(self, event: Any, reason: str) -> None:
         """Reject an association for now: the sender is to try again."""
@@ -204,19 +221,20 @@ class Listener:
 
     def _store(self, event: Any, file: Path) -> int:
         """Store one instance in the spool; the status for its sender."""
-        uids = _uids(file)
-        if uids is None:
+        try:
+            head = read_head(file)
+        except Unreadable:
             return self._refuse("damaged", CANNOT_UNDERSTAND, "its data set can't be read")
-        study, instance, sop_class = uids
-        if not (UID(study).is_valid and UID(instance).is_valid):
+        study, instance = head.study, head.instance
+        if not (is_uid(study) and is_uid(instance)):
             return self._refuse("uid", CANNOT_UNDERSTAND, "one of its UIDs is invalid")
         asked = event.request
-        if (instance, sop_class) != (asked.AffectedSOPInstanceUID, asked.AffectedSOPClassUID):
+        if (instance, head.sop_class) != (asked.AffectedSOPInstanceUID, asked.AffectedSOPClassUID):
             return self._refuse("mismatch", DATA_SET_DOES_NOT_MATCH, "it is not what was announced")
         self._mark_unfinished(event, study)
         try:
             with file.open("rb") as received:
-                self._spool.store(study, instance, partial(shutil.copyfileobj, received))
+                self._spool.store(study, instance, partial(_copy_without, head.stray, received))
         except (OutputError, OSError) as error:
             self._note(event, study, stored=False)
             return self._refuse("disk", OUT_OF_RESOURCES, str(error))
@@ -286,6 +304,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         # Senders that count the header into the size are common, twice the size is none of them.
         pdu_bytes=max(2 * settings.max_pdu_bytes, ConnectionLimits(()).pdu_bytes),
         instance_bytes=settings.max_instance_mib * 2**20,
+        connections_per_address=CONNECTIONS_EACH * settings.max_associations_per_address,
     )
 
 
@@ -312,7 +331,9 @@ def _configure_pynetdicom(receiving: Path) -> None:
     """Write instances to the disk piece by piece, and nothing of them to logs.
 
     To the spool's file system: the system's temporary folder may be in memory or on another disk.
+    Its timers go by a clock that nobody sets: one set forward would end every association.
     """
+    pynetdicom.timer.time = SimpleNamespace(time=time.monotonic)
     pynetdicom._config.STORE_RECV_CHUNKED_DATASET = True
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
     dimse_messages.NamedTemporaryFile = partial(NamedTemporaryFile, dir=receiving)
@@ -323,12 +344,8 @@ def _reader(association: Any) -> BoundedReader:
     return reader
 
 
-def _uids(file: Path) -> tuple[str, str, str] | None:
-    """UIDs of study, instance and SOP class; None where the instance can't be read."""
-    if isinstance(read_header(Source(file, file.name)), Unusable):
-        return None
-    # Read a second time: `read_header` makes UIDs fit for file names.
-    tags = ["StudyInstanceUID", "SOPInstanceUID", "SOPClassUID"]
-    facts = parsed(pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags))
-    study, instance, sop_class = (text(facts, tag) for tag in tags)
-    return study, instance, sop_class
+def _copy_without(stray: range, file: BinaryIO, target: BinaryIO) -> None:
+    """The instance as it came, but for the stray elements."""
+    target.write(file.read(stray.start))
+    file.seek(stray.stop)
+    shutil.copyfileobj(file, target)

@@ -40,9 +40,14 @@ def instances_in(folder: Path, known: Mapping[str, Instance] | None = None) -> d
     return {path.name: found for path, found in zip(files, map_reading(look, files), strict=True)}
 
 
+def is_uid(text: str) -> bool:
+    """Whether it is a UID. Leading zeros in its parts, which PS3.5 forbids, are common."""
+    return len(text) <= MAX_UID and _UID.fullmatch(text) is not None
+
+
 def uid_to_name(uid: str) -> str:
-    """A UID as the name of a file or folder; its hash where it is no valid UID."""
-    if len(uid) <= MAX_UID and _UID.fullmatch(uid):
+    """A UID as the name of a file or folder; its hash where it is no UID."""
+    if is_uid(uid):
         return uid
     return "x" + digest_of(uid)[:32]
 

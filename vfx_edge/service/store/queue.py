@@ -28,6 +28,7 @@ FAIR_EVERY = 4
 """Every so many takes the one that waits longest goes first, urgent or not."""
 LOCK_S = 600.0
 """How long one transaction waits for those of others, which take milliseconds."""
+MOST_PAUSES = 6
 SET_BACK_S = 1.0
 """A row that was changed later than now by so much: the clock was set back."""
 
@@ -63,13 +64,15 @@ class Entry:
     """When the last image came."""
     attempts: int = 0
     crashes: int = 0
-    """How often the process ended during it."""
+    """How often the analysing process died of it."""
     due_at_s: float = 0.0
     first_failed_at_s: float = 0.0
     changed_at_s: float = 0.0
     reason: str = ""
     """Why the last attempt failed, or the study was given up: one sentence."""
     state: State = State.WAITING
+    interruptions: int = 0
+    """How often the whole service ended during it: no fault of the work."""
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
@@ -116,7 +119,7 @@ class QueueOfFormerVersion(OutputError):
 class Queue:
     """One durable queue; `name` tells several in one file apart. Safe among threads and processes.
 
-    Every method may raise OperationalError where the disk is full; the constructor, QueueDamaged.
+    Every method may raise OperationalError where the disk is full, and QueueDamaged.
     """
 
     def __init__(self, folder: Path, name: str, *, takes_over: bool = True) -> None:
@@ -131,12 +134,8 @@ class Queue:
         self._version = (-1, -1)
         with as_output_error(folder, OPTION):
             folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._open(folder / FILE, takes_over)
-        except OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            raise QueueDamaged(folder / FILE) from None
+        self._file = folder / FILE
+        self._open(takes_over)
 
     def put(self, entry: Entry) -> bool:
         """Queue it durably; False if work of that name is there already, in whatever state."""
@@ -164,26 +163,27 @@ class Queue:
         with self._changing(key) as entry:
             self._write(entry, state=State.DONE, reason=note, due_at_s=0.0, **named)
 
-    def retry_later(self, key: str, reason: str, wait_s: float) -> None:
-        """It failed; it is due again in `wait_s`. KeyError."""
+    def retry_later(self, key: str, reason: str, wait_s: float, *, died: bool = False) -> None:
+        """It failed; it is due again in `wait_s`. `died`: the process with it. KeyError."""
         now = time.time()
         with self._changing(key) as entry:
             first = entry.first_failed_at_s or now
             facts = {"reason": reason, "due_at_s": now + wait_s, "first_failed_at_s": first}
-            self._write(entry, state=State.RETRY, **facts)
+            self._write(entry, state=State.RETRY, crashes=entry.crashes + died, **facts)
 
     def make_urgent(self, key: str) -> None:
         """It goes first from now on. KeyError."""
         with self._changing(key) as entry:
             self._write(entry, urgent=True)
 
-    def give_up(self, key: str, reason: str) -> None:
+    def give_up(self, key: str, reason: str, *, died: bool = False) -> None:
         """It is not tried again. KeyError."""
         with self._changing(key) as entry:
-            self._write(entry, state=State.GIVEN_UP, reason=reason)
+            crashes = entry.crashes + died
+            self._write(entry, state=State.GIVEN_UP, reason=reason, crashes=crashes)
 
     def give_back(self, key: str) -> None:
-        """It was interrupted at the end of the process: the attempt does not count."""
+        """It was interrupted by somebody else: the attempt does not count."""
         with self._transaction():
             entry = self.find(key)
             if entry is not None and entry.state is State.RUNNING:
@@ -194,19 +194,23 @@ class Queue:
     def retry(self, key: str) -> None:
         """Start over with it, attempts and all. KeyError."""
         new = Entry(key, key)
-        names = ("state", "reason", "attempts", "crashes", "due_at_s", "first_failed_at_s")
+        counts = ("attempts", "crashes", "interruptions")
+        names = ("state", "reason", *counts, "due_at_s", "first_failed_at_s")
         with self._changing(key) as entry:
             self._write(entry, **{name: getattr(new, name) for name in names})
 
     def resume(self, backoff_s: float = 10.0) -> list[Entry]:
-        """At start-up: what was running when the process ended is due again; after a pause where it
-        was so before, as it may be the reason. Returns it as it was."""
+        """At start-up: what was running when the service ended is due again, and that attempt does
+        not count: whoever ended the service meant no study. From the second time on it waits, so
+        that others come first, should the machine itself go down at this one. Returns it as it was.
+        """
         with self._transaction():
             stuck = [one for one in self.entries() if one.state is State.RUNNING]
             for one in stuck:
-                due_s = time.time() + backoff_s * one.crashes if one.crashes else 0.0
-                facts = {"crashes": one.crashes + 1, "due_at_s": due_s}
-                self._write(one, state=_waiting(due_s), **facts)
+                pause_s = backoff_s * min(one.interruptions, MOST_PAUSES)
+                due_s = time.time() + pause_s if pause_s else 0.0
+                counts = {"attempts": one.attempts - 1, "interruptions": one.interruptions + 1}
+                self._write(one, state=_waiting(due_s), due_at_s=due_s, **counts)
         return stuck
 
     def drop(self, key: str) -> None:
@@ -262,19 +266,33 @@ class Queue:
         with self._lock:
             self._connection.close()
 
-    def _open(self, file: Path, takes_over: bool) -> None:
+    def _open(self, takes_over: bool) -> None:
         self._connection = sqlite3.connect(
-            file, timeout=LOCK_S, isolation_level=None, check_same_thread=False
+            self._file, timeout=LOCK_S, isolation_level=None, check_same_thread=False
         )
         self._run("PRAGMA journal_mode=WAL")  # with FULL, a commit is on the disk
         self._run("PRAGMA synchronous=FULL")
         if not takes_over and any(map(self._has_table, _FORMER.values())):
-            raise QueueOfFormerVersion(file)
+            raise QueueOfFormerVersion(self._file)
         if not self._has_table("work"):
             with self._transaction():
                 if not self._has_table("work"):  # another process may have come first
                     self._run(_CREATE)
                     self._migrate()
+        self._add_interruptions()
+
+    def _add_interruptions(self) -> None:
+        """To a table of before that column, where `crashes` counted every end of the service."""
+        if self._counts_interruptions():
+            return
+        with self._transaction():
+            if not self._counts_interruptions():  # another process may have come first
+                self._run("ALTER TABLE work ADD COLUMN interruptions NOT NULL DEFAULT 0")
+                self._run("UPDATE work SET crashes = 0")
+
+    def _counts_interruptions(self) -> bool:
+        columns = self._run("PRAGMA table_info(work)").fetchall()
+        return "interruptions" in (name for _, name, *_ in columns)
 
     def _migrate(self) -> None:
         """The rows of the former format: a table a queue, with facts in JSON and a status."""
@@ -326,7 +344,12 @@ class Queue:
         return replace(entry, **facts)
 
     def _run(self, statement: str, **values: Any) -> sqlite3.Cursor:
-        return self._connection.execute(statement, {"queue": self._name, **values})
+        try:
+            return self._connection.execute(statement, {"queue": self._name, **values})
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            raise QueueDamaged(self._file) from None
 
 
 def _waiting(due_at_s: float) -> State:

@@ -50,6 +50,16 @@ class SpoolBusy(OutputError):
         )
 
 
+class SpoolGone(OutputError):
+    """The folder was removed or replaced while the service ran."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(
+            f"{root} was removed or replaced while the service ran: put it back, if its studies "
+            "are still somewhere, and start the service again."
+        )
+
+
 @dataclass(frozen=True)
 class Received:
     """A study in the spool that is complete. `key`: its folder's name while it was received."""
@@ -75,6 +85,7 @@ class Spool(IncomingStudies):
         super().__init__(root, min_free_bytes)
         self._jobs: dict[str, Received] = {}
         """What each job.json says: it never changes, and there may be thousands."""
+        self._held: tuple[int, int] | None = None
         self._file_lock = FileLock(root / "service.lock", timeout=0)
         with as_output_error(root, OPTION):
             (root / "studies").mkdir(exist_ok=True)
@@ -92,10 +103,25 @@ class Spool(IncomingStudies):
                 self._file_lock.acquire()
             except Timeout:
                 raise SpoolBusy(self.root) from None
+        self._held = self._lock_identity()
         try:
             yield
         finally:
             self._file_lock.release()
+
+    def is_ours(self) -> bool:
+        """Whether the folder is still the one that is locked."""
+        return self._lock_identity() == self._held
+
+    def _lock_identity(self) -> tuple[int, int] | None:
+        """Of the lock's file; None where there is none. What can't be read is as it was."""
+        try:
+            status = os.stat(self._file_lock.lock_file)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return self._held
+        return status.st_dev, status.st_ino
 
     # -- from received to a job ------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -60,8 +61,17 @@ _STATIC = {"worklist.css": "text/css", "worklist.js": "text/javascript"}
 class HttpServer:
     """The page, in threads of its own."""
 
-    def __init__(self, address: str, language: str, worklist: Worklist, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        address: str,
+        language: str,
+        worklist: Worklist,
+        metrics: Metrics,
+        per_address: int = MAX_CONNECTIONS,
+    ) -> None:
+        """per_address: connections that one address may have open."""
         self._address = address
+        self._per_address = per_address
         self._host, self._port = _parsed(address)
         self._live = LiveList(worklist, metrics, PageRenderer(language, worklist.show_accession))
         self._metrics = metrics
@@ -83,7 +93,7 @@ class HttpServer:
             raise _unusable(self._address, error.strerror or str(error)) from None
         config = uvicorn.Config(
             application(self._live, self._metrics, self._host),
-            http=_TimedConnection,
+            http=partial(_TimedConnection, per_address=self._per_address),  # type: ignore[arg-type]
             log_config=None,
             access_log=False,
             server_header=False,
@@ -213,7 +223,8 @@ class _HostCheck:
 
 class _TimedConnection(H11Protocol):
     """Closes connections that send or read nothing: uvicorn keeps them, and too many would keep out
-    all others, the health check among them."""
+    all others, the health check among them. Where too many are open, from one address or in all,
+    the one that has been silent for longest is closed."""
 
     _timer: asyncio.TimerHandle | None = None
     _since_s = 0.0
@@ -221,13 +232,24 @@ class _TimedConnection(H11Protocol):
     """Bytes of an answer that the other side has not read."""
     _stalls = 0
 
+    def __init__(self, *args: Any, per_address: int, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._per_address = per_address
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait()
-        if len(self.connections) > MAX_CONNECTIONS:
-            ours = [one for one in self.connections if isinstance(one, _TimedConnection)]
-            silent = [one for one in ours if not one._answers()]
-            min(silent or [self], key=lambda one: one._since_s).transport.abort()
+        everyone = [one for one in self.connections if isinstance(one, _TimedConnection)]
+        neighbours = [one for one in everyone if one._address == self._address]
+        for some, most in ((neighbours, self._per_address), (everyone, MAX_CONNECTIONS)):
+            if len(some) > most:
+                silent = [one for one in some if not one._answers()]
+                min(silent or [self], key=lambda one: one._since_s).transport.abort()
+                return
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vfx_edge.outputs.verdict import Verdict, verdict_in
+from vfx_edge.service.receive.instance_head import Unreadable, read_head
 from vfx_edge.service.store.identifiers import pseudonym
 from vfx_edge.service.store.incoming_studies import IncomingStudy
 from vfx_edge.service.store.queue import OPEN, Entry, Queue, State
@@ -260,12 +261,9 @@ def _accession(instance: Path | None) -> str:
     """The accession number that a DICOM file states; empty where it states none."""
     if instance is None:
         return ""
-    from pydicom import dcmread
-
     try:
-        header = dcmread(instance, stop_before_pixels=True, specific_tags=["AccessionNumber"])
-        return str(header.get("AccessionNumber") or "").strip()
-    except Exception:  # noqa: BLE001  a broken element makes pydicom raise nearly anything
+        return read_head(instance).accession
+    except (Unreadable, OSError):
         return ""
 
 
