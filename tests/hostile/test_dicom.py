@@ -213,7 +213,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return scandir
 
     monkeypatch.setattr(os, "scandir", denied(tmp_path / "locked"))
-    assert only(load_scan(tmp_path).series.warnings, "locked could not be opened")
+    assert only(load_scan(tmp_path).series.warnings, "1 folder(s) of the input could not be opened")
     monkeypatch.setattr(os, "scandir", denied(tmp_path))
     assert_refused(tmp_path, "Permission denied")
 
