@@ -134,7 +134,7 @@ def test_a_series_of_nonsense_is_refused_by_name(tmp_path: Path, edit: Edit, mat
         (put(RescaleIntercept="-1024.11"), b"-1024.11", b"     nan", "slope or intercept"),
         (put(ImagePositionPatient=["1.1111", "2", "3"]), b"1.1111", b"nannan", "usable position"),
         (put(ImagePositionPatient=["1.1111", "2", "3"]), b"1.1111", b"   inf", "usable position"),
-        (put(Modality="ABCDEF"), b"ABCDEF", b"{0.A} ", "of modality 0A, not CT"),
+        (put(Modality="ABCDEF"), b"ABCDEF", b"{0.A} ", "of an unknown modality, not CT"),
         (put(PixelSpacing=["1.1111", "1.1"]), b"1.1111\\1.1", b"1.1111    ", "pixel spacing"),
     ],
 )

@@ -37,6 +37,7 @@ class AllDamaged(InputError):
             f"{name} holds only damaged DICOM files ({count}, the first is {first.name}: "
             f"{first.why}): send the series again."
         )
+        self.names = (first.name,)
 
 
 def load_scan(

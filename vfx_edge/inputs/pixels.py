@@ -44,6 +44,7 @@ class Undecodable(InputError):
             f"{count} slice(s) can't be decoded ({title}), the first is {name}: "
             "the files are damaged; send the series again, uncompressed if possible."
         )
+        self.names = (name,)
 
 
 def read_into(places: Iterable[Job], modality: Modality) -> list[Slice]:
