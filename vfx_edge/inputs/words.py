@@ -92,7 +92,8 @@ def shown(words: str, personal: frozenset[str]) -> str:
     for at, (word, fine) in enumerate(zip(stated, allowed, strict=True)):
         beside = [n for n in (at - 1, at + 1) if 0 <= n < len(stated)]
         torn = _has_digit(word) and any(_has_digit(stated[n]) and not allowed[n] for n in beside)
-        if fine and not torn and not _names_someone(word, personal):
+        alone = word.casefold() == "mm" and not (kept and kept[-1] == stated[at - 1])
+        if fine and not torn and not alone and not _names_someone(word, personal):
             kept.append(word)
     return " ".join(kept)[:_LONGEST].strip()
 
