@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 
 import pydicom
-from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -43,6 +42,12 @@ NEEDED = {
     *("PatientName", "PatientID"),
 }
 """Without these it would be no CT, or is planted by hand."""
+FILE_META: dict[str, object] = {
+    "SourceApplicationEntityTitle": "KANARI_META",
+    "ImplementationVersionName": "KANARI_1",
+    "PrivateInformationCreatorUID": "1.2.3",
+    "PrivateInformation": NAME.encode(),
+}
 FIRST = 0x00080000
 """Before it are commands and the file meta group."""
 
@@ -51,7 +56,7 @@ def plant(header: Dataset) -> None:
     """Puts them into every text element of the dictionary, in sequences and in private elements."""
     with pydicom.config.disable_value_validation():
         header.SpecificCharacterSet = "ISO_IR 192"
-        for tag, (vr, *_, keyword) in DicomDictionary.items():
+        for tag, (vr, *_, keyword) in _dictionary().items():
             if tag >= FIRST and vr in TEXTS and keyword and keyword not in NEEDED:
                 setattr(header, keyword, TEXTS[vr])
         header.PatientName = f"{NAME}^{OTHER}^Tschirp"
@@ -64,10 +69,14 @@ def plant(header: Dataset) -> None:
         block = header.private_block(0x0019, NAME, create=True)
         block.add_new(0x01, "LO", OTHER)
         block.add_new(0x02, "SQ", Sequence([_item(PatientName=NAME)]))
-        header.file_meta.SourceApplicationEntityTitle = "KANARI_META"
-        header.file_meta.ImplementationVersionName = "KANARI_1"
-        header.file_meta.PrivateInformationCreatorUID = "1.2.3"
-        header.file_meta.PrivateInformation = NAME.encode()
+        for keyword, value in FILE_META.items():
+            setattr(header.file_meta, keyword, value)
+
+
+def _dictionary() -> dict[int, tuple[str, str, str, str, str]]:
+    """Tag -> (VR, VM, name, retired, keyword)."""
+    found: dict[int, tuple[str, str, str, str, str]] = vars(pydicom.datadict)["DicomDictionary"]
+    return found
 
 
 def _item(**values: object) -> Dataset:

@@ -81,12 +81,14 @@ def test_a_run_shows_nothing_that_was_typed(vfx: Command, phantom: Path, tmp_pat
     assert found_in([*said(answer), *files_below(out)]) == set()
 
 
-def _broken_zip(folder: Path) -> None:
+def _broken_zip(_phantom: Path, folder: Path) -> None:
+    """Its member's checksum is wrong."""
+    folder.mkdir()
     path = folder / "study.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{NAME}/{OTHER}.dcm", b"\0" * 128 + b"DICM" + NUMBER.encode() * 40)
     data = path.read_bytes()
-    path.write_bytes(data.replace(NUMBER.encode(), b"9999-999999", 1))  # its checksum is wrong now
+    path.write_bytes(data.replace(NUMBER.encode(), b"9999-999999", 1))
 
 
 def _texts_for_terms(phantom: Path, folder: Path) -> None:
@@ -128,7 +130,7 @@ TROUBLE = {
     "terms": _texts_for_terms,
     "syntax": _text_for_the_syntax,
     "uids": _text_for_uids,
-    "zip": lambda _, folder: folder.mkdir() or _broken_zip(folder),
+    "zip": _broken_zip,
 }
 
 
@@ -187,8 +189,7 @@ def test_the_service_shows_nothing_either(vfx: Command, phantom: Path, tmp_path:
         os.rename(staging / f"{NAME}, Anna", service.drop / f"urgent {NAME}, Anna")
         (service.drop / f"{OTHER}.txt").write_text(f"{NAME} {NUMBER}")
         odd = tmp_path / "odd"
-        odd.mkdir()
-        _broken_zip(odd)
+        _broken_zip(phantom, odd)
         os.rename(odd / "study.zip", service.drop / f"{NAME}.zip")
         _text_for_terms_alone(phantom, odd / "terms")
         os.rename(odd / "terms", service.drop / OTHER)

@@ -88,7 +88,7 @@ def shown(words: str, personal: frozenset[str]) -> str:
     """
     stated = [word for word in _APART.split(_plain(words)) if word]
     allowed = [_allowed(word, after) for word, after in pairwise([*stated, ""])]
-    kept = []
+    kept: list[str] = []
     for at, (word, fine) in enumerate(zip(stated, allowed, strict=True)):
         beside = [n for n in (at - 1, at + 1) if 0 <= n < len(stated)]
         torn = _has_digit(word) and any(_has_digit(stated[n]) and not allowed[n] for n in beside)
