@@ -155,21 +155,28 @@ def test_what_is_refused_is_refused_without_a_word_of_it(
 
 
 class Service:
-    """`vfx-edge watch` on a drop folder, with its page."""
+    """`vfx-edge watch` on a drop folder, or `vfx-edge listen`, with its page."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, listens: bool = False) -> None:
         self.drop, self.spool, self.log = folder / "drop", folder / "spool", folder / "log"
         self.drop.mkdir()
         (folder / "service.toml").write_text(
-            f'spool = "{self.spool}"\nquiet_s = 1\nmin_free_mib = 0\nhttp = "127.0.0.1:0"\n'
+            f'spool = "{self.spool}"\nquiet_s = 1\nmin_free_mib = 0\nport = 0\n'
+            'http = "127.0.0.1:0"\n'
             f"outputs = [{', '.join(map(repr, EVERYTHING.split(',')))}]\n".replace("'", '"')
         )
+        command = ["listen"] if listens else ["watch", str(self.drop)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vfx_edge", "watch", str(self.drop),
-                 "--config", str(folder / "service.toml")],
+                [sys.executable, "-m", "vfx_edge", *command, "--config", "service.toml"],
                 stdout=log, stderr=log, cwd=folder,
             )  # fmt: skip
+        assert eventually(lambda: self.process.poll() or b"ready" in self.log.read_bytes())
+        assert self.process.poll() is None, self.log.read_text()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(HANG_S)
 
     def get(self, path: str) -> bytes:
         (page,) = re.findall(r"http://127\.0\.0\.1:\d+", self.log.read_text())
@@ -183,7 +190,6 @@ class Service:
 def test_the_service_shows_nothing_either(vfx: Command, phantom: Path, tmp_path: Path) -> None:
     service = Service(tmp_path)
     try:
-        assert eventually(lambda: b"ready" in service.log.read_bytes())
         staging = tmp_path / "staging"
         write_planted(phantom, staging, DESCRIPTIONS[1])
         os.rename(staging / f"{NAME}, Anna", service.drop / f"urgent {NAME}, Anna")
@@ -200,8 +206,7 @@ def test_the_service_shows_nothing_either(vfx: Command, phantom: Path, tmp_path:
         for words in (["list", "--all"], ["list", "--all", "--json"]):
             shown += said(vfx("queue", *words, "--spool", service.spool))
     finally:
-        service.process.send_signal(signal.SIGTERM)
-        service.process.wait(HANG_S)
+        service.stop()
     assert found_in([*shown, service.log.read_bytes()]) == set(), service.log.read_text()
     assert b"Thorax" in shown[0]
     for images in service.spool.glob("studies/*/in"):
@@ -210,6 +215,25 @@ def test_the_service_shows_nothing_either(vfx: Command, phantom: Path, tmp_path:
         assert found_in([without_patient(result)]) == set()
         result.unlink()
     assert found_in(files_below(service.spool)) == set()
+
+
+def test_what_is_sent_leaves_nothing_in_the_log(phantom: Path, tmp_path: Path) -> None:
+    """Libraries warn of a date of birth in words that hold it."""
+    pynetdicom = pytest.importorskip("pynetdicom", reason="needs the extra service")
+    service = Service(tmp_path, listens=True)
+    try:
+        (port,) = re.findall(r"listens at 127\.0\.0\.1:(\d+)", service.log.read_text())
+        scanner = pynetdicom.AE("SCANNER")
+        scanner.add_requested_context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
+        sending = scanner.associate("127.0.0.1", int(port), ae_title="VFX-EDGE")
+        for path in write_planted(phantom, tmp_path / "planted")[:2]:
+            assert sending.send_c_store(path).Status == 0x0000
+        sending.release()
+        assert eventually(lambda: b"given up" in service.log.read_bytes())
+        shown = [service.get(path) for path in ("", "metrics")]
+    finally:
+        service.stop()
+    assert found_in([*shown, service.log.read_bytes()]) == set(), service.log.read_text()
 
 
 def test_the_search_finds_them(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.contract.canaries import DESCRIPTIONS, found_in
 from tests.inputs.world import Scan, put, write_scan
 from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.words import (
@@ -77,6 +78,11 @@ def test_nothing_of_a_name_is_left_however_it_is_written(description: str, name:
     for word in shown(f"CT {description} {name} Thorax", personal).split():
         assert word.casefold() not in personal
     assert shown(name, personal) == ""
+
+
+def test_no_canary_passes_though_no_attribute_names_the_person() -> None:
+    for description in DESCRIPTIONS:
+        assert found_in([shown(description, frozenset()).encode()]) == set()
 
 
 def test_terms_are_the_standards_own() -> None:
