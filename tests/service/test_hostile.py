@@ -202,21 +202,6 @@ def test_a_path_in_a_uid_is_refused_and_writes_nowhere(where: str, tmp_path: Pat
         assert echo(node.port)
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-def test_a_uid_with_leading_zeros_is_taken(tmp_path: Path) -> None:
-    """Scanners write them, and what is meant is clear."""
-    (path,) = write_series(tmp_path / "ct", slices=1)
-    entity = AE("SCANNER")
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    with listening(tmp_path) as node:
-        association = entity.associate("127.0.0.1", node.port, ae_title=AE_TITLE)
-        ds = pydicom.dcmread(path)
-        ds.StudyInstanceUID, ds.SOPInstanceUID = "1.2.840.0113619.055.1", "1.2.840.0113619.055.2"
-        assert association.send_c_store(ds).Status == 0x0000
-        association.release()
-        assert node.received() == 1
-
-
 def test_what_was_announced_must_come(tmp_path: Path) -> None:
     (path,) = write_series(tmp_path / "ct", slices=1)
     entity = AE("SCANNER")
