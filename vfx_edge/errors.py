@@ -11,11 +11,26 @@ A leaf takes facts and writes one sentence that names the thing and ends in what
 "Not assessable" is a value of the result, never an exception.
 """
 
+import traceback
+
 
 class VfxError(Exception):
-    """Base of all expected failures; `exit_code` is the command's."""
+    """Base of all expected failures; `exit_code` is the command's.
+
+    names: of files below the input, or within an archive, as the sentence has them. They may be a
+    patient's: only a terminal shows them, to the one who named the folder.
+    """
 
     exit_code = 1
+    names: tuple[str, ...] = ()
+
+    @property
+    def nameless(self) -> str:
+        """The sentence for logs and lists, without the names."""
+        words = str(self)
+        for name in sorted(filter(None, self.names), key=len, reverse=True):
+            words = words.replace(name, "a file of the study")
+        return words
 
 
 class UsageError(VfxError):
@@ -52,3 +67,15 @@ def first_line(error: BaseException) -> str:
     """What an error of others says first, for our sentence; its kind where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:120] if lines else type(error).__name__
+
+
+def trace_without_words(error: BaseException) -> str:
+    """Where in the program an error arose, and what led to it: the lines of a traceback, without
+    what the errors say, as that may quote what a file holds."""
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) not in (None, *chain):
+        chain.append(before)  # type: ignore[arg-type]
+    return "".join(
+        "".join(traceback.format_tb(one.__traceback__)) + f"{type(one).__name__}\n"
+        for one in reversed(chain)
+    )

@@ -46,15 +46,17 @@ class _Shared:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    logger = logging.getLogger("pydicom")
-    level = logger.level
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager
@@ -163,9 +165,16 @@ _decoders = _Decoders()
 _stderr = _Shared(_caught_stderr)
 _prints = _Shared(_no_prints)
 quiet = _Shared(_no_warnings)
-"""No warning of pydicom or NumPy escapes while the block runs."""
+"""No warning of pydicom, highdicom or NumPy escapes while the block runs."""
 itk_quiet = _Shared(_no_itk_warnings)
 """No warning of ITK escapes while the block runs."""
+
+
+def mute_libraries() -> None:
+    """For a process that is ours alone, for good: libraries quote in warnings and log lines what
+    they find in a file, maybe a patient's data. Handlers that are added later are not concerned."""
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())  # else they print where nobody listens
 
 
 @contextmanager

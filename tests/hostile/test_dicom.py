@@ -134,7 +134,7 @@ def test_a_series_of_nonsense_is_refused_by_name(tmp_path: Path, edit: Edit, mat
         (put(RescaleIntercept="-1024.11"), b"-1024.11", b"     nan", "slope or intercept"),
         (put(ImagePositionPatient=["1.1111", "2", "3"]), b"1.1111", b"nannan", "usable position"),
         (put(ImagePositionPatient=["1.1111", "2", "3"]), b"1.1111", b"   inf", "usable position"),
-        (put(Modality="ABCDEF"), b"ABCDEF", b"{0.A} ", "of modality 0A, not CT"),
+        (put(Modality="ABCDEF"), b"ABCDEF", b"{0.A} ", "of an unknown modality, not CT"),
         (put(PixelSpacing=["1.1111", "1.1"]), b"1.1111\\1.1", b"1.1111    ", "pixel spacing"),
     ],
 )
@@ -213,7 +213,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return scandir
 
     monkeypatch.setattr(os, "scandir", denied(tmp_path / "locked"))
-    assert only(load_scan(tmp_path).series.warnings, "locked could not be opened")
+    assert only(load_scan(tmp_path).series.warnings, "1 folder(s) of the input could not be opened")
     monkeypatch.setattr(os, "scandir", denied(tmp_path))
     assert_refused(tmp_path, "Permission denied")
 

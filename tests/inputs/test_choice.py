@@ -57,7 +57,7 @@ def test_facts_of_the_series(tmp_path: Path) -> None:
     assert series.spacing_mm == (2.4, 2.9, 3.0)
     assert (series.modality, series.slices, series.orientation) == ("CT", 40, "axial")
     assert (series.kernel, series.contrast, series.slice_thickness_mm) == ("Br40d", True, 3.0)
-    assert series.description == "Spine 4711 venous"
+    assert series.description == "Spine venous"
     assert [uid for _, uid in volume.sources] == [one.SOPInstanceUID for one in ones]
     assert all(Path(name).is_file() for name, _ in volume.sources)
 

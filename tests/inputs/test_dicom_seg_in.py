@@ -228,7 +228,8 @@ def one_is_a_kidney(seg: Dataset) -> None:
 def test_what_is_no_vertebra_is_left_out_and_said(drawn: Drawn) -> None:
     given = read_segmentation(drawn.changed(one_is_a_kidney), drawn.volume)
     assert set(np.unique(given.labels)) == {0, 20, 21}
-    assert "left kidney" in given.remarks[0]
+    assert "left out: number 1." in given.remarks[0]
+    assert "kidney" not in given.remarks[0], "a person has typed it"
 
 
 def other_scan(seg: Dataset) -> None:

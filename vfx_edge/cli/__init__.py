@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vfx_edge import __version__
-from vfx_edge.cli import bench, correct, doctor, listen, models, phantom, queue, run, watch
+from vfx_edge.cli import bench, bugs, correct, doctor, listen, models, phantom, queue, run, watch
 from vfx_edge.errors import OutputError, VfxError
 
 WRONG_USAGE = 2
@@ -80,7 +80,11 @@ def program() -> NoReturn:
     for the process to end, would take a third of a second; nor is a network waited for that is
     still being opened when the input turned out to be none.
     """
-    code = answer(app, "vfx-edge")
+    bugs.keep_words_private()
+    try:
+        code = answer(app, "vfx-edge")
+    except Exception as error:  # noqa: BLE001  whatever it is, it must not print what it says
+        code = bugs.say(error)
     try:
         if sys.stdout is not None:  # pythonw has none
             sys.stdout.flush()
@@ -93,7 +97,7 @@ def program() -> NoReturn:
 def answer(command: typer.Typer, name: str) -> int:
     """Run a command line and give its exit code; expected failures become one sentence.
 
-    Anything else is a bug and keeps its traceback (exit code 1).
+    Anything else is a bug, and raised.
     """
     for stream in (sys.stdout, sys.stderr):
         # A Windows console in an old code page must not turn a finished triage into a bug.

@@ -12,6 +12,7 @@ import typer
 
 from vfx_edge.cli import parse
 from vfx_edge.cli.options import Backend as RunBackend
+from vfx_edge.errors import trace_without_words
 from vfx_edge.outputs import kinds
 from vfx_edge.outputs.kinds import KINDS, defaults, dicom_kinds
 from vfx_edge.tasks import DEFAULT
@@ -158,23 +159,40 @@ def check_installed() -> None:
 
 
 class _ToStandardError(logging.Handler):
-    """To what `sys.stderr` is at the time: descriptor 2 is muted while slices are decoded."""
+    """To what `sys.stderr` is at the time: descriptor 2 is muted while slices are decoded.
+
+    Our own lines alone are printed as they are. Of a library's error its place is told, not its
+    words, which may quote what is in an object; of its warnings nothing.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        own = record.name.partition(".")[0] == "vfx_edge"
+        if own or record.levelno >= logging.ERROR:
+            print(self.format(record if own else _place(record)), file=sys.stderr, flush=True)
+
+
+def _place(record: logging.LogRecord) -> logging.LogRecord:
+    words = f"an error in {record.name} ({record.module} line {record.lineno})"
+    made = {"msg": words, "created": record.created, "levelname": record.levelname}
+    return logging.makeLogRecord(made)
+
+
+class _Format(logging.Formatter):
+    """A traceback without the words of its errors."""
+
+    def formatException(self, ei: Any) -> str:
+        return trace_without_words(ei[1])
 
 
 def run_service(settings: "Settings", parts: "Callable[[Service], Sequence[Part]]") -> None:
     """Until SIGTERM or Ctrl-C. What happens goes to standard error, for the system's journal."""
     from vfx_edge.service.daemon import serve
 
-    logging.basicConfig(
-        handlers=[_ToStandardError()],
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    handler = _ToStandardError()
+    handler.setFormatter(_Format("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
     for name in ("pynetdicom", "pydicom", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell what is in the objects
-    logging.getLogger("filelock").setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # lest every odd object be an error
     ready = f"vfx-edge: ready, spool {settings.spool}"
     serve(settings, parts, on_ready=lambda: print(ready, file=sys.stderr, flush=True))

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.build import MAX_VOXELS
@@ -54,11 +56,10 @@ class SegOfAnotherScan(InputError):
 @dataclass(frozen=True, eq=False)
 class SegStack:
     """numbers: (planes, rows, columns) segment numbers. affine: (plane, row, column, 1) -> LPS
-    mm. names: segment number -> its own name. labels: number -> VerSe label, where it has one."""
+    mm. labels: segment number -> VerSe label, where it has one."""
 
     numbers: NDArray[np.uint16]
     affine: Floats
-    names: dict[int, str]
     labels: dict[int, int]
     source_is_known: bool
 
@@ -97,7 +98,7 @@ def read_dicom_seg(path: Path, like: Scan) -> SegStack:
         known = _check_source(seg, like, path)
         stack = _stack(seg, path)
         numbers, origin = _painted(seg, stack, path)
-        names, labels = _segments(seg)
+        labels = _segments(seg)
     except InputError:
         raise
     except MemoryError:
@@ -110,7 +111,7 @@ def read_dicom_seg(path: Path, like: Scan) -> SegStack:
         [normal * stack.step_mm, column * stack.pixel_mm[0], row * stack.pixel_mm[1]]
     )
     affine[:3, 3] = origin
-    return SegStack(numbers, affine, names, labels, known)
+    return SegStack(numbers, affine, labels, known)
 
 
 def _opened(path: Path) -> Dataset:
@@ -119,7 +120,9 @@ def _opened(path: Path) -> Dataset:
         file.seek(0)
         seg = pydicom.dcmread(inflated(file) if deflated else file)
     if not str(seg.SOPClassUID).startswith(SEGMENTATIONS):
-        raise SegUnreadable(path, f"it is a {seg.SOPClassUID.name or 'file of another kind'}")
+        known = UID(seg.SOPClassUID, IGNORE).type == "SOP Class"
+        kind = seg.SOPClassUID.name if known else "file of another kind"
+        raise SegUnreadable(path, f"it is a {kind}")
     if seg.get("SegmentationType") not in KINDS:
         raise SegUnreadable(path, "it states no known segmentation type")
     return seg
@@ -294,16 +297,15 @@ def _decoded(seg: Dataset, index: int, path: Path) -> NDArray[Any]:
         raise SegUnreadable(path, "its compression can't be read here") from None
 
 
-def _segments(seg: Dataset) -> tuple[dict[int, str], dict[int, int]]:
-    """Number -> name, and number -> VerSe label where name or code say a vertebra."""
-    names, labels = {}, {}
+def _segments(seg: Dataset) -> dict[int, int]:
+    """Number -> VerSe label where name or code say a vertebra."""
+    labels = {}
     for segment in seg.SegmentSequence:
         number = int(segment.SegmentNumber)
-        names[number] = str(segment.get("SegmentLabel", "")).strip("\0 ")
         label = next(filter(None, _meanings(segment)), None)
         if label is not None:
             labels[number] = label
-    return names, labels
+    return labels
 
 
 def _meanings(segment: Dataset) -> Iterator[int | None]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vfx_edge.inputs.headers import BIG_ENDIAN, DECODABLE, UNCOMPRESSED, Slice
 from vfx_edge.inputs.modality import Modality
+from vfx_edge.inputs.words import modality_shown, syntax_shown
 
 SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 SEGMENTATIONS = "1.2.840.10008.5.1.4.1.1.66"
@@ -67,7 +68,7 @@ _SOMETHING_ELSE: tuple[tuple[_Kind, str], ...] = (
         lambda s, _: s.sop_class.startswith(SECONDARY_CAPTURES),
         "a secondary capture (a screen shot or a report), not a {wanted}",
     ),
-    (lambda s, m: s.modality not in (m.name, ""), "of modality {modality}, not {wanted}"),
+    (lambda s, m: s.modality not in (m.name, ""), "of {modality}, not {wanted}"),
     (
         lambda s, m: s.sop_class not in m.sop_classes,
         "not a {wanted} image, though its modality says {wanted}",
@@ -131,11 +132,11 @@ def fault(slice_: Slice, wanted: Modality) -> str | None:
     name = next((name for holds, name in _SOMETHING_ELSE if holds(slice_, wanted)), None)
     if name is None:
         return damage(slice_, wanted)
-    modality = "".join(filter(str.isalnum, slice_.modality))[:16]
+    modality = modality_shown(slice_.modality)
     return name.format(modality=modality, wanted=wanted.name, unit=wanted.unit_name)
 
 
 def damage(slice_: Slice, wanted: Modality) -> str | None:
     """What is broken about a slice of the modality wanted."""
     name = next((name for holds, name in _DAMAGE if holds(slice_)), None)
-    return name and name.format(wanted=wanted.name, syntax=slice_.pixels.syntax[:64])
+    return name and name.format(wanted=wanted.name, syntax=syntax_shown(slice_.pixels.syntax))

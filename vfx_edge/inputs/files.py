@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vfx_edge.errors import InputError, first_line
+from vfx_edge.errors import InputError
 
 MAX_FILES = 100_000
 MAX_UNPACKED_BYTES = 8 * 2**30
@@ -196,16 +196,18 @@ def _unpack(archive: Path, folder: Path) -> Iterator[Source]:
                 with unpacker.open(member) as packed, target.open("wb") as unpacked:
                     left -= _copy(packed, unpacked, left, archive)  # type: ignore[arg-type]
                 yield Source(target, f"{archive}/{member.filename}")
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise ArchiveBroken(archive, first_line(error)) from None
+    except (zipfile.BadZipFile, EOFError, ValueError):  # their words quote names within
+        raise ArchiveBroken(archive, "it is damaged") from None
+    except NotImplementedError:
+        raise ArchiveBroken(archive, "it is packed in a way that is not known here") from None
     except RuntimeError:
         raise ArchiveBroken(archive, "it is encrypted") from None
     except OSError as error:
-        raise ArchiveBroken(archive, error.strerror or first_line(error)) from None
+        raise ArchiveBroken(archive, error.strerror or type(error).__name__) from None
     except Exception as error:  # zlib.error, lzma.LZMAError: no common base
         if isinstance(error, InputError) or type(error).__module__ not in {"zlib", "_lzma", "lzma"}:
             raise
-        raise ArchiveBroken(archive, first_line(error)) from None
+        raise ArchiveBroken(archive, "it is damaged") from None
 
 
 def _check_sizes(archive: Path, members: list[zipfile.ZipInfo]) -> None:

@@ -5,7 +5,6 @@ and the rest of the reader never meets a DataElement.
 """
 
 import io
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,11 +24,11 @@ from vfx_edge.inputs.facts import (
     number_or,
     numbers,
     parsed,
-    printable,
     text,
     uid,
 )
 from vfx_edge.inputs.files import Source
+from vfx_edge.inputs.words import TYPED, Typed, typed
 from vfx_edge.parallel import map_reading
 
 MAX_INFLATED_BYTES = 2**30
@@ -53,13 +52,12 @@ SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUI
 Modality ImageType Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation
 BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit
 RescaleSlope RescaleIntercept RescaleType PixelSpacing ImageOrientationPatient
-ImagePositionPatient SliceThickness AcquisitionNumber InstanceNumber SeriesDescription
-ConvolutionKernel ContrastBolusAgent ContrastBolusVolume ContrastBolusAgentSequence
-BodyPartExamined PatientName PatientID OtherPatientIDs PatientBirthDate ReferringPhysicianName
-AccessionNumber InstitutionName SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
+ImagePositionPatient SliceThickness AcquisitionNumber InstanceNumber
+ContrastBolusAgent ContrastBolusVolume ContrastBolusAgentSequence
+BodyPartExamined SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 ModalityLUTSequence SpecificCharacterSet
 """
-_TAGS: list[Any] = [Tag(keyword) for keyword in _KEYWORDS.split()]
+_TAGS: list[Any] = [Tag(keyword) for keyword in (*_KEYWORDS.split(), *TYPED)]
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,10 @@ class Slice:
     acquisition: int | None
     instance: int | None
     kernel: str | None
+    """As stated, to tell scans apart; never shown."""
     contrast: bool | None
     body_part: str
-    description: str
+    typed: Typed
     patient: int
     """A token that tells patients apart within one run; never shown."""
     pixels: PixelFormat
@@ -290,7 +289,7 @@ def _slice(
         kernel=_kernel(where),
         contrast=_contrast(facts),
         body_part=text(facts, "BodyPartExamined").upper(),
-        description=_without_patient(facts),
+        typed=typed(where),
         patient=hash((text(facts, "PatientID"), text(facts, "PatientName"))),
         pixels=_pixel_format(where, syntax, at),
     )
@@ -357,7 +356,7 @@ def _kernel(where: list[Facts]) -> str | None:
     if value is None:
         return None
     words = [value] if isinstance(value, str) else value
-    return printable(" ".join(str(word) for word in words))[:32] or None
+    return " ".join(str(word) for word in words) or None
 
 
 def _contrast(facts: Facts) -> bool | None:
@@ -370,18 +369,3 @@ def _contrast(facts: Facts) -> bool | None:
 
 
 _NO_CONTRAST = {"no", "none", "without", "without contrast", "no contrast", "nein", "ohne", "n"}
-_DATE_OR_NUMBER = re.compile(r"\d{6,}|\d{1,4}[./-]\d{1,2}[./-]\d{1,4}")
-_PERSONAL = """
-PatientName PatientID OtherPatientIDs PatientBirthDate ReferringPhysicianName
-AccessionNumber InstitutionName
-"""
-
-
-def _without_patient(facts: Facts) -> str:
-    """The series description less names, numbers and dates that people type into it."""
-    words = printable(text(facts, "SeriesDescription"))
-    personal = " ".join(text(facts, keyword) for keyword in _PERSONAL.split()) if words else ""
-    for word in set(re.split(r"[\s^=,\\\[\]']+", personal)):
-        if len(word) >= 3 and word.lower() in words.lower():
-            words = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "", words, flags=re.IGNORECASE)
-    return " ".join(_DATE_OR_NUMBER.sub("", words).split())[:64]

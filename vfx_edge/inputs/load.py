@@ -13,6 +13,7 @@ from vfx_edge.inputs.files import Listing, Source, listed
 from vfx_edge.inputs.headers import Slice, Unusable, read_headers
 from vfx_edge.inputs.modality import CT, Modality
 from vfx_edge.inputs.pixels import probe
+from vfx_edge.inputs.words import description_and_kernel
 from vfx_edge.parallel import delayed_interrupt
 from vfx_edge.quiet import quiet
 from vfx_edge.study import Scan, SeriesInfo
@@ -36,6 +37,7 @@ class AllDamaged(InputError):
             f"{name} holds only damaged DICOM files ({count}, the first is {first.name}: "
             f"{first.why}): send the series again."
         )
+        self.names = (first.name,)
 
 
 def load_scan(
@@ -81,7 +83,8 @@ def _load_dicom(listing: Listing, wanted: Wanted, say: Progress) -> Scan:
     say(f"reading {len(choice.stack.slices)} slices")
     built = build(choice.stack, wanted.modality)
     notes = [f"{len(damaged)} damaged DICOM file(s) were passed over."] if damaged else []
-    notes += [f"The folder {f} could not be opened." for f in listing.unreadable[:3]]
+    if listing.unreadable:
+        notes.append(f"{len(listing.unreadable)} folder(s) of the input could not be opened.")
     return Scan(
         image=Image(
             built.values, built.affine, wanted.modality.name, wanted.modality.unit, built.valid
@@ -108,6 +111,7 @@ def _info(choice: Choice, built: Built, modality: Modality, notes: tuple[str, ..
     first = stack.slices[0]
     rows_mm, columns_mm = first.pixel_spacing_mm or (0.0, 0.0)
     contrasts = {s.contrast for s in stack.slices}
+    description, kernel = description_and_kernel([s.typed for s in stack.slices])
     return SeriesInfo(
         study_uid=first.study_uid,
         series_uid=first.series_uid,
@@ -115,8 +119,8 @@ def _info(choice: Choice, built: Built, modality: Modality, notes: tuple[str, ..
         slices=len(stack.slices),
         spacing_mm=(columns_mm, rows_mm, round(stack.step_mm, 6)),
         orientation=stack.plane,
-        description=first.description,
-        kernel=first.kernel,
+        description=description,
+        kernel=kernel,
         contrast=True if True in contrasts else first.contrast,
         slice_thickness_mm=first.thickness_mm,
         others=choice.others,

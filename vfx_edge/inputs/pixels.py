@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import UID
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.codestream import first_fragment
@@ -27,6 +26,7 @@ from vfx_edge.inputs.headers import (
 )
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.stack import Stack
+from vfx_edge.inputs.words import syntax_name
 from vfx_edge.parallel import map_reading
 from vfx_edge.quiet import decoders_quiet
 
@@ -39,11 +39,12 @@ class Undecodable(InputError):
     """Slices whose pixels can't be decoded."""
 
     def __init__(self, name: str, count: int, syntax: str) -> None:
-        title = UID(syntax).name
+        title = syntax_name(syntax)
         super().__init__(
             f"{count} slice(s) can't be decoded ({title}), the first is {name}: "
             "the files are damaged; send the series again, uncompressed if possible."
         )
+        self.names = (name,)
 
 
 def read_into(places: Iterable[Job], modality: Modality) -> list[Slice]:

@@ -83,11 +83,11 @@ def read_segmentation(path: Path, like: Scan) -> GivenMask:
 
 def _dicom(path: Path, like: Scan) -> GivenMask:
     seg = read_dicom_seg(path, like)
-    labels, remarks = _verse(seg.numbers, seg.names, seg.labels, path)
+    labels, remarks = _verse(seg.numbers, seg.labels, path)
     if not seg.source_is_known:
         remarks += (
-            f"Whether {path.name} was drawn on this CT can't be told, as the CT is no DICOM: its "
-            "places were taken as they are.",
+            "Whether the segmentation was drawn on this CT can't be told, as the CT is no DICOM: "
+            "its places were taken as they are.",
         )
     image = sitk.GetImageFromArray(labels)
     spacing = np.linalg.norm(seg.affine[:3, :3], axis=0)
@@ -106,7 +106,7 @@ def _image(path: Path, like: Scan) -> GivenMask:
         if (label := vertebra_label(name) or _coded(image, number)) is not None
     }
     values = _whole(sitk.GetArrayViewFromImage(image), path, named=bool(known))
-    labels, remarks = _verse(values, names, known, path)
+    labels, remarks = _verse(values, known, path)
     made = sitk.GetImageFromArray(labels)
     made.CopyInformation(image)
     return GivenMask(_placed(made, like, path), bool(known), remarks)
@@ -123,7 +123,7 @@ def _whole(values: NDArray[Any], path: Path, *, named: bool) -> NDArray[Any]:
 
 
 def _verse(
-    values: NDArray[np.uint16], names: Mapping[int, str], known: Mapping[int, int], path: Path
+    values: NDArray[np.uint16], known: Mapping[int, int], path: Path
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """VerSe labels: by the names where any is known, else the numbers themselves."""
     there = np.flatnonzero(np.bincount(values.ravel(), minlength=2)[1:]) + 1
@@ -137,18 +137,19 @@ def _verse(
     for number, label in known.items():
         if number < len(table):
             table[number] = label
-    left = [names.get(int(n), "").strip() or str(n) for n in there if not table[n]]
+    left = [int(n) for n in there if not table[n]]
     if len(left) == len(there):
         raise NotAMask(path, "the segments that are named after vertebrae are empty")
-    return table[values], _left_out(left, path)
+    return table[values], _left_out(left)
 
 
-def _left_out(left: list[str], path: Path) -> tuple[str, ...]:
+def _left_out(left: list[int]) -> tuple[str, ...]:
+    """By number: what a segment is called, a person has typed."""
     if not left:
         return ()
-    shown = ", ".join(name[:40] for name in left[:_MOST_SHOWN])
+    shown = ", ".join(map(str, left[:_MOST_SHOWN]))
     more = f" and {len(left) - _MOST_SHOWN} more" if len(left) > _MOST_SHOWN else ""
-    return (f"Segments of {path.name} whose names say no vertebra were left out: {shown}{more}.",)
+    return (f"Segments whose names say no vertebra were left out: number {shown}{more}.",)
 
 
 def _names(image: sitk.Image, path: Path) -> dict[int, str]:

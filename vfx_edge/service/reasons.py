@@ -1,11 +1,10 @@
 """What logs and lists may show of an error: no file name and no content, maybe a patient's."""
 
 import logging
-import traceback
 from pathlib import Path
 from types import TracebackType
 
-from vfx_edge.errors import VfxError
+from vfx_edge.errors import VfxError, trace_without_words
 
 log = logging.getLogger(__name__)
 QUEUE_FAILED = "the queue can't be written, is the disk full? (%s)"
@@ -15,14 +14,13 @@ QUEUE_FAILED = "the queue can't be written, is the disk full? (%s)"
 def reason(error: BaseException) -> str:
     """Our own sentence, the system's words without the file, or the error's name."""
     if isinstance(error, VfxError):
-        return str(error)
+        return error.nameless
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
 def log_bug(what: str, error: BaseException) -> None:
     """Log where in the program an error arose: its lines, without the error's own words."""
-    lines = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s, %s:\n%s", what, type(error).__name__, lines)
+    log.error("%s, %s:\n%s", what, type(error).__name__, trace_without_words(error))
 
 
 def code_location(error: BaseException) -> str:

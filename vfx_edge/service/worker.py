@@ -23,7 +23,7 @@ from vfx_edge.service.queue_loop import (
     RetryLater,
     retry_until_limit,
 )
-from vfx_edge.service.reasons import code_location, log_bug
+from vfx_edge.service.reasons import code_location, log_bug, reason
 from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.queue import OPEN, SUPERSEDED, Entry, OperationalError, Queue, State
 from vfx_edge.service.store.results import missing_results, note_missing_results, pseudonym_in
@@ -158,9 +158,9 @@ class Worker:
         return RetryLater(reason, self._settings.backoff_s(entry.attempts))
 
     def _reason(self, job: str, error: Exception) -> str:
-        """The error's first line without names of files: those of dropped files may be a patient's,
-        those of received ones are UIDs."""
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        """Why it failed, without names of files: those of dropped files may be a patient's, those
+        of received ones are UIDs."""
+        words = reason(error)
         path = self._spool.input_of(job)
         below = sorted(path.rglob("*"), key=lambda p: -len(str(p))) if path.is_dir() else []
         for place in below:

@@ -173,3 +173,23 @@ def test_nothing_is_left_of_what_can_not_be_made(source: DicomSource, tmp_path: 
     with pytest.raises(OutputError, match="a file is in the way"):
         write_sc(example(), source, tmp_path / "file")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_text_of_the_header_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    real = ImageDraw.ImageDraw.text
+
+    def text(self: ImageDraw.ImageDraw, xy: object, words: str, *more: object) -> None:
+        written.append(words)
+        real(self, xy, words, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    write_scan(tmp_path, None, put(
+        PatientName="Meier^Li", SeriesDescription="CT_MEIER_1.0 Li", ConvolutionKernel="B31f Meier",
+        StudyDescription="Meier", ProtocolName="Meier", StationName="Meier",
+    ))  # fmt: skip
+    analysis = example()
+    series = load_scan(tmp_path).series
+    captures(replace(analysis, result=replace(analysis.result, series=series)), "en")
+    assert any("CT 1.0" in words for words in written)
+    assert not [words for words in written if "meier" in words.lower() or " Li" in words]

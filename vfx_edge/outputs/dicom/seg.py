@@ -33,7 +33,7 @@ from vfx_edge.level_words import with_alternatives
 from vfx_edge.outputs.dicom.codes import level_code
 from vfx_edge.outputs.dicom.items import coding_scheme
 from vfx_edge.outputs.dicom.slices import SourceSlice, is_enhanced, source_slices
-from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
+from vfx_edge.outputs.dicom.write import PRODUCT, Unplaceable, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import numbered
 from vfx_edge.study import Analysis, DicomSource, RunInfo, Scan, VertebraMask
@@ -105,7 +105,7 @@ def _numbered(
     numbers, there = numbered(image, masks, range(1, len(masks) + 1))
     seen = tuple(mask for mask, shown in zip(masks, there, strict=True) if shown)
     if not seen:
-        raise ValueError("no vertebra lies on its slices")
+        raise Unplaceable("no vertebra lies on its slices")
     return (numbers, masks) if seen == masks else _numbered(image, seen)
 
 

@@ -1,17 +1,16 @@
 """What all DICOM results share: who made them, their place in the study, and the writing."""
 
 import datetime
-import logging
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.errors import OutputError, first_line
+from vfx_edge.errors import OutputError
 from vfx_edge.files import replacing
 from vfx_edge.outputs.kinds import kind_of
+from vfx_edge.quiet import quiet
 from vfx_edge.study import DicomSource, RunInfo
 
 PRODUCT = "vfx-edge"
@@ -30,6 +29,10 @@ _REFUSALS = (
     *(ArithmeticError, AttributeError, AssertionError, LookupError, NotImplementedError),
     *(TypeError, ValueError, struct.error),
 )
+
+
+class Unplaceable(ValueError):
+    """Our own reason why an object can't be made; it may be shown."""
 
 
 class DicomRefused(OutputError):
@@ -90,21 +93,15 @@ def started(run: RunInfo) -> datetime.datetime:
 
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """Whatever highdicom or pydicom raise about a header becomes DicomRefused; no warning of
-    theirs escapes."""
-    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+    """Whatever highdicom or pydicom raise about a header becomes DicomRefused; nothing of what they
+    say escapes."""
+    with quiet():
         try:
             yield
         except _REFUSALS as error:
-            raise DicomRefused(path, first_line(error)) from error
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            # what libraries say may quote the header
+            why = str(error) if isinstance(error, Unplaceable) else type(error).__name__
+            raise DicomRefused(path, why) from error
 
 
 def save(dataset: Any, path: Path) -> Path:

@@ -29,7 +29,7 @@ from vfx_edge import __version__
 from vfx_edge.errors import OutputError
 from vfx_edge.inputs.facts import printable
 from vfx_edge.inputs.headers import DECODABLE, UNCOMPRESSED
-from vfx_edge.service.reasons import log_bug
+from vfx_edge.service.reasons import log_bug, reason
 from vfx_edge.service.receive.instance_head import Unreadable, read_head
 from vfx_edge.service.receive.limits import BoundedReader, BoundedServer, ConnectionLimits
 from vfx_edge.service.settings import ServiceUnusable, Settings, SettingsInvalid, Tls
@@ -237,7 +237,7 @@ class Listener:
                 self._spool.store(study, instance, partial(_copy_without, head.stray, received))
         except (OutputError, OSError) as error:
             self._note(event, study, stored=False)
-            return self._refuse("disk", OUT_OF_RESOURCES, str(error))
+            return self._refuse("disk", OUT_OF_RESOURCES, reason(error))
         if self._is_urgent(event):
             self._spool.mark_urgent(study)
         self._note(event, study, stored=True)
@@ -279,7 +279,8 @@ class Listener:
             try:
                 self._complete(study)
             except (OutputError, OSError, OperationalError) as error:
-                log.warning("a study waits for the quiet time, its completion failed: %s", error)
+                why = reason(error)
+                log.warning("a study waits for the quiet time, its completion failed: %s", why)
 
     def _on_cut_off(self, event: Any) -> None:
         """The sender will try again: what came so far waits for that."""
