@@ -17,7 +17,7 @@ from vfx_edge.outputs.kinds import (
     chosen,
     defaults,
     dicom_kinds,
-    remove_former,
+    result_set,
     write_all,
 )
 from vfx_edge.outputs.wording import UnknownLanguage
@@ -186,18 +186,18 @@ class _Run:
         return _with_seconds(answer, {"read": read, "total": self._seconds()})
 
     def write(self, answer: Answer, source: "DicomSource | None") -> Finished:
-        """Every file asked for; result.json comes last, so that its being there means all are."""
+        """Every file asked for, or none; result.json comes last: where it is, all are."""
         job = self._job
         self._on_stage("write")
         folder = job.out or default_folder(answer.scan.series)
-        remove_former(folder)
-        start = self._seconds()
-        answer = _with_seconds(answer, {"total": start})
-        request = Request(answer, folder, job.language, source, job.previous_report)
-        write_all(request, job.wanted)
-        end = self._seconds()
-        answer = _with_seconds(answer, {"write": end - start, "total": end})
-        KINDS[RESULT].write(replace(request, answer=answer))
+        with result_set(folder):
+            start = self._seconds()
+            answer = _with_seconds(answer, {"total": start})
+            request = Request(answer, folder, job.language, source, job.previous_report)
+            write_all(request, job.wanted)
+            end = self._seconds()
+            answer = _with_seconds(answer, {"write": end - start, "total": end})
+            KINDS[RESULT].write(replace(request, answer=answer))
         return Finished(answer, folder)
 
     def _seconds(self) -> float:
