@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,10 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 HIDDEN = ".vfx-edge-"
 """How the name of a folder begins that lies among results."""
@@ -92,7 +91,7 @@ def sweep(parent: Path) -> bool:
     """Removes what killed processes of this user have left in `parent`; whether anything was.
 
     Never what a living process holds, or what is anybody else's."""
-    return any([_swept(path) for path in _candidates(parent)])
+    return sum(map(_swept, _candidates(parent))) > 0
 
 
 def remove_all() -> None:
@@ -153,7 +152,7 @@ def _remove(folder: Path) -> None:
 
 def _locked(folder: Path, patience_s: float) -> tuple[int | None, bool]:
     """The descriptor that holds the lock, None without one; and whether the folder is free."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return None, True
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -185,7 +184,7 @@ def _candidates(parent: Path) -> list[Path]:
 
 def _ours(path: Path) -> bool:
     """A folder, no link to one, of this user and closed to others."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return False
     try:
         found = path.lstat()

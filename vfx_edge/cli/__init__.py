@@ -12,6 +12,7 @@ import typer
 from vfx_edge import __version__
 from vfx_edge.cli import bench, correct, doctor, listen, models, phantom, queue, run, watch
 from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.room import MemoryRanOut, ran_out
 
 WRONG_USAGE = 2
 STOPPED = 130
@@ -109,6 +110,10 @@ def answer(command: typer.Typer, name: str) -> int:
         return _complain(name, _usage_sentence(error, name), WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return _complain(name, "stopped", STOPPED)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        return _complain(name, str(MemoryRanOut()), MemoryRanOut.exit_code)
     return int(code or 0)
 
 

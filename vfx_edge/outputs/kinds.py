@@ -249,7 +249,7 @@ def remove_former(folder: Path) -> None:
     of its own; result.json first: where it lies, all beside it belongs to it. A folder without one
     of ours is left as it is. OutputError where it can't be done."""
     rooms = {folder / Path(file).parent for kind in KINDS.values() for file in kind.files}
-    killed = any([sweep(room) for room in rooms])
+    killed = sum(map(sweep, rooms)) > 0
     if not killed and not _is_ours(folder / "result.json"):
         return
     with as_output_error(folder):
