@@ -9,6 +9,7 @@ from vfx_edge.room import TooLittleMemory, check_start
 
 def program() -> NoReturn:
     """The console script: the command line, unless there is no memory to load it into."""
+    _fill_streams()
     try:
         check_start()
         from vfx_edge.cli import program as command_line
@@ -18,6 +19,17 @@ def program() -> NoReturn:
         sys.stderr.flush()
         os._exit(TooLittleMemory.exit_code)
     command_line()
+
+
+def _fill_streams() -> None:
+    """Where standard input, output or error is closed, nothing is in its place: else the next file
+    that is opened would get its number, and what is printed would be written into it."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, open(nothing, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ class Need:
 
 START = Need(240, 160, 64)
 """The command line by itself; `vfx-edge --help` takes 152, 93 and 36."""
-RUN = Need(2000, 920, 560)
+RUN = Need(2000, 920, 480)
 """A run, by the shipped networks on two cores, without its scan: 1770, 850 and 490 were measured,
-and up to 300 more addresses where DICOM results are written."""
+300 more addresses where DICOM results are written, and 120 less of RAM where it is scarce."""
 PER_CORE = Need(80, 16, 4)
 """Each further core: stacks and heaps of its threads."""
 OF_SCAN = 1.5
@@ -42,10 +42,10 @@ OF_SCAN = 1.5
 class TooLittleMemory(BackendError):
     """Not even the command line fits, or not even a run on a small scan."""
 
-    def __init__(self, needed_mib: float, ceiling: "Ceiling") -> None:
+    def __init__(self, what: str, needed_mib: float, ceiling: "Ceiling") -> None:
         super().__init__(
-            f"vfx-edge takes some {needed_mib:.0f} MiB, and {ceiling.words} is {ceiling.mib:.0f} MiB: "
-            f"{ceiling.remedy}"
+            f"{what} takes some {needed_mib:.0f} MiB, and {ceiling.words} is "
+            f"{ceiling.mib:.0f} MiB: {ceiling.remedy}"
         )
 
 
@@ -83,12 +83,12 @@ class Ceiling:
 
 def check_start() -> None:
     """TooLittleMemory where not even the command line can be loaded."""
-    _check(START)
+    _check("the command line", START)
 
 
 def check_run(cores: int) -> None:
     """TooLittleMemory where a run can't fit."""
-    _check(_run(cores))
+    _check("a run", _run(cores))
 
 
 def check_scan(shape: tuple[int, ...], bytes_each: int, cores: int) -> None:
@@ -135,9 +135,9 @@ def _run(cores: int) -> Need:
     )
 
 
-def _check(need: Need) -> None:
+def _check(what: str, need: Need) -> None:
     if (ceiling := _too_low(need)) is not None:
-        raise TooLittleMemory(getattr(need, ceiling.kind), ceiling)
+        raise TooLittleMemory(what, getattr(need, ceiling.kind), ceiling)
 
 
 def _too_low(need: Need) -> Ceiling | None:

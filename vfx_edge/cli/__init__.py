@@ -11,6 +11,7 @@ import typer
 
 from vfx_edge import __version__
 from vfx_edge.cli import bench, correct, doctor, listen, models, phantom, queue, run, watch
+from vfx_edge.cli.show import StandardOutputFailed
 from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.room import MemoryRanOut, ran_out
 
@@ -86,8 +87,7 @@ def program() -> NoReturn:
         if sys.stdout is not None:  # pythonw has none
             sys.stdout.flush()
     except (OSError, ValueError):
-        why = "standard output can't be written: is the disk full, or did its reader stop?"
-        code = code or _complain("vfx-edge", why, OutputError.exit_code)
+        code = code or _complain("vfx-edge", str(StandardOutputFailed()), OutputError.exit_code)
     os._exit(code)
 
 
@@ -111,10 +111,21 @@ def answer(command: typer.Typer, name: str) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _complain(name, "stopped", STOPPED)
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            why = "the folder it was started in has been removed: start it in one that is there"
+            return _complain(name, why, WRONG_USAGE)
         if not ran_out(error):
             raise
         return _complain(name, str(MemoryRanOut()), MemoryRanOut.exit_code)
     return int(code or 0)
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _complain(name: str, sentence: str, code: int) -> int:

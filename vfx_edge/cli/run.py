@@ -7,7 +7,7 @@ import typer
 
 from vfx_edge.cli import folders, options, parse
 from vfx_edge.cli.progress import StageProgress
-from vfx_edge.cli.show import people_console, show_study
+from vfx_edge.cli.show import people_console, printing, show_study
 from vfx_edge.cli.stopping import tidy_end
 from vfx_edge.fracture_task import Options
 from vfx_edge.job import DEFAULT_PARENT, Job, run_alone
@@ -79,11 +79,13 @@ def run(
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, backend, model, progress.start, demand)
     if task != DEFAULT:
-        _report_other_task(done.folder, as_json=as_json, quiet=quiet)
+        with printing():
+            _report_other_task(done.folder, as_json=as_json, quiet=quiet)
         return
     result = done.result
     report = done.folder / ("report.html" if "html" in job.wanted else "result.json")
-    _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
+    with printing():
+        _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
     if triage_exit_code:
         raise typer.Exit(_triage_exit(result))
 
