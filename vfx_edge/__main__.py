@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from vfx_edge.room import TooLittleMemory, check_start
 
+STOPPED = 130
+
 
 def program() -> NoReturn:
     """The console script: the command line, unless there is no memory to load it into."""
@@ -14,11 +16,16 @@ def program() -> NoReturn:
         check_start()
         from vfx_edge.cli import program as command_line
     except (TooLittleMemory, MemoryError) as error:
-        why = str(error) or "memory ran out: raise its limit"
-        sys.stderr.write(f"vfx-edge: {why}.\n")
-        sys.stderr.flush()
-        os._exit(TooLittleMemory.exit_code)
+        _end(str(error) or "memory ran out: raise its limit", TooLittleMemory.exit_code)
+    except KeyboardInterrupt:
+        _end("stopped", STOPPED)
     command_line()
+
+
+def _end(why: str, code: int) -> NoReturn:
+    sys.stderr.write(f"vfx-edge: {why}.\n")
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _fill_streams() -> None:
