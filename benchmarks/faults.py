@@ -22,10 +22,11 @@ import typer
 from benchmarks import inputs
 from benchmarks.results import log
 from vfx_edge.errors import VfxError
+from vfx_edge.outputs.kinds import KINDS
 from vfx_edge.scratch import HIDDEN
 
 OUTPUTS = "json,html,seg,nifti"
-EACH = 5
+EACH = 10
 """So many kills in one folder, one after another, then a run that is left alone."""
 PATIENCE_S = 120.0
 STOPPED = {signal.SIGTERM: (143, -signal.SIGTERM), signal.SIGKILL: (-signal.SIGKILL,)}
@@ -117,6 +118,7 @@ def _killed(
             _check(place, clean=True)
             tally.reruns += 1
             shutil.rmtree(place.out)
+            log(f"{number.name}: {at} kills ({_words(tally.ended)}), {tally.reruns} reruns")
     return tally
 
 
@@ -143,16 +145,17 @@ def _parts(folder: Path) -> list[Path]:
 def _check(place: Place, *, clean: bool) -> None:
     """Broken where a file is not whole; where `clean`, also where anything unfinished is left."""
     there = sorted(place.out.iterdir()) if place.out.is_dir() else []
-    files = [path for path in there if path.is_file()]
-    for path in files:
-        _check_whole(path)
+    for path in there:
+        if path.is_file():
+            _check_whole(path)
     for path in (*_parts(place.out), *place.scratch.iterdir()):
         if clean:
             raise Broken(f"{path.name} was left")
         if path.stat().st_mode & 0o077:
             raise Broken(f"{path.name} can be read by others")
-    if clean and files and not (place.out / "result.json").is_file():
-        raise Broken(f"results without result.json: {', '.join(p.name for p in files)}")
+    names = [path.name for kind in KINDS.values() for path in kind.files_in(place.out)]
+    if clean and names and "result.json" not in names:
+        raise Broken(f"results without result.json: {', '.join(names)}")
 
 
 def _check_whole(path: Path) -> None:
