@@ -80,11 +80,16 @@ def test_what_lives_or_is_not_surely_ours_is_never_swept(tmp_path: Path) -> None
     assert sorted(path.name for path in others.values()) == sorted(os.listdir(tmp_path))
 
 
+def _fail_half_way(folder: Path) -> None:
+    with result_set(folder):
+        write_text(folder / "report.html", "whole")
+        raise RuntimeError
+
+
 def test_a_failure_takes_the_whole_set_back_and_nothing_else(tmp_path: Path) -> None:
     write_text(tmp_path / "mine.txt", "stays")
-    with pytest.raises(RuntimeError), result_set(tmp_path):
-        write_text(tmp_path / "report.html", "whole")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_half_way(tmp_path)
     assert os.listdir(tmp_path) == ["mine.txt"]
 
 
@@ -92,9 +97,9 @@ def test_one_run_at_a_time_writes_into_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfx_edge.outputs.kinds.PATIENCE_S", 0.0)
-    with result_set(tmp_path), pytest.raises(FolderBusy, match="choose another folder"):
-        with result_set(tmp_path):
-            pass
+    refused = pytest.raises(FolderBusy, match="choose another folder")
+    with result_set(tmp_path), refused, result_set(tmp_path):
+        pass
     with result_set(tmp_path), replacing(tmp_path / "a.txt") as part:
         part.write_text("its turn")
     assert os.listdir(tmp_path) == ["a.txt"]
