@@ -172,7 +172,7 @@ def _group_limits(held_mib: float) -> Iterator[Ceiling]:
         _, controllers, path = line.split(":", 2)
         if not controllers:
             root, most, now = Path("/sys/fs/cgroup"), "memory.max", "memory.current"
-        elif controllers == "memory":
+        elif "memory" in controllers.split(","):
             root = Path("/sys/fs/cgroup/memory")
             most, now = "memory.limit_in_bytes", "memory.usage_in_bytes"
         else:
