@@ -79,13 +79,11 @@ def run(
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, backend, model, progress.start, demand)
     if task != DEFAULT:
-        with printing():
-            _report_other_task(done.folder, as_json=as_json, quiet=quiet)
+        _report_other_task(done.folder, as_json=as_json, quiet=quiet)
         return
     result = done.result
     report = done.folder / ("report.html" if "html" in job.wanted else "result.json")
-    with printing():
-        _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
+    _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
     if triage_exit_code:
         raise typer.Exit(_triage_exit(result))
 
@@ -99,6 +97,7 @@ def _refuse_options(task: str, *given: object) -> None:
             raise typer.BadParameter(f"{name} belongs to the task {DEFAULT}, not to {task}")
 
 
+@printing()
 def _report_other_task(folder: Path, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         sys.stdout.buffer.write((folder / "result.json").read_bytes())
@@ -114,6 +113,7 @@ def _triage_exit(result: StudyResult) -> int:
     return TRIAGE_EXIT[result.triage.tier]
 
 
+@printing()
 def _tell(result: StudyResult, report: Path, *, as_json: bool, quiet: bool, verbose: bool) -> None:
     """The verdict first; with `as_json` people find it on standard error."""
     if as_json:
