@@ -124,6 +124,7 @@ def _killed(
 
 def _kill(place: Place, number: signal.Signals, after_s: float) -> str:
     """How it ended, in a word or two."""
+    before = set(_parts(place.out))
     with place.started() as process:
         try:
             process.wait(after_s)
@@ -135,7 +136,7 @@ def _kill(place: Place, number: signal.Signals, after_s: float) -> str:
     _check(place, clean=number == signal.SIGTERM)
     if process.returncode == 0:
         return "too late"
-    return "while it wrote" if _parts(place.out) else f"with {process.returncode}"
+    return "while it wrote" if set(_parts(place.out)) - before else f"with {process.returncode}"
 
 
 def _parts(folder: Path) -> list[Path]:
