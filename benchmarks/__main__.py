@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from benchmarks import batches, gpu, growth, guard, limits, peers, render, service, speed
+from benchmarks import (
+    batches,
+    faults,
+    gpu,
+    growth,
+    guard,
+    leaks,
+    limits,
+    peers,
+    render,
+    service,
+    speed,
+)
 from vfx_edge.cli import answer
 
 app = typer.Typer(
@@ -15,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (speed, peers, growth, limits, batches, service, guard, gpu, render):
+for module in (speed, peers, growth, limits, batches, service, guard, faults, leaks, gpu, render):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

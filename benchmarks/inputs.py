@@ -15,6 +15,8 @@ from vfx_edge.cli.phantom import FIELD_MM
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec
 
 PHANTOM = "phantom, {} slices of {}²"
+TINY = PhantomSpec(levels=("L2", "L3"), spacing_mm=3.0, pixel_mm=3.0, matrix=(128, 128), seed=7)
+"""What is done many times."""
 RESAMPLED = "{}, resampled to {} slices of {}²"
 
 

@@ -74,7 +74,7 @@ def _import_table() -> dict[str, set[str]]:
         )
         for row, may in rows
     }
-    return table | {"__main__": {"cli"}, "__init__": every}
+    return table | {"__main__": {"cli", "room"}, "__init__": every}
 
 
 MAY_IMPORT = _import_table()

@@ -1,20 +1,19 @@
 """Files appear complete or not at all.
 
-Everything is written under a temporary name in the folder it is meant for (the same file
-system, so that the last step is one rename) and takes its real name only when it is whole.
+Everything is written in a private folder within the one it is meant for (the same file system,
+so that the last step is one rename) and takes its place only when it is whole: `scratch.py`.
 What the operating system refuses becomes an `OutputError` that names the place, and the option by
 which another one is chosen.
 """
 
 import errno
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vfx_edge.errors import OutputError
+from vfx_edge.scratch import HIDDEN, give_name, private_folder
 
 
 class OutputDiskFull(OutputError):
@@ -103,21 +102,18 @@ def make_folder(folder: Path, option: str = "--out") -> Path:
 
 @contextmanager
 def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
-    """Yields a temporary path beside `path` (same suffixes); on success it becomes `path`.
+    """Yields a temporary path of the same name; on success it becomes `path`.
 
     On any failure, an interrupt included, the temporary file is removed and an older `path`
     stays as it was.
     """
     make_folder(path.parent, option)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     with as_output_error(path, option):
         if path.is_dir():
             raise OutputFileIsFolder(path, option)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            _remove_file(temporary)
+        with private_folder(path.parent, HIDDEN) as folder:
+            yield folder / path.name
+            give_name(folder / path.name, path)
 
 
 def write_bytes(path: Path, data: bytes, option: str = "--out") -> Path:
@@ -142,20 +138,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     the moving itself failed half way.
     """
     make_folder(folder)
-    temporary = folder / f".{secrets.token_hex(4)}-part"
-    try:
-        with as_output_error(folder):
-            temporary.mkdir()
-            yield temporary
-            for file in sorted(temporary.iterdir()):
-                os.replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_file(path: Path) -> None:
-    """What is left of a failed write; a second failure must not hide the first."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
+    with as_output_error(folder), private_folder(folder, HIDDEN) as temporary:
+        yield temporary
+        for file in sorted(temporary.iterdir()):
+            give_name(file, folder / file.name)

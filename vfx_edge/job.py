@@ -17,11 +17,12 @@ from vfx_edge.outputs.kinds import (
     chosen,
     defaults,
     dicom_kinds,
-    remove_former,
+    result_set,
     write_all,
 )
 from vfx_edge.outputs.wording import UnknownLanguage
-from vfx_edge.parallel import delayed_interrupt
+from vfx_edge.parallel import cores, delayed_interrupt
+from vfx_edge.room import check_run, memory_error_as_sentence
 from vfx_edge.study import Analysis, Answer, OnStage, SeriesInfo, StudyResult
 from vfx_edge.tasks import DEFAULT, task_of
 from vfx_edge.vocabulary import LANGUAGES
@@ -89,20 +90,23 @@ def run_alone(
     Raises VfxError leaves.
     """
     run = _Run(job, on_stage)
-    return run.write(*_answered(run, job, backend, model, demand))
+    with memory_error_as_sentence():
+        return run.write(*_answered(run, job, backend, model, demand))
 
 
 def answer_alone(
     job: Job, backend: str = "auto", model: str = "default", on_stage: OnStage | None = None
 ) -> Answer:
     """The same, and nothing is written."""
-    answer, _ = _answered(_Run(job, on_stage), job, backend, model, None)
+    with memory_error_as_sentence():
+        answer, _ = _answered(_Run(job, on_stage), job, backend, model, None)
     return answer
 
 
 def _answered(
     run: "_Run", job: Job, backend: str, model: str, demand: "Demand | None"
 ) -> "tuple[Answer, DicomSource | None]":
+    check_run(cores())
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
     try:
         opening = pool.submit(_opened, job, backend, model, demand)
@@ -120,8 +124,9 @@ def _answered(
 def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> Finished:
     """A study with networks that are open already. Raises VfxError leaves."""
     run = _Run(job, on_stage)
-    scan, source = run.read()
-    return run.write(run.analyze(scan, models), source)
+    with memory_error_as_sentence():
+        scan, source = run.read()
+        return run.write(run.analyze(scan, models), source)
 
 
 def default_folder(series: SeriesInfo) -> Path:
@@ -168,8 +173,10 @@ class _Run:
         self._on_stage("read")
         with delayed_interrupt():
             from vfx_edge.inputs import load_scan
+            from vfx_edge.inputs.files import sweep_scratch
             from vfx_edge.inputs.modality import MODALITIES
 
+        sweep_scratch()
         scan = load_scan(job.path, job.series, modality=MODALITIES[self._task.modality])
         if not set(dicom_kinds()).intersection(job.wanted):
             return scan, None
@@ -186,18 +193,18 @@ class _Run:
         return _with_seconds(answer, {"read": read, "total": self._seconds()})
 
     def write(self, answer: Answer, source: "DicomSource | None") -> Finished:
-        """Every file asked for; result.json comes last, so that its being there means all are."""
+        """Every file asked for, or none; result.json comes last: where it is, all are."""
         job = self._job
         self._on_stage("write")
         folder = job.out or default_folder(answer.scan.series)
-        remove_former(folder)
-        start = self._seconds()
-        answer = _with_seconds(answer, {"total": start})
-        request = Request(answer, folder, job.language, source, job.previous_report)
-        write_all(request, job.wanted)
-        end = self._seconds()
-        answer = _with_seconds(answer, {"write": end - start, "total": end})
-        KINDS[RESULT].write(replace(request, answer=answer))
+        with result_set(folder):
+            start = self._seconds()
+            answer = _with_seconds(answer, {"total": start})
+            request = Request(answer, folder, job.language, source, job.previous_report)
+            write_all(request, job.wanted)
+            end = self._seconds()
+            answer = _with_seconds(answer, {"write": end - start, "total": end})
+            KINDS[RESULT].write(replace(request, answer=answer))
         return Finished(answer, folder)
 
     def _seconds(self) -> float:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout, suppress
 from typing import BinaryIO, TextIO
 
-_ONNXRUNTIME = re.compile(rb"\[[VIWEF]:onnxruntime:")
+_NOISE = re.compile(rb"\[[VIWEF]:onnxruntime:|^\*\* ERROR: NWAD")
+"""ONNX Runtime's log, and what the NIfTI library says of a full disk: that is told otherwise."""
 
 
 class _Shared:
@@ -150,7 +151,7 @@ def _pass_on(caught: BinaryIO) -> None:
     noise = False
     for line in caught:
         if line.strip(b"\r\n") not in (b"", b"\x1b[m", b"\x1b[0m"):  # colours alone
-            noise = bool(_ONNXRUNTIME.search(line))
+            noise = bool(_NOISE.search(line))
         if not noise:
             os.write(2, line)
 

@@ -1,7 +1,10 @@
 """`vfx-edge run` with everything behind it faked: what is printed and written, how it ends."""
 
 import contextlib
+import errno
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -123,6 +126,20 @@ def test_json_alone_on_standard_output(fake: Fake, vfx: Callable, capfdbinary) -
     shown = capfdbinary.readouterr()
     assert shown.out == Path("out/result.json").read_bytes()
     assert b"MALIGNANT" in shown.err
+
+
+@pytest.mark.parametrize("refusal", [errno.EPIPE, errno.ENOSPC])
+def test_a_standard_output_that_takes_nothing(
+    fake: Fake, vfx: Callable, capfd, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    class Refusing(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(sys, "stdout", Refusing())
+    assert vfx("run", "in", "--out", "out") == 6
+    assert "standard output can't be written" in capfd.readouterr().err
+    assert Path("out/result.json").is_file()
 
 
 def test_quiet_prints_only_the_verdict(fake: Fake, vfx: Callable, capsys) -> None:

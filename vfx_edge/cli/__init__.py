@@ -11,7 +11,9 @@ import typer
 
 from vfx_edge import __version__
 from vfx_edge.cli import bench, bugs, correct, doctor, listen, models, phantom, queue, run, watch
+from vfx_edge.cli.show import StandardOutputFailed
 from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.room import MemoryRanOut, ran_out
 
 WRONG_USAGE = 2
 STOPPED = 130
@@ -89,8 +91,7 @@ def program() -> NoReturn:
         if sys.stdout is not None:  # pythonw has none
             sys.stdout.flush()
     except (OSError, ValueError):
-        why = "standard output can't be written: is the disk full, or did its reader stop?"
-        code = code or _complain("vfx-edge", why, OutputError.exit_code)
+        code = code or _complain("vfx-edge", str(StandardOutputFailed()), OutputError.exit_code)
     os._exit(code)
 
 
@@ -113,7 +114,22 @@ def answer(command: typer.Typer, name: str) -> int:
         return _complain(name, _usage_sentence(error, name), WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return _complain(name, "stopped", STOPPED)
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            why = "the folder it was started in has been removed: start it in one that is there"
+            return _complain(name, why, WRONG_USAGE)
+        if not ran_out(error):
+            raise
+        return _complain(name, str(MemoryRanOut()), MemoryRanOut.exit_code)
     return int(code or 0)
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _complain(name: str, sentence: str, code: int) -> int:

@@ -7,6 +7,7 @@ import typer
 
 from vfx_edge.cli import folders, options, parse
 from vfx_edge.cli.progress import StageProgress
+from vfx_edge.cli.stopping import tidy_end
 
 Folder = Annotated[
     Path,
@@ -62,7 +63,7 @@ def correct(
         raise typer.BadParameter(f"{subject!r} is no subject's name: use letters and digits")
     backend = parse.one_of(backend, parse.backends(), "backend")
     wanted = Correction(path, out, segmentation, by_hand, series, subject, overwrite)
-    with StageProgress(quiet, lines=False) as progress:
+    with tidy_end(), StageProgress(quiet, lines=False) as progress:
         folders.check_writable(out)
         kept = keep(wanted, backend, model, progress.start)
     levels = ", ".join(kept.levels)

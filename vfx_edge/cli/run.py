@@ -7,7 +7,8 @@ import typer
 
 from vfx_edge.cli import folders, options, parse
 from vfx_edge.cli.progress import StageProgress
-from vfx_edge.cli.show import people_console, show_study
+from vfx_edge.cli.show import people_console, printing, show_study
+from vfx_edge.cli.stopping import tidy_end
 from vfx_edge.fracture_task import Options
 from vfx_edge.job import DEFAULT_PARENT, Job, run_alone
 from vfx_edge.study import StudyResult, Tier
@@ -74,7 +75,7 @@ def run(
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),
     )
     demand = parse.demand(model_digest, model_key)
-    with StageProgress(quiet, lines=verbose) as progress:
+    with tidy_end(), StageProgress(quiet, lines=verbose) as progress:
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, backend, model, progress.start, demand)
     if task != DEFAULT:
@@ -96,6 +97,7 @@ def _refuse_options(task: str, *given: object) -> None:
             raise typer.BadParameter(f"{name} belongs to the task {DEFAULT}, not to {task}")
 
 
+@printing()
 def _report_other_task(folder: Path, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         sys.stdout.buffer.write((folder / "result.json").read_bytes())
@@ -111,6 +113,7 @@ def _triage_exit(result: StudyResult) -> int:
     return TRIAGE_EXIT[result.triage.tier]
 
 
+@printing()
 def _tell(result: StudyResult, report: Path, *, as_json: bool, quiet: bool, verbose: bool) -> None:
     """The verdict first; with `as_json` people find it on standard error."""
     if as_json:

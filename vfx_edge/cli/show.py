@@ -1,8 +1,11 @@
 """A study on the terminal: the verdict first, then a table of vertebrae."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from vfx_edge.errors import OutputError
 from vfx_edge.study import (
     CauseNotClassified,
     Classified,
@@ -31,12 +34,36 @@ GAP_STYLE = "bold"
 """Nothing suspected, but not all that is in view could be read: no green."""
 
 
+class StandardOutputFailed(OutputError):
+    """Nobody reads what is printed, or its disk is full."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "standard output can't be written: is the disk full, or did its reader stop?"
+        )
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """StandardOutputFailed where what is printed in the block can't be."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        raise StandardOutputFailed from None
+
+
 def people_console(stream: TextIO | None = None) -> "Console":
     """A console that neither colours nor wraps oddly when its stream is no terminal."""
     from rich.console import Console
 
+    class PeopleConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Rich itself would end the program, as if there was a bug."""
+            raise BrokenPipeError
+
     stream = stream or sys.stdout
-    return Console(
+    return PeopleConsole(
         file=stream, highlight=False, markup=False, width=None if stream.isatty() else 100
     )
 

@@ -14,7 +14,8 @@ from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.pixels import Undecodable, Values, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
-from vfx_edge.parallel import map_computing
+from vfx_edge.parallel import cores, map_computing
+from vfx_edge.room import check_scan
 
 MAX_VOXELS = 1_500_000_000
 """3 GB of int16: 5700 slices of 512 x 512."""
@@ -77,6 +78,7 @@ def _corner(stack: Stack) -> Floats:
 def _empty(shape: tuple[int, ...]) -> Values:
     if np.prod([float(n) for n in shape]) > MAX_VOXELS:
         raise VolumeTooLarge(shape)
+    check_scan(shape, 2, cores())
     try:
         return np.empty(shape, np.int16)
     except MemoryError:

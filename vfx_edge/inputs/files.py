@@ -4,17 +4,19 @@ Zip members are unpacked under numbers of our own making, never under the names 
 gives, so no archive can write outside the temporary folder.
 """
 
+import errno
 import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from vfx_edge.errors import InputError
+from vfx_edge.scratch import SHOWN, private_folder, sweep
 
 MAX_FILES = 100_000
 MAX_UNPACKED_BYTES = 8 * 2**30
@@ -124,13 +126,20 @@ def listed(path: Path) -> Iterator[Listing]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A temporary folder that vanishes with the block."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="vfx-edge-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise NoScratch(error.strerror or type(error).__name__) from None
-    with folder as name:
-        yield Path(name)
+    """A temporary folder that vanishes with the block. NoScratch."""
+    with ExitStack() as stack:
+        try:
+            parent = Path(tempfile.gettempdir())
+            folder = stack.enter_context(private_folder(parent, SHOWN))
+        except OSError as error:
+            raise NoScratch(error.strerror or type(error).__name__) from None
+        yield folder
+
+
+def sweep_scratch() -> None:
+    """Removes what killed runs have left in the folder for temporary files."""
+    with suppress(OSError):
+        sweep(Path(tempfile.gettempdir()))
 
 
 def _kind(path: Path) -> str:
@@ -203,6 +212,8 @@ def _unpack(archive: Path, folder: Path) -> Iterator[Source]:
     except RuntimeError:
         raise ArchiveBroken(archive, "it is encrypted") from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise NoScratch(error.strerror or "no room") from None
         raise ArchiveBroken(archive, error.strerror or type(error).__name__) from None
     except Exception as error:  # zlib.error, lzma.LZMAError: no common base
         if isinstance(error, InputError) or type(error).__module__ not in {"zlib", "_lzma", "lzma"}:

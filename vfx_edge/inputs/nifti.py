@@ -16,12 +16,16 @@ from vfx_edge.image import Image
 from vfx_edge.image.orientation import Floats, turn_to_spl
 from vfx_edge.inputs.build import MAX_VOXELS
 from vfx_edge.inputs.modality import CT
+from vfx_edge.parallel import cores
 from vfx_edge.quiet import itk_quiet
+from vfx_edge.room import check_scan
 from vfx_edge.study import Scan, SeriesInfo
 
 SPACING_MM = (0.05, 12.0)
 NO_AIR_HU = -200
 _AFFINE_CONFLICT_MM = 1.0
+_BYTES_EACH = 4
+"""Of a voxel while it is read: as the file has it, and as int16."""
 _NUMBERS = {
     sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkInt32,
     sitk.sitkUInt32, sitk.sitkInt64, sitk.sitkUInt64, sitk.sitkFloat32, sitk.sitkFloat64,
@@ -101,6 +105,7 @@ def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
             raise NiftiUnreadable(path, "it is a single slice")
         if np.prod([float(n) for n in size]) > MAX_VOXELS:
             raise NiftiUnreadable(path, "it has too many voxels")
+        check_scan(size[2::-1], _BYTES_EACH, cores())
         if reader.GetPixelID() not in _NUMBERS:
             raise NiftiUnreadable(path, "its voxels are no plain numbers")
         if any(not SPACING_MM[0] <= s <= SPACING_MM[1] for s in reader.GetSpacing()[:3]):

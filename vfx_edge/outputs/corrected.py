@@ -19,6 +19,7 @@ from vfx_edge.errors import OutputError
 from vfx_edge.files import as_output_error, replacing
 from vfx_edge.image import Image
 from vfx_edge.outputs.nifti import centroids_of, store_image
+from vfx_edge.scratch import sweep
 from vfx_edge.study import SeriesInfo, Vertebra
 
 
@@ -66,6 +67,8 @@ def write_case(
     mask = case_mask(folder, name)
     centroids = mask.with_name(f"sub-{name}_seg-vert_ctd.json")
     ct = folder / "rawdata" / f"sub-{name}" / f"sub-{name}_ct.nii.gz"
+    for file in (ct, mask, centroids):
+        sweep(file.parent)  # a killed run's
     with replacing(mask) as new_mask, replacing(centroids) as new_list, replacing(ct) as new_ct:
         store_image(image.values, image, new_ct, ct)
         new_list.write_text(json.dumps(centroids_of(image, vertebrae)) + "\n", encoding="utf-8")

@@ -5,14 +5,16 @@ A new kind is a module with a function `write(request) -> paths` and a row in `K
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
 
 from vfx_edge.errors import OutputError
-from vfx_edge.files import as_output_error
+from vfx_edge.files import as_output_error, make_folder
+from vfx_edge.scratch import HIDDEN, one_set, only_one, private_folder, sweep
 from vfx_edge.study import Analysis, Answer, DicomSource
 
 
@@ -32,6 +34,20 @@ class ExtraMissing(OutputError):
             f"The output {kind.name} needs {', '.join(packages)}, not installed here: run "
             f"pip install 'vfx-edge[{kind.extra}]', or leave it out of --outputs."
         )
+
+
+class FolderBusy(OutputError):
+    """Another run writes there, and doesn't end."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"Another run has been writing to {folder} for {PATIENCE_S / 60:.0f} minutes: wait for "
+            "it or end it, or choose another folder with --out."
+        )
+
+
+PATIENCE_S = 300.0
+"""How long a run waits for another one that writes to the same folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +215,7 @@ def check_installed(names: Collection[str]) -> None:
 def write_all(request: Request, names: Collection[str]) -> Request:
     """Writes every kind but result.json, and returns the request with what was written.
 
-    OutputError where one can't be written; those before it are complete.
+    OutputError where one can't be written.
     """
     for name in reversed(chosen(names)):
         if name != RESULT:
@@ -214,11 +230,27 @@ def dicom_files(folder: Path, names: Collection[str] = ()) -> list[Path]:
     return sorted(path for kind in wanted for path in kind.files_in(folder))
 
 
+@contextmanager
+def result_set(folder: Path) -> Iterator[None]:
+    """The folder, made if absent, for the results of one run: an earlier run's are removed, another
+    run waits until this one is done, and where the block fails nothing of it stays. OutputError."""
+    make_folder(folder)
+    with only_one(folder, PATIENCE_S) as free:
+        if not free:
+            raise FolderBusy(folder)
+        remove_former(folder)
+        # The private folder stays where a run is killed: what lies beside it is not whole.
+        with as_output_error(folder), private_folder(folder, HIDDEN), one_set(folder):
+            yield
+
+
 def remove_former(folder: Path) -> None:
-    """Removes an earlier run's results, which may be another patient's, result.json first: where
-    it lies, all beside it belongs to it. A folder without one of ours is left as it is.
-    OutputError where it can't be done."""
-    if not _is_ours(folder / "result.json"):
+    """Removes an earlier run's results, which may be another patient's, and what a killed run left
+    of its own; result.json first: where it lies, all beside it belongs to it. A folder without one
+    of ours is left as it is. OutputError where it can't be done."""
+    rooms = {folder / Path(file).parent for kind in KINDS.values() for file in kind.files}
+    killed = sum(map(sweep, rooms)) > 0
+    if not killed and not _is_ours(folder / "result.json"):
         return
     with as_output_error(folder):
         for kind in KINDS.values():

@@ -12,8 +12,11 @@ from vfx_edge.image import Image
 from vfx_edge.outputs.file_names import series_stem
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import label_map
+from vfx_edge.quiet import runtime_quiet
 from vfx_edge.study import Analysis, Vertebra
 
+_HEADER_BYTES = 352
+"""Of a NIfTI-1 file before its voxels, as ITK writes it."""
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
 
 
@@ -85,9 +88,20 @@ def store_image(array: NDArray[np.generic], like: Image, temporary: Path, meant_
     image.SetOrigin([float(v) for v in affine[:3, 3]])
     image.SetDirection((affine[:3, 2::-1] / spacing[::-1]).ravel().tolist())
     try:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        with runtime_quiet():
+            sitk.WriteImage(image, str(temporary), useCompression=True)
     except RuntimeError as error:
         raise OutputFailed(meant_for, _last_line(error)) from error
+    if _unpacked_bytes(temporary) != (_HEADER_BYTES + array.nbytes) % 2**32:
+        raise OutputFailed(meant_for, "not all of it could be written: is the disk full?")
+
+
+def _unpacked_bytes(packed: Path) -> int:
+    """What gzip states at its end. A full disk ends the file before that, and ITK, which writes it,
+    says nothing but a line on standard error."""
+    with packed.open("rb") as file:
+        file.seek(max(0, packed.stat().st_size - 4))
+        return int.from_bytes(file.read(), "little")
 
 
 def _last_line(error: RuntimeError) -> str:
