@@ -67,7 +67,7 @@ def write_case(
     centroids = mask.with_name(f"sub-{name}_seg-vert_ctd.json")
     ct = folder / "rawdata" / f"sub-{name}" / f"sub-{name}_ct.nii.gz"
     with replacing(mask) as new_mask, replacing(centroids) as new_list, replacing(ct) as new_ct:
-        store_image(image.values, image, new_ct, ct)
+        store_image(image.values, image, new_ct)
         new_list.write_text(json.dumps(centroids_of(image, vertebrae)) + "\n", encoding="utf-8")
-        store_image(labels, image, new_mask, mask)
+        store_image(labels, image, new_mask)
     return ct, mask, centroids
