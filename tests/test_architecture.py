@@ -31,6 +31,7 @@ ONLY_IN = {
     "highdicom": ("inputs/", "outputs/", "service/"),
     "pynetdicom": ("service/",),
     "filelock": ("service/store/spool.py",),
+    "SimpleITK": ("inputs/decoder_process.py",),
     "resvg_py": ("outputs/dicom/raster.py",),
     "starlette": ("service/",),
     "matplotlib": ("bench/",),

@@ -14,10 +14,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from vfx_edge.quiet import decoders_quiet, itk_quiet, quiet, runtime_quiet
+from vfx_edge.quiet import quiet, runtime_quiet
 
 NOISE = b"\x1b[0;93m2026-11-20 07:02:10.08 [W:onnxruntime:Default, device.cc:3 Get] No GPU\x1b[m\n"
-USERS = (runtime_quiet, decoders_quiet, quiet, itk_quiet)
+USERS = (runtime_quiet, quiet, runtime_quiet)
 
 
 def test_the_runtimes_lines_are_dropped_and_others_pass(capfd: pytest.CaptureFixture[str]) -> None:
@@ -31,18 +31,16 @@ def test_the_runtimes_lines_are_dropped_and_others_pass(capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "something else\nafterwards\n")
 
 
-def test_what_decoders_write_is_dropped_and_pythons_own_lines_pass(
+def test_pythons_own_lines_pass(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open(2, "w", closefd=False) as plain:  # pytest's own is not on descriptor 2
         monkeypatch.setattr(sys, "stderr", plain)
-        with decoders_quiet():
-            os.write(2, b"Unsupported JPEG data precision 12\n")
+        with runtime_quiet():
+            os.write(2, NOISE)
             print("our own", file=sys.stderr)
         assert sys.stderr is plain
-    with runtime_quiet():
-        os.write(2, b"seen again\n")
-    assert capfd.readouterr().err == "our own\nseen again\n"
+    assert capfd.readouterr().err == "our own\n"
 
 
 def test_the_descriptor_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
@@ -56,7 +54,7 @@ def test_the_descriptor_comes_back_after_an_error(capfd: pytest.CaptureFixture[s
 def test_overlapping_users_leave_everything_as_it_was(
     leaving: tuple[int, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A runtime is imported while compressed slices decode: whoever ends first takes nothing."""
+    """A runtime is imported while headers are read: whoever ends first takes nothing."""
 
     def entered(user: Callable[[], AbstractContextManager[None]]) -> ExitStack:
         stack = ExitStack()
@@ -114,7 +112,7 @@ def test_without_a_temporary_folder_all_is_dropped(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", Mock(side_effect=FileNotFoundError))
-    with decoders_quiet():
-        os.write(2, b"a decoder's line\n")
+    with runtime_quiet():
+        os.write(2, NOISE)
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "afterwards\n"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.itk_images import image_affine
 from vfx_edge.cli import main
-from vfx_edge.inputs.nifti import image_affine
 from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.outputs.kinds import KINDS, OutputKind
 from vfx_edge.phantom import Phantom, PhantomSpec, make_phantom

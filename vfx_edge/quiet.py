@@ -1,8 +1,8 @@
 """Keeps what libraries print and warn of away from the user's terminal.
 
-Warning filters, loggers, `sys.stdout` and file descriptor 2 belong to the whole process, and slices
-are decoded while a runtime is imported. So the first user changes each of them, and the last one
-sets it back, in any order.
+Warning filters, loggers, `sys.stdout` and file descriptor 2 belong to the whole process, and
+headers are read while a runtime is imported. So the first user changes each of them, and the last
+one sets it back, in any order.
 """
 
 import io
@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout, suppress
 from typing import BinaryIO, TextIO
 
-_NOISE = re.compile(rb"\[[VIWEF]:onnxruntime:|^\*\* ERROR: NWAD")
-"""ONNX Runtime's log, and what the NIfTI library says of a full disk: that is told otherwise."""
+_NOISE = re.compile(rb"\[[VIWEF]:onnxruntime:")
 
 
 class _Shared:
@@ -64,18 +63,6 @@ def _no_warnings() -> Iterator[None]:
 def _no_prints() -> Iterator[None]:
     with redirect_stdout(io.StringIO()):
         yield
-
-
-@contextmanager
-def _no_itk_warnings() -> Iterator[None]:
-    import SimpleITK as sitk  # only here: where no file needs it, it is not loaded
-
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 @contextmanager
@@ -144,9 +131,6 @@ def _stream_like(real: TextIO, kept: int) -> TextIO:
 
 
 def _pass_on(caught: BinaryIO) -> None:
-    if _decoders.used:
-        _decoders.used = False
-        return
     caught.seek(0)
     noise = False
     for line in caught:
@@ -156,19 +140,10 @@ def _pass_on(caught: BinaryIO) -> None:
             os.write(2, line)
 
 
-class _Decoders:
-    """Whether a decoder wrote to what is caught: nobody can tell its lines from others'."""
-
-    used = False
-
-
-_decoders = _Decoders()
 _stderr = _Shared(_caught_stderr)
 _prints = _Shared(_no_prints)
 quiet = _Shared(_no_warnings)
 """No warning of pydicom, highdicom or NumPy escapes while the block runs."""
-itk_quiet = _Shared(_no_itk_warnings)
-"""No warning of ITK escapes while the block runs."""
 
 
 def mute_libraries() -> None:
@@ -186,16 +161,4 @@ def runtime_quiet() -> Iterator[None]:
     beforehand (onnxruntime issue 27092).
     """
     with quiet(), _prints(), _stderr():
-        yield
-
-
-@contextmanager
-def decoders_quiet() -> Iterator[None]:
-    """Whatever native code writes to descriptor 2 is dropped.
-
-    GDCM's decoders print there: libjpeg "Unsupported JPEG data precision 12" for every intact
-    12-bit slice, OpenJPEG whatever it finds in damaged ones. No switch turns that off.
-    """
-    with itk_quiet(), _stderr():
-        _decoders.used = True
         yield

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from tests.inputs.test_geometry import TURNS, rotated
 from tests.inputs.world import assert_shows_patient, only, patient_hu
 from vfx_edge.errors import InputError
-from vfx_edge.inputs import load_scan
+from vfx_edge.inputs import load_scan, voxel_file
 from vfx_edge.inputs.segmentation import load_segmentation
 
 SHAPE, SPACING = (40, 44, 48), np.array([2.5, 3.0, 3.5])
@@ -98,6 +98,85 @@ def test_two_orientations_in_one_file_are_said(tmp_path: Path) -> None:
     (tmp_path / "two.nii").write_bytes(whole)
     volume = load_scan(tmp_path / "two.nii")
     assert only(volume.series.warnings, "two different orientations")
+
+
+def test_content_decides_and_no_neighbour_is_read(tmp_path: Path) -> None:
+    plain = written(tmp_path / "o.nii", np.eye(3)).read_bytes()
+    upside_down = written(tmp_path / "u.nii", np.diag([1.0, 1.0, -1.0])).read_bytes()
+    packed = gzip.compress(plain, 1)
+    cases = [
+        ("ct.nii.gz", plain, ()), ("ct.nii", packed, ()), ("CT.NII.GZ", packed, ()),
+        ("CT.NII", plain, ()), ("a3f0", packed, ()), ("a3f1", plain, ()),
+        ("both.nii.gz", packed, ("both.nii", "both.hdr", "both.img")),
+        ("two.nii", plain, ("two.nii.gz",)),
+    ]  # fmt: skip
+    for number, (name, content, beside) in enumerate(cases):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        for other in beside:
+            (folder / other).write_bytes(upside_down)
+        assert_shows_patient(load_scan(folder / name).image)
+    (tmp_path / "twice.nii.gz").write_bytes(gzip.compress(packed))
+    refused(tmp_path / "twice.nii.gz", "compressed twice")
+
+
+def test_a_pair_is_read_only_where_its_header_was_named(tmp_path: Path) -> None:
+    plain = written(tmp_path / "o.nii", np.eye(3)).read_bytes()
+    header = bytearray(plain[:348])
+    header[344:348] = b"ni1\0"
+    struct.pack_into("<f", header, 108, 0)
+    (tmp_path / "ct.hdr").write_bytes(header)
+    refused(tmp_path / "ct.hdr", "not there")
+    (tmp_path / "ct.img").write_bytes(plain[352:])
+    assert_shows_patient(load_scan(tmp_path / "ct.hdr").image)
+    (tmp_path / "ct.nii").write_bytes(header)
+    refused(tmp_path / "ct.nii", "give the .hdr file")
+
+
+def test_the_second_version_and_the_other_byte_order(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    one = nibabel.load(written(tmp_path / "o.nii", rotated((1, 2, 3), 8)))
+    swapped = one.header.as_byteswapped(">")
+    nibabel.Nifti1Image(np.asarray(one.dataobj), one.affine, swapped).to_filename(
+        tmp_path / "s.nii"
+    )
+    nibabel.Nifti2Image(np.asarray(one.dataobj), one.affine).to_filename(tmp_path / "2.nii.gz")
+    for name in ("s.nii", "2.nii.gz"):
+        assert_shows_patient(load_scan(tmp_path / name).image)
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "value", "match"),
+    [
+        (108, "f", 0.0, "damaged"), (108, "f", float("nan"), "damaged"), (108, "f", 1e9, "damaged"),
+        (70, "h", 128, "no plain numbers"), (72, "h", 8, "damaged"), (40, "h", 99, "damaged"),
+        (42, "h", -5, "damaged"), (344, "i", 7, "damaged"), (0, "i", 540, "damaged"),
+        (80, "f", float("nan"), "places make no sense"), (84, "f", 0.0, "voxel size"),
+        (112, "f", 1e30, "slope or intercept"), (112, "f", -1.0, "slope or intercept"),
+    ],
+)  # fmt: skip
+def test_headers_that_lie(tmp_path: Path, at: int, form: str, value: float, match: str) -> None:
+    whole = bytearray(written(tmp_path / "o.nii", np.eye(3)).read_bytes())
+    struct.pack_into("<hh", whole, 252, 1, 0)
+    struct.pack_into("<" + form, whole, at, value)
+    (tmp_path / "lie.nii").write_bytes(whole)
+    refused(tmp_path / "lie.nii", match)
+
+
+@pytest.mark.parametrize("slope", [0.0, float("nan"), float("inf")])
+def test_a_slope_that_is_none_leaves_the_numbers(tmp_path: Path, slope: float) -> None:
+    whole = bytearray(written(tmp_path / "o.nii", np.eye(3)).read_bytes())
+    struct.pack_into("<ff", whole, 112, slope, 500)
+    (tmp_path / "s.nii").write_bytes(whole)
+    assert_shows_patient(load_scan(tmp_path / "s.nii").image)
+
+
+def test_a_gzip_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = written(tmp_path / "o.nii", np.eye(3)).read_bytes()
+    (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(whole[:352] + bytes(len(whole) - 352)))
+    monkeypatch.setattr(voxel_file, "RATIO_APPLIES_FROM_BYTES", 2**10)
+    refused(tmp_path / "bomb.nii.gz", "times its size")
 
 
 def vertebra(places: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Folders, archives and single files."""
 
 import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydicom.uid import RLELossless
@@ -96,6 +98,48 @@ def test_zip_bomb_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         load_scan(tmp_path / "bomb.zip")
 
 
+def test_members_over_each_other_and_members_without_a_name(tmp_path: Path) -> None:
+    write_scan(tmp_path / "ct")
+    whole = packed(tmp_path / "study.zip", tmp_path / "ct").read_bytes()
+    first = whole.index(b"PK\x01\x02")
+    second = whole.index(b"PK\x01\x02", first + 4)
+    over = bytearray(whole)
+    over[second + 42 : second + 46] = over[first + 42 : first + 46]
+    (tmp_path / "over.zip").write_bytes(over)
+    with pytest.raises(InputError, match=r"over each other|Overlapped"):
+        load_scan(tmp_path / "over.zip")
+    with zipfile.ZipFile(tmp_path / "nameless.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("x"), b"nothing")
+    nameless = (tmp_path / "nameless.zip").read_bytes().replace(b"\x01\0\0\0x", b"\0\0\0\0")
+    (tmp_path / "nameless.zip").write_bytes(nameless)
+    with pytest.raises(InputError):
+        load_scan(tmp_path / "nameless.zip")
+
+
+def test_a_listing_of_more_files_than_a_study_has(tmp_path: Path) -> None:
+    write_scan(tmp_path / "ct")
+    whole = bytearray(packed(tmp_path / "study.zip", tmp_path / "ct").read_bytes())
+    end = whole.rindex(b"PK\x05\x06")
+    whole[end + 12 : end + 16] = b"\xff\xff\xff\x7f"
+    (tmp_path / "long.zip").write_bytes(whole)
+    with pytest.raises(InputError, match="more than 100000 files"):
+        load_scan(tmp_path / "long.zip")
+
+
+NO_TEXT = os.fsdecode(b"Patient M\xfcller #1\n")
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Latin-1 bytes and a line feed, as a disc burned elsewhere has them."""
+    folder = tmp_path / NO_TEXT
+    write_scan(folder / "plain", name=NO_TEXT)
+    write_scan(folder / "RLE", Scan(), lambda one, _: one.compress(RLELossless))
+    for name in ("plain", "RLE"):
+        assert_shows_patient(load_scan(folder / name).image)
+    packed(folder / "study.zip", folder / "plain")
+    assert_shows_patient(load_scan(folder / "study.zip").image)
+
+
 def test_damaged_and_encrypted_zips(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct")
     whole = packed(tmp_path / "study.zip", tmp_path / "ct").read_bytes()
@@ -111,13 +155,13 @@ def test_damaged_and_encrypted_zips(tmp_path: Path) -> None:
 
 
 def test_no_room_for_what_must_be_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = enhanced(Scan())
-    one.compress(RLELossless)
-    one.save_as(tmp_path / "one.dcm", enforce_file_format=True)
     write_scan(tmp_path / "ct")
     archive = packed(tmp_path / "study.zip", tmp_path / "ct")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
+        with pytest.raises(InputError, match="room for 0 MiB"):
+            load_scan(archive)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    for path in (tmp_path / "one.dcm", archive):
-        with pytest.raises(InputError, match="temporary folder"):
-            load_scan(path)
+    with pytest.raises(InputError, match="temporary folder"):
+        load_scan(archive)
     assert_shows_patient(load_scan(tmp_path / "ct").image)

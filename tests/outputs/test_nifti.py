@@ -1,6 +1,9 @@
 """NIfTI files read back by SimpleITK say what the analysis said."""
 
+import errno
+import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -112,13 +115,17 @@ def test_a_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
         write_nifti(_analysis(), tmp_path / "out")
 
 
-def test_what_simpleitk_refuses_is_an_output_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_args: object, **_named: object) -> None:
-        raise RuntimeError("Exception thrown in SimpleITK:\n  could not write the image\n")
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("SimpleITK.WriteImage", refuse)
-    with pytest.raises(OutputError, match="could not write the image"):
+    monkeypatch.setattr(gzip.GzipFile, "write", refuse)
+    with pytest.raises(OutputError, match="the disk is full"):
         write_nifti(_analysis(), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"results \xe9\n")
+    paths = write_nifti(_analysis(), folder)
+    assert sorted(os.listdir(os.fsencode(folder))) == sorted(os.fsencode(p.name) for p in paths)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.itk_images import image_affine
 from tests.spine.world import lumbar, masks_of, place
 from vfx_edge.errors import InputError
 from vfx_edge.image import Image
 from vfx_edge.image.orientation import turn_to_spl
-from vfx_edge.inputs.nifti import image_affine
 from vfx_edge.spine.name_check import contradiction, name_remarks
 from vfx_edge.spine.segment import masks_from_labels
 from vfx_edge.study import Level, VertebraMask

@@ -1,9 +1,11 @@
 """A DICOM Segmentation (PS3.3 A.51), as 3D Slicer and OHIF write it -> VerSe labels on its planes.
 
 Frames come in any order and for some slices only; each says where it lies. They are laid on the
-even stack that their places make. Read with pydicom alone.
+even stack that their places make.
 """
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,17 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from vfx_edge.errors import InputError
+from vfx_edge.inputs.bounded import DEFLATED, Inflating, inflated_from, read_dicom
 from vfx_edge.inputs.build import MAX_VOXELS
+from vfx_edge.inputs.decoders import Decoders, decoders
+from vfx_edge.inputs.facts import parsed
 from vfx_edge.inputs.faults import SEGMENTATIONS, SPACING_MM
-from vfx_edge.inputs.headers import BIG_ENDIAN, DEFLATED, UNCOMPRESSED, inflated
+from vfx_edge.inputs.headers import (
+    BIG_ENDIAN,
+    DECODABLE,
+    UNCOMPRESSED,
+    PixelElement,
+    pixel_element,
+)
 from vfx_edge.inputs.segment_names import coded_label, vertebra_label
+from vfx_edge.inputs.stored import Ahead, Frame, StoredNumbers
 from vfx_edge.study import Scan
 
 Floats = NDArray[np.float64]
@@ -29,6 +40,7 @@ KINDS = ("BINARY", "FRACTIONAL", "LABELMAP")
 SAME_AXES = 1e-3
 SAME_PLANE_MM = 0.01
 MAX_FRAMES = 200_000
+MOST_BYTES = 2**30
 FINEST = 16  # a stated distance this much smaller than that of the planes is none
 
 
@@ -85,19 +97,16 @@ class _Stack:
     even: bool
 
 
-def is_dicom(path: Path) -> bool:
-    """By its first bytes, not by its name."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
 def read_dicom_seg(path: Path, like: Scan) -> SegStack:
     """SegUnreadable; SegOfAnotherScan where it was not drawn on `like`."""
     try:
-        seg = _opened(path)
+        seg, pixels = _opened(path)
         known = _check_source(seg, like, path)
         stack = _stack(seg, path)
-        numbers, origin = _painted(seg, stack, path)
+        with decoders() as processes:
+            numbers, origin = _painted(
+                seg, stack, _pixels(seg, stack.frames, path, pixels, processes), path
+            )
         labels = _segments(seg)
     except InputError:
         raise
@@ -114,18 +123,23 @@ def read_dicom_seg(path: Path, like: Scan) -> SegStack:
     return SegStack(numbers, affine, labels, known)
 
 
-def _opened(path: Path) -> Dataset:
+def _opened(path: Path) -> tuple[Dataset, PixelElement]:
     with path.open("rb") as file:
-        deflated = DEFLATED.encode() in file.read(1024)
-        file.seek(0)
-        seg = pydicom.dcmread(inflated(file) if deflated else file)
+        seg, stream = read_dicom(file)
+        size = os.fstat(file.fileno()).st_size
+        syntax = str(seg.file_meta.TransferSyntaxUID)
+        if deflated := isinstance(stream, Inflating):
+            seg.file_meta.TransferSyntaxUID, size = UID(DEFLATED), sys.maxsize
+        element = pixel_element(parsed(seg), syntax, stream, size)
     if not str(seg.SOPClassUID).startswith(SEGMENTATIONS):
         known = UID(seg.SOPClassUID, IGNORE).type == "SOP Class"
         kind = seg.SOPClassUID.name if known else "file of another kind"
         raise SegUnreadable(path, f"it is a {kind}")
     if seg.get("SegmentationType") not in KINDS:
         raise SegUnreadable(path, "it states no known segmentation type")
-    return seg
+    if element.kind != "pixels" or (element.bytes_missing and not deflated):
+        raise SegUnreadable(path, "it is truncated")
+    return seg, element
 
 
 def _check_source(seg: Dataset, like: Scan, path: Path) -> bool:
@@ -216,7 +230,9 @@ def _step(places: list[float], measures: Dataset) -> tuple[float, bool]:
     return float(max(min(gaps) / 2, SPACING_MM[0])), False
 
 
-def _painted(seg: Dataset, stack: _Stack, path: Path) -> tuple[NDArray[np.uint16], Floats]:
+def _painted(
+    seg: Dataset, stack: _Stack, images: Iterator[tuple[_Frame, NDArray[Any]]], path: Path
+) -> tuple[NDArray[np.uint16], Floats]:
     """Segment numbers on the even stack, and where its first voxel lies. Where segments overlap
     the larger fraction wins, then the lower number. Frames may drift within their plane (tilt)."""
     at = np.array([frame.at for frame in stack.frames])
@@ -229,7 +245,7 @@ def _painted(seg: Dataset, stack: _Stack, path: Path) -> tuple[NDArray[np.uint16
         raise SegUnreadable(path, "it has too many voxels")
     numbers = np.zeros(tuple(int(n) for n in shape), np.uint16)
     best = np.zeros(numbers.shape if seg.SegmentationType == "FRACTIONAL" else (0,), np.uint8)
-    for frame, pixels in _pixels(seg, stack.frames, path):
+    for frame, pixels in images:
         plane, down, right = (int(n) for n in shift[frame.index])
         box = (plane, slice(down, down + rows), slice(right, right + columns))
         if frame.segment is None:
@@ -261,40 +277,56 @@ def _fill(numbers: NDArray[np.uint16], planes: list[int]) -> None:
 
 
 def _pixels(
-    seg: Dataset, frames: Sequence[_Frame], path: Path
+    seg: Dataset,
+    frames: Sequence[_Frame],
+    path: Path,
+    element: PixelElement,
+    processes: Decoders,
 ) -> Iterator[tuple[_Frame, NDArray[Any]]]:
     """Each frame (rows, columns), by plane and segment; never all of them at once."""
-    bits = int(seg.BitsAllocated)
-    size = int(seg.Rows) * int(seg.Columns)
+    bits, rows, columns = int(seg.BitsAllocated), int(seg.Rows), int(seg.Columns)
     syntax = str(seg.file_meta.TransferSyntaxUID)
     if bits not in (1, 8, 16) or (bits == 1 and seg.SegmentationType != "BINARY"):
         raise SegUnreadable(path, "its bit depth makes no sense")
-    if syntax in UNCOMPRESSED and len(seg.PixelData) * 8 < size * bits * len(frames):
-        raise SegUnreadable(path, "it is truncated")
+    if syntax not in UNCOMPRESSED and (bits == 1 or syntax not in DECODABLE):
+        raise SegUnreadable(path, "its compression can't be read here")
+    plain = _bytes(path, element, syntax, (rows * columns * bits * len(frames) + 7) // 8)
+    numbers = StoredNumbers(processes)
     for frame in sorted(frames, key=lambda f: (f.at[0], f.segment or 0, f.index)):
         if syntax in UNCOMPRESSED:
-            flat = _stored(seg.PixelData, frame.index * size, size, bits, syntax == BIG_ENDIAN)
-            yield frame, flat.reshape(int(seg.Rows), int(seg.Columns))
+            size = rows * columns
+            flat = _stored(plain, frame.index * size, size, bits, syntax == BIG_ENDIAN)
+            yield frame, flat.reshape(rows, columns)
         else:
-            yield frame, _decoded(seg, frame.index, path)
+            one = Frame(path, frame.index, rows, columns, syntax, element, bits, signed=False)
+            yield frame, next(numbers.of([one]))
 
 
-def _stored(data: bytes, first: int, size: int, bits: int, swapped: bool) -> NDArray[Any]:
+def _bytes(path: Path, element: PixelElement, syntax: str, needed: int) -> bytes | bytearray:
+    """All pixels of an uncompressed file; none of a compressed one."""
+    if syntax not in UNCOMPRESSED:
+        return b""
+    if needed > MOST_BYTES:
+        raise SegUnreadable(path, "it is too large")
+    with path.open("rb") as file:
+        if syntax == DEFLATED:
+            return Ahead(inflated_from(file, element.offset)).take(needed)
+        file.seek(element.offset)
+        found = bytearray(min(needed, os.fstat(file.fileno()).st_size))
+        if file.readinto(found) != needed:
+            raise SegUnreadable(path, "it is truncated")
+        return found
+
+
+def _stored(
+    data: bytes | bytearray, first: int, size: int, bits: int, swapped: bool
+) -> NDArray[Any]:
     """`size` pixels from number `first`; single bits run on across frames (PS3.5 8.1.1)."""
     if bits == 1:
         part = np.frombuffer(data[first // 8 : (first + size + 7) // 8], np.uint8)
         return np.unpackbits(part, bitorder="little")[first % 8 : first % 8 + size]
     kind = np.dtype(f"{'>' if swapped else '<'}u{bits // 8}")
     return np.frombuffer(data, kind, size, first * bits // 8)
-
-
-def _decoded(seg: Dataset, index: int, path: Path) -> NDArray[Any]:
-    from pydicom.pixels.utils import pixel_array
-
-    try:
-        return pixel_array(seg, index=index)
-    except (RuntimeError, NotImplementedError, AttributeError):
-        raise SegUnreadable(path, "its compression can't be read here") from None
 
 
 def _segments(seg: Dataset) -> dict[int, int]:

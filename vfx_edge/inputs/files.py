@@ -6,12 +6,13 @@ gives, so no archive can write outside the temporary folder.
 
 import errno
 import os
-import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +27,12 @@ beyond this, and beyond RATIO_APPLIES_FROM_BYTES, is taken for a bomb."""
 RATIO_APPLIES_FROM_BYTES = 2**28
 MAX_DEPTH = 32
 _CHUNK = 2**20
-_SUFFIX = re.compile(r"\.nii(\.gz)?$")
+MOST_LISTING_BYTES = MAX_FILES * 300
+"""What names the members of an archive: 46 bytes and the name for each."""
+MOST_LZMA_BYTES = 2**28
+"""LZMA keeps as much of what it unpacked in memory as the archive asks for."""
+SPARED_SHARE = 0.1
+"""Of the free space of the temporary folder's disk, left to others."""
 
 
 class PathMissing(InputError, FileNotFoundError):
@@ -115,7 +121,7 @@ def listed(path: Path) -> Iterator[Listing]:
     kind = _kind(path)
     if kind == "folder":
         yield _list_folder(path)
-    elif kind == "file" and zipfile.is_zipfile(path):
+    elif kind == "file" and _is_zip(path):
         with scratch() as folder:
             yield Listing(path, tuple(_unpack(path, folder)))
     elif kind == "file":
@@ -193,15 +199,26 @@ def _is(entry: "os.DirEntry[str]", kind: str) -> bool:
         return False
 
 
+def _is_zip(path: Path) -> bool:
+    """By its first bytes, too: other files may have an archive behind them."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one of several parts
+        return True
+
+
 def _unpack(archive: Path, folder: Path) -> Iterator[Source]:
     try:
+        _check_listing(archive)
         with zipfile.ZipFile(archive) as unpacker:
-            members = [m for m in unpacker.infolist() if not m.is_dir() and m.file_size]
+            members = [m for m in unpacker.infolist() if m.file_size and m.filename[-1:] != "/"]
             _check_sizes(archive, members)
-            left = MAX_UNPACKED_BYTES
+            left = min(MAX_UNPACKED_BYTES, _room(folder, sum(m.file_size for m in members)))
             for number, member in enumerate(members):
-                suffix = _SUFFIX.search(member.filename.lower())
-                target = folder / f"{number:06d}{suffix.group() if suffix else ''}"
+                target = folder / f"{number:06d}"
                 with unpacker.open(member) as packed, target.open("wb") as unpacked:
                     left -= _copy(packed, unpacked, left, archive)  # type: ignore[arg-type]
                 yield Source(target, f"{archive}/{member.filename}")
@@ -212,24 +229,55 @@ def _unpack(archive: Path, folder: Path) -> Iterator[Source]:
     except RuntimeError:
         raise ArchiveBroken(archive, "it is encrypted") from None
     except OSError as error:
+        why = error.strerror or type(error).__name__
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise NoScratch(error.strerror or "no room") from None
-        raise ArchiveBroken(archive, error.strerror or type(error).__name__) from None
+            raise NoScratch(why) from None
+        raise ArchiveBroken(archive, why) from None
     except Exception as error:  # zlib.error, lzma.LZMAError: no common base
         if isinstance(error, InputError) or type(error).__module__ not in {"zlib", "_lzma", "lzma"}:
             raise
         raise ArchiveBroken(archive, "it is damaged") from None
 
 
+def _check_listing(archive: Path) -> None:
+    """The list of members is held in memory whole: how long it is, is stated at the end."""
+    with archive.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 2**16 - 22))
+        tail = file.read()
+        at = tail.rfind(b"PK\x05\x06")
+        if at < 0:
+            raise zipfile.BadZipFile("its end is missing")
+        listing = int.from_bytes(tail[at + 12 : at + 16], "little")
+        if tail[max(0, at - 20) : max(0, at - 16)] == b"PK\x06\x07":  # zip64
+            file.seek(min(size, int.from_bytes(tail[at - 12 : at - 4], "little")) + 40)
+            listing = int.from_bytes(file.read(8), "little")
+    if listing > MOST_LISTING_BYTES:
+        raise ArchiveTooLarge(archive, f"holds more than {MAX_FILES} files")
+
+
+def _room(folder: Path, needed: int) -> int:
+    """Bytes that may be unpacked into `folder`."""
+    free = int(shutil.disk_usage(folder).free * (1 - SPARED_SHARE))
+    if needed > free:
+        raise NoScratch(f"it has room for {free >> 20} MiB, {needed >> 20} are needed")
+    return free
+
+
 def _check_sizes(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     if len(members) > MAX_FILES:
         raise ArchiveTooLarge(archive, f"holds {len(members)} files")
     total = sum(m.file_size for m in members)
-    packed = sum(m.compress_size for m in members) or 1
+    packed = min(sum(m.compress_size for m in members), archive.stat().st_size) or 1
     if total > MAX_UNPACKED_BYTES:
         raise ArchiveTooLarge(archive, f"would unpack to {total / 2**30:.0f} GiB")
     if total > RATIO_APPLIES_FROM_BYTES and total > MAX_RATIO * packed:
         raise ArchiveTooLarge(archive, f"would unpack to {total // packed} times its size")
+    if any(m.compress_type == zipfile.ZIP_LZMA and m.file_size > MOST_LZMA_BYTES for m in members):
+        raise ArchiveTooLarge(archive, "holds a file that takes too much memory to unpack")
+    by_place = sorted(members, key=lambda m: m.header_offset)
+    if any(a.header_offset + a.compress_size > b.header_offset for a, b in pairwise(by_place)):
+        raise ArchiveBroken(archive, "its members lie over each other")
 
 
 def _copy(packed: BinaryIO, unpacked: BinaryIO, limit: int, archive: Path) -> int:

@@ -5,15 +5,21 @@ and the rest of the reader never meets a DataElement.
 """
 
 import io
-import zlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from vfx_edge.inputs.bounded import (
+    DEFLATED,
+    EXPLICIT_LITTLE_ENDIAN,
+    LONG_FORMS,
+    Inflating,
+    read_dicom,
+)
 from vfx_edge.inputs.facts import (
     Facts,
     Values,
@@ -31,16 +37,14 @@ from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.words import TYPED, Typed, typed
 from vfx_edge.parallel import map_reading
 
-MAX_INFLATED_BYTES = 2**30
 _HEAD_BYTES = 2**15
 _AT_ONCE = 256
 """Files whose first bytes are held in memory at a time."""
 Vector = tuple[float, float, float]
 
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-UNCOMPRESSED = {"1.2.840.10008.1.2", EXPLICIT_LITTLE_ENDIAN, BIG_ENDIAN, DEFLATED}
+IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+UNCOMPRESSED = {IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, BIG_ENDIAN, DEFLATED}
 DECODABLE = {
     *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70)),  # JPEG
     *(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81, 90, 91)),  # JPEG-LS, JPEG 2000
@@ -63,11 +67,12 @@ _TAGS: list[Any] = [Tag(keyword) for keyword in (*_KEYWORDS.split(), *TYPED)]
 @dataclass(frozen=True)
 class PixelElement:
     """kind: "pixels", "float" or "none". offset: byte of the first pixel (after inflating, where
-    deflated). bytes_missing: how much an uncompressed file lacks."""
+    deflated). bytes_missing: how much an uncompressed file lacks. frames: as many as it holds."""
 
     kind: str
     offset: int
     bytes_missing: int
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,56 +169,36 @@ def _header(source: Source, head: bytes, size: int, values: Values) -> tuple[Sli
     if not _looks_like_dicom(head):
         return Unusable(source.name, damaged=False)
     try:
-        if DEFLATED.encode() in head[:1024]:
-            with source.path.open("rb") as file:
-                stream = inflated(file)
-            size = stream.getbuffer().nbytes
-            return _as_deflated(_from_stream(source, stream, size, values))
         if whole := _from_head(source, head, size, values):
             return whole
         with source.path.open("rb") as file:
-            return _from_stream(source, file, size, values)
+            return _from_file(source, file, None, size, values)
     except OSError as error:
         return Unusable(source.name, damaged=True, why=error.strerror or "unreadable")
     except Exception as error:  # noqa: BLE001  a broken file makes pydicom raise nearly anything
         return Unusable(source.name, damaged=head[128:132] == b"DICM", why=type(error).__name__)
 
 
-def _as_deflated(found: tuple[Slice, ...] | Unusable) -> tuple[Slice, ...] | Unusable:
-    """Slices of an inflated file say that their bytes must be inflated again."""
-    if isinstance(found, Unusable):
-        return found
-    return tuple(replace(s, pixels=replace(s.pixels, syntax=DEFLATED)) for s in found)
-
-
 def _from_head(source: Source, head: bytes, size: int, values: Values) -> tuple[Slice, ...] | None:
     """The slices, where the header lies wholly in the first bytes: one read, not hundreds."""
     try:
-        found = _from_stream(source, io.BytesIO(head), size, values)
+        found = _from_file(source, io.BytesIO(head), head, size, values)
     except Exception:  # noqa: BLE001  cut in the middle
         return None
     complete = isinstance(found, tuple) and found[0].pixels.element.kind != "none"
     return found if complete and isinstance(found, tuple) else None
 
 
-def _from_stream(
-    source: Source, stream: BinaryIO, size: int, values: Values
+def _from_file(
+    source: Source, file: BinaryIO, head: bytes | None, size: int, values: Values
 ) -> tuple[Slice, ...] | Unusable:
-    stream.seek(0)
-    dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-    return _slices(source, dataset, stream, size, values)
-
-
-def inflated(file: BinaryIO) -> io.BytesIO:
-    """A deflated file as an explicit little endian one in memory, bombs refused (ValueError)."""
-    data = file.read()
-    end = 144 + int.from_bytes(data[140:144], "little")
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    body = unpacker.decompress(data[end:], MAX_INFLATED_BYTES)
-    if unpacker.unconsumed_tail:
-        raise ValueError("deflated data without end")
-    plain = EXPLICIT_LITTLE_ENDIAN.encode() + b"\0\0\0"
-    return io.BytesIO(data[:end].replace(DEFLATED.encode(), plain) + body)
+    dataset, stream = read_dicom(file, _TAGS, head)
+    if not isinstance(stream, Inflating):
+        return _slices(source, dataset, stream, size, values)
+    found = _slices(source, dataset, stream, sys.maxsize, values)  # inflated as it is read
+    if isinstance(found, Unusable):
+        return found
+    return tuple(replace(s, pixels=replace(s.pixels, syntax=DEFLATED)) for s in found)
 
 
 def _looks_like_dicom(head: bytes) -> bool:
@@ -230,7 +215,7 @@ def _slices(
     if text(facts, "SOPClassUID") in ("", "1.2.840.10008.1.3.10"):
         return Unusable(source.name, damaged=False)  # a DICOMDIR, or no image at all
     frames = integer(facts, "NumberOfFrames") or 1
-    at = _pixel_element(facts, syntax, stream, size)
+    at = pixel_element(facts, syntax, stream, size)
     groups = [macros(group) for group in items(facts, "PerFrameFunctionalGroupsSequence")]
     if frames == 1 and not groups:
         return (_slice(source, [facts], None, syntax, at),)
@@ -242,7 +227,7 @@ def _slices(
     )
 
 
-def _pixel_element(facts: Facts, syntax: str, stream: BinaryIO, size: int) -> PixelElement:
+def pixel_element(facts: Facts, syntax: str, stream: BinaryIO, size: int) -> PixelElement:
     """Where the pixels start, from the element that stopped the header."""
     order: Literal["big", "little"] = "big" if syntax == BIG_ENDIAN else "little"
     head = stream.read(12)
@@ -251,14 +236,17 @@ def _pixel_element(facts: Facts, syntax: str, stream: BinaryIO, size: int) -> Pi
         return PixelElement("none", 0, 0)
     if tag != 0x0010:
         return PixelElement("float", 0, 0)
-    explicit = head[4:6] in (b"OW", b"OB", b"UN")
+    explicit = head[4:6] in LONG_FORMS  # no even length of an implicit element reads like one
+    if not explicit and syntax in DECODABLE | UNCOMPRESSED - {IMPLICIT_LITTLE_ENDIAN}:
+        return PixelElement("none", 0, 0)
     offset = stream.tell() - len(head) + (12 if explicit else 8)
+    frames = max(1, integer(facts, "NumberOfFrames") or 1)
     if (head[8:12] if explicit else head[4:8]) == b"\xff\xff\xff\xff":
-        return PixelElement("pixels", offset, 0)
+        return PixelElement("pixels", offset, 0, frames)
     bits = (integer(facts, "BitsAllocated") or 0) * (integer(facts, "SamplesPerPixel") or 1)
     pixels = (integer(facts, "Rows") or 0) * (integer(facts, "Columns") or 0)
-    wanted = pixels * (integer(facts, "NumberOfFrames") or 1) * bits // 8
-    return PixelElement("pixels", offset, max(0, offset + wanted - size))
+    wanted = pixels * frames * bits // 8
+    return PixelElement("pixels", offset, max(0, offset + wanted - size), frames)
 
 
 def _slice(
@@ -321,7 +309,7 @@ def _syntax(ds: Dataset) -> str:
     """The transfer syntax; of a file without a meta header, what pydicom made of it."""
     stated = str(ds.file_meta.get("TransferSyntaxUID", "")) if hasattr(ds, "file_meta") else ""
     implicit, little = ds.original_encoding
-    guessed = "1.2.840.10008.1.2" if implicit else EXPLICIT_LITTLE_ENDIAN
+    guessed = IMPLICIT_LITTLE_ENDIAN if implicit else EXPLICIT_LITTLE_ENDIAN
     return stated.strip("\0 ") or (guessed if little else BIG_ENDIAN)
 
 

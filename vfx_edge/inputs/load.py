@@ -7,11 +7,15 @@ import numpy as np
 
 from vfx_edge.errors import InputError
 from vfx_edge.image import Image
+from vfx_edge.inputs.bounded import is_dicom
 from vfx_edge.inputs.build import Built, build
 from vfx_edge.inputs.choose import Choice, Wanted, choose
+from vfx_edge.inputs.codestream import RLE
+from vfx_edge.inputs.decoders import Decoders, decoders
 from vfx_edge.inputs.files import Listing, Source, listed
-from vfx_edge.inputs.headers import Slice, Unusable, read_headers
+from vfx_edge.inputs.headers import DECODABLE, Slice, Unusable, read_headers
 from vfx_edge.inputs.modality import CT, Modality
+from vfx_edge.inputs.nifti_file import is_nifti
 from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.words import description_and_kernel
 from vfx_edge.parallel import delayed_interrupt
@@ -61,18 +65,23 @@ def load_scan(
                 from vfx_edge.inputs.nifti import load_nifti
 
             return load_nifti(listing.files[0].path, series_uid)
-        return _load_dicom(listing, Wanted(modality, series_uid), say)
+        with decoders() as processes:
+            return _load_dicom(listing, Wanted(modality, series_uid), say, processes)
 
 
 def _is_nifti(files: tuple[Source, ...]) -> bool:
-    """Whether the input is one NIfTI file."""
-    return len(files) == 1 and files[0].name.lower().endswith((".nii", ".nii.gz"))
+    """Whether the input is one NIfTI file: by what it holds. One that is named so, but holds
+    nothing known, is told so."""
+    if len(files) != 1:
+        return False
+    named = files[0].name.lower().endswith((".nii", ".nii.gz"))
+    return is_nifti(files[0].path) or (named and not is_dicom(files[0].path))
 
 
-def _load_dicom(listing: Listing, wanted: Wanted, say: Progress) -> Scan:
+def _load_dicom(listing: Listing, wanted: Wanted, say: Progress, processes: Decoders) -> Scan:
     name = listing.root.name or str(listing.root)
     say(f"reading the headers of {len(listing.files)} files")
-    slices, unusable = _headers(listing.files)
+    slices, unusable = _headers(listing.files, wanted.modality, processes)
     damaged = [u for u in unusable if u.damaged]
     if not slices and damaged:
         raise AllDamaged(name, damaged[0], len(damaged))
@@ -95,7 +104,10 @@ def _load_dicom(listing: Listing, wanted: Wanted, say: Progress) -> Scan:
     )
 
 
-def _headers(files: tuple[Source, ...]) -> tuple[tuple[Slice, ...], list[Unusable]]:
+def _headers(
+    files: tuple[Source, ...], modality: Modality, processes: Decoders
+) -> tuple[tuple[Slice, ...], list[Unusable]]:
+    """Decoders start while headers are read: by the first slice that will need them."""
     slices: list[Slice] = []
     unusable: list[Unusable] = []
     for outcome in read_headers(files):
@@ -103,6 +115,9 @@ def _headers(files: tuple[Source, ...]) -> tuple[tuple[Slice, ...], list[Unusabl
             unusable.append(outcome)
         else:
             slices.extend(outcome)
+            first = outcome[0]
+            if first.pixels.syntax in DECODABLE and first.sop_class in modality.sop_classes:
+                processes.start(len(outcome), native=first.pixels.syntax != RLE)
     return tuple(slices), unusable
 
 

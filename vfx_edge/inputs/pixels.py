@@ -1,38 +1,29 @@
 """The pixels of one slice -> values in the modality's unit, written straight into their place.
 
-Uncompressed slices are read with NumPy, compressed ones by SimpleITK (GDCM), which decodes JPEG,
-JPEG Lossless, JPEG-LS, JPEG 2000 and RLE and lets other threads run meanwhile.
+Bits that do not count are dropped, and numbers rescaled, here alone: no decoder does it for us.
 """
 
 import zlib
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.inputs.codestream import first_fragment
-from vfx_edge.inputs.files import scratch
-from vfx_edge.inputs.frames import Job, fits, frames_as_files, needs_file
-from vfx_edge.inputs.headers import (
-    BIG_ENDIAN,
-    DEFLATED,
-    UNCOMPRESSED,
-    PixelFormat,
-    Slice,
-    inflated,
-)
+from vfx_edge.inputs.bounded import DEFLATED
+from vfx_edge.inputs.decoders import decoders
+from vfx_edge.inputs.headers import PixelFormat, Slice
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.stack import Stack
+from vfx_edge.inputs.stored import Frame, StoredNumbers
 from vfx_edge.inputs.words import syntax_name
 from vfx_edge.parallel import map_reading
-from vfx_edge.quiet import decoders_quiet
 
 Values = NDArray[np.int16]
+Job = tuple[Slice, Values]
+"""A slice and the place its values go to."""
 PROBED_SLICES = 5
-_HEAD_BYTES = 2**16
 
 
 class Undecodable(InputError):
@@ -50,14 +41,12 @@ class Undecodable(InputError):
 def read_into(places: Iterable[Job], modality: Modality) -> list[Slice]:
     """Fills each (rows, columns) place with its slice's values; the slices that failed."""
     work = list(places)
-    asked = [slice_ for slice_, _ in work]
-    compressed = any(s.pixels.syntax not in UNCOMPRESSED for s in asked)
-    with scratch() if any(map(needs_file, asked)) else nullcontext() as folder:
-        if folder is not None:
-            work = frames_as_files(work, folder)
-        with decoders_quiet() if compressed else nullcontext():
-            done = map_reading(lambda job: _read_one(job, modality), work)
-    return [slice_ for slice_, ok in zip(asked, done, strict=True) if not ok]
+    with decoders() as processes:
+        numbers = StoredNumbers(processes)
+        groups = _groups(work)
+        done = map_reading(lambda group: _read(group, numbers, modality), groups)
+    read = {id(job[0]) for group, count in zip(groups, done, strict=True) for job in group[:count]}
+    return [slice_ for slice_, _ in work if id(slice_) not in read]
 
 
 def probe(stack: Stack, modality: Modality) -> str | None:
@@ -71,55 +60,36 @@ def probe(stack: Stack, modality: Modality) -> str | None:
     return modality.implausible(read) if len(read) else "pixels that can't be decoded"
 
 
-def _read_one(job: Job, modality: Modality) -> bool:
-    slice_, place = job
-    p = slice_.pixels
+def _groups(work: list[Job]) -> list[list[Job]]:
+    """What is read together: deflated frames of one file in their order; else a slice by itself."""
+    groups: dict[object, list[Job]] = {}
+    for job in sorted(work, key=lambda job: job[0].frame or 0):
+        slice_ = job[0]
+        together = slice_.pixels.syntax == DEFLATED
+        groups.setdefault(slice_.source.path if together else id(slice_), []).append(job)
+    return list(groups.values())
+
+
+def _read(group: list[Job], numbers: StoredNumbers, modality: Modality) -> int:
+    """How many of the group were read: behind one that is damaged none can be reached."""
+    done = 0
     try:
-        values = _raw(slice_) if p.syntax in UNCOMPRESSED else _decoded(slice_)
-        rescaled = p.syntax not in UNCOMPRESSED and slice_.frame is None  # by ITK
-        padded = _padded(values, p, (p.slope, p.intercept) if rescaled else (1.0, 0.0), modality)
-        if p.syntax in UNCOMPRESSED:
-            values = _stored_bits(values, p)
-        _store(values, (1.0, 0.0) if rescaled else (p.slope, p.intercept), place, modality)
-        if padded is not None:
-            place[padded] = modality.lowest
-    except (RuntimeError, OSError, ValueError, MemoryError, zlib.error):
-        return False
-    return True
+        frames = [Frame.of(slice_) for slice_, _ in group]
+        for (slice_, place), stored in zip(group, numbers.of(frames), strict=True):
+            _place(stored, slice_.pixels, place, modality)
+            done += 1
+    except (OSError, ValueError, MemoryError, zlib.error):
+        return done
+    return done
 
 
-def _raw(slice_: Slice) -> NDArray[Any]:
-    """The stored numbers of an uncompressed slice, (rows, columns), in native byte order."""
-    p = slice_.pixels
-    dtype = np.dtype(f"{'i' if p.signed else 'u'}{p.bits_allocated // 8}")
-    dtype = dtype.newbyteorder(">" if p.syntax == BIG_ENDIAN else "<")
-    data = bytearray(slice_.rows * slice_.columns * dtype.itemsize)
-    with slice_.source.path.open("rb") as file:
-        stream = inflated(file) if p.syntax == DEFLATED else file
-        stream.seek(p.element.offset + (slice_.frame or 0) * len(data))
-        if stream.readinto(data) != len(data):
-            raise ValueError("truncated")
-    native = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
-    return native.reshape(slice_.rows, slice_.columns)
-
-
-def _decoded(slice_: Slice) -> NDArray[Any]:
-    """The values of a compressed slice; rescaled by ITK where its file says how."""
-    if slice_.frame is None:
-        with slice_.source.path.open("rb") as file:
-            file.seek(slice_.pixels.element.offset)
-            code = first_fragment(file.read(_HEAD_BYTES))
-        if not fits(code, slice_):
-            raise ValueError("another size than the header says")
-    import SimpleITK as sitk  # uncompressed scans do without
-
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(slice_.source.path))
-    pixels = sitk.GetArrayFromImage(reader.Execute())
-    if pixels.size != slice_.rows * slice_.columns:
-        raise ValueError("another size than the header says")
-    return np.asarray(pixels.reshape(slice_.rows, slice_.columns))
+def _place(stored: NDArray[Any], p: PixelFormat, place: Values, modality: Modality) -> None:
+    """Stored numbers -> values in the modality's unit, at their place."""
+    values = _stored_bits(stored, p)
+    padded = _padded(stored, values, p, modality)
+    _store(values, (p.slope, p.intercept), place, modality)
+    if padded is not None:
+        place[padded] = modality.lowest
 
 
 def _store(
@@ -158,23 +128,23 @@ def _stored_bits(raw: NDArray[Any], p: PixelFormat) -> NDArray[Any]:
 
 
 def _padded(
-    values: NDArray[Any], p: PixelFormat, rescale: tuple[float, float], modality: Modality
+    stored: NDArray[Any], values: NDArray[Any], p: PixelFormat, modality: Modality
 ) -> NDArray[np.bool_] | None:
-    """Where the slice holds padding; rescale: slope and intercept from stored numbers to `values`.
+    """Where the slice holds padding, which may need bits above those that count.
 
-    Some files name a padding value within the tissues (0 HU is water): there only what is
-    connected to the slice's edge counts.
+    stored: numbers with all their bits; values: with those that count. Some files name a padding
+    value within the tissues (0 HU is water): there only what is connected to the slice's edge
+    counts.
     """
     if p.padding is None:
         return None
-    slope, intercept = rescale
     first, last = p.padding
     lowest, highest = first * p.slope + p.intercept, last * p.slope + p.intercept
-    if highest <= modality.lowest and p.bits_stored == p.bits_allocated:
+    if highest <= modality.lowest and values is stored:
         return None  # clipping does it
-    half = slope / 2
-    low, high = first * slope + intercept - half, last * slope + intercept + half
-    padded = (values > low) & (values < high)
+    padded = (values >= first) & (values <= last)
+    if values is not stored:
+        padded |= (stored >= first) & (stored <= last)
     if not padded.any():
         return None
     tissue = modality.tissue

@@ -4,30 +4,34 @@ NIfTI, NRRD or a DICOM Segmentation. Where the file names its segments, the name
 does not, its numbers are VerSe labels.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.inputs.dicom_seg import is_dicom, read_dicom_seg
+from vfx_edge.image.orientation import Floats
+from vfx_edge.inputs.bounded import is_dicom
+from vfx_edge.inputs.dicom_seg import read_dicom_seg
 from vfx_edge.inputs.files import PathMissing
-from vfx_edge.inputs.nifti import NiftiUnreadable, read_image
+from vfx_edge.inputs.nifti_file import read_nifti
+from vfx_edge.inputs.nrrd_file import is_nrrd, read_nrrd
 from vfx_edge.inputs.segment_names import coded_label, vertebra_label
-from vfx_edge.quiet import itk_quiet, quiet
+from vfx_edge.inputs.voxel_file import NiftiUnreadable, VoxelFile
+from vfx_edge.parallel import map_computing
+from vfx_edge.quiet import quiet
 from vfx_edge.study import Scan
 
 HIGHEST_VERSE_LABEL = 28
 HIGHEST_NAMED = 2**16 - 1
+SMALL_VOXELS, FINER_VOXELS = 2**27, 2
+"""A mask may have so many voxels, or so many times those of its scan, if that is more."""
 _MOST_SHOWN = 3
-_EXTENSION_BYTES = 2**20
+_NUMBER = re.compile(r"\d{1,5}")
 _LABEL = re.compile(
     rb"<Label\b[^>]{0,200}?\bKey=\"(\d{1,5})\"[^>]{0,200}>\s*(?:<!\[CDATA\[)?([^<\]]{1,100})"
 )
@@ -77,7 +81,7 @@ def read_segmentation(path: Path, like: Scan) -> GivenMask:
         raise PathMissing(path)
     if not path.is_file():
         raise NiftiUnreadable(path, "it is a folder")
-    with quiet(), itk_quiet():
+    with quiet():
         return _dicom(path, like) if is_dicom(path) else _image(path, like)
 
 
@@ -89,44 +93,45 @@ def _dicom(path: Path, like: Scan) -> GivenMask:
             "Whether the segmentation was drawn on this CT can't be told, as the CT is no DICOM: "
             "its places were taken as they are.",
         )
-    image = sitk.GetImageFromArray(labels)
-    spacing = np.linalg.norm(seg.affine[:3, :3], axis=0)
-    image.SetSpacing(spacing[::-1].tolist())
-    image.SetOrigin(seg.affine[:3, 3].tolist())
-    image.SetDirection((seg.affine[:3, :3] / spacing)[:, ::-1].ravel().tolist())
-    return GivenMask(_placed(image, like, path), bool(seg.labels), remarks)
+    return GivenMask(_placed(labels, seg.affine, like, path), bool(seg.labels), remarks)
 
 
 def _image(path: Path, like: Scan) -> GivenMask:
-    image, _ = read_image(path)
-    names = _names(image, path)
+    most = max(SMALL_VOXELS, FINER_VOXELS * like.image.values.size)
+    file = read_nrrd(path, most) if is_nrrd(path) else read_nifti(path, most)
+    names = _names(file)
     known = {
         number: label
         for number, name in names.items()
-        if (label := vertebra_label(name) or _coded(image, number)) is not None
+        if (label := vertebra_label(name) or _coded(file, number)) is not None
     }
-    values = _whole(sitk.GetArrayViewFromImage(image), path, named=bool(known))
-    labels, remarks = _verse(values, known, path)
-    made = sitk.GetImageFromArray(labels)
-    made.CopyInformation(image)
-    return GivenMask(_placed(made, like, path), bool(known), remarks)
+    labels, remarks = _verse(_whole(file, named=bool(known)), known, path)
+    return GivenMask(_placed(labels, file.affine, like, path), bool(known), remarks)
 
 
-def _whole(values: NDArray[Any], path: Path, *, named: bool) -> NDArray[Any]:
+def _whole(file: VoxelFile, *, named: bool) -> NDArray[np.uint16]:
     """As numbers that labels can be."""
-    if values.dtype.kind == "f" and not np.all(values == np.rint(values)):
-        raise NotAMask(path, "it holds fractions")
-    lowest, highest = values.min(), values.max()
-    if lowest < 0 or highest > (HIGHEST_NAMED if named else HIGHEST_VERSE_LABEL):
-        raise NotAMask(path, f"it holds numbers from {lowest:.0f} to {highest:.0f}")
-    return values.astype(np.uint16)
+    numbers = np.empty(file.shape, np.uint16)
+    highest_allowed = HIGHEST_NAMED if named else HIGHEST_VERSE_LABEL
+    lowest, highest = 0.0, 0.0
+    # a mask of empty slabs may deflate to a thousandth: its size is bounded by the scan's instead
+    for slab, place in zip(file.slabs(max_ratio=None), numbers, strict=True):
+        if slab.dtype.kind == "f" and not np.all(slab == np.rint(slab)):
+            raise NotAMask(file.path, "it holds fractions")
+        lowest, highest = min(lowest, float(slab.min())), max(highest, float(slab.max()))
+        if 0 <= lowest <= highest <= HIGHEST_NAMED:
+            np.copyto(place, slab, casting="unsafe")
+    if lowest < 0 or highest > highest_allowed:
+        raise NotAMask(file.path, f"it holds numbers from {lowest:.0f} to {highest:.0f}")
+    return numbers
 
 
 def _verse(
     values: NDArray[np.uint16], known: Mapping[int, int], path: Path
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """VerSe labels: by the names where any is known, else the numbers themselves."""
-    there = np.flatnonzero(np.bincount(values.ravel(), minlength=2)[1:]) + 1
+    counts = sum(np.bincount(slab.ravel(), minlength=HIGHEST_NAMED + 1) for slab in values)
+    there = np.flatnonzero(np.asarray(counts)[1:]) + 1
     if not len(there):
         raise NotAMask(path, "it is empty")
     if not known:
@@ -152,64 +157,53 @@ def _left_out(left: list[int]) -> tuple[str, ...]:
     return (f"Segments whose names say no vertebra were left out: number {shown}{more}.",)
 
 
-def _names(image: sitk.Image, path: Path) -> dict[int, str]:
+def _names(file: VoxelFile) -> dict[int, str]:
     """Number -> name, as 3D Slicer writes it into a .seg.nrrd, or from a NIfTI's label table."""
     found = {}
-    for key in image.GetMetaDataKeys():
+    for key, value in file.texts.items():
         at = re.fullmatch(r"Segment(\d{1,4})_LabelValue", key)
-        name = f"Segment{at[1]}_Name" if at else ""
-        if name and image.HasMetaDataKey(name) and image.GetMetaData(key).strip().isdecimal():
-            found[int(image.GetMetaData(key))] = image.GetMetaData(name)
+        name = file.texts.get(f"Segment{at[1]}_Name") if at else None
+        if name is not None and _NUMBER.fullmatch(value.strip()):
+            found[int(value)] = name
     return found or {
         int(number): name.decode("utf-8", "replace")
-        for number, name in _LABEL.findall(_extension(path))
+        for number, name in _LABEL.findall(file.extension)
     }
 
 
-def _coded(image: sitk.Image, number: int) -> int | None:
+def _coded(file: VoxelFile, number: int) -> int | None:
     """What 3D Slicer's terminology says of a segment without a telling name."""
-    for key in image.GetMetaDataKeys():
+    for key, value in file.texts.items():
         at = re.fullmatch(r"Segment(\d{1,4})_LabelValue", key)
-        tags = f"Segment{at[1]}_Tags" if at else ""
-        if tags and image.GetMetaData(key).strip() == str(number) and image.HasMetaDataKey(tags):
-            codes = _CODE.findall(image.GetMetaData(tags))
+        tags = file.texts.get(f"Segment{at[1]}_Tags") if at else None
+        if tags is not None and value.strip() == str(number):
+            codes = _CODE.findall(tags)
             return next(filter(None, (coded_label(code, "SCT") for code in codes)), None)
     return None
 
 
-def _extension(path: Path) -> bytes:
-    """What stands between a NIfTI's header and its voxels."""
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            head = file.read(352)
-            if head[344:347] != b"n+1" or not head[348:349].strip(b"\0"):
-                return b""
-            return bytes(file.read(_EXTENSION_BYTES))
-    except (OSError, EOFError, zlib.error):
-        return b""
-
-
-def _placed(labels: sitk.Image, like: Scan, path: Path) -> NDArray[np.uint8]:
-    placed = _on_grid(labels, like)
+def _placed(labels: NDArray[np.uint8], affine: Floats, like: Scan, path: Path) -> NDArray[np.uint8]:
+    placed = _on_grid(labels, affine, like)
     if not placed.any():
         raise MaskElsewhere(path)
     return placed
 
 
-def _on_grid(labels: sitk.Image, like: Scan) -> NDArray[np.uint8]:
-    affine = like.image.affine_zyx_to_lps
-    spacing = like.image.spacing_zyx_mm
-    placed = sitk.Resample(
-        labels,
-        [int(n) for n in like.image.shape[::-1]],
-        sitk.Transform(),
-        sitk.sitkNearestNeighbor,
-        affine[:3, 3].tolist(),
-        spacing[::-1].tolist(),
-        (affine[:3, :3] / spacing)[:, ::-1].ravel().tolist(),
-        0,
-        sitk.sitkUInt8,
-    )
-    return np.asarray(sitk.GetArrayFromImage(placed), np.uint8)
+def _on_grid(labels: NDArray[np.uint8], affine: Floats, like: Scan) -> NDArray[np.uint8]:
+    """The nearest voxel's label, none outside the mask. Slab by slab, in threads."""
+    to_mask = np.linalg.inv(affine) @ like.image.affine_zyx_to_lps
+    placed = np.zeros(like.image.shape, np.uint8)
+    y, x = (np.arange(n, dtype=np.float64) for n in placed.shape[1:])
+
+    def one(z: int) -> None:
+        inside: Any = True
+        places = []
+        for axis, size in enumerate(labels.shape):
+            a, b, c, d = to_mask[axis]
+            at = np.floor(a * z + d + 0.5 + b * y[:, None] + c * x).astype(np.int64)
+            inside = inside & (at >= 0) & (at < size)
+            places.append(np.clip(at, 0, size - 1))
+        np.copyto(placed[z], labels[tuple(places)], where=inside)
+
+    map_computing(one, range(len(placed)))
+    return placed

@@ -7,13 +7,12 @@ instances, so what was a plain number to the reader is wanted here as the source
 from pathlib import Path
 from typing import Any
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from vfx_edge.errors import InputError, OutputError
+from vfx_edge.inputs.bounded import read_file
 from vfx_edge.inputs.files import listed
-from vfx_edge.inputs.headers import DEFLATED, inflated
 from vfx_edge.inputs.repeated import KEYWORDS, has_uid, repeated
 from vfx_edge.quiet import quiet
 from vfx_edge.study import DicomSource, Scan
@@ -83,12 +82,6 @@ def read_source(path: Path, scan: Scan) -> DicomSource:
 def _header(path: Path) -> Dataset | None:
     """What results repeat of the file; None where it can no longer be read."""
     try:
-        with path.open("rb") as file:
-            deflated = DEFLATED.encode() in file.read(1024)
-            file.seek(0)
-            stream = inflated(file) if deflated else file
-            return repeated(
-                pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_OF_EACH, force=True)
-            )
+        return repeated(read_file(path, _OF_EACH))
     except Exception:  # noqa: BLE001  a broken file makes pydicom raise nearly anything
         return None

@@ -70,7 +70,7 @@ def write_case(
     for file in (ct, mask, centroids):
         sweep(file.parent)  # a killed run's
     with replacing(mask) as new_mask, replacing(centroids) as new_list, replacing(ct) as new_ct:
-        store_image(image.values, image, new_ct, ct)
+        store_image(image.values, image, new_ct)
         new_list.write_text(json.dumps(centroids_of(image, vertebrae)) + "\n", encoding="utf-8")
-        store_image(labels, image, new_mask, mask)
+        store_image(labels, image, new_mask)
     return ct, mask, centroids

@@ -1,22 +1,25 @@
 """NIfTI files in VerSe/BIDS naming: the CT, the vertebra masks on its grid, the centroids."""
 
+import gzip
 import json
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.files import OutputFailed, replacing, write_text
+from vfx_edge.files import replacing, write_text
 from vfx_edge.image import Image
 from vfx_edge.outputs.file_names import series_stem
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.labels import label_map
-from vfx_edge.quiet import runtime_quiet
 from vfx_edge.study import Analysis, Vertebra
 
-_HEADER_BYTES = 352
-"""Of a NIfTI-1 file before its voxels, as ITK writes it."""
+_KINDS = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "u2": 512}
+_MILLIMETRES, _SCANNER = 2, 1
+_GZIP_LEVEL = 1
+"""Half the time of the usual one, for 3 % more bytes of a CT."""
 _AXIS_CODES = (("R", "L"), ("A", "P"), ("I", "S"))
 
 
@@ -73,38 +76,49 @@ def _tenths(value: float) -> float:
 def write_image(array: NDArray[np.generic], like: Image, path: Path) -> Path:
     """A .nii.gz on the grid of `like`. OutputError leaves."""
     with replacing(path) as temporary:
-        store_image(array, like, temporary, path)
+        store_image(array, like, temporary)
     return path
 
 
-def store_image(array: NDArray[np.generic], like: Image, temporary: Path, meant_for: Path) -> None:
-    """Into a file that is to become `meant_for`."""
-    affine = like.affine_zyx_to_lps
-    spacing = like.spacing_zyx_mm
-    import SimpleITK as sitk  # most runs write none
-
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing([float(edge) for edge in spacing[::-1]])
-    image.SetOrigin([float(v) for v in affine[:3, 3]])
-    image.SetDirection((affine[:3, 2::-1] / spacing[::-1]).ravel().tolist())
-    try:
-        with runtime_quiet():
-            sitk.WriteImage(image, str(temporary), useCompression=True)
-    except RuntimeError as error:
-        raise OutputFailed(meant_for, _last_line(error)) from error
-    if _unpacked_bytes(temporary) != (_HEADER_BYTES + array.nbytes) % 2**32:
-        raise OutputFailed(meant_for, "not all of it could be written: is the disk full?")
+def store_image(array: NDArray[np.generic], like: Image, temporary: Path) -> None:
+    """A NIfTI-1 file (nifti.nimh.nih.gov), gzipped, the same bytes for the same image. OSError."""
+    with (
+        temporary.open("xb") as file,
+        gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed,
+    ):
+        packed.write(_header(array, like))
+        for slab in array.astype(array.dtype.newbyteorder("<"), copy=False):
+            packed.write(np.ascontiguousarray(slab).data)
 
 
-def _unpacked_bytes(packed: Path) -> int:
-    """What gzip states at its end. A full disk ends the file before that, and ITK, which writes it,
-    says nothing but a line on standard error."""
-    with packed.open("rb") as file:
-        file.seek(max(0, packed.stat().st_size - 4))
-        return int.from_bytes(file.read(), "little")
+def _header(array: NDArray[np.generic], like: Image) -> bytes:
+    """348 bytes, and 4 that say that no extension follows. qform and sform say the same."""
+    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ like.affine_zyx_to_lps[:, [2, 1, 0, 3]]
+    spacing = like.spacing_zyx_mm[::-1]
+    mirrored, quaternion = _quaternion(ras[:3, :3] / spacing)
+    number, bits = _KINDS[array.dtype.kind + str(array.dtype.itemsize)], 8 * array.dtype.itemsize
+    header = bytearray(352)
+    for at, form, values in (
+        (0, "i", (348,)),
+        (40, "8h", (3, *array.shape[::-1], 1, 1, 1, 1)),
+        (70, "2h", (number, bits)),
+        (76, "8f", (-1.0 if mirrored else 1.0, *spacing, 0, 0, 0, 0)),
+        (108, "3f", (352, 1, 0)),
+        (123, "B", (_MILLIMETRES,)),
+        (252, "2h", (_SCANNER, _SCANNER)),
+        (256, "6f", (*quaternion, *ras[:3, 3])),
+        (280, "12f", ras[:3].ravel()),
+        (344, "4s", (b"n+1\0",)),
+    ):
+        struct.pack_into("<" + form, header, at, *values)
+    return bytes(header)
 
 
-def _last_line(error: RuntimeError) -> str:
-    """ITK's messages are paragraphs; the cause stands last."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "SimpleITK gave no reason"
+def _quaternion(axes: NDArray[np.float64]) -> tuple[bool, NDArray[np.float64]]:
+    """Whether the third axis must be turned round to make a rotation, and b, c, d of that."""
+    mirrored = bool(np.linalg.det(axes) < 0)
+    turned = axes * [1, 1, -1 if mirrored else 1]
+    from scipy.spatial.transform import Rotation  # most runs write none
+
+    b, c, d, a = Rotation.from_matrix(turned).as_quat()
+    return mirrored, np.array([b, c, d]) * (-1 if a < 0 else 1)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from vfx_edge.inputs.headers import BIG_ENDIAN, DEFLATED
+from vfx_edge.inputs.bounded import DEFLATED
+from vfx_edge.inputs.headers import BIG_ENDIAN
 from vfx_edge.service.store.identifiers import MAX_UID
 
 MAX_INFLATED_BYTES = 4 * 2**20

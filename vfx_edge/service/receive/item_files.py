@@ -116,7 +116,7 @@ def _kind_of(found: SortedFiles, source: Source, *, damaged: bool) -> list[Sourc
 def _is_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except OSError:
+    except (OSError, zipfile.BadZipFile):  # the latter: one of several parts
         return False
 
 
