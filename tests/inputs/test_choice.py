@@ -107,7 +107,7 @@ def test_two_slices_at_one_place_are_one(tmp_path: Path) -> None:
     write_scan(tmp_path, Scan(places=(*range(40), 12)))
     volume = load_scan(tmp_path)
     assert volume.image.values.shape[0] == 40
-    assert only(volume.series.warnings, "dropped")
+    assert only(volume.series.warnings, "1 image(s) of the same series left out")
 
 
 def second_breath_hold(offset: float, places: range, acquisition: int | None, uids) -> tuple:

@@ -13,6 +13,7 @@ from vfx_edge.errors import InputError
 from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.pixels import Undecodable, Values, read_into
+from vfx_edge.inputs.rescale import with_rescale
 from vfx_edge.inputs.stack import FEWEST_SLICES, Floats, Stack, sorted_stack
 from vfx_edge.parallel import cores, map_computing
 from vfx_edge.room import check_scan
@@ -46,7 +47,12 @@ class Built:
 
 
 def build(stack: Stack, modality: Modality) -> Built:
-    """The volume of a stack. A few slices that can't be decoded are treated as missing."""
+    """The volume of a stack. A few slices that can't be decoded are treated as missing, and so
+    are those of which nobody knows what their numbers mean."""
+    return _built(with_rescale(stack, modality), modality)
+
+
+def _built(stack: Stack, modality: Modality) -> Built:
     plain = stack.even and not stack.sheared
     built, failed = (_direct if plain else _resampled)(stack, modality)
     if not failed:
@@ -57,7 +63,7 @@ def build(stack: Stack, modality: Modality) -> Built:
         raise Undecodable(first.source.name, len(failed), first.pixels.syntax)
     del built
     note = f"{len(failed)} damaged slice(s) could not be decoded and were left out."
-    return build(sorted_stack(kept, (*stack.warnings, note)), modality)
+    return _built(sorted_stack(kept, (*stack.warnings, note)), modality)
 
 
 def _affine(stack: Stack, step: float, corner_mm: Floats) -> Floats:

@@ -14,12 +14,18 @@ import numpy as np
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.faults import damage, fault
 from vfx_edge.inputs.headers import Slice
+from vfx_edge.inputs.marks import LOOKED_FOR
 from vfx_edge.inputs.modality import Modality
-from vfx_edge.inputs.stack import FEWEST_SLICES, STEEPEST_TILT, Stack, stacked
+from vfx_edge.inputs.patients import Patient, different
+from vfx_edge.inputs.scans import stacks_of
+from vfx_edge.inputs.stack import FEWEST_SLICES, STEEPEST_TILT, Stack
 from vfx_edge.study import SkippedSeries
 
 SMALLEST_EXTENT_MM = 30.0
+FARTHEST_MM = 20.0
+"""Between neighbouring slices: two vertebrae are some 25 mm apart."""
 MIXED = "images of different patients under one series UID"
+NOT_TOLD_APART = f"several scans of the same place that can't be told apart by any of {LOOKED_FOR}"
 
 _DERIVED = {"DERIVED", "SECONDARY", "REFORMATTED", "MPR"}
 _OTHER_PARTS = re.compile(r"HEAD|BRAIN|SKULL|SINUS|KNEE|FOOT|ANKLE|HAND|WRIST|ELBOW|EXTREM|LEG")
@@ -63,6 +69,11 @@ def noisy(stack: Stack, modality: Modality) -> bool:
     """Whether the reconstruction kernel makes noise that outshines bone."""
     kernel = modality.noisy_kernel
     return bool(kernel and kernel.search(stack.slices[0].kernel or ""))
+
+
+def _uids(stack: Stack) -> set[str]:
+    """Usually one: some anonymisers give each slice a series of its own."""
+    return {s.series_uid for s in stack.slices}
 
 
 def _types(stack: Stack) -> set[str]:
@@ -137,10 +148,13 @@ def choose(
         raise _nothing(stacks, refused, wanted, name, damaged)
     longest = max(float(s.extent_mm[2]) for s in stacks)
     lost = [
-        SkippedSeries(_uid(s), _why_lost(s, best, longest, wanted)) for s in stacks if s is not best
+        Refusal(_uid(s), _why_lost(s, best, longest, wanted), len(s.slices))
+        for s in stacks
+        if s is not best
     ]
-    lost += [SkippedSeries(r.series_uid, str(r)) for r in refused]
-    return Choice(best, tuple(lost), _warnings(best, refused, slices))
+    others = [SkippedSeries(r.series_uid, r.reason) for r in lost]
+    others += [SkippedSeries(r.series_uid, str(r)) for r in refused]
+    return Choice(best, tuple(others), _warnings(best, [*lost, *refused], slices))
 
 
 def _uid(stack: Stack) -> str:
@@ -163,40 +177,28 @@ def _sifted(slices: tuple[Slice, ...], modality: Modality) -> tuple[list[Slice],
 
 def _of_several_patients(slices: tuple[Slice, ...]) -> set[str]:
     """Series whose images name different patients: of whom a result would speak, nobody knows."""
-    pairs = {(s.series_uid, s.patient) for s in slices}
-    return {uid for uid, count in Counter(uid for uid, _ in pairs).items() if count > 1}
+    patients: dict[str, set[Patient]] = {}
+    for s in slices:
+        patients.setdefault(s.series_uid, set()).add(s.patient)
+    return {uid for uid, named in patients.items() if different(named)}
 
 
 def _fit_stacks(slices: list[Slice], refused: list[Refusal]) -> list[Stack]:
-    """The stacks that may be read; adds those that may not to `refused`."""
-    fit: list[Stack] = []
-    for stack in (stack for group in _same_geometry(slices) for stack in stacked(group)):
+    """The stacks worth reading; the others go to `refused`."""
+    fit = []
+    for stack in stacks_of(slices):
         why = _unfit(stack)
         if why is None:
             fit.append(stack)
         else:
-            refused.append(Refusal(_uid(stack), why, len(stack.slices)))
+            refused.append(Refusal(_uid(stack), _told(stack, why), len(stack.slices)))
     return fit
 
 
-def _same_geometry(slices: list[Slice]) -> list[tuple[Slice, ...]]:
-    """Slices of one series, image type, kernel, size, spacing and orientation."""
-    groups: dict[tuple[object, ...], list[list[Slice]]] = {}
-    for s in slices:
-        spacing = tuple(round(v, 3) for v in s.pixel_spacing_mm or ())
-        uids = (s.study_uid, s.series_uid, s.frame_of_reference)
-        key = (*uids, s.image_type, s.kernel, s.rows, s.columns, *spacing)
-        alike = groups.setdefault(key, [])
-        home = next((g for g in alike if _parallel(g[0], s)), None)
-        if home is None:
-            alike.append([s])
-        else:
-            home.append(s)
-    return [tuple(g) for alike in groups.values() for g in alike]
-
-
-def _parallel(a: Slice, b: Slice) -> bool:
-    return bool(np.abs(np.subtract(a.orientation or (), b.orientation or ())).max() < 2e-3)
+def _told(stack: Stack, why: str) -> str:
+    if not stack.told_by:
+        return why
+    return f"another scan in this series, told apart by {' and '.join(stack.told_by)}: {why}"
 
 
 def _unfit(stack: Stack) -> str | None:
@@ -204,10 +206,12 @@ def _unfit(stack: Stack) -> str | None:
     count = len(stack.slices)
     if count < FEWEST_SLICES:
         return "a single slice" if count == 1 else "too few slices"
-    if stack.interleaved:
-        return "several scans of the same place that can't be told apart"
+    if not stack.plain:
+        return NOT_TOLD_APART
     if stack.extent_mm.min() < SMALLEST_EXTENT_MM:
         return f"only {stack.extent_mm.min():.0f} mm of the body"
+    if stack.step_mm > FARTHEST_MM:
+        return f"slices {stack.step_mm:.0f} mm apart"
     if stack.tilt > STEEPEST_TILT:
         return "slices that drift sideways more than any gantry tilts"
     return None
@@ -219,7 +223,7 @@ def _best(
     """The stack of the lowest penalty that can be read; takes the others from `stacks`."""
     longest = max((float(s.extent_mm[2]) for s in stacks), default=0.0)
     pool = sorted(
-        (s for s in stacks if wanted.series_uid in (None, _uid(s))),
+        (s for s in stacks if wanted.series_uid in (None, *_uids(s))),
         key=lambda s: (_total(s, longest, wanted.modality), _uid(s)),
     )
     for stack in pool:
@@ -236,23 +240,28 @@ def _total(stack: Stack, longest: float, modality: Modality) -> float:
 
 
 def _why_lost(stack: Stack, best: Stack, longest: float, wanted: Wanted) -> str:
-    if wanted.series_uid not in (None, _uid(stack)):
+    if wanted.series_uid not in (None, *_uids(stack)):
         return "another series was asked for"
     mine, its = (
         [rule.penalty(s, longest, wanted.modality) for rule in RULES] for s in (stack, best)
     )
     gain = [(a - b, rule.because) for a, b, rule in zip(mine, its, RULES, strict=True)]
     worst, because = max(gain)
+    if stack.told_by and _uids(stack) & _uids(best):
+        return _told(stack, because if worst > 0 else "of equals the first is read")
     return because if worst > 0 else "as good as the one taken"
 
 
 def _warnings(best: Stack, refused: list[Refusal], slices: tuple[Slice, ...]) -> tuple[str, ...]:
-    notes: list[str] = []
+    counts: Counter[tuple[str, bool]] = Counter()
     for refusal in refused:
-        if refusal.series_uid == _uid(best):
-            what = "damaged image(s)" if refusal.broken else "image(s)"
-            notes.append(f"{refusal.images} {what} of the same series left out: {refusal.reason}.")
-    if len({s.patient for s in slices}) > 1:
+        if refusal.series_uid in _uids(best):
+            counts[refusal.reason, refusal.broken] += refusal.images
+    notes: list[str] = []
+    for (reason, broken), images in counts.items():
+        what = "damaged image(s)" if broken else "image(s)"
+        notes.append(f"{images} {what} of the same series left out: {reason}.")
+    if different({s.patient for s in slices}):
         notes.append("The input holds more than one patient: only the series named here was read.")
     elif len({s.study_uid for s in slices}) > 1:
         notes.append("The input holds more than one study: only the series named here was read.")

@@ -3,7 +3,8 @@
 import hashlib
 import math
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import pydicom
 from pydicom.datadict import keyword_for_tag
@@ -11,11 +12,16 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
+_Made = TypeVar("_Made")
 Facts = dict[str, Any]
 """Keyword -> value of a data set."""
 _UID = re.compile(r"\d+(\.\d+)+")
 _BROKEN = "not readable"
 """Stands for a value that can't be parsed: stated, but no number."""
+_NUMBERS = {"DS", "IS", "UN"}
+_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_LONGEST = 1024
+"""Characters of a text that is worth a look as numbers; six decimals of 16 make 101."""
 
 
 _AS_THE_PIXELS = {Tag("PixelPaddingValue"), Tag("PixelPaddingRangeLimit")}
@@ -29,18 +35,26 @@ class Values:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], tuple[str, Any]] = {}
+        self._known: dict[tuple[object, ...], Any] = {}
 
     def element(self, dataset: Dataset, tag: BaseTag) -> tuple[str, Any]:
         """(keyword, value); pydicom raises nearly anything on nonsense."""
         raw: Any = dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or raw.VR == "SQ" or tag in _AS_THE_PIXELS:
             return _keyword_and_value(dataset, tag)
-        charset = dataset.original_character_set
-        key = (tag, raw.VR, raw.value, raw.is_little_endian, str(charset))
+        charset: Any = dataset.original_character_set
+        charset = charset if isinstance(charset, str) else str(charset)
+        key = (tag, raw.VR, raw.value, raw.is_little_endian, charset)
         if key not in self._known:
             self._known[key] = _keyword_and_value(dataset, tag)
-        return self._known[key]
+        return cast(tuple[str, Any], self._known[key])
+
+    def once(self, make: Callable[..., _Made], *stated: object) -> _Made:
+        """`make` of what is stated, made once."""
+        key = (make, *stated)
+        if key not in self._known:
+            self._known[key] = make(*stated)
+        return cast(_Made, self._known[key])
 
 
 def _keyword_and_value(dataset: Dataset, tag: BaseTag) -> tuple[str, Any]:
@@ -57,8 +71,16 @@ def parsed(dataset: Dataset, values: Values | None = None) -> Facts:
             keyword, value = values.element(dataset, tag)
             facts[keyword] = value
         except Exception:  # noqa: BLE001  pydicom raises nearly anything on nonsense
-            facts[keyword_for_tag(tag)] = _BROKEN
+            facts[keyword_for_tag(tag)] = _as_written(dataset, tag)
     return facts
+
+
+def _as_written(dataset: Dataset, tag: BaseTag) -> str:
+    """The text of a number that pydicom takes for none: it may have a decimal comma."""
+    raw: Any = dataset.get_item(tag)
+    if raw is None or raw.VR not in _NUMBERS or not isinstance(raw.value, bytes):
+        return _BROKEN
+    return raw.value[:_LONGEST].decode("ascii", "replace")
 
 
 def items(facts: Facts, keyword: str) -> list[Dataset]:
@@ -75,6 +97,8 @@ def macros(group: Dataset) -> list[Facts]:
 
 def printable(value: str) -> str:
     """The text on one line, without control characters."""
+    if value.isprintable():
+        return " ".join(value.split())
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
 
 
@@ -82,6 +106,22 @@ def text(facts: Facts, keyword: str) -> str:
     """The value as text; empty where absent."""
     value = facts.get(keyword)
     return "" if value is None or isinstance(value, bytes) else str(value).strip("\0 ")
+
+
+def letters(facts: Facts, keyword: str) -> str:
+    """The value's letters and digits alone, in capitals."""
+    stated = text(facts, keyword)
+    return (stated if stated.isalnum() else "".join(filter(str.isalnum, stated))).upper()
+
+
+def image_type(where: list[Facts]) -> tuple[str, ...]:
+    """Frame type of an enhanced file, image type otherwise."""
+    for keyword in ("FrameType", "ImageType"):
+        for facts in where:
+            if value := facts.get(keyword):
+                words = [value] if isinstance(value, str) else value
+                return tuple(str(word).strip().upper() for word in words)
+    return ()
 
 
 def integer(facts: Facts, keyword: str) -> int | None:
@@ -96,25 +136,61 @@ def number(where: list[Facts], keyword: str) -> float | None:
     return found[0] if found else None
 
 
+def stated(where: list[Facts], keyword: str) -> bool:
+    """Whether any of `where` states the keyword, be it nonsense."""
+    for facts in where:
+        value = facts.get(keyword)
+        if isinstance(value, float) or (value is not None and str(value).strip("\0 ")):
+            return True
+    return False
+
+
 def number_or(where: list[Facts], keyword: str, default: float) -> float:
     """The number; `default` where none is stated, NaN where nonsense is."""
-    if not any(text(facts, keyword) for facts in where):
+    if not stated(where, keyword):
         return default
     found = number(where, keyword)
     return math.nan if found is None else found
 
 
 def numbers(where: list[Facts], keyword: str, count: int) -> tuple[float, ...] | None:
-    """Exactly `count` finite numbers from the first that states the keyword, else None."""
+    """Exactly `count` finite numbers from the first that states the keyword, else None.
+
+    However they are written: as one text with backslashes, with blanks, with a decimal comma.
+    """
     value = next((v for f in where if (v := f.get(keyword)) not in (None, "")), None)
     if value is None:
         return None
     try:
-        found = [value] if isinstance(value, (int, float, str)) else list(value)
-        values = tuple(float(v) for v in found)
+        values = _plain(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def _plain(value: Any) -> tuple[float, ...]:
+    if isinstance(value, (int, float)):
+        return (float(value),)
+    if not isinstance(value, (str, bytes)):
+        try:
+            return tuple(map(float, value))  # nearly always
+        except ValueError:
+            pass
+    listed = [value] if isinstance(value, (str, bytes)) else list(value)
+    return tuple(_float(part) for v in listed for part in _parts(v))
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, bytes):
+        value = value.decode("ascii")
+    return value[:_LONGEST].split("\\") if isinstance(value, str) else [value]
+
+
+def _float(value: Any) -> float:
+    if not isinstance(value, str):
+        return float(value)
+    plain = value.strip("\0 \t\r\n")
+    return float(plain.replace(",", ".") if _COMMA.fullmatch(plain) else plain)
 
 
 def uid(facts: Facts, keyword: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vfx_edge.errors import InputError
+from vfx_edge.inputs.disc import is_directory, named_files
 from vfx_edge.scratch import SHOWN, private_folder, sweep
 
 MAX_FILES = 100_000
@@ -108,11 +109,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a path stands for. `unreadable`: names of folders that could not be listed."""
+    """What a path stands for. `unreadable`: names of folders that could not be listed; `missing`:
+    how many files a disc's directory names that are not there."""
 
     root: Path
     files: tuple[Source, ...]
     unreadable: tuple[str, ...] = ()
+    missing: int = 0
 
 
 @contextmanager
@@ -124,6 +127,9 @@ def listed(path: Path) -> Iterator[Listing]:
     elif kind == "file" and _is_zip(path):
         with scratch() as folder:
             yield Listing(path, tuple(_unpack(path, folder)))
+    elif kind == "file" and is_directory(path):
+        named, missing = named_files(path)
+        yield Listing(path, tuple(Source(one, str(one)) for one in named), missing=missing)
     elif kind == "file":
         yield Listing(path, (Source(path, path.name),))
     else:

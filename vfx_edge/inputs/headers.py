@@ -7,7 +7,7 @@ and the rest of the reader never meets a DataElement.
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Literal
 
 from pydicom.dataset import Dataset
@@ -20,20 +20,27 @@ from vfx_edge.inputs.bounded import (
     Inflating,
     read_dicom,
 )
+from vfx_edge.inputs.disc import DIRECTORY
 from vfx_edge.inputs.facts import (
     Facts,
     Values,
+    image_type,
     integer,
     items,
+    letters,
     macros,
     number,
     number_or,
     numbers,
     parsed,
+    stated,
     text,
     uid,
 )
 from vfx_edge.inputs.files import Source
+from vfx_edge.inputs.marks import KEYWORDS as MARK_KEYWORDS
+from vfx_edge.inputs.marks import Value, marks
+from vfx_edge.inputs.patients import PATIENT_KEYWORDS, Patient, patient
 from vfx_edge.inputs.words import TYPED, Typed, typed
 from vfx_edge.parallel import map_reading
 
@@ -56,12 +63,12 @@ SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUI
 Modality ImageType Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation
 BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit
 RescaleSlope RescaleIntercept RescaleType PixelSpacing ImageOrientationPatient
-ImagePositionPatient SliceThickness AcquisitionNumber InstanceNumber
+ImagePositionPatient SliceThickness InstanceNumber
 ContrastBolusAgent ContrastBolusVolume ContrastBolusAgentSequence
 BodyPartExamined SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 ModalityLUTSequence SpecificCharacterSet
 """
-_TAGS: list[Any] = [Tag(keyword) for keyword in (*_KEYWORDS.split(), *TYPED)]
+_TAGS: list[Any] = [Tag(k) for k in {*_KEYWORDS.split(), *TYPED, *MARK_KEYWORDS, *PATIENT_KEYWORDS}]
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,8 @@ class PixelElement:
 class PixelFormat:
     """How a slice's numbers are stored, and what turns them into Hounsfield units.
 
-    padding: stored values from..to that stand for "not measured".
+    padding: stored values from..to that stand for "not measured". rescale_stated: whether the
+    header states slope and intercept; where it doesn't, they are 1 and 0.
     """
 
     syntax: str
@@ -95,6 +103,7 @@ class PixelFormat:
     padding: tuple[int, int] | None
     rescale_type: str | None
     lut: bool
+    rescale_stated: tuple[bool, bool] = (True, True)
 
 
 @dataclass(frozen=True)
@@ -117,16 +126,17 @@ class Slice:
     orientation: tuple[float, ...] | None
     position_mm: Vector | None
     thickness_mm: float | None
-    acquisition: int | None
     instance: int | None
     kernel: str | None
     """As stated, to tell scans apart; never shown."""
     contrast: bool | None
     body_part: str
     typed: Typed
-    patient: int
-    """A token that tells patients apart within one run; never shown."""
+    patient: Patient
+    """Tells patients apart; never shown."""
     pixels: PixelFormat
+    marks: tuple[Value, ...] = field(default=(), repr=False)
+    """Values of `marks.MARKS`: what may tell scans in one series apart."""
 
 
 @dataclass(frozen=True)
@@ -212,18 +222,24 @@ def _slices(
     source: Source, ds: Dataset, stream: BinaryIO, size: int, values: Values
 ) -> tuple[Slice, ...] | Unusable:
     facts, syntax = parsed(ds, values), _syntax(ds)
-    if text(facts, "SOPClassUID") in ("", "1.2.840.10008.1.3.10"):
-        return Unusable(source.name, damaged=False)  # a DICOMDIR, or no image at all
+    if not text(facts, "SOPClassUID"):
+        meta = getattr(ds, "file_meta", {})
+        other = (
+            getattr(ds, "preamble", None) is None
+            or meta.get("MediaStorageSOPClassUID") == DIRECTORY
+        )
+        return Unusable(source.name, damaged=not other, why="no SOP class")
     frames = integer(facts, "NumberOfFrames") or 1
     at = pixel_element(facts, syntax, stream, size)
     groups = [macros(group) for group in items(facts, "PerFrameFunctionalGroupsSequence")]
     if frames == 1 and not groups:
-        return (_slice(source, [facts], None, syntax, at),)
+        return (_slice(source, [facts], None, (syntax, at), values),)
     if len(groups) != frames:
         return Unusable(source.name, damaged=True, why=f"{frames} frames, {len(groups)} described")
     shared = [f for item in items(facts, "SharedFunctionalGroupsSequence") for f in macros(item)]
     return tuple(
-        _slice(source, [*group, *shared, facts], i, syntax, at) for i, group in enumerate(groups)
+        _slice(source, [*group, *shared, facts], i, (syntax, at), values)
+        for i, group in enumerate(groups)
     )
 
 
@@ -250,7 +266,11 @@ def pixel_element(facts: Facts, syntax: str, stream: BinaryIO, size: int) -> Pix
 
 
 def _slice(
-    source: Source, where: list[Facts], frame: int | None, syntax: str, at: PixelElement
+    source: Source,
+    where: list[Facts],
+    frame: int | None,
+    pixels: tuple[str, PixelElement],
+    known: Values,
 ) -> Slice:
     """The facts of one slice; `where`: what to look in, the most specific first."""
     facts = where[-1]
@@ -265,21 +285,21 @@ def _slice(
         series_uid=uid(facts, "SeriesInstanceUID"),
         frame_of_reference=text(facts, "FrameOfReferenceUID"),
         modality=text(facts, "Modality").upper(),
-        image_type=_image_type(where),
+        image_type=image_type(where),
         rows=integer(facts, "Rows") or 0,
         columns=integer(facts, "Columns") or 0,
         pixel_spacing_mm=(spacing[0], spacing[1]) if spacing else None,
         orientation=numbers(where, "ImageOrientationPatient", 6),
         position_mm=(position[0], position[1], position[2]) if position else None,
         thickness_mm=number(where, "SliceThickness"),
-        acquisition=integer(facts, "AcquisitionNumber"),
-        instance=integer(facts, "InstanceNumber") if frame is None else frame,
+        instance=integer(facts, "InstanceNumber") if frame is None else None,
         kernel=_kernel(where),
         contrast=_contrast(facts),
         body_part=text(facts, "BodyPartExamined").upper(),
         typed=typed(where),
-        patient=hash((text(facts, "PatientID"), text(facts, "PatientName"))),
-        pixels=_pixel_format(where, syntax, at),
+        patient=patient(facts, known),
+        pixels=_pixel_format(where, *pixels),
+        marks=marks(where, frame, known),
     )
 
 
@@ -300,17 +320,18 @@ def _pixel_format(where: list[Facts], syntax: str, at: PixelElement) -> PixelFor
         slope=number_or(where, "RescaleSlope", 1.0),
         intercept=number_or(where, "RescaleIntercept", 0.0),
         padding=_padding(facts),
-        rescale_type=next((t for f in where if (t := text(f, "RescaleType"))), None),
+        rescale_type=next((t for f in where if (t := letters(f, "RescaleType"))), None),
         lut="ModalityLUTSequence" in facts,
+        rescale_stated=(stated(where, "RescaleSlope"), stated(where, "RescaleIntercept")),
     )
 
 
 def _syntax(ds: Dataset) -> str:
     """The transfer syntax; of a file without a meta header, what pydicom made of it."""
-    stated = str(ds.file_meta.get("TransferSyntaxUID", "")) if hasattr(ds, "file_meta") else ""
+    named = str(ds.file_meta.get("TransferSyntaxUID", "")) if hasattr(ds, "file_meta") else ""
     implicit, little = ds.original_encoding
     guessed = IMPLICIT_LITTLE_ENDIAN if implicit else EXPLICIT_LITTLE_ENDIAN
-    return stated.strip("\0 ") or (guessed if little else BIG_ENDIAN)
+    return named.strip("\0 ") or (guessed if little else BIG_ENDIAN)
 
 
 def _padding(facts: Facts) -> tuple[int, int] | None:
@@ -318,7 +339,7 @@ def _padding(facts: Facts) -> tuple[int, int] | None:
     first, last = integer(facts, "PixelPaddingValue"), integer(facts, "PixelPaddingRangeLimit")
     if first is None:
         return None
-    bits = integer(facts, "BitsAllocated") or 16
+    bits = min(integer(facts, "BitsAllocated") or 16, 64)
     signed = integer(facts, "PixelRepresentation") == 1
 
     def wrapped(value: int) -> int:
@@ -327,16 +348,6 @@ def _padding(facts: Facts) -> tuple[int, int] | None:
 
     ends = sorted((wrapped(first), wrapped(first if last is None else last)))
     return ends[0], ends[1]
-
-
-def _image_type(where: list[Facts]) -> tuple[str, ...]:
-    """Frame type of an enhanced file, image type otherwise."""
-    for keyword in ("FrameType", "ImageType"):
-        for facts in where:
-            if value := facts.get(keyword):
-                words = [value] if isinstance(value, str) else value
-                return tuple(str(word).strip().upper() for word in words)
-    return ()
 
 
 def _kernel(where: list[Facts]) -> str | None:

@@ -50,8 +50,8 @@ def load_scan(
     progress: Progress | None = None,
     modality: Modality = CT,
 ) -> Scan:
-    """The scan at `path`: a folder (any depth and mix), an enhanced file, a .zip of either, or,
-    of a CT, a .nii/.nii.gz.
+    """The scan at `path`: a folder (any depth and mix), an enhanced file, a .zip of either, a
+    disc's DICOMDIR, or, of a CT, a .nii/.nii.gz.
 
     The image's values: (z, y, x) int16, C-contiguous; of a CT Hounsfield units, -1024..3071.
     `series_uid`: read this series instead of choosing one. Raises InputError where nothing usable
@@ -94,6 +94,8 @@ def _load_dicom(listing: Listing, wanted: Wanted, say: Progress, processes: Deco
     notes = [f"{len(damaged)} damaged DICOM file(s) were passed over."] if damaged else []
     if listing.unreadable:
         notes.append(f"{len(listing.unreadable)} folder(s) of the input could not be opened.")
+    if listing.missing:
+        notes.append(f"{listing.missing} file(s) that the disc's directory names are not there.")
     return Scan(
         image=Image(
             built.values, built.affine, wanted.modality.name, wanted.modality.unit, built.valid

@@ -24,7 +24,8 @@ class Modality:
     highest: int
     unit_name: str = "its usual unit"
     rescale_types: frozenset[str | None] | None = None
-    """What Rescale Type (0028,1054) may state; None: anything."""
+    """What Rescale Type (0028,1054) may state, letters and digits alone, in capitals; None:
+    anything."""
     computed_types: frozenset[str] = frozenset()
     """Image types (0008,0008) whose numbers are in another unit."""
     projection_types: frozenset[str] = frozenset()
