@@ -73,20 +73,21 @@ def unlike(values: _Array, apart: int) -> _Array:
     return np.asarray(np.abs(seen[apart:] - seen[:-apart]).mean((1, 2)))
 
 
-def continuity(stack: CoarseStack) -> Continuity:
-    """Where neighbouring slices do not continue each other."""
-    body = (stack.values > BODY_HU).mean((1, 2)) > SOME_BODY
-    inside = np.flatnonzero(body)
+def continuity(stack: CoarseStack, each: int = 1) -> Continuity:
+    """Where neighbouring slices do not continue each other. each: so many were made of a measured
+    one."""
+    values = stack.values[::each]
+    inside = np.flatnonzero((values > BODY_HU).mean((1, 2)) > SOME_BODY)
     if len(inside) < MIN_SLICES:
         return Continuity((), False)
     first, last = int(inside[0]), int(inside[-1]) + 1
-    one, two = (unlike(stack.values[first:last], apart) for apart in (1, 2))
+    one, two = (unlike(values[first:last], apart) for apart in (1, 2))
     bridged = np.minimum(two[:-1], two[1:])
     over = one[1:-1] / np.maximum(bridged, 1.0)
     steps = np.array([one[i] / (_about(one, i) + 1.0) for i in range(1, len(one) - 1)])
     seams = np.flatnonzero((steps > STEP) & (over > STEP_OVER)) + 1 + first
     disorder = bool((over > OUT_OF_ORDER).mean() > MANY)
-    return Continuity(tuple(int(i) for i in seams), disorder)
+    return Continuity(tuple(int(i) * each for i in seams), disorder)
 
 
 def _about(values: _Array, at: int) -> float:
@@ -111,11 +112,11 @@ def slices_per_measured(image: Image, axis: int) -> int:
 
 
 def _made_up(seen: NDArray[np.int16], at: int) -> int:
-    """1: the slice is the next one's copy, or exactly half way between both neighbours; 0: it is
-    not; -1: they are too much alike to tell."""
+    """1: the slice is the copy of the one before, or exactly half way between both neighbours; 0:
+    it is not; -1: they are too much alike to tell."""
     below, here, above = (seen[at + by].astype(np.int32) for by in (-1, 0, 1))
-    if np.array_equal(here, above):
-        return 1 if np.abs(below - here).max() > CHANGES_HU else -1
+    if np.array_equal(here, below):
+        return 1 if np.ptp(here) > CHANGES_HU else -1
     changes = np.abs(above - below) > CHANGES_HU
     if changes.sum() < ENOUGH:
         return -1

@@ -103,11 +103,11 @@ def look_at_scan(image: Image, plane: str) -> ScanLook:
     if (why := not_hounsfield(stack.values)) is not None:
         sentence = f"The numbers can't be Hounsfield units of a body, as {why}. {SEND_AGAIN}"
         doubts.append(Doubt(Reason.IMPLAUSIBLE_VALUES, sentence))
-    if (where := _broken(continuity(stack), image.shape[axis])) is not None:
+    each = slices_per_measured(image, axis)
+    if (where := _broken(continuity(stack, each), image.shape[axis])) is not None:
         sentence = f"Neighbouring slices do not continue each other, {where}: they lie in a wrong "
         sentence += f"order or belong to different scans. {SEND_AGAIN}"
         doubts.append(Doubt(Reason.IMPLAUSIBLE_SLICES, sentence))
-    each = slices_per_measured(image, axis)
     stated = float(image.spacing_zyx_mm[axis])
     slice_mm = each * stated if each > 1 else 0.0
     remarks = (_made_between(stated, slice_mm),) if each > 1 else ()
