@@ -2,9 +2,13 @@
 rarer kinds among them on purpose."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from vfx_edge.inputs import load_scan
+from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.phantom import DrawOptions, PhantomSpec, make_phantom, random_spec
 from vfx_edge.study import Scan
 from vfx_edge.vocabulary import T1_TO_L5
@@ -19,6 +23,9 @@ KINDS = ("as drawn", "small woman, thin bone", "large man", "scoliosis", "prone"
          "cut close", "sharp kernel, noise", "contrast", "many fractures")  # fmt: skip
 
 
+STORED_REVERSED = {"prone": (1, 2), "feet first": (0,)}
+
+
 @dataclass(frozen=True)
 class Good:
     """One sound examination. kind: one of KINDS."""
@@ -27,9 +34,19 @@ class Good:
     spec: PhantomSpec
 
     def scan(self) -> Scan:
-        """As the reader hands it on: a prone patient and one who lies feet first are read to where
-        they lie, table and all."""
-        return make_phantom(self.spec).scan
+        """As the reader hands it on; a prone patient and one who lies feet first by way of files
+        whose rows, columns and slices run the other way."""
+        made = make_phantom(self.spec)
+        if self.kind not in STORED_REVERSED:
+            return made.scan
+        axes = STORED_REVERSED[self.kind]
+        affine = made.affine_zyx_to_lps.copy()
+        for axis in axes:
+            affine[:, 3] += affine[:, axis] * (made.hu.shape[axis] - 1)
+            affine[:, axis] *= -1
+        with TemporaryDirectory() as folder:
+            path = write_ct_series(np.flip(made.hu, axes), affine, Path(folder) / "ct")
+            return load_scan(path)
 
 
 def good(number: int) -> Good:
