@@ -1,7 +1,7 @@
 """Scans that cannot be right, made from a sound one: in memory, as the reader would hand them on.
 
-Each is what a file says after one thing in it went wrong. Those that show nothing wrong to anybody
-who has the voxels alone (a mirror image) are here too.
+Each is what a file says after one thing in it went wrong. A mirror image, which nobody can tell who
+has the voxels alone, is here too, and the sound scan itself.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from vfx_edge.study import Scan
 Values = NDArray[Any]
 Make = Callable[[Scan], Scan]
 HIGHEST_HU = 3071
-MIRRORED = "left-right"
+SOUND, MIRRORED = "sound", "left-right"
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,7 @@ def _air(values: Values) -> Values:
 
 
 _WAYS: dict[str, tuple[str, Make]] = {
+    SOUND: ("nothing", lambda scan: scan),
     "hu+1024": ("all numbers 1024 HU too high: no intercept", _hu(lambda h: h + 1024)),
     "hu-1024": ("all numbers 1024 HU too low: the intercept twice", _hu(lambda h: h - 1024)),
     "hu+200": ("all numbers 200 HU too high", _hu(lambda h: h + 200)),
@@ -193,5 +194,6 @@ _WAYS: dict[str, tuple[str, Make]] = {
     "air": ("an empty table", _voxels(_air)),
 }
 WRONG = tuple(
-    Wrong(name, what, make, told=name != MIRRORED) for name, (what, make) in _WAYS.items()
+    Wrong(name, what, make, told=name not in (SOUND, MIRRORED))
+    for name, (what, make) in _WAYS.items()
 )

@@ -85,11 +85,14 @@ def analyze(
     with clock.stage("measure"):
         look = look_at_scan(seen, series.orientation)
         drawn_by_hand = options.segmentation is not None
-        doubts = look.doubts if drawn_by_hand else (*look.doubts, *column_doubts(found, look))
         suspected_from = models.manifest.height_loss_suspected
-        measured = nothing_judged(
-            measure_vertebrae(seen, masks, suspected_from, drawn_by_hand, look.slice_mm), doubts
-        )
+        measured = measure_vertebrae(seen, masks, suspected_from, drawn_by_hand, look.slice_mm)
+        if drawn_by_hand:
+            said = tuple(doubt.remark for doubt in look.doubts)
+        else:
+            doubts = (*look.doubts, *column_doubts(found, look))
+            measured = nothing_judged(measured, doubts)
+            said = tuple(doubt.sentence for doubt in doubts)
     with clock.stage("classify"):
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
@@ -103,13 +106,7 @@ def analyze(
         run,
         thresholds=_thresholds(models.manifest),
         levels_by_hand=options.levels_by_hand,
-        warnings=(
-            *run.warnings,
-            *options.remarks,
-            *remarks,
-            *look.remarks,
-            *(doubt.sentence for doubt in doubts),
-        ),
+        warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said),
     )
     return Analysis(
         StudyResult(series, verdict, findings, run), replace(scan, series=series), masks

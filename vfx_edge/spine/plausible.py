@@ -52,23 +52,36 @@ UNLIKE = 1.7  # `Vertebra.column_fit`: 2.4 to 5.4, mostly above 3.3
 FIRST_STEADY = Level.T4  # above, bodies lie oblique and are outlined less well
 SPREAD = float(np.sqrt(12))  # of a box, over its standard deviation
 
-SEND_AGAIN = "No vertebra was judged: send the series again as the scanner made it."
-CHECK = "No vertebra was judged: check the file's {what} against the scanner, and send it again."
+SEND_AGAIN = "send the series again as the scanner made it."
+CHECK_DISTANCES = "check the file's pixel spacing and slice distance against the scanner's."
+CHECK_ORIENTATION = "check the file's orientation and distances against the scanner's."
 
 
 class ImplausibleScan(InputError):
     """No spine was found in a scan that can't be right anyway."""
 
     def __init__(self, doubt: "Doubt") -> None:
-        super().__init__(f"No spine was found in the scan. {doubt.sentence}")
+        super().__init__(f"No spine was found in the scan. {doubt.fact[:-1]}: {doubt.advice}")
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why nothing can be judged: the reason that stands beside every vertebra, and a sentence."""
+    """Why nothing can be judged. reason: that stands beside every vertebra; fact: a sentence;
+    advice: what to do, the end of one."""
 
     reason: Reason
-    sentence: str
+    fact: str
+    advice: str
+
+    @property
+    def sentence(self) -> str:
+        """Where the networks found the vertebrae."""
+        return f"{self.fact} No vertebra was judged: {self.advice}"
+
+    @property
+    def remark(self) -> str:
+        """Where a person outlined them, having seen the images."""
+        return f"{self.fact} What was outlined by hand was judged all the same: {self.advice}"
 
 
 @dataclass(frozen=True)
@@ -99,15 +112,17 @@ def look_at_scan(image: Image, plane: str) -> ScanLook:
         return ScanLook()
     axis = SLICE_AXIS.get(plane, 0)
     stack = coarse_stack(image, axis)
+    each = slices_per_measured(image, axis)
     doubts = []
     if (why := not_hounsfield(stack.values)) is not None:
-        sentence = f"The numbers can't be Hounsfield units of a body, as {why}. {SEND_AGAIN}"
-        doubts.append(Doubt(Reason.IMPLAUSIBLE_VALUES, sentence))
-    each = slices_per_measured(image, axis)
+        fact = f"The numbers can't be Hounsfield units of a body, as {why}."
+        doubts.append(Doubt(Reason.IMPLAUSIBLE_VALUES, fact, SEND_AGAIN))
     if (where := _broken(continuity(stack, each), image.shape[axis])) is not None:
-        sentence = f"Neighbouring slices do not continue each other, {where}: they lie in a wrong "
-        sentence += f"order or belong to different scans. {SEND_AGAIN}"
-        doubts.append(Doubt(Reason.IMPLAUSIBLE_SLICES, sentence))
+        fact = (
+            f"Neighbouring slices do not continue each other, {where}: they lie in a wrong order "
+        )
+        fact += "or belong to different scans."
+        doubts.append(Doubt(Reason.IMPLAUSIBLE_SLICES, fact, SEND_AGAIN))
     stated = float(image.spacing_zyx_mm[axis])
     slice_mm = each * stated if each > 1 else 0.0
     remarks = (_made_between(stated, slice_mm),) if each > 1 else ()
@@ -143,11 +158,8 @@ def _unlike_a_spine(masks: Sequence[VertebraMask]) -> Doubt | None:
     fits = [m.vertebra.column_fit for m in masks if m.vertebra.column_fit is not None]
     if not fits or float(np.median(fits)) >= UNLIKE:
         return None
-    words = CHECK.format(what="orientation and distances")
-    return Doubt(
-        Reason.IMPLAUSIBLE_SPINE,
-        f"What was found hardly looks like a human spine from head to feet. {words}",
-    )
+    fact = "What was found hardly looks like a human spine from head to feet."
+    return Doubt(Reason.IMPLAUSIBLE_SPINE, fact, CHECK_ORIENTATION)
 
 
 def _upside_down(masks: Sequence[VertebraMask]) -> Doubt | None:
@@ -160,17 +172,14 @@ def _upside_down(masks: Sequence[VertebraMask]) -> Doubt | None:
     each = float(np.median((area[j] - area[i]) / (sizes.place[j] - sizes.place[i])))
     if each > GROWS[0] or each * float(np.ptp(sizes.place)) > GROWS[1]:
         return None
-    words = CHECK.format(what="orientation")
-    return Doubt(
-        Reason.IMPLAUSIBLE_SPINE,
-        f"The vertebrae grow smaller towards the feet: head and feet seem swapped. {words}",
-    )
+    fact = "The vertebrae grow smaller towards the feet: head and feet seem swapped."
+    return Doubt(Reason.IMPLAUSIBLE_SPINE, fact, CHECK_ORIENTATION)
 
 
 def _wrong_distances(masks: Sequence[VertebraMask], look: ScanLook) -> tuple[Doubt | None, ...]:
     usual = usual_share(width_shares(masks), masks)
     if usual is not None and not NARROW <= usual <= WIDE:
-        return (_distances(f"are {usual:.2f} times as wide for their depth as vertebrae are"),)
+        return (_distances(f"bodies are {usual:.2f} times as wide for their depth as others"),)
     sizes = _sizes(masks, FIRST_STEADY)
     neck = min((m.vertebra.level for m in masks), default=Level.L6) < Level.C6
     squeezed = look.stretch is not None and look.stretch > (SQUEEZED_NECK if neck else SQUEEZED)
@@ -183,7 +192,7 @@ def _wrong_distances(masks: Sequence[VertebraMask], look: ScanLook) -> tuple[Dou
     size = float(np.exp((height + gap + depth + width) / 4))
     if not FLAT < tall < TALL:
         return (
-            _distances(f"are {np.exp(tall):.2f} times as tall for their width as they must be"),
+            _distances(f"bodies are {np.exp(tall):.2f} times as tall for their width as others"),
         )
     if squeezed:
         return (_squeezed(),)
@@ -191,30 +200,18 @@ def _wrong_distances(masks: Sequence[VertebraMask], look: ScanLook) -> tuple[Dou
 
 
 def _distances(what: str) -> Doubt:
-    words = CHECK.format(what="pixel spacing and slice distance")
-    return Doubt(
-        Reason.IMPLAUSIBLE_SPACING,
-        f"The distances stored in the file can't be right: vertebrae {what}. {words}",
-    )
+    fact = f"The distances stored in the file can't be right: {what}."
+    return Doubt(Reason.IMPLAUSIBLE_SPACING, fact, CHECK_DISTANCES)
 
 
 def _squeezed() -> Doubt:
-    words = CHECK.format(what="pixel spacing and slice distance")
-    return Doubt(
-        Reason.IMPLAUSIBLE_SPACING,
-        "The distances stored in the file can't be right: the body changes too fast from slice to "
-        f"slice. {words}",
-    )
+    return _distances("the body changes too fast from slice to slice")
 
 
 def _wrong_size(size: float) -> Doubt:
-    words = CHECK.format(what="pixel spacing and slice distance")
-    why = ", or the patient is a small child, for whom there is no norm here" if size < 1 else ""
-    return Doubt(
-        Reason.IMPLAUSIBLE_SPACING,
-        f"The vertebrae are {size:.2f} times as large as an adult's: the distances stored in the "
-        f"file are wrong{why}. {words}",
-    )
+    child = ", unless the patient is a small child, for whom there is no norm here"
+    times = f"the vertebrae are {size:.2f} times as large as an adult's"
+    return _distances(times + (child if size < 1 else ""))
 
 
 def _sizes(masks: Sequence[VertebraMask], first: Level) -> _Sizes:
