@@ -6,7 +6,7 @@ import typer
 
 from benchmarks import (
     batches,
-faults,
+    faults,
     gpu,
     growth,
     guard,
