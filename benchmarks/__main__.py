@@ -10,6 +10,7 @@ from benchmarks import (
     gpu,
     growth,
     guard,
+    impossible,
     leaks,
     limits,
     peers,
@@ -27,7 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (speed, peers, growth, limits, batches, service, guard, faults, leaks, gpu, render):
+MODULES = (
+    *(speed, peers, growth, limits, batches, service, guard),
+    *(faults, leaks, gpu, impossible, render),
+)
+for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

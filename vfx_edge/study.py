@@ -105,6 +105,9 @@ class Vertebra:
     wholly_in_view: bool = True
     alternatives: tuple[tuple[Level, float], ...] = ()
     """Other names it could as well have, and how probable each is, the likeliest first."""
+    column_fit: float | None = None
+    """How well a spine explains all that was found, as of `spine/column.py`; None where the names
+    come from elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """The chain from a scan to a triage with perfect networks: what is left is our own arithmetic."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -10,8 +11,10 @@ from tests.spine.nets import models, spec_of
 from tests.spine.world import FACTS, turned
 from vfx_edge.errors import InputError
 from vfx_edge.phantom import Part
+from vfx_edge.spine import chain
 from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
+from vfx_edge.spine.plausible import ScanLook
 from vfx_edge.study import (
     Analysis,
     CauseNotClassified,
@@ -26,6 +29,14 @@ from vfx_edge.study import (
 
 CONTRACT = {"read", "locate", "label", "segment", "measure", "classify", "write",
             "total"}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coded_voxels_pass_for_tissue() -> Iterator[None]:
+    """What a coded scan's voxels say is not what tissue has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain, "look_at_scan", lambda *_: ScanLook())
+        yield
 
 
 @pytest.fixture(scope="module")

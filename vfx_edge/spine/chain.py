@@ -16,6 +16,12 @@ from vfx_edge.spine.label import label_vertebrae
 from vfx_edge.spine.levels_by_hand import renamed
 from vfx_edge.spine.locate import NoSpineInView, locate_spine
 from vfx_edge.spine.name_check import name_remarks
+from vfx_edge.spine.plausible import (
+    ImplausibleScan,
+    column_doubts,
+    look_at_scan,
+    nothing_judged,
+)
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning
 from vfx_edge.spine.triage import triage
@@ -67,14 +73,26 @@ def analyze(
     options = options or ChainOptions()
     clock = StageClock(STAGES, on_stage or (lambda _: None))
     image, series = scan.image, scan.series
-    seen, found = at_true_distance(
-        image, series.orientation, lambda v: _find_vertebrae(v, models, options, clock)
-    )
-    masks, remarks = _named(found, options)
+    try:
+        seen, found = at_true_distance(
+            image, series.orientation, lambda v: _find_vertebrae(v, models, options, clock)
+        )
+        masks, remarks = _named(found, options)
+    except NoSpineInView:
+        if doubts := look_at_scan(image, series.orientation).doubts:
+            raise ImplausibleScan(doubts[0]) from None
+        raise
     with clock.stage("measure"):
+        look = look_at_scan(seen, series.orientation)
         drawn_by_hand = options.segmentation is not None
         suspected_from = models.manifest.height_loss_suspected
-        measured = measure_vertebrae(seen, masks, suspected_from, drawn_by_hand)
+        measured = measure_vertebrae(seen, masks, suspected_from, drawn_by_hand, look.slice_mm)
+        if drawn_by_hand:
+            said = tuple(doubt.remark for doubt in look.doubts)
+        else:
+            doubts = (*look.doubts, *column_doubts(found, look))
+            measured = nothing_judged(measured, doubts)
+            said = tuple(doubt.sentence for doubt in doubts)
     with clock.stage("classify"):
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
@@ -88,7 +106,7 @@ def analyze(
         run,
         thresholds=_thresholds(models.manifest),
         levels_by_hand=options.levels_by_hand,
-        warnings=(*run.warnings, *options.remarks, *remarks),
+        warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said),
     )
     return Analysis(
         StudyResult(series, verdict, findings, run), replace(scan, series=series), masks

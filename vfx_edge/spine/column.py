@@ -7,7 +7,7 @@ seen vertebra cannot shift the rest. T13, L6 and a missing T12 are possible, at 
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,12 +101,13 @@ class Weights:
 @dataclass(frozen=True)
 class Named:
     """Candidate number `index` is `level`; probability is the chain's marginal. alternatives:
-    other names it could as well have, likeliest first."""
+    other names it could as well have, likeliest first. fit: the column's, as of `_chain`."""
 
     index: int
     level: Level
     probability: float
     alternatives: tuple[tuple[Level, float], ...] = ()
+    fit: float | None = None
 
 
 def level_evidence(classes: Array, names: Sequence[str]) -> Array:
@@ -208,8 +209,11 @@ def _logsumexp(values: Array, axis: int) -> Array:
         return np.asarray(np.log(np.exp(values - top).sum(axis)) + top.squeeze(axis))
 
 
-def _chain(unary: Array, links: dict[tuple[int, int], Array]) -> list[tuple[int, int]]:
-    """The best chain over all statures: [(candidate, level), …]."""
+def _chain(
+    unary: Array, links: dict[tuple[int, int], Array]
+) -> tuple[list[tuple[int, int]], float]:
+    """The best chain over all statures: [(candidate, level), …], and how well a spine explains what
+    was found, those outside the chain too: its log weight a candidate."""
     n, statures = len(unary), np.arange(len(SCALES))[:, None]
     levels = np.arange(len(LEVELS))[None]
     best = np.repeat(unary[:, None], len(SCALES), axis=1)
@@ -229,7 +233,7 @@ def _chain(unary: Array, links: dict[tuple[int, int], Array]) -> list[tuple[int,
     path = [(int(at), int(level))]
     while (before := back[path[-1][0], stature, path[-1][1]])[0] >= 0:
         path.append((int(before[0]), int(before[1])))
-    return path[::-1]
+    return path[::-1], float(total.max()) / n
 
 
 def _marginals(unary: Array, links: dict[tuple[int, int], Array], members: list[int]) -> Array:
@@ -254,11 +258,12 @@ def name_column(candidates: Candidates, weights: Weights) -> list[Named]:
         return []
     unary = _unary(candidates, weights)
     links = _all_links(candidates.centres_lps_mm)
-    path = _chain(unary, links)
+    path, fit = _chain(unary, links)
     members = [k for k, _ in path]
     posterior = _marginals(unary, links, members)
     levels = _in_order(posterior) or [level for _, level in path]
-    return [_named(k, at, row) for k, at, row in zip(members, levels, posterior, strict=True)]
+    rows = zip(members, levels, posterior, strict=True)
+    return [replace(_named(k, at, row), fit=fit) for k, at, row in rows]
 
 
 def _in_order(posterior: Array) -> list[int] | None:

@@ -209,11 +209,14 @@ def _neighbours(values: Scales, at: int) -> Scales:
     return np.asarray(near[np.isfinite(near)])
 
 
-def _obstacle(image: Image, mask: VertebraMask, heights: Heights | None) -> str | None:
-    """Why this vertebra's heights can't be judged, or None."""
+def _obstacle(
+    image: Image, mask: VertebraMask, heights: Heights | None, slice_mm: float
+) -> str | None:
+    """Why this vertebra's heights can't be judged, or None. slice_mm: as of
+    `measure_vertebrae`."""
     if mask.touches_edge and not (heights and _ends_in_view(image, heights)):
         return Reason.TRUNCATED
-    if float(image.spacing_zyx_mm.max()) > MAX_SPACING_MM:
+    if max(float(image.spacing_zyx_mm.max()), slice_mm) > MAX_SPACING_MM:
         return Reason.SPACING_TOO_COARSE
     if heights is None:
         return Reason.LOW_CONFIDENCE
@@ -274,11 +277,13 @@ def measure_vertebrae(
     masks: Sequence[VertebraMask],
     suspected_from: float,
     drawn_by_hand: bool = False,
+    slice_mm: float = 0.0,
 ) -> tuple[Measurement, ...]:
     """Heights, height loss, grade and suspicion for each mask (head to feet).
 
     suspected_from: height loss 0..1 from which a fracture is suspected. drawn_by_hand: the masks
-    are a person's, whose outlines are not second-guessed by the image's edges. What the field of
+    are a person's, whose outlines are not second-guessed by the image's edges. slice_mm: distance
+    of the slices that were measured, where copies or means lie between them. What the field of
     view cuts has no heights and takes no part as a neighbour.
     """
     axes = column_axes(masks)
@@ -286,7 +291,7 @@ def measure_vertebrae(
     def look(at: int) -> tuple[Heights | None, str | None]:
         edges = None if drawn_by_hand else image
         heights = measure_heights(masks[at], axes[at], edges)
-        return heights, _obstacle(image, masks[at], heights)
+        return heights, _obstacle(image, masks[at], heights, slice_mm)
 
     looked = map_computing(look, range(len(masks)))
     heights, obstacles = [h for h, _ in looked], [why for _, why in looked]
@@ -296,7 +301,8 @@ def measure_vertebrae(
     levels = [mask.vertebra.level for mask in masks]
     losses = height_losses(levels, usable)
     sure = min((m.vertebra.label_probability for m in masks), default=1.0) >= NAME_SURE
-    ranges = loss_ranges(levels, usable, float(image.spacing_zyx_mm[0]), sure)
+    apart_mm = max(float(image.spacing_zyx_mm[0]), slice_mm)
+    ranges = loss_ranges(levels, usable, apart_mm, sure)
     behind = height_losses(levels, usable, read=(1,))
     # what a mask that left the body in front says of the front is no reason for suspicion
     doubtful = [

@@ -55,7 +55,9 @@ def label_vertebrae(image: Image, bodies: Bodies, labeller: Network) -> tuple[Ve
     if candidates.score[[n.index for n in named]].sum() < MIN_COLUMN:
         raise NoSpineInView
     return tuple(
-        Vertebra(n.level, points[n.index], n.probability, alternatives=n.alternatives)
+        Vertebra(
+            n.level, points[n.index], n.probability, alternatives=n.alternatives, column_fit=n.fit
+        )
         for n in named
     )
 

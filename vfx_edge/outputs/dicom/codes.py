@@ -79,6 +79,10 @@ _OWN: dict[str, dict[str, str]] = {
         "en": "The distances stored in the file cannot be right",
         "de": "Die gespeicherten Abstände können nicht stimmen",
     },
+    "VALUES_WRONG": {
+        "en": "The numbers cannot be Hounsfield units of a body",
+        "de": "Zahlenwerte sind keine Hounsfield-Einheiten eines Körpers",
+    },
     "UNLIKE_TRAINING": {
         "en": "Unlike the fractures the model was taught",
         "de": "Anders als die Frakturen, die das Modell gelernt hat",
@@ -90,6 +94,9 @@ REASONS: dict[str, str] = {
     Reason.METAL: "METAL",
     Reason.LOW_CONFIDENCE: "LOW_CONFIDENCE",
     Reason.IMPLAUSIBLE_SPACING: "SPACING_WRONG",
+    Reason.IMPLAUSIBLE_VALUES: "VALUES_WRONG",
+    Reason.IMPLAUSIBLE_SLICES: "SLICES_WRONG",
+    Reason.IMPLAUSIBLE_SPINE: "SPINE_WRONG",
     Reason.SPACING_TOO_COARSE: "SPACING_COARSE",
     Reason.OUT_OF_DISTRIBUTION: "UNLIKE_TRAINING",
     Reason.NOT_FOUND: "NOT_FOUND",
