@@ -10,6 +10,7 @@ from benchmarks import (
     gpu,
     growth,
     guard,
+    hostile,
     leaks,
     limits,
     peers,
@@ -27,7 +28,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (speed, peers, growth, limits, batches, service, guard, faults, leaks, gpu, render):
+for module in (
+    speed,
+    peers,
+    growth,
+    limits,
+    batches,
+    service,
+    guard,
+    hostile,
+    faults,
+    leaks,
+    gpu,
+    render,
+):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 
