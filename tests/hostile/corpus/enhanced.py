@@ -199,6 +199,10 @@ def _concatenation(*parts: int) -> Make:
             one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             one.ConcatenationUID, one.InConcatenationNumber = uid, number + 1
             one.InConcatenationTotalNumber, one.ConcatenationFrameOffsetNumber = 3, 8 * number
+            for frame in getattr(one, PER_FRAME):
+                content = frame.FrameContentSequence[0]
+                content.InStackPositionNumber += 8 * number
+                content.DimensionIndexValues = [1, content.InStackPositionNumber]
             if number in parts:
                 files.append(one)
         return write(folder / "in", files)
