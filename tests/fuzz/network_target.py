@@ -30,7 +30,7 @@ def _open(work: Work) -> Try:
     listener = Listener(settings, Spool(root / "spool"), limits=limits)
     raised: list[str] = []
     threading.excepthook = lambda given: raised.append(f"{given.exc_type}: {given.exc_value}")
-    listener.on_failure = lambda: raised.append("the node ended")
+    listener.on_failure = lambda error: raised.append(f"the node ended: {error}")
     listener.start()
     tries = 0
 
