@@ -15,7 +15,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
 	--scoliosis 12 --seed 7
 
-.PHONY: run test check wheel peers pictures samples format clean sbom licences audit
+.PHONY: run test fuzz check wheel peers pictures samples format clean sbom licences audit
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -32,6 +32,13 @@ endif
 PROCESSES ?= 2
 test: $(VENV)/.installed-dev peers
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+ifndef ARGS
+	$(MAKE) fuzz
+endif
+
+# Every harness for a few seconds; most of the minute is their start.
+fuzz: $(VENV)/.installed-peers
+	$(BIN)/python -m tests.fuzz all --seconds 3
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

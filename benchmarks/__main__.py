@@ -10,6 +10,7 @@ from benchmarks import (
     gpu,
     growth,
     guard,
+    hostile,
     impossible,
     leaks,
     limits,
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, impossible, render),
+    *(faults, leaks, gpu, hostile, impossible, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

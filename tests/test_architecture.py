@@ -45,6 +45,7 @@ NAMED_OTHERWISE = {
     "onnxruntime_gpu": "onnxruntime",
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",
+    "pyjpegls": "jpeg_ls",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty"}
 
