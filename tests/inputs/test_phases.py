@@ -56,7 +56,8 @@ TELLING: dict[str, Say] = {
 }  # fmt: skip
 JUMBLED = random.Random(4).sample(range(20), 20)
 COMBS = ("temporal position", "cardiac phase", "trigger", "acquisition number", "energy", "kernel",
-         "acquisition time", "acquisition time, each its own", "content time")  # fmt: skip
+         "acquisition time", "acquisition time, each its own", "content time", "number",
+         "number, back again")  # fmt: skip
 
 
 def moved(one: Dataset) -> None:

@@ -28,6 +28,7 @@ LONG = 0.5
 """A part of so much of the whole length is a scan rather than a piece of one."""
 COMB = 1.5
 """Slices of a comb's part lie this much further from each other than those of the whole."""
+MOST_OF_A_STEP = 0.75
 MOST_COMBS = 12
 AT_ONCE = 3
 """Attributes that are combined where one alone does not do."""
@@ -107,7 +108,7 @@ def _comb(stack: Stack) -> Parts | None:
     for i in (i for i in _ACQUIRED if i in varying):
         if _is_comb(stack, parts := _in_turn_of_time(stack, i)):
             return parts
-    for parts in (_by_origin(stack), _counted_anew(stack)):
+    for parts in (_by_origin(stack), _counted_anew(stack), _by_number(stack)):
         if _is_comb(stack, parts):
             return parts
     return None
@@ -200,17 +201,27 @@ def _anew(stack: Stack, values: list[Value], name: str) -> Parts:
     blocks: dict[Value, list[int]] = {}
     for i, v in enumerate(values):
         blocks.setdefault(v, []).append(i)
+    near = _near(stack, blocks)
     number, low, high = -1, np.inf, -np.inf
     label = [0] * len(values)
     for v in sorted(blocks):
         at = stack.offsets_mm[blocks[v]]
         begins, ends = float(at.min()), float(at.max())
-        if number < 0 or (begins < high + SAME_PLACE_MM and ends > low - SAME_PLACE_MM):
+        if number < 0 or (begins < high + near and ends > low - near):
             number, low, high = number + 1, begins, ends
         low, high = min(low, begins), max(high, ends)
         for i in blocks[v]:
             label[i] = number
     return _parts(stack, label, (name,))
+
+
+def _near(stack: Stack, blocks: dict[Value, list[int]]) -> float:
+    """Within how many mm the table counts as back: where each slice was recorded by itself, within
+    most of a step, since the way back may begin between two places of the way there."""
+    if len(blocks) < len(stack.slices):
+        return SAME_PLACE_MM
+    steps = np.abs(np.diff([stack.offsets_mm[blocks[v][0]] for v in sorted(blocks)]))
+    return max(SAME_PLACE_MM, MOST_OF_A_STEP * float(np.median(steps)))
 
 
 def _place_by_place(stack: Stack, mark: int) -> Parts:
