@@ -16,8 +16,10 @@ from vfx_edge.scratch import HIDDEN, SHOWN, private_folder, sweep
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of POSIX")
 
 WRITER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests in the background hand on that they ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from vfx_edge.cli.stopping import tidy_end
 from vfx_edge.files import replacing, write_text
 from vfx_edge.outputs.kinds import result_set

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset
 
 from tests.fuzz.target import Target, Try, Work, allowed, packed, unpacked
 from tests.hostile.corpus.codes import CODECS, encode, file_with, item, wrapped
-from tests.hostile.worker import decoding
 from tests.inputs.world import Scan, ct_slice, enhanced
 from vfx_edge.inputs import load_scan
+from vfx_edge.inputs.decoders import decoders
 from vfx_edge.inputs.faults import fault
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import Unusable, read_header
@@ -136,7 +136,7 @@ class _Decoding:
 
 def _within_decoders(work: Work, read: Callable[[bytes], None], data: bytes) -> None:
     if _Decoding.opened is None:
-        _Decoding.opened = decoding()
+        _Decoding.opened = decoders()
         _Decoding.opened.__enter__()
     allowed(lambda: read(data))
     if find_spec("vfx_edge.inputs.decoders") is None:  # else they have a folder of their own

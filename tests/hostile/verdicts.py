@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.waiting import HANG_S
+
 ROOT = Path(__file__).resolve().parents[2]
-HANG_S = 60.0
-START_S = 120.0
 
 
 def verdicts(titles: Sequence[str], folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -36,13 +36,18 @@ class _Worker:
         )
 
     def __enter__(self) -> "_Worker":
-        threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._write, daemon=True).start()
+        self._threads = [threading.Thread(target=one) for one in (self._read, self._write)]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._process.kill()
+        for thread in self._threads:
+            thread.join()
         self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -53,16 +58,16 @@ class _Worker:
     def _write(self) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.writelines(f"{title}\n" for title in self._titles)
-            self._process.stdin.close()
+            with self._process.stdin as titles:
+                titles.writelines(f"{title}\n" for title in self._titles)
         except OSError:
             return  # it has ended, as its output will show
 
     def answers(self) -> Iterator[tuple[str, list[str]]]:
         """Until all are there, or one has ended or stopped the process."""
-        for number, title in enumerate(self._titles):
+        for title in self._titles:
             try:
-                line = self._lines.get(timeout=HANG_S + (0 if number else START_S))
+                line = self._lines.get(timeout=HANG_S)
             except queue.Empty:
                 yield title, [f"no answer within {HANG_S:.0f} s"]
                 return

@@ -11,8 +11,6 @@ import shutil
 import sys
 import tempfile
 import traceback
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 from unittest.mock import patch
@@ -23,6 +21,7 @@ from tests.hostile.judge import Came, read, refused, wrong
 from vfx_edge.cli import answer, app
 from vfx_edge.errors import VfxError
 from vfx_edge.inputs import load_scan
+from vfx_edge.inputs.decoders import decoders
 from vfx_edge.inputs.segmentation import read_segmentation
 from vfx_edge.manifest import load_model_set
 
@@ -112,7 +111,7 @@ def main() -> None:
     os.dup2(printed.fileno(), 2)
     tempfile.tempdir = str(_emptied(root / "tmp"))  # of a worker that ended badly
     base = Base(root / "base") if (root / "base").is_dir() else make_base(root / "base")
-    with decoding():
+    with decoders():
         assert base.scan.image.values.any()
         for number, line in enumerate(sys.stdin):
             case = CASES[line.rstrip("\n")]
@@ -130,12 +129,6 @@ def _printed(stream: BinaryIO) -> list[str]:
     stream.seek(0)
     stream.truncate()
     return [f"printed: {text[-300:]!r}"] if text else []
-
-
-def decoding() -> contextlib.AbstractContextManager[object]:
-    """Decoders that are started once, where they are processes of their own."""
-    name = "vfx_edge.inputs.decoders"
-    return import_module(name).decoders() if find_spec(name) else contextlib.nullcontext()
 
 
 if __name__ == "__main__":

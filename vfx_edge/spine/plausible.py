@@ -61,7 +61,8 @@ class ImplausibleScan(InputError):
     """No spine was found in a scan that can't be right anyway."""
 
     def __init__(self, doubt: "Doubt") -> None:
-        super().__init__(f"No spine was found in the scan. {doubt.fact[:-1]}: {doubt.advice}")
+        fact = doubt.fact[0].lower() + doubt.fact[1:].rstrip(".")
+        super().__init__(f"no spine was found in the scan, and {fact}: {doubt.advice}")
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,9 @@ def _receive_bounded(
             held += message.data_set.tell()
         if held > limits.message_bytes:
             raise LimitExceeded(f"{held} bytes of a message that is no image")
-    while association.dimse.msg_queue.qsize() >= MOST_WAITING and not association._kill:
+    while association.dimse.msg_queue.qsize() >= MOST_WAITING:
+        if association._kill:
+            return  # it is being ended, and nobody will answer
         time.sleep(WAIT_S)  # the sender waits, too: nothing more is read
     receive(primitive)
 
