@@ -47,3 +47,9 @@ def test_libraries_inside_a_wheel_are_named_with_what_is_known_of_them() -> None
     assert inside["GDCM"]
     assert inside["OpenJPEG"] is None
     assert parts_of("no such package") == []
+
+
+def test_bold_is_what_an_installation_asks_for_by_name() -> None:
+    wanted = runpy.run_path(str(SUPPLY / "soup.py"))["_wanted"]
+    asked = ["numpy>=2.0", "Py_a; x", "b>=1; extra == 'service'", "c>=1; (x) and extra == 'dev'"]
+    assert wanted(asked) == {"numpy", "py-a", "b"}

@@ -11,12 +11,13 @@ import platform
 import re
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 Part = dict[str, Any]
+OWN = "vfx-edge"
 STATED = {  # package -> library -> how its version stands in the compiled code
     "simpleitk": {
         "GDCM": rb"GDCM (\d+\.\d+\.\d+)\0",
@@ -105,10 +106,8 @@ def complete(sbom: dict[str, Any]) -> dict[str, Any]:
 def table(sbom: dict[str, Any]) -> str:
     """The list as Markdown: packages that vfx-edge names as its dependencies first."""
     by_ref = {c["bom-ref"]: c for c in sbom["components"]}
-    root = sbom["metadata"]["component"]["bom-ref"]
-    named = {
-        ref for d in sbom["dependencies"] if d["ref"] == root for ref in d.get("dependsOn", ())
-    }
+    wanted = _wanted(metadata.requires(OWN) or ())
+    named = {ref for ref, one in by_ref.items() if _normal(one["name"]) in wanted}
     rows = ["| package | version | licence, as declared | what it is | inside its wheel |"]
     rows += ["| --- | --- | --- | --- | --- |"]
     for ref, one in sorted(by_ref.items(), key=lambda kv: (kv[0] not in named, kv[0].lower())):
@@ -117,6 +116,17 @@ def table(sbom: dict[str, Any]) -> str:
         what = (one.get("description") or "–").replace("|", "/").strip()
         rows.append(f"| {name} | {one['version']} | {_licence(one)} | {what} | {inside} |")
     return "\n".join(rows)
+
+
+def _wanted(required: Iterable[str]) -> set[str]:
+    """The packages that an installation of `vfx-edge[service]` asks for by name."""
+    extra = re.compile(r"""extra == ["'](\w+)["']""")
+    asked = [one for one in required if (extra.findall(one) or ["service"]) == ["service"]]
+    return {_normal(re.split(r"[^\w.-]", one)[0]) for one in asked}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _named(part: Part) -> str:

@@ -28,6 +28,7 @@ PEOPLE = personal_words(["Müller-Lüdenscheidt^Anna", "Herz^Li", "4711-B31f", "
         ("Thorax  2.0  B31f", "Thorax 2.0"),  # the kernel is in the patient's number
         ("BWS/LWS 1,5 Br60 sag", "BWS LWS 1,5 Br60 sag"),
         ("Wirbelsäule nativ 5 mm", "Wirbelsäule nativ 5 mm"),
+        ("BWS+LWS 0.625 CT+Anna+", "BWS LWS 0.625 CT"),
         ("5.4 Chest/ Abd/ Pelvis*", "5.4 Chest Abd Pelvis"),
         ("CT_NAME_1.0", "CT 1.0"),
         ("MUELLER-CT", "CT"),

@@ -98,15 +98,19 @@ def test_given_up_work_stays_until_it_is_retried_or_dropped(queue: Queue, tmp_pa
         queue.retry("b")
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["the service", "its analysing process"])
 def test_interrupted_work_is_due_at_once_and_later_after_a_pause(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, whole: bool
 ) -> None:
     queue.put(entry("a"))
     for ends, due in ((1, True), (2, False)):
         queue.take()
-        (stuck,) = queue.resume(backoff_s=HANG_S)
+        if whole:
+            (stuck,) = queue.resume(backoff_s=HANG_S)
+            assert stuck.state is State.RUNNING
+        else:
+            queue.give_back("a", backoff_s=HANG_S)
         (now,) = queue.entries()
-        assert stuck.state is State.RUNNING
         assert (now.interruptions, now.due_at_s <= time.time()) == (ends, due)
         assert (now.attempts, now.crashes) == (0, 0)
     later(monkeypatch, HANG_S)

@@ -176,7 +176,7 @@ def test_only_its_own_deaths_set_a_study_aside(place: Place) -> None:
     )
     assert "died 3 times" in given_up(place.process(died, crashes=2, attempts=3))
     by_others = raising(AnalysisInterrupted())
-    assert place.process(by_others, crashes=2, attempts=99) == Interrupted()
+    assert place.process(by_others, crashes=2, attempts=99) == Interrupted(10)
 
 
 def test_images_that_are_gone_are_a_reason(place: Place) -> None:

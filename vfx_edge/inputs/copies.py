@@ -7,12 +7,15 @@ compared, where a place is taken twice.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from vfx_edge.inputs.bounded import DEFLATED
 from vfx_edge.inputs.headers import UNCOMPRESSED, PixelElement, Slice
 from vfx_edge.inputs.stack import Stack, sorted_stack
 
 _NOWHERE = PixelElement("pixels", 0, 0)
+Files = dict[Path, bytes]
+"""Digests of compressed files: one of many frames is read once, not once a frame."""
 DOUBLES_AT_MOST = 0.05
 """Share of a stack's places that may hold two different slices: more is another scan."""
 
@@ -23,7 +26,8 @@ def without_copies(slices: Iterable[Slice]) -> tuple[tuple[Slice, ...], tuple[st
     taken: dict[object, list[Slice]] = {}
     for s in listed:
         taken.setdefault((s.sop_uid, s.position_mm, s.frame), []).append(s)
-    kept = [one for alike in taken.values() for one in _different(alike)]
+    files: Files = {}
+    kept = [one for alike in taken.values() for one in _different(alike, files)]
     copies = len(listed) - len(kept)
     return tuple(kept), (f"{copies} slice(s) were there more than once.",) if copies else ()
 
@@ -37,9 +41,10 @@ def without_doubles(stack: Stack) -> Stack:
     if not stack.doubles:
         return stack
     kept: list[Slice] = []
+    files: Files = {}
     same = differing = places = 0
     for alike in _by_place(stack):
-        different = _different(alike)
+        different = _different(alike, files)
         same += len(alike) - len(different)
         if len(different) == 1:
             kept += different
@@ -69,23 +74,25 @@ def _by_place(stack: Stack) -> list[list[Slice]]:
     return places
 
 
-def _different(alike: list[Slice]) -> list[Slice]:
+def _different(alike: list[Slice], files: Files) -> list[Slice]:
     """One of each that differ in their pixels or in what turns them into values."""
     if len(alike) == 1:
         return alike
-    return list({_content(s): s for s in reversed(alike)}.values())[::-1]
+    return list({_content(s, files): s for s in reversed(alike)}.values())[::-1]
 
 
-def _content(s: Slice) -> object:
+def _content(s: Slice, files: Files) -> object:
     """What the slice shows, to be compared."""
-    return replace(s.pixels, element=_NOWHERE), s.rows, s.columns, _digest(s)
+    return replace(s.pixels, element=_NOWHERE), s.rows, s.columns, _digest(s, files)
 
 
-def _digest(s: Slice) -> object:
+def _digest(s: Slice, files: Files) -> object:
     """Of the stored pixels; of what can't be read, something that nothing else equals."""
     p = s.pixels
     native = p.syntax in UNCOMPRESSED - {DEFLATED}
     size = s.rows * s.columns * p.bits_allocated // 8
+    if not native and s.source.path in files:
+        return s.frame, files[s.source.path]
     try:
         with s.source.path.open("rb") as file:
             file.seek(p.element.offset + (s.frame or 0) * size if native else 0)
@@ -93,6 +100,7 @@ def _digest(s: Slice) -> object:
                 return hashlib.sha256(file.read(size)).digest()
             if p.syntax != DEFLATED:
                 file.seek(p.element.offset)
-            return s.frame, hashlib.file_digest(file, "sha256").digest()
+            files[s.source.path] = hashlib.file_digest(file, "sha256").digest()
+            return s.frame, files[s.source.path]
     except OSError:
         return id(s)

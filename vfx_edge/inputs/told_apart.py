@@ -156,9 +156,14 @@ def _finer(a: list[frozenset[int]], b: list[frozenset[int]]) -> bool:
 def _valid(stack: Stack, parts: Parts, strict: bool) -> bool:
     """Whether every part is a scan by itself; not strict: its slices may be unevenly spaced."""
     small = [p for p in parts if len(p.slices) < FEWEST_SLICES]
-    few = sum(len(p.slices) for p in small) <= max(1, SMALL_SHARE * len(stack.slices))
+    few = _few(sum(len(p.slices) for p in small), stack)
     sound = all(not p.doubles and (p.on_grid if strict else p.plain) for p in parts)
     return len(parts) > 1 and few and sound
+
+
+def _few(lost: int, stack: Stack) -> bool:
+    """Whether so many slices may lie in parts that are no scans."""
+    return lost <= max(1, SMALL_SHARE * len(stack.slices))
 
 
 def _one_after_another(stack: Stack, parts: Parts, strict: bool) -> bool:
@@ -275,6 +280,8 @@ def _parts(stack: Stack, keys: Iterable[Hashable], names: tuple[str, ...]) -> Pa
     parts: dict[Hashable, list[Slice]] = {}
     for key, slice_ in zip(keys, stack.slices, strict=True):
         parts.setdefault(key, []).append(slice_)
+    if not _few(sum(len(p) for p in parts.values() if len(p) < FEWEST_SLICES), stack):
+        return [stack]  # no division: times that differ in every slice would be hundreds of parts
     ordered = sorted(parts.items(), key=lambda item: item[0])  # type: ignore[arg-type,return-value]
     return [sorted_stack(tuple(part), stack.warnings, names) for _, part in ordered]
 

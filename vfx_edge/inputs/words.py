@@ -20,7 +20,7 @@ from pydicom.uid import UID
 from vfx_edge.inputs.facts import Facts, items, parsed, text
 
 _LONGEST = 64
-_APART = re.compile(r"[^\w.,%+]|_|(?<=[^\W\d])[.,]|[.,](?=[^\W\d])")
+_APART = re.compile(r"[^\w.,%+]|_|\+(?=\w)|(?<=[^\W\d])[.,]|[.,](?=[^\W\d])")
 _ANY_CASE = re.IGNORECASE | re.ASCII
 _KERNEL = re.compile(
     r"[BHUIJTDSQ][a-z]?[1-9]\d[a-z]?(_[1-5])?"  # Siemens: B31f, Br40d, I70f_3
@@ -31,7 +31,7 @@ _KERNEL = re.compile(
 _STRENGTH = re.compile(r"[1-5]", re.ASCII)
 """The second value of an iterative Siemens kernel."""
 _LEVELS = re.compile(r"C[1-7]|TH?([1-9]|1[0-3])|L[1-6]|S[1-5]|[BHL]W[KS]?([1-9]|1[0-3])", _ANY_CASE)
-_THICKNESS = re.compile(r"(\d|1\d|20)([.,](\d|00|1[3-9]|[2-9]\d)(mm)?|mm)", _ANY_CASE)
+_THICKNESS = re.compile(r"(\d|1\d|20)([.,](\d|00|1[3-9]|[2-9]\d|375|625|875)(mm)?|mm)", _ANY_CASE)
 """With no month behind the point: 12.03 is a date."""
 _NUMBER_OF_MM = re.compile(r"\d|1\d|20", re.ASCII)
 _PHASE = re.compile(r"\d{1,2}%", re.ASCII)

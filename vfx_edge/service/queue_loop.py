@@ -45,7 +45,10 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """Somebody else ended it: the attempt does not count."""
+    """Somebody else ended it: the attempt does not count. `backoff_s`: from the second time on it
+    waits, so that others come first: what ends processes for want of memory may do so again."""
+
+    backoff_s: float
 
 
 Outcome = Done | RetryLater | GivenUp | Interrupted
@@ -97,7 +100,7 @@ class QueueLoop:
     def _record(self, entry: Entry, outcome: Outcome, stop: threading.Event) -> None:
         while True:
             try:
-                return self._write(entry, outcome)
+                return self._write(entry, outcome, ending=stop.is_set())
             except OperationalError as error:
                 log.error(QUEUE_FAILED, error)
             except KeyError:  # dropped meanwhile
@@ -105,7 +108,7 @@ class QueueLoop:
             if stop.wait(DISK_PAUSE_S):
                 return None  # still "running" on the disk: taken again
 
-    def _write(self, entry: Entry, outcome: Outcome) -> None:
+    def _write(self, entry: Entry, outcome: Outcome, *, ending: bool) -> None:
         match outcome:
             case Done(note, study):
                 self._queue.done(entry.key, note, study)
@@ -116,5 +119,5 @@ class QueueLoop:
             case GivenUp(reason, died):
                 self._queue.give_up(entry.key, reason, died=died)
                 log.error("%s given up: %s", entry.key, reason)
-            case Interrupted():
-                self._queue.give_back(entry.key)
+            case Interrupted(backoff_s):
+                self._queue.give_back(entry.key, 0.0 if ending else backoff_s)

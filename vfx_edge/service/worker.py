@@ -57,7 +57,7 @@ class Worker:
         except VfxError as error:
             return self._retry(entry, self._reason(entry.job, error))
         except AnalysisInterrupted:
-            return Interrupted()
+            return Interrupted(self._settings.retry_first_s)
         except AnalysisDied as error:
             return self._died(entry, str(error))
         except AnalysisBug as error:

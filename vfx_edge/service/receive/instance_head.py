@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from vfx_edge.inputs.bounded import DEFLATED
+from vfx_edge.inputs.bounded import DEFLATED, LONG_FORMS
 from vfx_edge.inputs.headers import BIG_ENDIAN
 from vfx_edge.service.store.identifiers import MAX_UID
 
@@ -29,7 +29,6 @@ _NEEDED = {_SOP_CLASS, _INSTANCE, _STUDY}
 _ACCESSION = 0x00080050
 _ITEM_END, _SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
-_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _VR = re.compile(rb"[A-Z]{2}")
 
 
@@ -193,7 +192,7 @@ class _Walk:
         if tag >> 16 == 0xFFFE or implicit or not _VR.fullmatch(vr):
             self._at += 8
             return tag, b"", self._number(head[4:8])
-        if vr not in _LONG:
+        if vr not in LONG_FORMS:
             self._at += 8
             return tag, vr, self._number(head[6:8])
         self._at += 12

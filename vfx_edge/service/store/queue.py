@@ -72,7 +72,7 @@ class Entry:
     """Why the last attempt failed, or the study was given up: one sentence."""
     state: State = State.WAITING
     interruptions: int = 0
-    """How often the whole service ended during it: no fault of the work."""
+    """How often the service or its analysing process was ended during it: no fault of the work."""
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
@@ -182,11 +182,16 @@ class Queue:
             crashes = entry.crashes + died
             self._write(entry, state=State.GIVEN_UP, reason=reason, crashes=crashes)
 
-    def give_back(self, key: str) -> None:
-        """It was interrupted by somebody else: the attempt does not count."""
+    def give_back(self, key: str, backoff_s: float = 0.0) -> None:
+        """It was interrupted by somebody else: the attempt does not count. backoff_s: as in
+        `resume`, should it be killed at this one whenever it begins; 0: it is due at once."""
         with self._transaction():
             entry = self.find(key)
-            if entry is not None and entry.state is State.RUNNING:
+            if entry is None or entry.state is not State.RUNNING:
+                pass
+            elif backoff_s:
+                self._interrupted(entry, backoff_s)
+            else:
                 state = _waiting(entry.due_at_s)
                 self._write(entry, state=state, attempts=entry.attempts - 1)
         self.wake()
@@ -207,11 +212,14 @@ class Queue:
         with self._transaction():
             stuck = [one for one in self.entries() if one.state is State.RUNNING]
             for one in stuck:
-                pause_s = backoff_s * min(one.interruptions, MOST_PAUSES)
-                due_s = time.time() + pause_s if pause_s else 0.0
-                counts = {"attempts": one.attempts - 1, "interruptions": one.interruptions + 1}
-                self._write(one, state=_waiting(due_s), due_at_s=due_s, **counts)
+                self._interrupted(one, backoff_s)
         return stuck
+
+    def _interrupted(self, entry: Entry, backoff_s: float) -> None:
+        pause_s = backoff_s * min(entry.interruptions, MOST_PAUSES)
+        due_s = time.time() + pause_s if pause_s else 0.0
+        counts = {"attempts": entry.attempts - 1, "interruptions": entry.interruptions + 1}
+        self._write(entry, state=_waiting(due_s), due_at_s=due_s, **counts)
 
     def drop(self, key: str) -> None:
         """Forget it, in whatever state. KeyError."""
