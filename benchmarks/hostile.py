@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,6 +98,8 @@ def command(
 
 
 Judged = tuple[Case, Run, list[str]]
+_one_makes = threading.Lock()
+"""The makers of inputs set tempfile's folder, which is the whole process'."""
 
 
 def _all(cases: Sequence[Case], base: Base, folder: Path, jobs: int) -> list[Judged]:
@@ -120,7 +123,8 @@ def judged(case: Case, base: Base, folder: Path) -> Judged:
     """A case through the command, and what is wrong with how it ended."""
     root = Path(tempfile.mkdtemp(dir=folder))
     try:
-        path = make(case, base, root / "case")
+        with _one_makes:
+            path = make(case, base, root / "case")
         run = run_command(_words(case, base, path, root), root, case.without_root)
         return case, run, run.faults + _wrong(case, run, base)
     finally:

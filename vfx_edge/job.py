@@ -124,9 +124,14 @@ def _answered(
 def run_job(job: Job, models: "OpenModels", on_stage: OnStage | None = None) -> Finished:
     """A study with networks that are open already. Raises VfxError leaves."""
     run = _Run(job, on_stage)
-    with memory_error_as_sentence():
-        scan, source = run.read()
-        return run.write(run.analyze(scan, models), source)
+    try:
+        with memory_error_as_sentence():
+            scan, source = run.read()
+            return run.write(run.analyze(scan, models), source)
+    finally:
+        from vfx_edge.memory import give_back  # a single run does without
+
+        give_back()
 
 
 def default_folder(series: SeriesInfo) -> Path:
