@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from vfx_edge.room import TooLittleMemory, check_start
@@ -23,8 +24,9 @@ def program() -> NoReturn:
 
 
 def _end(why: str, code: int) -> NoReturn:
-    sys.stderr.write(f"vfx-edge: {why}.\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # whoever can't be told still gets the exit code
+        sys.stderr.write(f"vfx-edge: {why}.\n")
+        sys.stderr.flush()
     os._exit(code)
 
 

@@ -1,7 +1,9 @@
 """A bug is told by its place in the program, in every thread, and never by what an error says."""
 
 import logging
+import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -40,6 +42,21 @@ def test_in_a_thread_too(
     shown = capsys.readouterr().err
     assert "KeyError" in shown
     assert SECRET not in shown
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
+def test_a_log_that_can_t_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that analyses and the one that receives both log, in between."""
+    log = logging.Logger("vfx_edge.service")
+    handler = _ToStandardError()
+    log.addHandler(handler)
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        log.warning("done")
+        assert bugs.say(KeyError(SECRET)) == 1
+        monkeypatch.undo()
+        with suppress(OSError):  # of the lines that wait in it
+            full.close()
 
 
 def test_a_library_s_lines_are_not_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """What the machine does to a run: too little memory, a disk that fills, streams that are closed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,28 @@ def test_a_disk_that_fills_under_a_nifti_file(tmp_path: Path, phantom: Path) -> 
     assert "_ct.nii.gz can't be written" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["run", "nothing.nii"], 3), (["run", "--nothing"], 2), (["-h"], 6), (["models", "list"], 6)],
+)
+def test_the_exit_code_does_not_depend_on_who_reads(words: list[str], code: int) -> None:
+    """What is printed last is an error's sentence, and its disk may be full, too."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "vfx_edge", *words]
+        done = subprocess.run(command, stdout=full, stderr=full, timeout=HANG_S, check=False)
+    assert done.returncode == code
+
+
+def test_a_reader_that_has_stopped_is_no_bug() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "vfx_edge", "models", "list"]
+    with open(write, "w") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 6, done
+    assert done.stderr.startswith(b"vfx-edge: standard output can't be written")
 
 
 def test_without_standard_streams_the_results_are_whole(tmp_path: Path, phantom: Path) -> None:

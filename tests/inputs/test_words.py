@@ -98,8 +98,9 @@ def test_a_name_that_only_one_slice_states_is_a_name(tmp_path: Path) -> None:
     def odd(header, index: int) -> None:
         header.PatientName = "Herz^Anna"
         header.OperatorsName = "Becken" if index == 7 else ""
+        header.ConsultingPhysicianName = "Atlas" if index == 3 else ""
 
-    write_scan(tmp_path, Scan(), odd, put(SeriesDescription="CT Herz Becken venous"))
+    write_scan(tmp_path, Scan(), odd, put(SeriesDescription="CT Herz Becken Atlas venous"))
     series = load_scan(tmp_path).series
     assert series.description == "CT venous"
 

@@ -254,6 +254,17 @@ def test_the_oldest_idle_connection_of_an_address_makes_place(tmp_path: Path) ->
             one.close()
 
 
+def test_a_connection_with_half_a_request_makes_place(tmp_path: Path) -> None:
+    with listening(tmp_path, {"pdu_s": HANG_S, "connections_per_address": 5}) as node:
+        halves = [connected(node.port) for _ in range(5)]
+        for one in halves:
+            one.sendall(b"\x01\x00\x00\x00\x10\x00\x00\x01")
+        assert eventually(lambda: sum(map(_polls, threading.enumerate())) >= 5)
+        assert echo(node.port)
+        for one in halves:
+            one.close()
+
+
 def _polls(thread: threading.Thread) -> bool:
     """Whether it asks a connection for news a thousand times a second, as associations do."""
     return isinstance(thread, Association)

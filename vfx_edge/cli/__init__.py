@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that --help and --version answer at once.
 """
 
+import errno
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -11,7 +12,7 @@ import typer
 
 from vfx_edge import __version__
 from vfx_edge.cli import bench, bugs, correct, doctor, listen, models, phantom, queue, run, watch
-from vfx_edge.cli.show import StandardOutputFailed
+from vfx_edge.cli.show import StandardOutputFailed, tell
 from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.room import MemoryRanOut, ran_out
 
@@ -114,14 +115,24 @@ def answer(command: typer.Typer, name: str) -> int:
         return _complain(name, _usage_sentence(error, name), WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return _complain(name, "stopped", STOPPED)
+    except SystemExit:  # typer's own answer to a reader that stopped
+        return _complain(name, str(StandardOutputFailed()), StandardOutputFailed.exit_code)
     except Exception as error:
         if isinstance(error, FileNotFoundError) and _is_nowhere():
             why = "the folder it was started in has been removed: start it in one that is there"
             return _complain(name, why, WRONG_USAGE)
+        if _is_of_a_stream(error):
+            return _complain(name, str(StandardOutputFailed()), StandardOutputFailed.exit_code)
         if not ran_out(error):
             raise
         return _complain(name, str(MemoryRanOut()), MemoryRanOut.exit_code)
     return int(code or 0)
+
+
+def _is_of_a_stream(error: Exception) -> bool:
+    """Whether it tells that what was printed could not be; a file's own error has its name."""
+    unwritable = (errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO)
+    return isinstance(error, OSError) and error.filename is None and error.errno in unwritable
 
 
 def _is_nowhere() -> bool:
@@ -136,7 +147,7 @@ def _complain(name: str, sentence: str, code: int) -> int:
     # names in a stranger's file may hold a terminal's commands
     shown = "".join(c if c.isprintable() else " " for c in sentence)
     end = "" if shown.endswith("?") else "."
-    print(f"{name}: {' '.join(shown.split()).rstrip('.')}{end}", file=sys.stderr, flush=True)
+    tell(f"{name}: {' '.join(shown.split()).rstrip('.')}{end}")
     return code
 
 

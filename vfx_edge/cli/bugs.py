@@ -9,6 +9,7 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from vfx_edge.cli.show import tell
 from vfx_edge.errors import trace_without_words
 from vfx_edge.quiet import mute_libraries
 
@@ -19,7 +20,7 @@ def say(error: BaseException) -> int:
     """Print it to standard error; the exit code."""
     trace = f"Traceback (innermost last):\n{trace_without_words(error)}"
     ask = "vfx-edge: a bug: please report these lines; what the error says is left out"
-    print(f"{trace}{ask}.", file=sys.stderr, flush=True)
+    tell(f"{trace}{ask}.")
     return BUG
 
 

@@ -1,12 +1,12 @@
 """`vfx-edge models`: which model sets are there, what they are, whether their files are whole."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vfx_edge.cli.show import tell
 from vfx_edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def list_sets() -> None:
         try:
             print(_line(load_model_set(folder)))
         except ModelError as error:
-            print(f"{folder.name}: {error}", file=sys.stderr)
+            tell(f"{folder.name}: {error}")
 
 
 @app.command("show")

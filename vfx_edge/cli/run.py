@@ -1,6 +1,7 @@
 """`vfx-edge run`: read, analyse, write, and say what was found."""
 
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import typer
@@ -122,6 +123,7 @@ def _tell(result: StudyResult, report: Path, *, as_json: bool, quiet: bool, verb
         sys.stdout.buffer.write(result_to_json(result).encode("utf-8"))
         sys.stdout.buffer.flush()
     console = people_console(sys.stderr if as_json else sys.stdout)
-    show_study(result, console, quiet=quiet, verbose=verbose)
-    if not quiet:
-        console.print(f"Report: {report}", soft_wrap=True)
+    with suppress(OSError) if as_json else nullcontext():  # the result itself is out already
+        show_study(result, console, quiet=quiet, verbose=verbose)
+        if not quiet:
+            console.print(f"Report: {report}", soft_wrap=True)

@@ -1,7 +1,6 @@
 """What `vfx-edge listen` and `vfx-edge watch` share: their options, and how the service is run."""
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ import typer
 
 from vfx_edge.cli import parse
 from vfx_edge.cli.options import Backend as RunBackend
+from vfx_edge.cli.show import tell
 from vfx_edge.errors import trace_without_words
 from vfx_edge.outputs import kinds
 from vfx_edge.outputs.kinds import KINDS, defaults, dicom_kinds
@@ -168,7 +168,7 @@ class _ToStandardError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         own = record.name.partition(".")[0] == "vfx_edge"
         if own or record.levelno >= logging.ERROR:
-            print(self.format(record if own else _place(record)), file=sys.stderr, flush=True)
+            tell(self.format(record if own else _place(record)))
 
 
 def _place(record: logging.LogRecord) -> logging.LogRecord:
@@ -195,4 +195,4 @@ def run_service(settings: "Settings", parts: "Callable[[Service], Sequence[Part]
     for name in ("pynetdicom", "pydicom", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # lest every odd object be an error
     ready = f"vfx-edge: ready, spool {settings.spool}"
-    serve(settings, parts, on_ready=lambda: print(ready, file=sys.stderr, flush=True))
+    serve(settings, parts, on_ready=lambda: tell(ready))

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from vfx_edge.errors import OutputError
@@ -51,6 +51,13 @@ def printing() -> Iterator[None]:
         sys.stdout.flush()
     except OSError:
         raise StandardOutputFailed from None
+
+
+def tell(line: str) -> None:
+    """A line on standard error, where it can be written: neither an exit code nor a service's work
+    may depend on a log whose disk is full or whose reader has gone."""
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def people_console(stream: TextIO | None = None) -> "Console":

@@ -40,7 +40,8 @@ PatientName PatientID PatientBirthDate OtherPatientIDs OtherPatientNames Patient
 PatientMotherBirthName PatientAddress IssuerOfPatientID ReferringPhysicianName
 PerformingPhysicianName OperatorsName NameOfPhysiciansReadingStudy PhysiciansOfRecord
 RequestingPhysician ResponsiblePerson InstitutionName InstitutionalDepartmentName AccessionNumber
-StudyID
+StudyID ConsultingPhysicianName ScheduledPerformingPhysicianName NamesOfIntendedRecipientsOfResults
+ContentCreatorName InterpretationAuthor InterpretationRecorder InterpretationTranscriber
 """
 TYPED = (*_PEOPLE.split(), "OtherPatientIDsSequence", "SeriesDescription", "ConvolutionKernel")
 """What is read of a header to show its texts, and to know the persons in them."""

@@ -150,6 +150,16 @@ def _run_isolated(association: Any, run: Callable[[], None]) -> None:
         evt.trigger(association, evt.EVT_CONN_CLOSE, {"address": None})
 
 
+def _end_half(associations: list[Any]) -> bool:
+    """Whether there was one to end."""
+    for one in associations[:1]:
+        one._kill = True  # it no longer counts
+        with suppress(OSError, AttributeError):  # it was closed already
+            one.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+        return True
+    return False
+
+
 class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
     """Accepts connections within the limits; `refused(reason)` counts the others."""
 
@@ -196,16 +206,22 @@ class BoundedServer(ThreadedAssociationServer):  # type: ignore[misc]
 
     def _has_place(self, address: str) -> bool:
         """Whether one more may come from there. The oldest connection that has said nothing makes
-        place for it: whoever only holds connections open keeps nobody out."""
+        place for it, or else one whose request is not whole: whoever only holds connections open
+        keeps nobody out."""
         limits = self.limits
-        associated = [one.requestor.address for one in self.active_associations]
+        active = [one for one in self.active_associations if not one._kill]
+        associated = [one.requestor.address for one in active]
+        halves = [one for one in active if one.requestor.primitive is None]
         with self._counting:
             silent = [one for one, (where, _) in self._silent.items() if where == address]
             mine = len(silent) + associated.count(address)
             everyone = len(self._silent) + len(associated)
             if mine >= limits.connections_per_address:
-                return self._end_first(silent)
-            return everyone < limits.connections or self._end_first(list(self._silent))
+                mine_half = [one for one in halves if one.requestor.address == address]
+                return self._end_first(silent) or _end_half(mine_half)
+            if everyone < limits.connections:
+                return True
+            return self._end_first(list(self._silent)) or _end_half(halves)
 
     def _end_first(self, silent: list[socket.socket]) -> bool:
         if not silent:
