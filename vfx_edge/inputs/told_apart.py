@@ -125,7 +125,9 @@ def _is_comb(stack: Stack, parts: Parts) -> bool:
     inside = (stack.offsets_mm >= low) & (stack.offsets_mm <= high)
     if np.count_nonzero(inside) < 2 * FEWEST_SLICES:
         return False
-    apart = float(np.median(np.diff(stack.offsets_mm[inside])))
+    together = stack.offsets_mm[inside]
+    mean = float(together[-1] - together[0]) / (len(together) - 1)
+    apart = min(mean, float(np.median(np.diff(together))))  # nearer to one neighbour: uneven gaps
     return all(float(np.median(p.gaps_mm)) >= COMB * apart for p in large)
 
 
