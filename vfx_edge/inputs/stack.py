@@ -98,7 +98,7 @@ class Stack:
     def _two_distances(self) -> bool:
         """Whether two distances take turns, as between the slices of two scans."""
         odd, even = self.gaps_mm[::2], self.gaps_mm[1::2]
-        if len(even) < FEWEST_SLICES:
+        if self.even or len(even) < FEWEST_SLICES:
             return False
         apart = abs(float(np.median(odd) - np.median(even)))
         spread = max(float(np.ptp(odd)), float(np.ptp(even)))

@@ -103,7 +103,9 @@ def _comb(stack: Stack) -> Parts | None:
         words = mark.keyword in _REPEATED_WORDS
         if words and any(s.marks[i] == NOT_STATED for s in stack.slices):
             continue
-        if (mark.splits_combs or words) and _is_comb(stack, parts := _by(stack, (i,))):
+        parts = _by(stack, (i,))
+        any_word = not stack.even and all(p.even for p in parts)  # a word more spoils no distance
+        if (mark.splits_combs or words or any_word) and _is_comb(stack, parts):
             return parts
     for i in (i for i in _ACQUIRED if i in varying):
         if _is_comb(stack, parts := _in_turn_of_time(stack, i)):
