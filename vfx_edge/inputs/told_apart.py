@@ -101,7 +101,7 @@ def _comb(stack: Stack) -> Parts | None:
     for i in varying:
         mark = MARKS[i]
         words = mark.keyword in _REPEATED_WORDS
-        if words and any(s.marks[i] == NOT_STATED for s in stack.slices):
+        if words and _one_spelling({s.marks[i] for s in stack.slices}):
             continue
         parts = _by(stack, (i,))
         any_word = not stack.even and all(p.even for p in parts)  # a word more spoils no distance
@@ -114,6 +114,14 @@ def _comb(stack: Stack) -> Parts | None:
         if _is_comb(stack, parts):
             return parts
     return None
+
+
+def _one_spelling(values: set[Value]) -> bool:
+    """Whether one is not stated, or goes on where another ends, as "Br40d" and "Br40d 3" do."""
+    listed = [text.replace("\\", " ").split() for _, _, text in values]
+    return NOT_STATED in values or any(
+        long[: len(short)] == short for short in listed for long in listed if short is not long
+    )
 
 
 def _is_comb(stack: Stack, parts: Parts) -> bool:
