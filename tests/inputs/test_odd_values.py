@@ -17,7 +17,7 @@ SCAN = Scan(places=tuple(range(15)), rows=18, columns=20, rows_mm=6.0, columns_m
 SPACING, POSITION, AXES = (0x28, 0x30), (0x20, 0x32), (0x20, 0x37)
 SLOPE, INTERCEPT, ROWS, STORED = (0x28, 0x1053), (0x28, 0x1052), (0x28, 0x10), (0x28, 0x101)
 Tag = tuple[int, int]
-LONG = (b"UT", b"UN", b"OB", b"UC", b"UR", b"SQ")
+LONG = (b"UT", b"UN", b"OB", b"UC", b"UR", b"SQ", b"OD", b"OF")
 
 
 def element(tag: Tag, vr: bytes, value: bytes, undefined: bool = False) -> bytes:
@@ -47,6 +47,10 @@ def doubles(text: bytes) -> bytes:
     return b"".join(struct.pack("<d", float(v)) for v in text.split(b"\\"))
 
 
+def singles(text: bytes) -> bytes:
+    return b"".join(struct.pack("<f", float(v)) for v in text.split(b"\\"))
+
+
 def comma(text: bytes) -> bytes:
     return b"\\".join(v.replace(b".", b",") if b"." in v else v + b",0" for v in text.split(b"\\"))
 
@@ -64,6 +68,7 @@ def plus(text: bytes) -> bytes:
     ("make", "vr"),
     [(same, b"UT"), (same, b"LO"), (same, b"SH"), (same, b"UN"), (same, b"LT"), (doubles, b"FD"),
      (comma, b"DS"), (comma, b"LO"), (blanks, b"DS"), (blanks, b"UT"), (plus, b"DS"),
+     (doubles, b"OD"), (singles, b"OF"),
      (lambda v: v + b"\0", b"DS"), (lambda v: v + b"\0\0", b"UN")],
 )  # fmt: skip
 def test_numbers_under_another_representation(tmp_path: Path, tag: Tag, make, vr) -> None:

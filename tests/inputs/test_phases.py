@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
-from tests.inputs.world import Edit, Scan, ct_slice, enhanced, only, put, stored
+from tests.inputs.world import Edit, Scan, ct_slice, enhanced, only, put, stored, write_scan
 from tests.second_reader import assert_reads, plain_slices
 from vfx_edge.errors import InputError
 from vfx_edge.inputs import load_scan
@@ -108,6 +108,31 @@ def test_phases_at_half_distances_are_no_finer_scan(tmp_path: Path, name: str) -
     between = replace(SCAN, places=tuple(p + 0.5 for p in SCAN.places), centre=(0, 0, 1.5))
     files = write_phases(tmp_path, TELLING[name], scans=(SCAN, between))
     assert_reads(load_scan(tmp_path), plain_slices(files[0]))
+
+
+@pytest.mark.parametrize("off", [0.2, 1 / 3, 0.45], ids=str)
+@pytest.mark.parametrize("word", ["TemporalPositionIdentifier", "ImageType", None])
+def test_phases_nearer_to_one_neighbour_are_never_mixed(tmp_path: Path, off, word) -> None:
+    between = replace(SCAN, places=tuple(p + off for p in SCAN.places), centre=(0, 0, 3 * off))
+
+    def say(phase: int, index: int) -> dict[str, object]:
+        number = {"InstanceNumber": 2 * index + phase + 1}  # in turn: numbers tell nothing
+        return number | ({word: phase + 1 if word[0] == "T" else f"A{phase}"} if word else {})
+
+    files = write_phases(tmp_path, say, scans=(SCAN, between))
+    if word:
+        assert_reads(load_scan(tmp_path), plain_slices(files[0]))
+        return
+    with pytest.raises(InputError, match="can't be told apart"):
+        load_scan(tmp_path)
+
+
+def test_every_third_slice_lost_is_no_second_scan(tmp_path: Path) -> None:
+    write_scan(tmp_path, SCAN, put())
+    lost = [f for f in tmp_path.iterdir() if pydicom.dcmread(f).InstanceNumber % 3 == 0]
+    for file in lost:
+        file.unlink()
+    assert load_scan(tmp_path).series.slices == len(SCAN.places) - len(lost)
 
 
 @pytest.mark.parametrize("off", [0.1, 0.35, 0.5], ids=str)

@@ -30,6 +30,8 @@ LACKS: dict[str, Edit] = {
     "both empty": put(RescaleSlope="", RescaleIntercept=""),
     "the intercept": put(RescaleIntercept=None),
     "the intercept, 0 instead": put(RescaleIntercept=0),
+    "the intercept, 200 higher": put(RescaleIntercept=-824),
+    "the slope, 0.5 instead": put(RescaleSlope="0.5"),
 }
 
 
@@ -74,6 +76,12 @@ def test_a_slice_of_which_nothing_shows_what_it_means_is_left_out(tmp_path: Path
     assert only(scan.series.warnings, "1 slice(s) without a usable rescale")
     assert scan.series.slices == 23
     assert_shows_patient(scan.image, tolerance_hu=60)
+
+
+def test_a_wrong_rescale_that_most_slices_state_is_not_given_to_the_others(tmp_path: Path) -> None:
+    write_scan(tmp_path, SCAN, some(LACKS["the intercept, 0 instead"], *range(14)))
+    with pytest.raises(InputError, match=r"^10 slice\(s\) state no rescale"):
+        load_scan(tmp_path)
 
 
 def test_many_such_slices_are_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def own_uid(*keywords: str) -> Edit:
         (each("ImageType", AXIAL, None), "ImageType"),
         (each("ConvolutionKernel", "STANDARD", "STANDARD PLUS", half=True), "ConvolutionKernel"),
         (each("ConvolutionKernel", "STANDARD", "STANDARD", None), "ConvolutionKernel"),
+        (each("ConvolutionKernel", "Br40d", ["Br40d", "3"]), "ConvolutionKernel"),
         (each("PixelSpacing", ["5.9765", "5.9765"], ["5.9764999", "5.9764999"]), ""),
         (each("PixelSpacing", ["5.976562", "5.976562"], ["5.9766", "5.9766"]), ""),
         (each("ImageOrientationPatient", [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 1, "1e-9"]), ""),

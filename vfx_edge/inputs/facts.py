@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+import struct
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,8 @@ _UID = re.compile(r"\d+(\.\d+)+")
 _BROKEN = "not readable"
 """Stands for a value that can't be parsed: stated, but no number."""
 _NUMBERS = {"DS", "IS", "UN"}
+_SMALLEST = 1e-20
+"""Text or another byte order, taken for binary numbers, comes out smaller or larger."""
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _LONGEST = 1024
 """Characters of a text that is worth a look as numbers; six decimals of 16 make 101."""
@@ -164,8 +167,17 @@ def numbers(where: list[Facts], keyword: str, count: int) -> tuple[float, ...] |
     try:
         values = _plain(value)
     except (TypeError, ValueError, OverflowError):
-        return None
+        values = _binary(value, count)
     return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def _binary(value: Any, count: int) -> tuple[float, ...]:
+    """Numbers under a representation of bytes (OD, OF); empty unless they can be some."""
+    size = len(value) // count if isinstance(value, bytes) else 0
+    if size not in (4, 8) or len(value) != size * count:
+        return ()
+    found = struct.unpack(f"<{count}{'f' if size == 4 else 'd'}", value)
+    return found if all(v == 0 or _SMALLEST < abs(v) < 1 / _SMALLEST for v in found) else ()
 
 
 def _plain(value: Any) -> tuple[float, ...]:

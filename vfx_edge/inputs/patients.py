@@ -12,6 +12,8 @@ _UNREADABLE = "\ufffd?"
 """What stands for a letter of another character set."""
 _UMLAUT = re.compile("(?<=[aou])e")
 """Müller is Mueller in one archive and Muller in another."""
+_TITLE = 3
+"""The part of a name for a prefix (PS3.5 6.2.1.1): a doctor may be one in one archive alone."""
 _MOST_SPELLINGS = 64
 """Nobody is written in more ways, and every two of them are compared."""
 
@@ -57,10 +59,17 @@ def _contradict(a: Patient, b: Patient) -> bool:
         if mine and its and mine != its:
             return True
     both = [(m, i) for m, i in zip(a.names, b.names, strict=True) if m and i]
+    if _misplaced(a, b) or _misplaced(b, a):
+        both = [(a.names[1], a.names[1]), *both[1:]]
     if not all(_alike(mine, its) for mine, its in both):
         return True
     known_by_id = a.id == b.id and (a.id != "" or a.names == b.names)
     return not known_by_id and not both
+
+
+def _misplaced(a: Patient, b: Patient) -> bool:
+    """Whether one writes where Latin letters belong what the other states as another group."""
+    return a.names[0] != "" and b.names[0] != "" and a.names[0] in b.names[1:]
 
 
 def _plain(stated: str) -> str:
@@ -69,8 +78,10 @@ def _plain(stated: str) -> str:
 
 
 def _name(group: str) -> str:
-    """One group of a name, of which trailing carets and padding are no part."""
-    return "^".join(_plain(_repaired(part)) for part in group.split("^")).rstrip("^ ")
+    """One group of a name, of which a title, trailing carets and padding are no part."""
+    parts = [_plain(_repaired(part)) for part in group.split("^")]
+    parts[_TITLE : _TITLE + 1] = [""] if parts[_TITLE:] else []
+    return "^".join(parts).rstrip("^ ")
 
 
 def _repaired(part: str) -> str:

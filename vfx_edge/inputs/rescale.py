@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.headers import Slice
 from vfx_edge.inputs.modality import Modality
-from vfx_edge.inputs.pixels import read_into
+from vfx_edge.inputs.pixels import probe, read_into
 from vfx_edge.inputs.stack import FEWEST_SLICES, Stack, sorted_stack
 
-FAR = 300.0
-"""An intercept this far from the usual one of its scan is compared with the neighbours."""
+FAR, OTHER_SLOPE = 50.0, 0.1
+"""An intercept this far from the usual one of its scan, or a slope that differs by this share, is
+compared with the neighbours."""
 CONTINUES, CLEARLY = 250.0, 0.4
 """Median difference to the next slice up to which one continues the other, and how much smaller
 than with any other rescale it must be."""
@@ -50,7 +51,12 @@ def with_rescale(stack: Stack, modality: Modality) -> Stack:
     if usual is None:
         return _nowhere_stated(stack)
     doubtful = [i for i, s in enumerate(stack.slices) if _doubtful(s, usual)]
-    return _mended(stack, usual, doubtful, modality) if doubtful else stack
+    if not doubtful:
+        return stack
+    mended = _mended(stack, usual, doubtful, modality)
+    if probe(mended, modality):  # what most slices state may be what is wrong
+        raise RescaleMissing(stack.slices[doubtful[0]].source.name, len(doubtful))
+    return mended
 
 
 def _usual(stack: Stack) -> Rescale | None:
@@ -66,7 +72,8 @@ def _rescale(s: Slice) -> Rescale:
 def _doubtful(s: Slice, usual: Rescale) -> bool:
     if not all(s.pixels.rescale_stated):
         return _rescale(s) != usual
-    return abs(s.pixels.intercept - usual[1]) > FAR
+    slope, intercept = _rescale(s)
+    return abs(intercept - usual[1]) > FAR or abs(slope / usual[0] - 1) > OTHER_SLOPE
 
 
 def _nowhere_stated(stack: Stack) -> Stack:
@@ -122,7 +129,9 @@ def _settled(s: Slice, known: Slice, usual: Rescale, modality: Modality) -> Slic
     off = {
         pair: _difference(_sample(one, modality), beside, modality) for pair, one in tried.items()
     }
-    if all(s.pixels.rescale_stated) and off[_rescale(s)] <= CONTINUES:
+    own = off[_rescale(s)]
+    better = any(off[pair] <= CLEARLY * own for pair in off)  # wrong by 200, it nearly continues
+    if all(s.pixels.rescale_stated) and own <= CONTINUES and not better:
         return s
     best, *others = sorted(off, key=lambda pair: off[pair])
     plain = off[best] <= CONTINUES and all(off[best] <= CLEARLY * off[o] for o in others)

@@ -90,7 +90,29 @@ class Stack:
     @property
     def plain(self) -> bool:
         """Whether nothing speaks against its being one scan."""
-        return not self.doubles and (self.on_grid or not self.interleaved)
+        if self.doubles or (self._two_distances and not self._lost_between):
+            return False
+        return self.on_grid or not self.interleaved
+
+    @property
+    def _two_distances(self) -> bool:
+        """Whether two distances take turns, as between the slices of two scans."""
+        odd, even = self.gaps_mm[::2], self.gaps_mm[1::2]
+        if self.even or len(even) < FEWEST_SLICES:
+            return False
+        apart = abs(float(np.median(odd) - np.median(even)))
+        spread = max(float(np.ptp(odd)), float(np.ptp(even)))
+        return apart > _tolerance(self.step_mm) and spread < apart / 2
+
+    @property
+    def _lost_between(self) -> bool:
+        """Whether the slices' numbers leave out as many as their places do."""
+        numbers = [s.instance for s in self.slices]
+        if None in numbers:
+            return False
+        counted = np.abs(np.diff([float(n or 0) for n in numbers]))
+        per_slice = self.gaps_mm / np.maximum(counted, 1)
+        return bool(counted.min() >= 1 and np.ptp(per_slice) <= 2 * _tolerance(self.step_mm))
 
     @property
     def reach_mm(self) -> float:

@@ -101,9 +101,11 @@ def _comb(stack: Stack) -> Parts | None:
     for i in varying:
         mark = MARKS[i]
         words = mark.keyword in _REPEATED_WORDS
-        if words and any(s.marks[i] == NOT_STATED for s in stack.slices):
+        if words and _one_spelling({s.marks[i] for s in stack.slices}):
             continue
-        if (mark.splits_combs or words) and _is_comb(stack, parts := _by(stack, (i,))):
+        parts = _by(stack, (i,))
+        any_word = not stack.even and all(p.even for p in parts)  # a word more spoils no distance
+        if (mark.splits_combs or words or any_word) and _is_comb(stack, parts):
             return parts
     for i in (i for i in _ACQUIRED if i in varying):
         if _is_comb(stack, parts := _in_turn_of_time(stack, i)):
@@ -112,6 +114,14 @@ def _comb(stack: Stack) -> Parts | None:
         if _is_comb(stack, parts):
             return parts
     return None
+
+
+def _one_spelling(values: set[Value]) -> bool:
+    """Whether one is not stated, or goes on where another ends, as "Br40d" and "Br40d 3" do."""
+    listed = [text.replace("\\", " ").split() for _, _, text in values]
+    return NOT_STATED in values or any(
+        long[: len(short)] == short for short in listed for long in listed if short is not long
+    )
 
 
 def _is_comb(stack: Stack, parts: Parts) -> bool:
@@ -125,7 +135,9 @@ def _is_comb(stack: Stack, parts: Parts) -> bool:
     inside = (stack.offsets_mm >= low) & (stack.offsets_mm <= high)
     if np.count_nonzero(inside) < 2 * FEWEST_SLICES:
         return False
-    apart = float(np.median(np.diff(stack.offsets_mm[inside])))
+    together = stack.offsets_mm[inside]
+    mean = float(together[-1] - together[0]) / (len(together) - 1)
+    apart = min(mean, float(np.median(np.diff(together))))  # nearer to one neighbour: uneven gaps
     return all(float(np.median(p.gaps_mm)) >= COMB * apart for p in large)
 
 

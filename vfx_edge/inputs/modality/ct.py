@@ -62,6 +62,7 @@ CT = Modality(
     rescale_types=frozenset({
         *(None, "HU", "US", "HUMOD", "HOUNSFIELD", "HOUNSFIELDUNIT", "HOUNSFIELDUNITS"),
         *("HUNITS", "UNSPECIFIED", "CTNUMBER"),
+        *("HUS", "HOUNSFIELDUNITHU", "HOUNSFIELDUNITSHU", "CTNUMBERS", "NONE"),
     }),
     computed_types=frozenset({
         *("PERFUSION", "RCBF", "RCBV", "CBF", "CBV", "MTT", "TTP", "TMAX", "IODINE", "IODINE_MAP"),
