@@ -109,6 +109,19 @@ def test_what_is_left_out_of_the_series_is_said(tmp_path: Path, other: Scan, edi
     assert f"{len(other.places)} " in only(scan.series.warnings, why)
 
 
+@pytest.mark.parametrize(
+    ("edit", "unread"),
+    [
+        (each("SeriesInstanceUID", "1.2.3", "1.2.4"), 10),
+        (each("SeriesInstanceUID", "1.2.3", "1.2.4", half=True), 10),
+        (each("SeriesInstanceUID", "1.2.3", "1.2.3", None), 6),
+    ],
+)
+def test_pieces_under_other_series_uids_are_said(tmp_path: Path, edit: Edit, unread: int) -> None:
+    write_scan(tmp_path, SCAN, edit)
+    assert f"{unread} image(s)" in only(load_scan(tmp_path).series.warnings, "on the same grid")
+
+
 def test_a_series_of_each_slice_is_asked_for_by_any_of_them(tmp_path: Path) -> None:
     uid = write_scan(tmp_path, SCAN, own_uid("SeriesInstanceUID"))[7].SeriesInstanceUID
     assert load_scan(tmp_path, series_uid=uid).series.slices == 20

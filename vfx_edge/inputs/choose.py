@@ -17,7 +17,7 @@ from vfx_edge.inputs.headers import Slice
 from vfx_edge.inputs.marks import LOOKED_FOR
 from vfx_edge.inputs.modality import Modality
 from vfx_edge.inputs.patients import Patient, different
-from vfx_edge.inputs.scans import stacks_of
+from vfx_edge.inputs.scans import complete_each_other, stacks_of
 from vfx_edge.inputs.stack import FEWEST_SLICES, STEEPEST_TILT, Stack
 from vfx_edge.study import SkippedSeries
 
@@ -154,7 +154,8 @@ def choose(
     ]
     others = [SkippedSeries(r.series_uid, r.reason) for r in lost]
     others += [SkippedSeries(r.series_uid, str(r)) for r in refused]
-    return Choice(best, tuple(others), _warnings(best, [*lost, *refused], slices))
+    notes = (*_warnings(best, [*lost, *refused], slices), *_unread_pieces(best, stacks))
+    return Choice(best, tuple(others), notes)
 
 
 def _uid(stack: Stack) -> str:
@@ -266,6 +267,18 @@ def _warnings(best: Stack, refused: list[Refusal], slices: tuple[Slice, ...]) ->
     elif len({s.study_uid for s in slices}) > 1:
         notes.append("The input holds more than one study: only the series named here was read.")
     return tuple(notes)
+
+
+def _unread_pieces(best: Stack, stacks: list[Stack]) -> tuple[str, ...]:
+    pieces = [s for s in stacks if not _uids(s) & _uids(best) and complete_each_other(best, s)]
+    if not pieces:
+        return ()
+    images = sum(len(s.slices) for s in pieces)
+    note = (
+        f"{images} image(s) of {len(pieces)} other series of the study lie on the same grid and "
+        "were not read: if all are one scan, send it under one series UID."
+    )
+    return (note,)
 
 
 def _nothing(

@@ -55,6 +55,15 @@ def _stacks(slices: list[Slice]) -> list[Stack]:
     return [_with_books(s) for s in found]
 
 
+def complete_each_other(a: Stack, b: Stack) -> bool:
+    """Whether two stacks of one study lie on one grid, side by side or between each other, as the
+    pieces of one scan do."""
+    first, other = a.slices[0], b.slices[0]
+    if first.study_uid != other.study_uid or not _alike(first, other):
+        return False
+    return _whole(sorted_stack(a.slices + b.slices))
+
+
 def _across_series(slices: list[Slice]) -> tuple[list[Stack], set[int]]:
     """Slices of which each names a series of its own, where they make a scan together; and which
     they are."""
