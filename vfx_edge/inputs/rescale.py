@@ -23,6 +23,9 @@ compared with the neighbours."""
 CONTINUES, CLEARLY = 250.0, 0.4
 """Median difference to the next slice up to which one continues the other, and how much smaller
 than with any other rescale it must be."""
+DOUBTED = 100.0
+"""Median difference up to which a rescale that is stated is believed whatever others would give:
+neighbouring slices of one scan differ by less."""
 LEFT_OUT_AT_MOST = 0.1
 _STEP = 3
 """Every so many pixels are compared."""
@@ -130,7 +133,8 @@ def _settled(s: Slice, known: Slice, usual: Rescale, modality: Modality) -> Slic
         pair: _difference(_sample(one, modality), beside, modality) for pair, one in tried.items()
     }
     own = off[_rescale(s)]
-    better = any(off[pair] <= CLEARLY * own for pair in off)  # wrong by 200, it nearly continues
+    # wrong by 200, it nearly continues; nearer than that, chance decides which comes closer
+    better = own > DOUBTED and any(off[pair] <= CLEARLY * own for pair in off)
     if all(s.pixels.rescale_stated) and own <= CONTINUES and not better:
         return s
     best, *others = sorted(off, key=lambda pair: off[pair])
