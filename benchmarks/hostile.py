@@ -145,14 +145,14 @@ def _words(case: Case, base: Base, path: Path, root: Path) -> list[str]:
 
 
 def _wrong(case: Case, run: Run, base: Base) -> list[str]:
-    """A case that is read may still hold no spine that could be found: of that, other tests speak;
-    here counts that it was read."""
+    """A case that is read may still hold no spine, or none of its levels, that could be found: of
+    that, other tests speak; here counts that it was read."""
     reads = any(isinstance(outcome, Reads) for outcome in case.outcomes)
     if run.code == 0 and reads:
         return []
     sentence = run.said.strip().splitlines()[-1] if run.said.strip() else ""
     sentence = sentence.removeprefix("vfx-edge: ")
-    if run.code == 3 and reads and "spine" in sentence:
+    if run.code == 3 and reads and ("spine" in sentence or "no vertebra" in sentence):
         return sentence_faults(sentence)
     refusing = [outcome for outcome in case.outcomes if isinstance(outcome, Refused)]
     if not refusing:
