@@ -6,9 +6,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.hostile.corpus.case import MIDDLE, Base, Case, Make, Outcome, Reads, Refused
+from tests.hostile.corpus.case import BASE, MIDDLE, Base, Case, Make, Outcome, Reads, Refused
 
-BASE, READ = Reads(), Reads(like=None)
 BROKEN = Refused("can't be unpacked|DICOM|can't be used")
 BOMB = Refused("which no CT study does|can't be unpacked|DICOM")
 OUTSIDE = "/vfx-edge-was-here"

@@ -68,6 +68,11 @@ class Reads:
     but_for: tuple[int, ...] = ()
 
 
+BASE, READ = Reads(), Reads(like=None)
+ONE_BROKEN = Reads(warns="left out|passed over|damaged", but_for=(MIDDLE,))
+"""The base but for its middle slice, which is said."""
+
+
 @dataclass(frozen=True)
 class Refused:
     """It ends in exit code `code` and one sentence that holds the pattern `says`."""

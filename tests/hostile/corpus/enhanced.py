@@ -10,7 +10,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
 from tests.hostile.corpus.case import (
+    BASE,
     MIDDLE,
+    ONE_BROKEN,
     SLICES,
     Base,
     Case,
@@ -22,9 +24,7 @@ from tests.hostile.corpus.case import (
 )
 from tests.hostile.corpus.codes import CODECS, codes_of, held, plane_of
 
-BASE, READ = Reads(), Reads(like=None)
 BROKEN = Refused("damaged|described|can't be used|truncated|frames|can't be decoded")
-ONE_BROKEN = Reads(warns="left out|passed over|damaged", but_for=(MIDDLE,))
 Change = Callable[[Dataset], None]
 PER_FRAME, SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
 MOVED = (

@@ -16,7 +16,10 @@ from pydicom.uid import (
 )
 
 from tests.hostile.corpus.case import (
+    BASE,
     MIDDLE,
+    ONE_BROKEN,
+    READ,
     Base,
     Case,
     Make,
@@ -29,9 +32,7 @@ from tests.hostile.corpus.case import (
 from tests.hostile.corpus.codes import plane_of
 from tests.hostile.corpus.edits import each_bytes, pixel_element
 
-BASE, READ = Reads(), Reads(like=None)
 BROKEN = Refused("truncated|damaged|without pixel data|none of its|no DICOM|can't be|pixel data")
-ONE_BROKEN = Reads(warns="left out|passed over|damaged", but_for=(MIDDLE,))
 LOST = Reads(but_for=(MIDDLE,))
 """One that can't be told from a file that never was DICOM."""
 EditFile = Callable[[bytes], bytes]

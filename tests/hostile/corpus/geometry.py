@@ -10,7 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from tests.hostile.corpus.case import (
+    BASE,
     MIDDLE,
+    READ,
     SLICES,
     Base,
     Case,
@@ -23,7 +25,6 @@ from tests.hostile.corpus.case import (
 from tests.hostile.corpus.codes import plane_of
 from tests.hostile.corpus.edits import put
 
-BASE, READ = Reads(), Reads(like=None)
 DOUBLE = "same place|told apart|phases"
 Rearrange = Callable[[list[Dataset]], Sequence[Dataset]]
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from tests.hostile.corpus.case import MIDDLE, Case, Make, Outcome, Reads, Refused
+from tests.hostile.corpus.case import BASE, MIDDLE, Case, Make, Outcome, Reads, Refused
 from tests.hostile.corpus.edits import Edit, each, numbers, only, put, raw
 
-BASE = Reads()
 SIZE, BITS = "size no CT has", "bit depth makes no sense"
 SPACING, NO_SPACING = "pixel spacing makes no sense", "without pixel spacing"
 PLACE, TURN = "without a usable position", "without a usable orientation"

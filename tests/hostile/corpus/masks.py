@@ -9,10 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from tests.hostile.corpus.case import Base, Case, Make, Outcome, Reads, Refused
+from tests.hostile.corpus.case import READ, Base, Case, Make, Outcome, Refused
 from tests.hostile.corpus.nifti import BITPIX, DATATYPE, DIM, OFFSET, EditFile, nifti_of, patched
 
-READ = Reads(like=None)
 NO_MASK = Refused("is no vertebra mask")
 BROKEN = Refused("can't be read|is no vertebra mask")
 Labels = NDArray[Any]

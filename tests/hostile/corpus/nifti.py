@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from tests.hostile.corpus.case import Base, Case, Make, Outcome, Reads, Refused
+from tests.hostile.corpus.case import BASE, READ, Base, Case, Make, Outcome, Reads, Refused
 from tests.hostile.corpus.files import packed_with_zeros
 
-BASE, READ = Reads(), Reads(like=None)
 BROKEN = Refused("can't be read|truncated|can't be used")
 EditFile = Callable[[bytes], bytes]
 DIM, DATATYPE, BITPIX, PIXDIM, OFFSET, SLOPE, INTER = 40, 70, 72, 76, 108, 112, 116

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom.encaps import encapsulate
 
 from tests.hostile.corpus.case import (
+    BASE,
     Base,
     Case,
     Make,
@@ -21,7 +22,6 @@ from tests.hostile.corpus.case import (
 from tests.hostile.corpus.codes import CODECS, codes_of, held
 from tests.hostile.corpus.nifti import nifti_of
 
-BASE = Reads()
 NOTHING = Refused("DICOM")
 NAMES: dict[str, bytes] = {
     "Latin-1": b"Patient M\xfcller #1",

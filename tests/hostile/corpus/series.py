@@ -7,11 +7,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
-from tests.hostile.corpus.case import Base, Case, Make, Outcome, Reads, Refused, write
+from tests.hostile.corpus.case import BASE, Base, Case, Make, Outcome, Reads, Refused, write
 from tests.hostile.corpus.codes import plane_of
 from tests.hostile.corpus.edits import Edit, each, put, raw
 
-BASE, READ = Reads(), Reads(like=None)
 TWO = Refused("different patients|more than one patient")
 
 

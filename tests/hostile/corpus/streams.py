@@ -9,7 +9,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
 
 from tests.hostile.corpus.case import (
+    BASE,
     MIDDLE,
+    ONE_BROKEN,
+    READ,
     Base,
     Case,
     Make,
@@ -34,9 +37,7 @@ from tests.hostile.corpus.codes import (
     size_claimed,
 )
 
-BASE, READ = Reads(), Reads(like=None)
 BROKEN = Refused("can't be decoded|damaged|truncated|cut off|every voxel is")
-ONE_BROKEN = Reads(warns="left out|passed over|damaged", but_for=(MIDDLE,))
 
 DAMAGE: dict[str, tuple[EditCode, tuple[Outcome, ...]]] = {
     "start overwritten": (lambda c: bytes(8) + c[8:], (BROKEN,)),
