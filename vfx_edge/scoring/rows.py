@@ -1,0 +1,89 @@
+"""One row for each known vertebra of a study and each model set asked, and one for each study.
+
+Whatever is computed of an evaluation is computed of these rows: they are what `vertebrae.csv` and
+`cases.csv` hold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class VertebraRow:
+    """A vertebra whose place or label is known, and what a model set says of it.
+
+    "" and None: not known, or not told. Millimetres; probabilities and shares 0..1.
+    """
+
+    model: str
+    """Name of the model set, as shown: an approach of the tables."""
+    study: str
+    patient: str
+    split: str
+    level: str
+    """The true one."""
+    label: str
+    """Of `labelled.dataset.Label`, or ""."""
+    row: int | None = None
+    """Line in labels.csv."""
+
+    genant: int | None = None
+    gold_standard: str = ""
+    sex: str = ""
+    age: float | None = None
+    contrast: bool | None = None
+    scanner: str = ""
+    slice_mm: float | None = None
+    readings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    whole: bool | None = None
+    """Wholly in view, by the expert's mask or centres; None where neither is there."""
+    called: str = ""
+    """The level that the finding in its place has; "": nothing was found there."""
+    probability: float | None = None
+    """Of that name."""
+    distance_mm: float | None = None
+    identified: bool | None = None
+    """As VerSe counts it; None where the place is not known."""
+    dice: float | None = None
+    assd_mm: float | None = None
+    hd_mm: float | None = None
+    hd95_mm: float | None = None
+
+    anterior_mm: float | None = None
+    middle_mm: float | None = None
+    posterior_mm: float | None = None
+    height_loss: float | None = None
+    suspected: bool | None = None
+
+    p_osteoporotic: float | None = None
+    p_malignant: float | None = None
+    tier: str = ""
+    """What the set answers when it is asked why this vertebra broke: malignant, osteoporotic,
+    uncertain or not_assessable; "" where it was not asked."""
+    reason: str = ""
+    """Why there is no tier: not_found, failed, or the chain's own reason."""
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study, and what a model set says of it. tier: the product's verdict (`run` without
+    options). failure: why it could not be run, in a sentence that names no patient."""
+
+    model: str
+    study: str
+    patient: str
+    split: str
+    truth: str
+    """The most urgent label of its rows: malignant, osteoporotic, none or ""."""
+    tier: str = ""
+    failure: str = ""
+    mask_by: str = ""
+    """Who drew the outlines that were classified: "chain" or "expert"."""
+    vertebrae: int = 0
+    """Known ones wholly in view, T1 to L6; of them found, identified:"""
+    found: int = 0
+    identified: int = 0
+    doubled: int = 0
+    invented: int = 0
+    seconds: float | None = None

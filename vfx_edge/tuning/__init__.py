@@ -1,0 +1,1 @@
+"""Temperature, thresholds and conformal sets from an evaluation, written as a new model set."""
