@@ -1,6 +1,7 @@
 """Rows of evaluations that never ran: the study's counts, and a random cohort."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -80,17 +81,17 @@ def random_rows(
     rng = np.random.default_rng(seed)
     vertebrae, studies = [], []
     for number in range(cases):
-        label = ("malignant", "osteoporotic", "intact", "intact_lesion")[int(rng.integers(4))]
-        readings = {"anna": ("malignant", "uncertain", "osteoporotic", "")[int(rng.integers(4))]}
-        facts = {
-            "study": f"s{number // per_patient}", "patient": f"p{number // per_patient}",
-            "split": "test", "level": ("T6", "T12", "L1", "L4")[number % 4], "label": label,
-            "row": number + 2, "age": float(rng.integers(40, 95)), "genant": int(rng.integers(4)),
-            "sex": ("f", "m", "")[int(rng.integers(3))], "slice_mm": float(rng.uniform(0.6, 4)),
-            "readings": {name: (call,) for name, call in readings.items() if call},
-        }  # fmt: skip
+        call = ("malignant", "uncertain", "osteoporotic", "")[int(rng.integers(4))]
+        base = VertebraRow(
+            "", f"s{number // per_patient}", f"p{number // per_patient}", "test",
+            ("T6", "T12", "L1", "L4")[number % 4],
+            ("malignant", "osteoporotic", "intact", "intact_lesion")[int(rng.integers(4))],
+            row=number + 2, genant=int(rng.integers(4)), sex=("f", "m", "")[int(rng.integers(3))],
+            age=float(rng.integers(40, 95)), slice_mm=float(rng.uniform(0.6, 4)), whole=True,
+            readings={"anna": (call,)} if call else {},
+        )  # fmt: skip
         for model in models:
-            vertebrae.append(_random_row(model, facts, rng))
+            vertebrae.append(_random_row(replace(base, model=model), rng))
     for model in models:
         for number in range(-(-cases // per_patient)):
             failure = "its slices can't be put in order; send it again." if number == 3 else ""
@@ -101,15 +102,14 @@ def random_rows(
     return vertebrae, studies
 
 
-def _random_row(model: str, facts: dict[str, object], rng: np.random.Generator) -> VertebraRow:
-    malignant = facts["label"] == "malignant"
-    p = float(rng.beta(3, 1.5) if malignant else rng.beta(1.5, 3))
+def _random_row(base: VertebraRow, rng: np.random.Generator) -> VertebraRow:
+    p = float(rng.beta(3, 1.5) if base.label == "malignant" else rng.beta(1.5, 3))
     tier = "malignant" if p >= 0.85 else "osteoporotic" if p <= 0.3 else "uncertain"
     if rng.random() < 0.1:
-        return VertebraRow(model, **facts, whole=True, identified=False, reason="not_found")  # type: ignore[arg-type]
-    return VertebraRow(
-        model, **facts, whole=True, called=str(facts["level"]), distance_mm=float(rng.uniform(0, 5)),  # type: ignore[arg-type]
-        identified=True, dice=float(rng.uniform(0.8, 0.95)), assd_mm=0.7, hd_mm=5.0, hd95_mm=2.0,
+        return replace(base, identified=False, dice=0.0, reason="not_found")
+    return replace(
+        base, called=base.level, distance_mm=2.0, named_distance_mm=2.0, identified=True,
+        dice=float(rng.uniform(0.8, 0.95)), assd_mm=0.7, hd_mm=5.0, hd95_mm=2.0,
         height_loss=float(rng.uniform(0, 0.5)), suspected=bool(rng.random() < 0.6),
         p_malignant=p, p_osteoporotic=1 - p, tier=tier,
     )  # fmt: skip

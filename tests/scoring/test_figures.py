@@ -129,20 +129,26 @@ def test_the_roc_curve_ends_where_it_must_and_has_the_readers(study: Any) -> Non
 
 
 def test_detection_and_outlines_count_what_was_missed() -> None:
-    base = VertebraRow("m", "s", "p", "test", "T8", "", whole=True, called="T8",
-                       identified=True, distance_mm=2.0, dice=0.9, assd_mm=1.0)  # fmt: skip
-    missed = replace(base, level="T9", called="", identified=False, distance_mm=None, dice=None,
-                     assd_mm=None)  # fmt: skip
-    cut = replace(missed, level="T10", whole=False)
-    found = evaluated([base, missed, cut])
+    base = VertebraRow(
+        "m", "s", "p", "test", "T8", "", whole=True, called="T8", identified=True,
+        distance_mm=2.0, named_distance_mm=2.0, dice=0.9, assd_mm=1.0, place_dice=0.9,
+    )  # fmt: skip
+    misnamed = replace(base, level="T9", called="T10", identified=False, distance_mm=4.0,
+                       named_distance_mm=None, dice=0.0, assd_mm=None, place_dice=0.8)  # fmt: skip
+    missed = replace(misnamed, level="T10", called="", distance_mm=None, named_distance_mm=29.0,
+                     place_dice=None)  # fmt: skip
+    cut = replace(missed, level="T11", whole=False)
+    found = evaluated([base, misnamed, missed, cut])
     assert found["detection"] | {"id_rate_interval": None} == {
-        "vertebrae": 2, "found": 1, "identified": 1, "id_rate": 0.5, "id_rate_interval": None,
-        "d_mean_mm": 2.0, "doubled": 0, "invented": 0, "why": None,
+        "vertebrae": 3, "found": 2, "identified": 1, "id_rate": 1 / 3, "id_rate_interval": None,
+        "d_mean_mm": 15.5, "named": 2, "distance_mm": 3.0, "doubled": 0, "invented": 0,
+        "why": None,
     }  # fmt: skip
     outlines = found["outlines"]
-    assert outlines["dice"] == {"all": 0.45, "T8": 0.9, "T9": 0.0}
-    assert outlines["dice_of_found"] == {"all": 0.9, "T8": 0.9, "T9": None}
-    assert outlines["missing"] == {"all": 1, "T8": 0, "T9": 1}
+    assert outlines["dice"] == {"all": pytest.approx(0.3), "T8": 0.9, "T9": 0.0, "T10": 0.0}
+    assert outlines["dice_of_found"] == {"all": 0.9, "T8": 0.9, "T9": None, "T10": None}
+    assert outlines["dice_in_place"]["all"] == pytest.approx(0.85)
+    assert outlines["missing"] == {"all": 2, "T8": 0, "T9": 1, "T10": 1}
     assert outlines["assd_mm"]["all"] == 1.0
 
 

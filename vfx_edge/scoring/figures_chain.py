@@ -1,6 +1,6 @@
 """Before the cause is asked: vertebrae found and named, outlined, and suspected of a fracture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -13,81 +13,62 @@ from vfx_edge.scoring.shares import Json, estimate, share
 from vfx_edge.spine.height_loss import genant_grade
 from vfx_edge.vocabulary import Level
 
-OUTLINE = ("dice", "assd_mm", "hd95_mm", "hd_mm")
+DISTANCES = ("assd_mm", "hd95_mm", "hd_mm")
 NO_PLACE = "no study has known places of its vertebrae"
 GRADES = (0, 1, 2, 3)
 
 
 def detection(rows: Sequence[VertebraRow], studies: Sequence[StudyRow], about: About) -> Json:
-    """Found and named, as VerSe counts it, over the vertebrae wholly in view whose place is known.
-    A study that failed counts: nothing was found in it. d_mean_mm: of those found, as a vertebra
-    that was missed has no distance; doubled, invented: findings, of all studies."""
-    places = _places(rows)
-    found = [row for row in places if row.distance_mm is not None]
-    identified = sum(bool(row.identified) for row in places)
-    distances = [row.distance_mm for row in found if row.distance_mm is not None]
-    rate = share(identified, len(places), about, NO_PLACE)
+    """Found and named over the vertebrae wholly in view whose place is known; studies that failed
+    have none. id_rate, d_mean_mm: as VerSe counts them, the latter from each vertebra to what has
+    its name, without those whose name nothing has; distance_mm: to what is in its place. doubled,
+    invented: findings, of all studies."""
+    places = [row for row in rows if row.whole and row.identified is not None]
+    rate = share(sum(bool(row.identified) for row in places), len(places), about, NO_PLACE)
     return {
         "vertebrae": len(places),
-        "found": len(found),
-        "identified": identified,
+        "found": sum(bool(row.called) for row in places),
+        "identified": rate["count"] or 0,
         "id_rate": rate["value"],
         "id_rate_interval": rate,
-        "d_mean_mm": float(np.mean(distances)) if distances else None,
+        "d_mean_mm": _mean(row.named_distance_mm for row in places),
+        "named": sum(row.named_distance_mm is not None for row in places),
+        "distance_mm": _mean(row.distance_mm for row in places),
         "doubled": sum(study.doubled for study in studies),
         "invented": sum(study.invented for study in studies),
         "why": None if places else f"{NO_PLACE}.",
     }
 
 
-def _places(rows: Sequence[VertebraRow]) -> list[VertebraRow]:
-    return [row for row in rows if row.whole and row.identified is not None]
-
-
 def outlines(rows: Sequence[VertebraRow]) -> Json:
-    """Means by level, "all" over all vertebrae. `dice` counts a vertebra that was not found as 0,
-    as the challenge does; `dice_of_found` and the distances, which such a one has none of, are of
-    those found. count: vertebrae with an expert's outline; missing: of these, not found."""
-    drawn = _outlined(rows)
-    groups = {"all": drawn, **{level: [row for row in drawn if row.level == level]
-                               for level in _levels(drawn)}}  # fmt: skip
+    """Means by level, "all" over all vertebrae with an expert's outline that are wholly in view:
+    count. `dice` is that of the outline of the same name, 0 where there is none, as the challenge
+    counts it; missing: how many. `dice_of_found` and the distances, which a missing one does not
+    have, are of the others; `dice_in_place` is of what was outlined there, whatever it is called.
+    """
+    drawn = [row for row in rows if row.dice is not None and row.whole is not False]
+    own = {row.level for row in drawn}
+    levels = [level.value for level in Level if level.value in own]
+    groups = {"all": drawn} | {level: [r for r in drawn if r.level == level] for level in levels}
+    there = {name: [row for row in of if not _missing(row)] for name, of in groups.items()}
     return {
-        **{name: {level: _mean(of, name) for level, of in groups.items()} for name in OUTLINE},
-        "dice": {level: _mean_with_missing(of) for level, of in groups.items()},
-        "dice_of_found": {level: _mean(of, "dice") for level, of in groups.items()},
-        "count": {level: len(of) for level, of in groups.items()},
-        "missing": {level: sum(_missing(row) for row in of) for level, of in groups.items()},
+        "dice": {name: _mean(row.dice for row in of) for name, of in groups.items()},
+        "dice_of_found": {name: _mean(row.dice for row in of) for name, of in there.items()},
+        "dice_in_place": {name: _mean(row.place_dice for row in of) for name, of in groups.items()},
+        **{key: {name: _mean(getattr(row, key) for row in of) for name, of in there.items()}
+           for key in DISTANCES},
+        "count": {name: len(of) for name, of in groups.items()},
+        "missing": {name: len(of) - len(there[name]) for name, of in groups.items()},
         "why": None if drawn else "no study has outlines of an expert.",
-    }
-
-
-def _outlined(rows: Sequence[VertebraRow]) -> list[VertebraRow]:
-    """Rows with an outline to compare with: where one vertebra of a study has a Dice, its expert's
-    mask is known, and those wholly in view that were not found are missing ones."""
-    masked = {row.study for row in rows if row.dice is not None}
-    return [
-        row for row in rows
-        if row.dice is not None or (row.study in masked and row.whole and not row.called)
-    ]  # fmt: skip
+    }  # fmt: skip
 
 
 def _missing(row: VertebraRow) -> bool:
-    return not row.called
+    """Whether no outline has its name: two outlines that do not touch have a distance."""
+    return row.assd_mm is None
 
 
-def _levels(rows: Sequence[VertebraRow]) -> list[str]:
-    own = {row.level for row in rows}
-    return [level.value for level in Level if level.value in own]
-
-
-def _mean(rows: Sequence[VertebraRow], name: str) -> float | None:
-    known = [getattr(row, name) for row in rows if not _missing(row)]
-    known = [value for value in known if value is not None]
-    return float(np.mean(known)) if known else None
-
-
-def _mean_with_missing(rows: Sequence[VertebraRow]) -> float | None:
-    values = [0.0 if _missing(row) else row.dice for row in rows]
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vfx_edge.labelled.dataset import Label
 from vfx_edge.scoring.about import About
-from vfx_edge.scoring.answers import by_tier, forced
+from vfx_edge.scoring.calls import by_tier, forced
 from vfx_edge.scoring.cases import ASKED, FRACTURED, Cases, cases_of, counted
 from vfx_edge.scoring.figures_curves import calibration, decision_curve, roc
 from vfx_edge.scoring.figures_readers import agreement, readers

@@ -7,7 +7,7 @@ import numpy as np
 from vfx_edge.evaluation.calibration import brier, expected_error, recalibration, reliability
 from vfx_edge.evaluation.decision import net_benefit
 from vfx_edge.evaluation.roc import Curve, roc_curve
-from vfx_edge.scoring.answers import Told, by_tier, forced, read_by
+from vfx_edge.scoring.calls import Told, by_tier, forced, read_by
 from vfx_edge.scoring.cases import Cases
 from vfx_edge.scoring.shares import Json
 

@@ -8,7 +8,7 @@ import numpy as np
 from vfx_edge.evaluation.agreement import cohen_kappa, fleiss_kappa, icc
 from vfx_edge.evaluation.roc import delong_test
 from vfx_edge.scoring.about import About
-from vfx_edge.scoring.answers import ORDER, SCORE, read_by
+from vfx_edge.scoring.calls import ORDER, SCORE, read_by
 from vfx_edge.scoring.cases import ASKED, Cases
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.shares import Json, estimate, figures

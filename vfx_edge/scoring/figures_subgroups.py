@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from vfx_edge.scoring.about import About
-from vfx_edge.scoring.answers import by_tier, forced
+from vfx_edge.scoring.calls import by_tier, forced
 from vfx_edge.scoring.cases import ASKED, Cases
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.shares import Json, figures, share

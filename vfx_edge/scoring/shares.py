@@ -9,7 +9,7 @@ from vfx_edge.evaluation.intervals import Estimate, bootstrap, proportion
 from vfx_edge.evaluation.rates import Confusion
 from vfx_edge.evaluation.roc import auc, auc_delong
 from vfx_edge.scoring.about import About
-from vfx_edge.scoring.answers import Told
+from vfx_edge.scoring.calls import Told
 
 Json = dict[str, Any]
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
