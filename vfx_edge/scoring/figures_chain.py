@@ -14,7 +14,7 @@ from vfx_edge.spine.height_loss import genant_grade
 from vfx_edge.vocabulary import Level
 
 DISTANCES = ("assd_mm", "hd95_mm", "hd_mm")
-NO_PLACE = "no study has known places of its vertebrae"
+NO_PLACE = "No study has known places of its vertebrae"
 GRADES = (0, 1, 2, 3)
 
 
@@ -59,7 +59,7 @@ def outlines(rows: Sequence[VertebraRow]) -> Json:
            for key in DISTANCES},
         "count": {name: len(of) for name, of in groups.items()},
         "missing": {name: len(of) - len(there[name]) for name, of in groups.items()},
-        "why": None if drawn else "no study has outlines of an expert.",
+        "why": None if drawn else "No study has outlines of an expert.",
     }  # fmt: skip
 
 

@@ -85,16 +85,16 @@ def _levels(model: Json) -> list[str]:
 def _gaps(part: Part) -> Iterator[Gap]:
     """What could not be computed of a set: one line a reason and model."""
     for name, model in part.models.items():
-        found: dict[str, list[str]] = {}
-        for what, why in words.missing(_reported(model)):
-            found.setdefault(why, []).append(what)
-        for why, what in found.items():
-            yield Gap(f"{part.title}, {name}", _listed(what), why)
-    compared: dict[str, list[str]] = {}
-    for what, why in words.missing(part.figures["comparisons"]):
-        compared.setdefault(why, []).append(what)
-    for why, what in compared.items():
-        yield Gap(part.title, _listed(what), why)
+        yield from _by_reason(f"{part.title}, {name}", _reported(model))
+    yield from _by_reason(part.title, part.figures["comparisons"])
+
+
+def _by_reason(where: str, figures: Any) -> Iterator[Gap]:
+    found: dict[str, list[str]] = {}
+    for what, why in words.missing(figures):
+        found.setdefault(why, []).append(what)
+    for why, lacking in found.items():
+        yield Gap(where, _listed(lacking), why)
 
 
 def _reported(model: Json) -> Json:

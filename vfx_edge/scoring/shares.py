@@ -30,7 +30,7 @@ def estimate(found: Estimate | None, why: str, of: int | None = None) -> Json:
     is no share of them."""
     if found is None:
         return {"value": None, "low": None, "high": None, "method": None,
-                "count": None, "of": of, "why": f"{why}."}  # fmt: skip
+                "count": None, "of": of, "why": f"{why[0].upper()}{why[1:]}."}  # fmt: skip
     return {"value": found.value, "low": found.low, "high": found.high, "method": found.method,
             "count": found.count, "of": of if found.of is None else found.of}  # fmt: skip
 
