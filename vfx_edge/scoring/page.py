@@ -17,6 +17,7 @@ from vfx_edge.outputs.report import colours
 from vfx_edge.scoring import page_words as words
 from vfx_edge.scoring import plots
 from vfx_edge.scoring.shares import FIGURES, Json
+from vfx_edge.study import Tier
 
 _MOST_NAMED = 8
 """Figures that one sentence of what could not be computed names."""
@@ -56,6 +57,7 @@ def page(evaluation: Mapping[str, Any]) -> str:
             figures=FIGURES,
             titles=words.TITLES,
             gaps=[gap for part in parts for gap in _gaps(part)],
+            verdicts=_verdicts(evaluation["models"]),
             forests={name: _forest(model) for name, model in evaluation["models"].items()},
             levels={name: _levels(model) for name, model in evaluation["models"].items()},
         )
@@ -69,6 +71,12 @@ def _parts(evaluation: Mapping[str, Any]) -> list[Part]:
     named = evaluation["about"]["splits"]
     key = named[0] if len(named) == 1 else ""
     return [Part("", words.SETS.get(key, words.SETS[""]), dict(evaluation))]
+
+
+def _verdicts(models: Mapping[str, Json]) -> list[str]:
+    """The verdicts that any study has, most urgent first; what is no verdict last."""
+    found = {one for m in models.values() for of in m["verdicts"].values() for one in of}
+    return [*(tier for tier in Tier if tier in found), *sorted(found - {*Tier})]
 
 
 def _forest(model: Json) -> Markup:
