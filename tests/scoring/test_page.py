@@ -15,7 +15,12 @@ from vfx_edge.scoring.figures import evaluation
 from vfx_edge.scoring.page import page
 from vfx_edge.scoring.rows import StudyRow, VertebraRow
 
-ABOUT = About("a dataset", resamples=30, run={"version": "1.2.3"})
+SET = {
+    "name": TWO, "set": "default", "version": "3", "digest": "ab" * 32, "folder": "/secret/place",
+    "thresholds": {"height_loss": 0.2, "malignant": 0.85, "osteoporotic": 0.95},
+    "calibration": "spring",
+}  # fmt: skip
+ABOUT = About("a dataset", resamples=30, run={"version": "1.2.3", "model_sets": [SET]})
 VOID = {"meta", "link", "br"}
 EVIL = "<script>alert(1)</script>\"'&"
 
@@ -81,6 +86,13 @@ def test_the_headlines_are_the_studys(study_page: str) -> None:
         assert part in words.replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_the_model_sets_stand_there_without_their_folders(study_page: str) -> None:
+    words = words_of(study_page)
+    assert "default 3; height loss from 0.2 on, malignant from 0.85 on" in words
+    assert "calibration spring" in words
+    assert "secret" not in study_page
+
+
 def test_one_file_without_script_that_fetches_nothing(study_page: str) -> None:
     reader = read(study_page)
     assert not reader.tags & {"script", "iframe", "img", "object"}
@@ -110,6 +122,9 @@ def test_a_page_of_few_cases_says_what_is_missing(cases: int) -> None:
     words = words_of(page(evaluation(*random_rows(cases, seed=3), ABOUT)))
     assert "None" not in words
     assert "nan" not in words.lower().split()
+    if cases == 0:
+        assert "can't be scored" in words
+        assert "Approaches side by side" not in words
     if cases == 2:
         assert "What could not be computed" in words
         assert "It takes cases of both classes." in words

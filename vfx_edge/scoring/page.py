@@ -35,6 +35,10 @@ class Part:
     def models(self) -> Mapping[str, Json]:
         return dict(self.figures["models"])
 
+    @property
+    def cases(self) -> int:
+        return max((model["classification"]["n"] for model in self.models.values()), default=0)
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -57,6 +61,7 @@ def page(evaluation: Mapping[str, Any]) -> str:
             figures=FIGURES,
             titles=words.TITLES,
             gaps=[gap for part in parts for gap in _gaps(part)],
+            sets=_sets(evaluation["run"]),
             verdicts=_verdicts(evaluation["models"]),
             forests={name: _forest(model) for name, model in evaluation["models"].items()},
             levels={name: _levels(model) for name, model in evaluation["models"].items()},
@@ -71,6 +76,23 @@ def _parts(evaluation: Mapping[str, Any]) -> list[Part]:
     named = evaluation["about"]["splits"]
     key = named[0] if len(named) == 1 else ""
     return [Part("", words.SETS.get(key, words.SETS[""]), dict(evaluation))]
+
+
+def _sets(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name of each model set in the tables -> what it is, without the folder it lies in."""
+    return [(one.get("name", ""), _set_words(one)) for one in run.get("model_sets", ())]
+
+
+def _set_words(one: Mapping[str, Any]) -> str:
+    limits = one.get("thresholds") or {}
+    parts = [
+        f"{one['set']} {one.get('version', '')}".strip() if one.get("set") else "",
+        ", ".join(f"{name.replace('_', ' ')} from {value:g} on" for name, value in limits.items()),
+        f"calibration {one['calibration']}" if one.get("calibration") else "",
+        f"digest {one['digest'][:16]}" if one.get("digest") else "",
+        "results that were there" if one.get("results") else "",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _verdicts(models: Mapping[str, Json]) -> list[str]:
@@ -108,13 +130,16 @@ def _by_reason(where: str, figures: Any) -> Iterator[Gap]:
 def _reported(model: Json) -> Json:
     """The figures that are shown, without a level above that only a program needs."""
     said = model["classification"]
+    before = {key: model[key] for key in ("detection", "outlines", "suspicion")}
+    if not said["n"]:
+        return before
+    curves = ("share_uncertain", "calibration", "roc", "decision_curve", "agreement")
     return {
         **said["approaches"],
         **{f"reader {name}": of for name, of in said["readers"].items()},
-        **{key: said[key] for key in ("share_uncertain", "calibration", "roc", "decision_curve",
-                                      "agreement")},
-        **{key: model[key] for key in ("detection", "outlines", "suspicion")},
-    }  # fmt: skip
+        **{key: said[key] for key in curves},
+        **before,
+    }
 
 
 def _listed(what: list[str]) -> str:

@@ -5,6 +5,10 @@ from typing import Any
 
 from vfx_edge.scoring.shares import Json
 
+NO_CASES = (
+    "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture can't be "
+    "scored."
+)
 DASH, NARROW = "–", "\N{NO-BREAK SPACE}"
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 TITLES: Mapping[str, str] = {
@@ -67,17 +71,18 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def headline(said: Json, model: str) -> list[str]:
-    """What the figures say of one model set, in short; said: its classification."""
+def headline(model: Json, name: str) -> list[str]:
+    """What the figures say of one model set, in short."""
+    said, seen = model["classification"], model["detection"]
+    named = f"Vertebrae in view, named right: {told(seen['id_rate_interval'])}."
+    before = [named] if seen["vertebrae"] else []
     if not said["n"]:
-        return [
-            "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture "
-            "can't be scored."
-        ]
-    apart = said["approaches"][f"{model}, told apart"]["accuracy"]
+        return before
+    apart = said["approaches"][f"{name}, told apart"]["accuracy"]
     return [
         f"Told apart, and right: {told(apart)}." if apart["of"] else "No fracture was told apart.",
-        *_beside(said, bool(apart["of"]), said["approaches"][model]["accuracy"]),
+        *_beside(said, bool(apart["of"]), said["approaches"][name]["accuracy"]),
+        *before,
     ]
 
 
