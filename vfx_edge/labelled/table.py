@@ -156,5 +156,6 @@ def _letters(i: int) -> str:
 
 
 def _line(number: int, names: list[str], row: list[str]) -> Line:
-    cells = {name: cell for name, cell in zip(names, row, strict=False) if _is_known(name)}
+    full = [*row, *[""] * (len(names) - len(row))]
+    cells = {name: cell for name, cell in zip(names, full, strict=False) if _is_known(name)}
     return Line(number, cells, any(row[len(names) :]))
