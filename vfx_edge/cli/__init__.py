@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from vfx_edge import __version__
-from vfx_edge.cli import bench, bugs, correct, doctor, listen, models, phantom, queue, run, watch
+from vfx_edge.cli import (
+    bench,
+    bugs,
+    calibrate,
+    correct,
+    doctor,
+    listen,
+    models,
+    phantom,
+    queue,
+    run,
+    watch,
+)
 from vfx_edge.cli.show import StandardOutputFailed, tell
 from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.room import MemoryRanOut, ran_out
@@ -62,6 +74,7 @@ def _root(
 
 app.command("run")(run.run)
 app.command("correct")(correct.correct)
+app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)
