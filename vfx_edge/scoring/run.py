@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vfx_edge import __version__
 from vfx_edge.errors import UsageError
@@ -17,6 +17,9 @@ from vfx_edge.scoring.pool import MODULE, Crew, answers
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
 from vfx_edge.scoring.records import Records, key_of
 from vfx_edge.scoring.results import ResultMissing, result_of
+
+if TYPE_CHECKING:
+    from vfx_edge.manifest import ModelManifest
 
 OnStudy = Callable[[str, int, int], None]
 """Name of the model set, studies done of it and of all sets, and how many there are in all."""
@@ -66,9 +69,10 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class _Approach:
+class Approach:
     """One of `Wanted.models` or `results`, ready to be asked. order: for the worker processes.
-    tasks: by study; those that can't be asked are in `refused`."""
+    about: what an answer rests on besides its study. shown: JSON for the evaluation. tasks: by
+    study, or by any other name; those that can't be asked are in `refused`."""
 
     name: str
     order: Mapping[str, Any]
@@ -77,23 +81,28 @@ class _Approach:
     tasks: Mapping[str, Task]
     refused: Mapping[str, Failed] = field(default_factory=dict)
 
+    @property
+    def asks_networks(self) -> bool:
+        """False where results that are there are read."""
+        return self.order["model"] is not None
+
 
 def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
     """Ctrl-C and a kill lose no study that was answered. ModelError, BackendError, OutputError,
     UsageError; a study that can't be analysed is a row with its reason."""
     started, begin = datetime.now(UTC), time.perf_counter()
-    approaches = [*_of_models(wanted), *_of_results(wanted)]
+    approaches = approaches_of(wanted)
     given = [_predictions(one) for one in wanted.predictions]
     names = [*(one.name for one in approaches), *(one.name for one in given)]
     for name in names:
         if names.count(name) > 1:
             raise SameName(name)
     studies = wanted.dataset.studies
-    progress = _Progress(on_study or (lambda *_: None), len(approaches) * len(studies))
+    progress = Progress(on_study or (lambda *_: None), len(approaches) * len(studies))
     parts = []
     for one in approaches:
-        outcomes = _outcomes(one, wanted, progress)
-        parts += [joined(one.name, study, outcomes[study.name]) for study in studies]
+        found = outcomes(one, wanted, progress)
+        parts += [joined(one.name, study, found[study.name]) for study in studies]
     parts += [predicted(one, study) for one in given for study in studies]
     run = {
         "version": __version__,
@@ -106,42 +115,53 @@ def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
     return Evaluated(together(parts), run, tuple(p for one in given for p in one.problems))
 
 
-def _of_models(wanted: Wanted) -> Iterator[_Approach]:
+def approaches_of(wanted: Wanted) -> list[Approach]:
+    """Model sets first. ModelError."""
+    return [*_of_models(wanted), *_of_results(wanted)]
+
+
+def _of_models(wanted: Wanted) -> Iterator[Approach]:
     if not wanted.models:
         return
-    from vfx_edge.manifest import ClassifierParameters, load_model_set
+    from vfx_edge.manifest import load_model_set
 
     sets = [(one, load_model_set(one.place)) for one in wanted.models]
     plain = [manifest.name for _, manifest in sets]
     for one, manifest in sets:
         several = plain.count(manifest.name) > 1
         own_name = f"{manifest.name} {manifest.version}" if several else manifest.name
-        classifier = manifest.network("classifier")
-        limits = classifier.parameters_of(ClassifierParameters)
-        calibration = getattr(classifier, "calibration", None)
-        settled = {
-            "height_loss": manifest.height_loss_suspected,
-            "malignant": limits.threshold_malignant,
-            "osteoporotic": limits.threshold_osteoporotic,
-        }
-        shown = {
-            "name": one.name or own_name,
-            "set": manifest.name,
-            "version": manifest.version,
-            "digest": manifest.digest,
-            "thresholds": settled,
-            "calibration": None if calibration is None else calibration.name,
-        }
-        yield _Approach(
-            name=one.name or own_name,
+        name = one.name or own_name
+        yield Approach(
+            name=name,
             order=_order(wanted, str(manifest.directory)),
             about={"digest": manifest.digest, "masks": wanted.masks, "backend": wanted.backend},
-            shown=shown,
+            shown=_shown_set(name, manifest),
             tasks={study.name: _task(study) for study in wanted.dataset.studies},
         )
 
 
-def _of_results(wanted: Wanted) -> Iterator[_Approach]:
+def _shown_set(name: str, manifest: "ModelManifest") -> dict[str, Any]:
+    from vfx_edge.manifest import ClassifierParameters
+
+    classifier = manifest.network("classifier")
+    limits = classifier.parameters_of(ClassifierParameters)
+    calibration = getattr(classifier, "calibration", None)
+    return {
+        "name": name,
+        "set": manifest.name,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "folder": str(manifest.directory),
+        "thresholds": {
+            "height_loss": manifest.height_loss_suspected,
+            "malignant": limits.threshold_malignant,
+            "osteoporotic": limits.threshold_osteoporotic,
+        },
+        "calibration": None if calibration is None else calibration.name,
+    }
+
+
+def _of_results(wanted: Wanted) -> Iterator[Approach]:
     for one in wanted.results:
         tasks, refused = {}, {}
         for study in wanted.dataset.studies:
@@ -150,7 +170,7 @@ def _of_results(wanted: Wanted) -> Iterator[_Approach]:
                 tasks[study.name] = replace(_task(study), result=result)
             except ResultMissing as error:
                 refused[study.name] = Failed(error.nameless)
-        yield _Approach(
+        yield Approach(
             name=one.name or Path(one.place).name,
             order=_order(wanted, None),
             about={"result": True},
@@ -180,7 +200,7 @@ def _shown_file(one: Predicted) -> dict[str, Any]:
     return {"name": one.name, "predictions": one.file}
 
 
-class _Progress:
+class Progress:
     """Counts studies over all approaches."""
 
     def __init__(self, say: OnStudy, every: int) -> None:
@@ -191,8 +211,9 @@ class _Progress:
         self._say(name, self._done, self._every)
 
 
-def _outcomes(one: _Approach, wanted: Wanted, progress: _Progress) -> dict[str, Outcome]:
-    """By study: those that are kept from before, and what is still to be asked."""
+def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Outcome]:
+    """By the tasks' names: those that are kept from before, and what is still to be asked, which is
+    kept as it comes. ModelError, BackendError, OutputError."""
     records = Records(wanted.folder, one.name)
     keys = {name: key_of(task, one.about) for name, task in one.tasks.items()}
     found: dict[str, Outcome] = dict(one.refused)
