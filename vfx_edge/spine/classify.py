@@ -123,13 +123,11 @@ def without_request(findings: Sequence[Finding], spec: NetworkSpec) -> tuple[Fin
     """What the findings of an analysis that sent further vertebrae to the classifier had been, if
     only those with a suspected fracture had gone there. spec: of the classifier."""
     known = (
-        _without_network(
-            f.vertebra.level, f.measurement, bool(f.measurement.suspected_fracture), spec
-        )
+        _without_network(f.vertebra, f.measurement, bool(f.measurement.suspected_fracture), spec)
         for f in findings
     )
     return tuple(
-        replace(finding, assessment=finding.assessment if answer is None else answer)
+        finding if answer is None else replace(finding, assessment=answer)
         for finding, answer in zip(findings, known, strict=True)
     )
 
