@@ -1,8 +1,9 @@
 """Studies against their files, before anything runs: is there a CT, do outlines lie on it, do they
 hold the levels that the rows name. Headers, and of outlines their values; many at once."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -27,6 +28,24 @@ MOST_LOOKED_AT = 200
 """Files of a folder in which a DICOM one is looked for."""
 
 
+def same_content(studies: Iterable[LabelledStudy]) -> list[tuple[LabelledStudy, ...]]:
+    """Studies whose CT are files of the same bytes; of folders nothing is told."""
+    by_size: dict[int, list[LabelledStudy]] = {}
+    for study in studies:
+        if study.path.is_file():
+            by_size.setdefault(study.path.stat().st_size, []).append(study)
+    suspects = [study for mine in by_size.values() if len(mine) > 1 for study in mine]
+    by_content: dict[bytes, list[LabelledStudy]] = {}
+    for study, digest in zip(suspects, map_reading(_digest, suspects), strict=True):
+        by_content.setdefault(digest, []).append(study)
+    return [tuple(mine) for mine in by_content.values() if len(mine) > 1]
+
+
+def _digest(study: LabelledStudy) -> bytes:
+    with study.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 @dataclass(frozen=True)
 class _Checked:
     """study: None where it can't be used."""
@@ -47,7 +66,11 @@ def check_dataset(dataset: Dataset, on_study: Callable[[int, int], None] | None 
 
     outcomes = map_reading(one, dataset.studies)
     studies = tuple(outcome.study for outcome in outcomes if outcome.study is not None)
-    told = tuple(problem for outcome in outcomes for problem in outcome.problems)
+    told = tuple(
+        _numbered(problem, place)
+        for place, outcome in enumerate(outcomes, 1)
+        for problem in outcome.problems
+    )
     return replace(dataset, studies=studies, problems=(*dataset.problems, *told))
 
 
@@ -183,6 +206,15 @@ def _overlap(ct: VoxelFile, mask: VoxelFile) -> bool:
 
 def _of(study: LabelledStudy, sentence: str) -> Problem:
     return Problem(study.rows[0].number if study.rows else None, sentence)
+
+
+def _numbered(problem: Problem, place: int) -> Problem:
+    """Without rows a study is told by its place, as its name may be a patient's."""
+    if problem.row is not None:
+        return problem
+    return replace(
+        problem, sentence=f"Study {place}, in the order of their names: {problem.sentence}"
+    )
 
 
 def _left_out(rows: tuple[Row, ...]) -> str:
