@@ -1,6 +1,7 @@
 """A network that knows fractures beside the heights: who is asked, and what comes of it."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,19 +22,20 @@ from tests.spine.test_classify import (
 )
 from vfx_edge.manifest import DetectorParameters, NetworkSpec
 from vfx_edge.spine.detect import detect_fractures
-from vfx_edge.study import Detection, Level, Measurement
+from vfx_edge.study import Level, Measurement
 from vfx_edge.vocabulary import T1_TO_L5
 
 
-def detector_spec(**parameters: object) -> NetworkSpec:
+def detector_spec(**parameters: Any) -> NetworkSpec:
     """Like the default set's classifier, but for its question."""
     spec = spec_of("classifier", **PLAIN)
-    own = DetectorParameters(**{"threshold": 0.75, "levels": T1_TO_L5, **parameters})
+    parameters = {"threshold": 0.75, "levels": T1_TO_L5, **parameters}
+    own = DetectorParameters(**parameters)
     output = structs.replace(spec.output, classes=("intact", "fractured"), activation="none")
     return structs.replace(spec, roles=("detector",), parameters=(own,), output=output)
 
 
-def answering(*p_fractured: float, **parameters: object) -> FakeNetwork:
+def answering(*p_fractured: float, **parameters: Any) -> FakeNetwork:
     queue = list(p_fractured)
 
     def function(_: NetworkSpec, batch: np.ndarray) -> np.ndarray:
@@ -60,7 +62,9 @@ def test_either_may_suspect_and_no_network_clears_what_heights_cannot_tell(
 ) -> None:
     (got,) = detected(answering(p), (Level.L1, measured))
     assert got.suspected_fracture is suspected
-    assert got.detection == Detection(pytest.approx(p), p >= 0.75)
+    assert got.detection is not None
+    assert got.detection.p_fractured == pytest.approx(p)
+    assert got.detection.suspected == (p >= 0.75)
     assert replace(got, detection=None) == measured
 
 
@@ -81,4 +85,6 @@ def test_who_is_not_asked() -> None:
 
 def test_of_crop_and_mirror_image_the_less_sure_answer_holds() -> None:
     (got,) = detected(answering(0.9, 0.6, mirror=1), (Level.L1, INTACT))
-    assert got.detection == Detection(pytest.approx(0.6), False)
+    assert got.detection is not None
+    assert got.detection.p_fractured == pytest.approx(0.6)
+    assert not got.detection.suspected
