@@ -17,6 +17,7 @@ from vfx_edge.cli import (
     calibrate,
     correct,
     doctor,
+    evaluate,
     listen,
     models,
     phantom,
@@ -38,6 +39,7 @@ Examples:
   vfx-edge run /path/to/dicom            triage a CT; the report's place is printed
   vfx-edge phantom ct --fracture L1:wedge:0.35
   vfx-edge run ct                        the same on a synthetic spine
+  vfx-edge evaluate dataset -o tables    score it on labelled studies
   vfx-edge doctor                        what is missing, if anything
 
 \b
@@ -79,6 +81,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)
 app.add_typer(bench.app, name="bench")
+app.command("evaluate")(evaluate.evaluate)
 app.command("listen")(listen.listen)
 app.command("watch")(watch.watch)
 app.add_typer(queue.app, name="queue")

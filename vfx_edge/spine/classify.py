@@ -119,6 +119,19 @@ def classify_fractures(
     )
 
 
+def without_request(findings: Sequence[Finding], spec: NetworkSpec) -> tuple[Finding, ...]:
+    """What the findings of an analysis that sent further vertebrae to the classifier had been, if
+    only those with a suspected fracture had gone there. spec: of the classifier."""
+    known = (
+        _without_network(f.vertebra, f.measurement, bool(f.measurement.suspected_fracture), spec)
+        for f in findings
+    )
+    return tuple(
+        finding if answer is None else replace(finding, assessment=answer)
+        for finding, answer in zip(findings, known, strict=True)
+    )
+
+
 def _in_view(vertebra: Vertebra, measured: Measurement) -> Vertebra:
     """One that the scan's edge cuts at a rim alone is in view if its heights could be judged."""
     judged = measured.suspected_by_heights is not None
