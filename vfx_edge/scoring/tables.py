@@ -1,0 +1,254 @@
+"""The rows of an evaluation as CSV, and back: `vertebrae.csv` and `cases.csv`.
+
+One column a field, numbers in the shortest form that gives the same number back, an empty cell
+for None or "". Readings have columns `reader_<name>` and, for a second reading, `reader_<name>_2`.
+A text that a spreadsheet would take for a formula has an apostrophe before it, and loses it again
+when it is read.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from vfx_edge.errors import InputError
+from vfx_edge.files import write_text
+from vfx_edge.labelled.dataset import Label, Problem
+from vfx_edge.scoring.rows import StudyRow, VertebraRow
+from vfx_edge.vocabulary import Level
+
+Row = TypeVar("Row", VertebraRow, StudyRow)
+READER = re.compile(r"reader_(?P<name>.+?)(?:_(?P<number>[2-9]))?")
+ANSWERS = ("malignant", "osteoporotic", "uncertain")
+SHARES = ("probability", "dice", "p_osteoporotic", "p_malignant")
+ALLOWED: Mapping[str, Sequence[str]] = {
+    "level": [*Level],
+    "label": [*Label],
+    "tier": [*ANSWERS, "not_assessable", "none_suspected"],
+}
+"""Columns of few words; "" is allowed in each."""
+_FORMULA = "=+-@\t\r'"
+
+
+class TableUnreadable(InputError):
+    """The file is there, but it is no table of this kind."""
+
+    def __init__(self, name: str, words: str) -> None:
+        super().__init__(f"{name} can't be read: {words}; run `vfx-edge evaluate` anew.")
+
+
+@dataclass(frozen=True)
+class Table(Generic[Row]):
+    """The rows that could be read, and what is wrong with cells, which are left empty."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+def write_vertebrae(path: Path, rows: Sequence[VertebraRow]) -> Path:
+    """Writes `vertebrae.csv`; OutputError when the place can't be written."""
+    readings = _reading_columns(rows)
+    plain = [one.name for one in fields(VertebraRow) if one.name != "readings"]
+    lines = ([_cell(getattr(row, n)) for n in plain] + _readings(row, readings) for row in rows)
+    return _write(path, [*plain, *map(_cell, readings)], lines)
+
+
+def write_studies(path: Path, rows: Sequence[StudyRow]) -> Path:
+    """Writes `cases.csv`; OutputError when the place can't be written."""
+    names = [one.name for one in fields(StudyRow)]
+    return _write(path, names, ([_cell(getattr(row, n)) for n in names] for row in rows))
+
+
+def read_vertebrae(path: Path) -> Table[VertebraRow]:
+    """The rows of a `vertebrae.csv`; TableUnreadable when it is none."""
+    return _read(path, VertebraRow)
+
+
+def read_studies(path: Path) -> Table[StudyRow]:
+    """The rows of a `cases.csv`; TableUnreadable when it is none."""
+    return _read(path, StudyRow)
+
+
+def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> Path:
+    text = io.StringIO()
+    writer = csv.writer(text)  # its line ends, CR LF, make it quote a lone CR, too
+    writer.writerow(header)
+    writer.writerows(lines)
+    return write_text(path, text.getvalue())
+
+
+def _cell(value: Any) -> str:
+    """A value as its cell. A number may start with a minus, a text may not."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value) if math.isfinite(value) else ""
+    text = str(value)
+    return f"'{text}" if text[:1] and text[0] in _FORMULA else text
+
+
+def _text(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:2] and cell[1] in _FORMULA else cell
+
+
+def _reading_columns(rows: Sequence[VertebraRow]) -> dict[str, tuple[str, int]]:
+    """Column -> reader and number of the reading, in the order of their first appearance."""
+    most: dict[str, int] = {}
+    for row in rows:
+        for name, calls in row.readings.items():
+            most[name] = max(most.get(name, 0), len(calls))
+    return {
+        f"reader_{name}" + (f"_{at + 1}" if at else ""): (name, at)
+        for name, count in most.items()
+        for at in range(count)
+    }
+
+
+def _readings(row: VertebraRow, columns: Mapping[str, tuple[str, int]]) -> list[str]:
+    calls = [row.readings.get(name, ())[at : at + 1] for name, at in columns.values()]
+    return [_cell(call[0]) if call else "" for call in calls]
+
+
+def _read(path: Path, kind: type[Row]) -> Table[Row]:
+    lines = _lines(path)
+    header = [_text(cell.strip()) for cell in lines[0][1]] if lines else []
+    needed = [one.name for one in fields(kind) if one.default is MISSING and _has_no_factory(one)]
+    if missing := [name for name in needed if name not in header]:
+        raise TableUnreadable(path.name, f"it has no column {', '.join(missing)}")
+    rows, problems = [], []
+    for number, line in lines[1:]:
+        cells = _Cells(number, dict(zip(header, line, strict=False)))
+        if any(line):
+            rows.append(cells.row(kind))
+            problems += cells.problems
+    return Table(tuple(rows), tuple(problems))
+
+
+def _has_no_factory(one: "Field[Any]") -> bool:
+    return one.default_factory is MISSING
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Each record with the number of the line it ends in; semicolons where a spreadsheet put
+    them."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        words = "it is not there" if isinstance(error, FileNotFoundError) else type(error).__name__
+        raise TableUnreadable(path.name, words) from error
+    first = text.split("\n", 1)[0]
+    semicolons = first.count(";") > first.count(",")
+    # newline="": a carriage return may belong to a cell
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",")
+    try:
+        lines = [(reader.line_num, line) for line in reader]
+    except csv.Error as error:
+        raise TableUnreadable(path.name, f"line {reader.line_num} is damaged") from error
+    return [(n, [_point(c) for c in line]) for n, line in lines] if semicolons else lines
+
+
+def _point(cell: str) -> str:
+    """A number with a decimal comma, with a point."""
+    return cell.replace(",", ".") if re.fullmatch(r"-?\d+,\d+(e-?\d+)?", cell) else cell
+
+
+class _Cells:
+    """The cells of one line, and what was found wrong in them while they were read."""
+
+    def __init__(self, number: int, cells: Mapping[str, str]) -> None:
+        self.number, self.cells = number, cells
+        self.problems: list[Problem] = []
+
+    def row(self, kind: type[Row]) -> Row:
+        values: dict[str, Any] = {}
+        for name, hint in get_type_hints(kind).items():
+            if name == "readings":
+                values[name] = self._readings()
+            elif name in self.cells:
+                values[name] = self._value(name, str(hint))
+        given = {name: value for name, value in values.items() if value is not _ABSENT}
+        return kind(**given)
+
+    def _value(self, name: str, hint: str) -> Any:
+        cell = self.cells[name]
+        if "str" in hint:
+            return self._word(name, _text(cell))
+        if not cell.strip():
+            return None if "None" in hint else _ABSENT
+        try:
+            value = next(parse for kind, parse in _PARSE.items() if kind in hint)(cell.strip())
+            return _in_range(name, value)
+        except ValueError as error:
+            self._problem(name, str(error))
+            return None if "None" in hint else _ABSENT
+
+    def _word(self, name: str, text: str) -> str:
+        allowed = ALLOWED.get(name)
+        if allowed is None or not text or text in allowed:
+            return text
+        self._problem(name, f"is none of {', '.join(allowed)}")
+        return ""
+
+    def _readings(self) -> dict[str, tuple[str, ...]]:
+        """Reader -> calls, reading by reading; a gap is ""."""
+        found: dict[str, dict[int, str]] = {}
+        for column, cell in self.cells.items():
+            if match := READER.fullmatch(column):
+                call = _text(cell).strip()
+                if call not in ("", *ANSWERS):
+                    self._problem(column, f"is none of {', '.join(ANSWERS)}")
+                    call = ""
+                found.setdefault(match["name"], {})[int(match["number"] or 1)] = call
+        lists = {name: [of.get(i, "") for i in range(1, max(of) + 1)] for name, of in found.items()}
+        return {name: _without_gaps_behind(calls) for name, calls in lists.items() if any(calls)}
+
+    def _problem(self, column: str, words: str) -> None:
+        sentence = f"line {self.number}: {column} {words}; the cell counts as empty."
+        self.problems.append(Problem(self.number, sentence))
+
+
+_ABSENT = object()
+
+
+def _without_gaps_behind(calls: Sequence[str]) -> tuple[str, ...]:
+    last = max(i for i, call in enumerate(calls) if call)
+    return tuple(calls[: last + 1])
+
+
+def _truth(cell: str) -> bool:
+    if cell.lower() not in ("true", "false"):
+        raise ValueError("is neither true nor false")
+    return cell.lower() == "true"
+
+
+def _whole(cell: str) -> int:
+    if not re.fullmatch(r"-?\d{1,18}", cell):
+        raise ValueError("is no whole number")
+    return int(cell)
+
+
+def _number(cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("is no number")
+    return value
+
+
+_PARSE: Mapping[str, Callable[[str], Any]] = {"bool": _truth, "int": _whole, "float": _number}
+
+
+def _in_range(name: str, value: Any) -> Any:
+    if name in SHARES and not 0 <= value <= 1:
+        raise ValueError("is not within 0 to 1")
+    if (name.endswith("_mm") or name in ("age", "seconds")) and value < 0:
+        raise ValueError("is below 0")
+    return value
