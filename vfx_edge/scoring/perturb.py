@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vfx_edge.errors import InputError
 from vfx_edge.image import Image
 from vfx_edge.scoring.image_noise import Response, filtered, more_noise, noise_of
 from vfx_edge.study import Scan
@@ -125,11 +126,37 @@ def _with_values(image: Image, values: Floats, affine: NDArray[np.float64] | Non
 
 
 PERTURBATIONS = (
-    Perturbation("noise", "new noise", lambda image: with_new_noise(image, 1)),
     Perturbation(
-        "noise_again", "other new noise", lambda image: with_new_noise(image, 2), against="noise"
+        "noise",
+        "noise of the scan's own level and grain added",
+        lambda image: with_new_noise(image, 1),
     ),
-    Perturbation("shift", "voxels shifted by a part of their edge", shifted),
-    Perturbation("smoother", "softer kernel", smoother),
-    Perturbation("sharper", "harder kernel", sharper),
+    Perturbation(
+        "noise_again",
+        "two different noises added, as in two scans at half the dose",
+        lambda image: with_new_noise(image, 2),
+        against="noise",
+    ),
+    Perturbation("shift", "voxels shifted by 0.3 to 0.4 of their edges", shifted),
+    Perturbation("smoother", f"softer kernel: blurred in plane with {SMOOTHER_MM} mm", smoother),
+    Perturbation("sharper", f"harder kernel: fine detail raised by {SHARPER_BY:.0%}", sharper),
 )
+
+
+class NoiseUnknown(InputError):
+    """The noise of a scan can't be told, so no other of its kind can be made."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the scan shows too little soft tissue to tell its noise: leave the perturbations "
+            "noise and noise_again out, or take a scan with a larger field."
+        )
+
+
+def perturbed(scan: Scan, name: str) -> Scan:
+    """The scan made anew in the way of this name. NoiseUnknown."""
+    how = next(one for one in PERTURBATIONS if one.name == name)
+    made = how.scan(scan)
+    if made is None:
+        raise NoiseUnknown
+    return made
