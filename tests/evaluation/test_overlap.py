@@ -33,13 +33,14 @@ def test_surfaces_of_two_shifted_balls() -> None:
     alike = likeness(ball(radius), ball(radius, shift), SPACING)
     assert alike.mean_mm == pytest.approx(gaps.mean(), abs=0.25)
     assert alike.hausdorff95_mm == pytest.approx(np.quantile(gaps, 0.95), abs=0.5)
+    assert alike.hausdorff_mm == pytest.approx(shift, abs=0.1)
 
 
 def test_an_empty_mask_has_no_surface() -> None:
     full = ball(10)
     empty = np.zeros_like(full)
-    assert likeness(full, empty, SPACING) == Likeness(0, None, None)
-    assert likeness(empty, empty, SPACING) == Likeness(1, None, None)
+    assert likeness(full, empty, SPACING) == Likeness(0, None, None, None)
+    assert likeness(empty, empty, SPACING) == Likeness(1, None, None, None)
     assert (dice(full, empty), dice(empty, empty)) == (0.0, 1.0)
 
 

@@ -59,11 +59,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Counts, whose finding is whose (vertebra -> number of its finding), and what went wrong."""
+    """Counts, whose finding is whose (vertebra -> number of its finding), and what went wrong.
+
+    identified: every vertebra that is, whether it is scored and wholly in view or not.
+    """
 
     counts: Counts
     finding_of: Mapping[str, int]
     errors: tuple[str, ...]
+    identified: frozenset[str] = frozenset()
 
 
 def findings_of(analysis: Analysis) -> list[Found]:
@@ -96,9 +100,9 @@ def compare(
     near_20 = [n for n in whole if n in hits and hits[n][0][0] <= VERSE_MM]
     near = [n for n in near_20 if hits[n][0][0] <= FOUND_MM]
     right = [n for n in near if findings[finding_of[n]].level == n]
-    identified = [
-        n for n in near_20 if any(findings[i].level == n for d, i in hits[n] if d <= VERSE_MM)
-    ]
+    identified = frozenset(
+        n for n in hits if any(findings[i].level == n for d, i in hits[n] if d <= VERSE_MM)
+    )
     twice = _doubled(findings, hits)
     errors = [
         *(f"{n} missed" for n in whole if n not in near),
@@ -107,11 +111,11 @@ def compare(
         *(f"{findings[i].level} invented" for i in invented),
     ]
     counts = Counts(
-        len(whole), len(near), len(near_20), len(right), len(identified), len(twice),
-        len(invented), sum(hits[n][0][0] for n in near_20),
+        len(whole), len(near), len(near_20), len(right), len(identified.intersection(near_20)),
+        len(twice), len(invented), sum(hits[n][0][0] for n in near_20),
         sum(findings[finding_of[n]].suspected is not None for n in near_20),
     )  # fmt: skip
-    return Comparison(counts, finding_of, tuple(errors))
+    return Comparison(counts, finding_of, tuple(errors), identified)
 
 
 Hits = dict[str, list[tuple[float, int]]]

@@ -13,12 +13,13 @@ MOST_LABELS = 32
 
 @dataclass(frozen=True)
 class Likeness:
-    """Dice 0..1; mean and 95 % Hausdorff distance between the surfaces in mm, both ways; None
-    where one of the masks is empty."""
+    """Dice 0..1; mean, 95 % and plain Hausdorff distance between the surfaces in mm, both ways;
+    None where one of the masks is empty."""
 
     dice: float
     mean_mm: float | None
     hausdorff95_mm: float | None
+    hausdorff_mm: float | None
 
 
 def dice(one: Bool, other: Bool) -> float:
@@ -48,18 +49,22 @@ def likeness(one: Bool, other: Bool, spacing_zyx_mm: tuple[float, ...]) -> Liken
     """Two masks (z, y, x) on one grid.
 
     A surface is the mask's voxels with a face outside of it. The Hausdorff distance is the larger
-    one of the two directions' 95th percentiles.
+    one of the two directions' greatest distances, that of 95 % the larger one of their 95th
+    percentiles.
     """
     if not (one.any() and other.any()):
-        return Likeness(dice(one, other), None, None)
+        return Likeness(dice(one, other), None, None, None)
     box = ndimage.find_objects((one | other).astype(np.uint8))[0]
     shells = [_surface(np.pad(mask[box], 1)) for mask in (one, other)]
     there, back = (
         ndimage.distance_transform_edt(~shells[1 - i], sampling=spacing_zyx_mm)[shells[i]]
         for i in range(2)
     )
-    farthest = max(float(np.quantile(gaps, 0.95)) for gaps in (there, back))
-    return Likeness(dice(one, other), float(np.concatenate([there, back]).mean()), farthest)
+    nearly, farthest = (
+        max(float(np.quantile(gaps, share)) for gaps in (there, back)) for share in (0.95, 1.0)
+    )
+    mean = float(np.concatenate([there, back]).mean())
+    return Likeness(dice(one, other), mean, nearly, farthest)
 
 
 def _surface(mask: Bool) -> Bool:

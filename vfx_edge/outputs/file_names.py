@@ -11,7 +11,13 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 def series_stem(series: SeriesInfo) -> str:
     """A file name's stem for a series that any file system takes: its UID, made harmless."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", series.series_uid).strip("-.")[:_LONGEST].strip("-.")
+    return safe_stem(series.series_uid, "series")
+
+
+def safe_stem(text: str, instead: str) -> str:
+    """The text as a file name's stem that any file system takes. instead: what the name begins
+    with where nothing is left of the text, or where Windows keeps that name to itself."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:_LONGEST].strip("-.")
     if not stem or _RESERVED.match(stem):
-        return f"series-{stem}".rstrip("-")
+        return f"{instead}-{stem}".rstrip("-")
     return stem

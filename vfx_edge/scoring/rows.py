@@ -43,12 +43,23 @@ class VertebraRow:
     probability: float | None = None
     """Of that name."""
     distance_mm: float | None = None
+    """From the true centre to that of the finding in its place, whatever it is called."""
+    named_distance_mm: float | None = None
+    """From the true centre to that of the finding of its level, wherever it lies: VerSe's d_mean
+    is the mean of these. None where no finding has the level."""
     identified: bool | None = None
     """As VerSe counts it; None where the place is not known."""
     dice: float | None = None
+    """Of the outline of the same name, 0 where there is none, as VerSe counts it; None where no
+    outlines are known."""
     assd_mm: float | None = None
     hd_mm: float | None = None
     hd95_mm: float | None = None
+    """Of the outline of the same name: mean of the surfaces' distances, Hausdorff distance, its
+    95th percentile. None also where there is none: VerSe'20 gave up the distances because a missed
+    vertebra has none (github.com/anjany/verse, notes on its evaluation)."""
+    place_dice: float | None = None
+    """Of the outline in its place, whatever it is called; None where nothing was found there."""
 
     anterior_mm: float | None = None
     middle_mm: float | None = None

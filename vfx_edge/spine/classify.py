@@ -189,6 +189,21 @@ def classify_fractures(
     )
 
 
+def without_request(findings: Sequence[Finding], spec: NetworkSpec) -> tuple[Finding, ...]:
+    """What the findings of an analysis that sent further vertebrae to the classifier had been, if
+    only those with a suspected fracture had gone there. spec: of the classifier."""
+    known = (
+        _without_network(
+            f.vertebra.level, f.measurement, bool(f.measurement.suspected_fracture), spec
+        )
+        for f in findings
+    )
+    return tuple(
+        replace(finding, assessment=finding.assessment if answer is None else answer)
+        for finding, answer in zip(findings, known, strict=True)
+    )
+
+
 def _in_view(vertebra: Vertebra, measured: Measurement) -> Vertebra:
     """One that the scan's edge cuts at a rim alone is in view if its heights could be judged."""
     judged = measured.suspected_fracture is not None

@@ -1,0 +1,172 @@
+"""Studies over worker processes: what dies there costs its study, and never the run.
+
+A thread a worker; whoever iterates gets the outcomes as they come, and what he writes is his own.
+"""
+
+import queue
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from vfx_edge.backends.cache import cache_root
+from vfx_edge.bench.processes import ProcessFailed, Worker, worker
+from vfx_edge.errors import VfxError
+from vfx_edge.parallel import cores
+from vfx_edge.room import RUN, ceilings
+from vfx_edge.scoring.answers import Answer, Failed, Outcome, Task
+from vfx_edge.scoring.worker import line_of
+
+MODULE = "vfx_edge.scoring.worker"
+STUDY_LIMIT_S = 1800.0
+CORES_EACH = 4
+"""More do a single study little good (docs/benchmarks.md)."""
+SCAN_MIB = 1500.0
+"""What a large scan takes besides the run: 1.5 times 1,000 slices of 512 x 512."""
+_POLL_S = 0.5
+_Item = tuple[int, Outcome] | BaseException
+
+
+def default_workers() -> int:
+    """How many fit into the cores and the memory that this process may use."""
+    room = min((limit.mib for limit in ceilings() if limit.kind == "ram"), default=0.0)
+    return max(1, min(cores() // CORES_EACH, int(room // (RUN.ram + SCAN_MIB))))
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who does the work. order: what each process opens; module: its program."""
+
+    order: Mapping[str, Any]
+    workers: int = 1
+    module: str = MODULE
+    limit_s: float = STUDY_LIMIT_S
+
+    def of_worker(self, number: int) -> dict[str, Any]:
+        """The order of one worker: several share the cores among them."""
+        mine = _own_cores(number, self.workers) if self.workers > 1 else None
+        return {**self.order, "cores": mine}
+
+
+def answers(tasks: Sequence[Task], crew: Crew) -> Generator[tuple[int, Outcome], None, None]:
+    """(number of the task, outcome), as they come. ModelError and BackendError where the networks
+    can't be opened; every process is ended with the iteration, however that ends."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in range(len(tasks)):
+        waiting.put(number)
+    done: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+    lanes = [
+        _Lane(replace(crew, order=crew.of_worker(n)), tasks, waiting, done)
+        for n in range(min(crew.workers, len(tasks)))
+    ]
+    for lane in lanes:
+        lane.start()
+    try:
+        for _ in tasks:
+            item = _next(done)
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        for lane in lanes:
+            lane.stop()
+        for lane in lanes:
+            lane.join()
+
+
+def _next(done: "queue.SimpleQueue[_Item]") -> _Item:
+    """Waits in pieces: on Windows Ctrl-C does not wake a wait without an end."""
+    while True:
+        with suppress(queue.Empty):
+            return done.get(timeout=_POLL_S)
+
+
+def _own_cores(number: int, workers: int) -> list[int] | None:
+    """The share of one worker, at least one core; None where cores can't be shared out."""
+    import psutil
+
+    try:
+        allowed: list[int] = psutil.Process().cpu_affinity()
+    except (AttributeError, psutil.Error):  # no affinity on macOS
+        return None
+    return allowed[number::workers] or allowed
+
+
+class _Lane(threading.Thread):
+    """One worker process after the other: a new one where the last has died."""
+
+    def __init__(
+        self,
+        crew: Crew,
+        tasks: Sequence[Task],
+        waiting: "queue.SimpleQueue[int]",
+        done: "queue.SimpleQueue[_Item]",
+    ) -> None:
+        super().__init__(name="vfx-edge-evaluate", daemon=True)
+        self._crew, self._tasks = crew, tasks
+        self._waiting, self._done = waiting, done
+        self._stopped = threading.Event()
+        self._running: Worker | None = None
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self._stopped.set()
+        if (running := self._running) is not None:
+            running.kill("stopped")
+
+    def run(self) -> None:
+        try:
+            while not self._stopped.is_set() and not self._waiting.empty():
+                with worker(self._crew.module, self._crew.order, cache_root()) as running:
+                    self._running = running
+                    if self._stopped.is_set():
+                        break
+                    running.answer()  # its networks are open
+                    self._serve(running)
+                    running.kill("done")
+        except BaseException as error:  # noqa: BLE001  raised by whoever waits for outcomes
+            self._done.put(error)
+
+    def _serve(self, running: Worker) -> None:
+        """Tasks until there are none, or the process has died."""
+        while not self._stopped.is_set():
+            try:
+                number = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            outcome, alive = self._ask(running, self._tasks[number])
+            if self._stopped.is_set():  # it was killed for that: no word on the study
+                return
+            self._done.put((number, outcome))
+            if not alive:
+                return
+
+    def _ask(self, running: Worker, task: Task) -> tuple[Outcome, bool]:
+        why = f"stopped after {self._crew.limit_s:.0f} s"
+        timer = threading.Timer(self._crew.limit_s, running.kill, [why])
+        timer.daemon = True
+        timer.start()
+        try:
+            running.send(line_of(task))
+            event = running.answer()
+        except ProcessFailed as error:
+            return Failed(_died(error)), False
+        except VfxError as error:
+            return Failed(error.nameless), False
+        finally:
+            timer.cancel()
+        if event["outcome"] is None:
+            return Failed(str(event["failure"])), bool(event["go_on"])
+        return msgspec.convert(event["outcome"], Answer), True
+
+
+def _died(error: ProcessFailed) -> str:
+    """Without the program's name, and without its last words, which may quote a file."""
+    inner = str(error).partition("(")[2].rpartition(")")[0].partition(": ")[0]
+    return (
+        f"the study's process ended without an answer ({inner}): run the study by itself with "
+        "`vfx-edge run`, then give --retry-failed."
+    )

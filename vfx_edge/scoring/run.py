@@ -1,0 +1,212 @@
+"""A whole evaluation: each model set over each study, resumable, and the rows that come of it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vfx_edge import __version__
+from vfx_edge.errors import UsageError
+from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
+from vfx_edge.scoring.answers import CHAIN, Failed, Outcome, Task
+from vfx_edge.scoring.joined import Rows, joined, together
+from vfx_edge.scoring.pool import MODULE, Crew, answers
+from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
+from vfx_edge.scoring.records import Records, key_of
+from vfx_edge.scoring.results import ResultMissing, result_of
+
+OnStudy = Callable[[str, int, int], None]
+"""Name of the model set, studies done of it and of all sets, and how many there are in all."""
+
+
+class SameName(UsageError):
+    """Two approaches of one name could not be told apart in the tables."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"two approaches are called {name!r}: name one of them, as NAME=…")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An approach: where its answers come from. name "": that of the model set."""
+
+    name: str
+    place: str
+    """A model set's name or folder; a folder of results; a file of predictions."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is evaluated. folder: where answers are kept. masks: "chain" or "given"."""
+
+    dataset: Dataset
+    folder: Path
+    models: tuple[Source, ...] = ()
+    results: tuple[Source, ...] = ()
+    predictions: tuple[Source, ...] = ()
+    masks: str = CHAIN
+    backend: str = "auto"
+    workers: int = 1
+    retry_failed: bool = False
+    module: str = MODULE
+    """The program of the worker processes."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The rows of all approaches, one after the other, what ran, and what is wrong with files of
+    predictions."""
+
+    rows: Rows
+    run: Mapping[str, Any]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Approach:
+    """One of `Wanted.models` or `results`, ready to be asked. order: for the worker processes.
+    tasks: by study; those that can't be asked are in `refused`."""
+
+    name: str
+    order: Mapping[str, Any]
+    about: Mapping[str, Any]
+    shown: Mapping[str, Any]
+    tasks: Mapping[str, Task]
+    refused: Mapping[str, Failed] = field(default_factory=dict)
+
+
+def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
+    """Ctrl-C and a kill lose no study that was answered. ModelError, BackendError, OutputError,
+    UsageError; a study that can't be analysed is a row with its reason."""
+    started, begin = datetime.now(UTC), time.perf_counter()
+    approaches = [*_of_models(wanted), *_of_results(wanted)]
+    given = [_predictions(one) for one in wanted.predictions]
+    names = [*(one.name for one in approaches), *(one.name for one in given)]
+    for name in names:
+        if names.count(name) > 1:
+            raise SameName(name)
+    studies = wanted.dataset.studies
+    progress = _Progress(on_study or (lambda *_: None), len(approaches) * len(studies))
+    parts = []
+    for one in approaches:
+        outcomes = _outcomes(one, wanted, progress)
+        parts += [joined(one.name, study, outcomes[study.name]) for study in studies]
+    parts += [predicted(one, study) for one in given for study in studies]
+    run = {
+        "version": __version__,
+        "started_at": started.isoformat(timespec="seconds"),
+        "model_sets": [*(dict(one.shown) for one in approaches), *map(_shown_file, given)],
+        "masks": wanted.masks,
+        "backend": wanted.backend,
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+    return Evaluated(together(parts), run, tuple(p for one in given for p in one.problems))
+
+
+def _of_models(wanted: Wanted) -> Iterator[_Approach]:
+    if not wanted.models:
+        return
+    from vfx_edge.manifest import ClassifierParameters, load_model_set
+
+    sets = [(one, load_model_set(one.place)) for one in wanted.models]
+    plain = [manifest.name for _, manifest in sets]
+    for one, manifest in sets:
+        several = plain.count(manifest.name) > 1
+        own_name = f"{manifest.name} {manifest.version}" if several else manifest.name
+        classifier = manifest.network("classifier")
+        limits = classifier.parameters_of(ClassifierParameters)
+        calibration = getattr(classifier, "calibration", None)
+        settled = {
+            "height_loss": manifest.height_loss_suspected,
+            "malignant": limits.threshold_malignant,
+            "osteoporotic": limits.threshold_osteoporotic,
+        }
+        shown = {
+            "name": one.name or own_name,
+            "set": manifest.name,
+            "version": manifest.version,
+            "digest": manifest.digest,
+            "thresholds": settled,
+            "calibration": None if calibration is None else calibration.name,
+        }
+        yield _Approach(
+            name=one.name or own_name,
+            order=_order(wanted, str(manifest.directory)),
+            about={"digest": manifest.digest, "masks": wanted.masks, "backend": wanted.backend},
+            shown=shown,
+            tasks={study.name: _task(study) for study in wanted.dataset.studies},
+        )
+
+
+def _of_results(wanted: Wanted) -> Iterator[_Approach]:
+    for one in wanted.results:
+        tasks, refused = {}, {}
+        for study in wanted.dataset.studies:
+            try:
+                result = result_of(Path(one.place), study.name)
+                tasks[study.name] = replace(_task(study), result=result)
+            except ResultMissing as error:
+                refused[study.name] = Failed(error.nameless)
+        yield _Approach(
+            name=one.name or Path(one.place).name,
+            order=_order(wanted, None),
+            about={"result": True},
+            shown={"name": one.name or Path(one.place).name, "results": True},
+            tasks=tasks,
+            refused=refused,
+        )
+
+
+def _order(wanted: Wanted, model: str | None) -> dict[str, Any]:
+    return {"model": model, "backend": wanted.backend, "masks": wanted.masks}
+
+
+def _task(study: LabelledStudy) -> Task:
+    return Task(study.path.absolute(), _absolute(study.mask), _absolute(study.centres))
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
+
+
+def _predictions(one: Source) -> Predicted:
+    return read_predictions(Path(one.place), one.name or Path(one.place).stem)
+
+
+def _shown_file(one: Predicted) -> dict[str, Any]:
+    return {"name": one.name, "predictions": one.file}
+
+
+class _Progress:
+    """Counts studies over all approaches."""
+
+    def __init__(self, say: OnStudy, every: int) -> None:
+        self._say, self._every, self._done = say, every, 0
+
+    def more(self, name: str, count: int = 1) -> None:
+        self._done += count
+        self._say(name, self._done, self._every)
+
+
+def _outcomes(one: _Approach, wanted: Wanted, progress: _Progress) -> dict[str, Outcome]:
+    """By study: those that are kept from before, and what is still to be asked."""
+    records = Records(wanted.folder, one.name)
+    keys = {name: key_of(task, one.about) for name, task in one.tasks.items()}
+    found: dict[str, Outcome] = dict(one.refused)
+    for name, key in keys.items():
+        kept = records.read(name, key)
+        if kept is not None and not (wanted.retry_failed and isinstance(kept, Failed)):
+            found[name] = kept
+    progress.more(one.name, len(found))
+    left = [name for name in one.tasks if name not in found]
+    crew = Crew(one.order, wanted.workers, wanted.module)
+    with closing(answers([one.tasks[name] for name in left], crew)) as coming:
+        for number, outcome in coming:
+            name = left[number]
+            records.write(name, keys[name], outcome)
+            found[name] = outcome
+            progress.more(one.name)
+    return found

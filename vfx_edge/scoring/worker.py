@@ -1,0 +1,80 @@
+"""A process that analyses studies: `python -m vfx_edge.scoring.worker`, by `bench.protocol`.
+
+Its order says which networks to open; then each line is a task, and each answer one event.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vfx_edge.bench.protocol import Order, Parent, serve
+from vfx_edge.errors import BackendError, VfxError
+from vfx_edge.room import memory_error_as_sentence
+from vfx_edge.scoring.answers import PATHS, Answer, Task
+from vfx_edge.service.reasons import code_location
+
+READY, ANSWERED = "ready", "answered"
+
+
+def line_of(task: Task) -> bytes:
+    """The task as a line of JSON."""
+    facts = {name: str(v) if isinstance(v, Path) else v for name, v in vars(task).items()}
+    return json.dumps(facts).encode("ascii") + b"\n"
+
+
+def _task_of(line: str) -> Task:
+    facts = json.loads(line)
+    return Task(**{n: Path(v) if v and n in PATHS else v for n, v in facts.items()})
+
+
+def answer_all(parent: Parent, answer: Callable[[Task], Answer]) -> NoReturn:
+    """Tasks until standard input is closed. answer: raises VfxError leaves."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's: it ends this process itself
+        signal.signal(number, signal.SIG_IGN)
+    parent.report(READY)
+    while True:
+        parent.report(ANSWERED, **_event(parent.wait(), answer))
+
+
+def _event(line: str, answer: Callable[[Task], Answer]) -> dict[str, Any]:
+    try:
+        with memory_error_as_sentence():
+            return {"outcome": asdict(answer(_task_of(line))), "failure": "", "go_on": True}
+    except VfxError as error:
+        # a lost GPU stays lost to this process
+        lost = isinstance(error, BackendError)
+        return {"outcome": None, "failure": error.nameless, "go_on": not lost}
+    except Exception as error:  # noqa: BLE001  one study must not stop the others
+        where = code_location(error)
+        sentence = f"the study ended in a bug ({where}): please report it with these words."
+        return {"outcome": None, "failure": sentence, "go_on": True}
+
+
+def _work(order: Order, parent: Parent) -> None:
+    """Order: model None where results are read, backend, masks, cores or None for all."""
+    if order["cores"] and hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, order["cores"])
+    from vfx_edge.scoring.analyse import GIVEN
+    from vfx_edge.scoring.analyse import answer as analysed
+
+    masks = order["masks"]
+    if order["model"] is None:
+        answer_all(parent, lambda task: analysed(task, None, masks))
+    from vfx_edge.backends import open_models
+    from vfx_edge.fracture_task import Options, roles
+    from vfx_edge.manifest import load_model_set
+
+    manifest = load_model_set(order["model"])
+    asked = Options(segmentation="of each study" if masks == GIVEN else None)
+    with open_models(manifest, order["backend"], roles=roles(manifest, asked)) as models:
+        answer_all(parent, lambda task: analysed(task, models, masks))
+
+
+if __name__ == "__main__":
+    serve(_work)
