@@ -143,5 +143,7 @@ def _plot(name: str, rows: Sequence[RepeatRow]) -> dict[str, Any] | None:
             {"at": float(across(mm)), "words": f"{mm:g} mm"}
             for mm in np.arange(low, high + 1, _STEP_MM)
         ],
-        "y_ticks": [{"at": float(down(mm)), "words": f"{mm:+g}" if mm else "0"} for mm in (-most, 0.0, most)],
+        "y_ticks": [
+            {"at": float(down(mm)), "words": f"{mm:+g}" if mm else "0"} for mm in (-most, 0.0, most)
+        ],
     }

@@ -66,7 +66,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class _Approach:
+class Approach:
     """One of `Wanted.models` or `results`, ready to be asked. order: for the worker processes.
     tasks: by study; those that can't be asked are in `refused`."""
 
@@ -77,23 +77,28 @@ class _Approach:
     tasks: Mapping[str, Task]
     refused: Mapping[str, Failed] = field(default_factory=dict)
 
+    @property
+    def asks_networks(self) -> bool:
+        """Whether it can be asked about a scan that is made anew."""
+        return self.order["model"] is not None
+
 
 def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
     """Ctrl-C and a kill lose no study that was answered. ModelError, BackendError, OutputError,
     UsageError; a study that can't be analysed is a row with its reason."""
     started, begin = datetime.now(UTC), time.perf_counter()
-    approaches = [*_of_models(wanted), *_of_results(wanted)]
+    approaches = approaches_of(wanted)
     given = [_predictions(one) for one in wanted.predictions]
     names = [*(one.name for one in approaches), *(one.name for one in given)]
     for name in names:
         if names.count(name) > 1:
             raise SameName(name)
     studies = wanted.dataset.studies
-    progress = _Progress(on_study or (lambda *_: None), len(approaches) * len(studies))
+    progress = Progress(on_study or (lambda *_: None), len(approaches) * len(studies))
     parts = []
     for one in approaches:
-        outcomes = _outcomes(one, wanted, progress)
-        parts += [joined(one.name, study, outcomes[study.name]) for study in studies]
+        found = outcomes(one, wanted, progress)
+        parts += [joined(one.name, study, found[study.name]) for study in studies]
     parts += [predicted(one, study) for one in given for study in studies]
     run = {
         "version": __version__,
@@ -106,7 +111,12 @@ def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
     return Evaluated(together(parts), run, tuple(p for one in given for p in one.problems))
 
 
-def _of_models(wanted: Wanted) -> Iterator[_Approach]:
+def approaches_of(wanted: Wanted) -> list[Approach]:
+    """The model sets and folders of results, ready to be asked. ModelError."""
+    return [*_of_models(wanted), *_of_results(wanted)]
+
+
+def _of_models(wanted: Wanted) -> Iterator[Approach]:
     if not wanted.models:
         return
     from vfx_edge.manifest import ClassifierParameters, load_model_set
@@ -132,7 +142,7 @@ def _of_models(wanted: Wanted) -> Iterator[_Approach]:
             "thresholds": settled,
             "calibration": None if calibration is None else calibration.name,
         }
-        yield _Approach(
+        yield Approach(
             name=one.name or own_name,
             order=_order(wanted, str(manifest.directory)),
             about={"digest": manifest.digest, "masks": wanted.masks, "backend": wanted.backend},
@@ -141,7 +151,7 @@ def _of_models(wanted: Wanted) -> Iterator[_Approach]:
         )
 
 
-def _of_results(wanted: Wanted) -> Iterator[_Approach]:
+def _of_results(wanted: Wanted) -> Iterator[Approach]:
     for one in wanted.results:
         tasks, refused = {}, {}
         for study in wanted.dataset.studies:
@@ -150,7 +160,7 @@ def _of_results(wanted: Wanted) -> Iterator[_Approach]:
                 tasks[study.name] = replace(_task(study), result=result)
             except ResultMissing as error:
                 refused[study.name] = Failed(error.nameless)
-        yield _Approach(
+        yield Approach(
             name=one.name or Path(one.place).name,
             order=_order(wanted, None),
             about={"result": True},
@@ -180,7 +190,7 @@ def _shown_file(one: Predicted) -> dict[str, Any]:
     return {"name": one.name, "predictions": one.file}
 
 
-class _Progress:
+class Progress:
     """Counts studies over all approaches."""
 
     def __init__(self, say: OnStudy, every: int) -> None:
@@ -191,7 +201,7 @@ class _Progress:
         self._say(name, self._done, self._every)
 
 
-def _outcomes(one: _Approach, wanted: Wanted, progress: _Progress) -> dict[str, Outcome]:
+def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Outcome]:
     """By study: those that are kept from before, and what is still to be asked."""
     records = Records(wanted.folder, one.name)
     keys = {name: key_of(task, one.about) for name, task in one.tasks.items()}
