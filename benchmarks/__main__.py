@@ -16,6 +16,7 @@ from benchmarks import (
     limits,
     peers,
     render,
+    repeatability,
     service,
     speed,
 )
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, render),
+    *(faults, leaks, gpu, hostile, impossible, repeatability, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

@@ -121,6 +121,12 @@ def test_no_flip_of_clustered_cases_still_has_an_upper_end() -> None:
     assert found.share.high == pytest.approx(stats.binomtest(0, 3).proportion_ci(0.95, "wilson")[1])
 
 
+def test_a_share_without_an_interval_keeps_its_counts() -> None:
+    found = flips(["a", "a", "a"], ["a", "b", "a"], [0, 0, 0])
+    assert found is not None
+    assert (found.share.count, found.share.of, found.share.low) == (1, 3, None)
+
+
 def test_nothing_repeated_is_none_and_one_pair_is_no_limit() -> None:
     assert within_subject([1.0, 2.0], ["a", "b"]) is None
     assert limits_of_agreement([1.0], [2.0]) is None

@@ -212,18 +212,14 @@ def _share(hit: NDArray[np.bool_], patients: Patients, confidence: float) -> Est
         return plain
     drawn = bootstrap(lambda n: float(hit[n].mean()), patients, confidence=confidence)
     assert drawn is not None, "a share is always defined"
-    if drawn.low is not None:
-        return Estimate(plain.value, drawn.low, drawn.high, drawn.method, count, of)
-    return _of_patients(plain, hit, patients, confidence)
+    if drawn.low is None and count in (0, of):
+        return _of_patients(plain, len(set(patients)), confidence)
+    return Estimate(plain.value, drawn.low, drawn.high, drawn.method, count, of)
 
 
-def _of_patients(
-    plain: Estimate, hit: NDArray[np.bool_], patients: Patients, confidence: float
-) -> Estimate:
-    """Where all resamples are alike, none or all hit: as if each patient counted once."""
-    n = len(set(patients))
-    once = proportion(n if hit.all() else 0, n, confidence=confidence)
-    if once is None or (hit.any() and not hit.all()):
-        return Estimate(plain.value, None, None, "no interval: fewer than two patients")
-    method = f"{once.method}, as of {n} patients"
+def _of_patients(plain: Estimate, patients: int, confidence: float) -> Estimate:
+    """Where none or all hit, so that all resamples are alike: as if each patient counted once."""
+    once = proportion(patients if plain.value else 0, patients, confidence=confidence)
+    assert once is not None, "there is a patient"
+    method = f"{once.method}, as of {patients} patients"
     return Estimate(plain.value, once.low, once.high, method, plain.count, plain.of)
