@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from vfx_edge import __version__
-from vfx_edge.cli import bench, bugs, correct, doctor, listen, models, phantom, queue, run, watch
+from vfx_edge.cli import (
+    bench,
+    bugs,
+    correct,
+    doctor,
+    evaluate,
+    listen,
+    models,
+    phantom,
+    queue,
+    run,
+    watch,
+)
 from vfx_edge.cli.show import StandardOutputFailed, tell
 from vfx_edge.errors import OutputError, VfxError
 from vfx_edge.room import MemoryRanOut, ran_out
@@ -66,6 +78,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)
 app.add_typer(bench.app, name="bench")
+app.command("evaluate")(evaluate.evaluate)
 app.command("listen")(listen.listen)
 app.command("watch")(watch.watch)
 app.add_typer(queue.app, name="queue")

@@ -122,6 +122,24 @@ class ShareProgress:
             self._bar.console.print(text)
 
 
+class TimeLeft:
+    """How long the rest of many equal pieces may take, from those done since the first call."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def words(self, done: int, every: int) -> str:
+        """ ", about 4 min left"; empty before a piece is done, and after the last."""
+        now = time.monotonic()
+        began, before = self._first = self._first or (now, done)
+        if done <= before or done >= every:
+            return ""
+        seconds = (now - began) / (done - before) * (every - done)
+        if seconds < 90:
+            return f", about {max(round(seconds), 1)} s left"
+        return f", about {round(seconds / 60)} min left"
+
+
 def _bar() -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

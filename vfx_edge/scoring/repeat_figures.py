@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vfx_edge.evaluation.intervals import Estimate
 from vfx_edge.evaluation.repeatability import (
     Change,
     Flips,
@@ -15,6 +14,7 @@ from vfx_edge.evaluation.repeatability import (
     within_subject,
 )
 from vfx_edge.scoring.repeated import PAIR, RepeatedStudy, RepeatRow
+from vfx_edge.scoring.shares import estimate
 
 SCHEMA = "vfx-edge/repeat/1"
 HEIGHTS = ("anterior_mm", "middle_mm", "posterior_mm")
@@ -97,15 +97,6 @@ def _with(rows: Rows, name: str) -> list[RepeatRow]:
 
 def _both(rows: Rows, name: str) -> tuple[list[float], list[float]]:
     return [getattr(row, name) for row in rows], [getattr(row, f"again_{name}") for row in rows]
-
-
-def estimate(found: Estimate | None, why: str) -> Json:
-    """A figure as JSON; without a value it says why there is none."""
-    if found is None:
-        return {"value": None, "low": None, "high": None, "method": None,
-                "count": None, "of": None, "why": f"{why}."}  # fmt: skip
-    return {"value": found.value, "low": found.low, "high": found.high, "method": found.method,
-            "count": found.count, "of": found.of}  # fmt: skip
 
 
 def _within(found: WithinSubject | None) -> Json:

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vfx_edge import __version__
 from vfx_edge.errors import UsageError
@@ -17,6 +17,9 @@ from vfx_edge.scoring.pool import MODULE, Crew, answers
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
 from vfx_edge.scoring.records import Records, key_of
 from vfx_edge.scoring.results import ResultMissing, result_of
+
+if TYPE_CHECKING:
+    from vfx_edge.manifest import ModelManifest
 
 OnStudy = Callable[[str, int, int], None]
 """Name of the model set, studies done of it and of all sets, and how many there are in all."""
@@ -68,7 +71,8 @@ class Evaluated:
 @dataclass(frozen=True)
 class Approach:
     """One of `Wanted.models` or `results`, ready to be asked. order: for the worker processes.
-    tasks: by study; those that can't be asked are in `refused`."""
+    about: what an answer rests on besides its study. shown: JSON for the evaluation. tasks: by
+    study, or by any other name; those that can't be asked are in `refused`."""
 
     name: str
     order: Mapping[str, Any]
@@ -79,7 +83,7 @@ class Approach:
 
     @property
     def asks_networks(self) -> bool:
-        """Whether it can be asked about a scan that is made anew."""
+        """False where results that are there are read."""
         return self.order["model"] is not None
 
 
@@ -112,43 +116,49 @@ def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
 
 
 def approaches_of(wanted: Wanted) -> list[Approach]:
-    """The model sets and folders of results, ready to be asked. ModelError."""
+    """Model sets first. ModelError."""
     return [*_of_models(wanted), *_of_results(wanted)]
 
 
 def _of_models(wanted: Wanted) -> Iterator[Approach]:
     if not wanted.models:
         return
-    from vfx_edge.manifest import ClassifierParameters, load_model_set
+    from vfx_edge.manifest import load_model_set
 
     sets = [(one, load_model_set(one.place)) for one in wanted.models]
     plain = [manifest.name for _, manifest in sets]
     for one, manifest in sets:
         several = plain.count(manifest.name) > 1
         own_name = f"{manifest.name} {manifest.version}" if several else manifest.name
-        classifier = manifest.network("classifier")
-        limits = classifier.parameters_of(ClassifierParameters)
-        calibration = getattr(classifier, "calibration", None)
-        settled = {
+        name = one.name or own_name
+        yield Approach(
+            name=name,
+            order=_order(wanted, str(manifest.directory)),
+            about={"digest": manifest.digest, "masks": wanted.masks, "backend": wanted.backend},
+            shown=_shown_set(name, manifest),
+            tasks={study.name: _task(study) for study in wanted.dataset.studies},
+        )
+
+
+def _shown_set(name: str, manifest: "ModelManifest") -> dict[str, Any]:
+    from vfx_edge.manifest import ClassifierParameters
+
+    classifier = manifest.network("classifier")
+    limits = classifier.parameters_of(ClassifierParameters)
+    calibration = getattr(classifier, "calibration", None)
+    return {
+        "name": name,
+        "set": manifest.name,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "folder": str(manifest.directory),
+        "thresholds": {
             "height_loss": manifest.height_loss_suspected,
             "malignant": limits.threshold_malignant,
             "osteoporotic": limits.threshold_osteoporotic,
-        }
-        shown = {
-            "name": one.name or own_name,
-            "set": manifest.name,
-            "version": manifest.version,
-            "digest": manifest.digest,
-            "thresholds": settled,
-            "calibration": None if calibration is None else calibration.name,
-        }
-        yield Approach(
-            name=one.name or own_name,
-            order=_order(wanted, str(manifest.directory)),
-            about={"digest": manifest.digest, "masks": wanted.masks, "backend": wanted.backend},
-            shown=shown,
-            tasks={study.name: _task(study) for study in wanted.dataset.studies},
-        )
+        },
+        "calibration": None if calibration is None else calibration.name,
+    }
 
 
 def _of_results(wanted: Wanted) -> Iterator[Approach]:
@@ -202,7 +212,8 @@ class Progress:
 
 
 def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Outcome]:
-    """By study: those that are kept from before, and what is still to be asked."""
+    """By the tasks' names: those that are kept from before, and what is still to be asked, which is
+    kept as it comes. ModelError, BackendError, OutputError."""
     records = Records(wanted.folder, one.name)
     keys = {name: key_of(task, one.about) for name, task in one.tasks.items()}
     found: dict[str, Outcome] = dict(one.refused)

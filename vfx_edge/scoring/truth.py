@@ -40,8 +40,9 @@ class Truth:
 
 
 def read_truth(mask: Path | None, centres: Path | None, scan: Scan) -> Truth:
-    """Centres that are stated count before those of the mask; what only they tell of is taken as
-    wholly in view, as VerSe labels no other vertebra. InputError leaves."""
+    """Centres that are stated count before those of the mask. Without a mask all of them are taken
+    as wholly in view, as VerSe states no others; what a mask shows no body of is not.
+    InputError leaves."""
     places: dict[str, Place] = {}
     labels: NDArray[np.uint8] | None = None
     if mask is not None:
@@ -55,7 +56,7 @@ def read_truth(mask: Path | None, centres: Path | None, scan: Scan) -> Truth:
             places[vertebra.level.value] = place
     stated = {} if centres is None else read_centres(centres, scan.image)
     for name, point in stated.items():
-        places[name] = Place(point, places[name].whole if name in places else True)
+        places[name] = Place(point, places[name].whole if name in places else mask is None)
     return Truth(places, labels)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from vfx_edge.level_words import as_ranges, grouped_by_reason, level_ranges, one_by_one
 from vfx_edge.study import (
     THORACOLUMBAR,
+    Classified,
     Coverage,
     Finding,
     Level,
@@ -92,9 +93,11 @@ def _tier(finding: Finding) -> Tier | None:
 
 
 def _is_cut(finding: Finding) -> bool:
-    """Whether only the edge of the scan shows it, and no fracture either."""
+    """Whether only the edge of the scan shows it, and no fracture either; not where someone asked
+    the classifier about it by name and it answered."""
     edge = not finding.vertebra.wholly_in_view or finding.measurement.reason == Reason.TRUNCATED
-    return edge and not finding.measurement.suspected_fracture
+    told = finding.measurement.suspected_fracture or isinstance(finding.assessment, Classified)
+    return edge and not told
 
 
 def _unread(finding: Finding) -> str | None:

@@ -1,0 +1,229 @@
+"""Rows -> evaluation.json: the study's own tables, and whatever can be computed of odd rows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from tests.scoring.cohorts import ONE, TWO, random_rows, study_rows
+from vfx_edge.labelled.dataset import Problem
+from vfx_edge.scoring.about import About
+from vfx_edge.scoring.figures import evaluation, load_schema
+from vfx_edge.scoring.rows import StudyRow, VertebraRow
+
+VALIDATOR = Draft202012Validator(load_schema())
+ABOUT = About("a dataset", resamples=50)
+
+
+def evaluated(
+    vertebrae: Sequence[VertebraRow], studies: Sequence[StudyRow] = (), about: About = ABOUT
+) -> Any:
+    """evaluation.json as another program reads it, checked against its schema."""
+    found = json.loads(json.dumps(evaluation(vertebrae, studies, about), allow_nan=False))
+    VALIDATOR.validate(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def study() -> Any:
+    return evaluated(*study_rows())
+
+
+def percent(share: float) -> int:
+    return round(100 * share)
+
+
+@pytest.mark.parametrize(
+    ("split", "model", "approach", "right", "sensitivity", "specificity", "balanced"),
+    [
+        ("test", ONE, ONE, (70, 86), 78, 86, 0.82),
+        ("external", ONE, ONE, (46, 65), 74, 67, 0.70),
+        ("test", TWO, TWO, (73, 86), 82, 89, 0.85),
+        ("external", TWO, TWO, (49, 65), 80, 70, 0.75),
+        ("test", TWO, f"{TWO}, told apart", (60, 66), 94, 87, 0.91),
+        ("external", TWO, f"{TWO}, told apart", (39, 50), 86, 67, 0.76),
+    ],
+)
+def test_the_studys_tables(
+    study: Any, split: str, model: str, approach: str, right: tuple[int, int], sensitivity: int,
+    specificity: int, balanced: float,
+) -> None:  # fmt: skip
+    figures = study["splits"][split]["models"][model]["classification"]["approaches"][approach]
+    assert (figures["accuracy"]["count"], figures["accuracy"]["of"]) == right
+    assert percent(figures["sensitivity"]["value"]) == sensitivity
+    assert percent(figures["specificity"]["value"]) == specificity
+    assert round(figures["balanced_accuracy"]["value"], 2) == balanced
+    assert figures["balanced_accuracy"]["value"] != figures["auc"]["value"] or model == ONE
+
+
+@pytest.mark.parametrize(
+    ("split", "uncertain", "missed", "readers"),
+    [
+        ("test", (20, 86), (2, 49), [0.69, 0.71, 0.86]),
+        ("external", (15, 65), (4, 35), [0.70, 0.71, 0.71]),
+    ],
+)
+def test_the_studys_third_tier_and_readers(
+    study: Any, split: str, uncertain: tuple[int, int], missed: tuple[int, int],
+    readers: list[float],
+) -> None:  # fmt: skip
+    said = study["splits"][split]["models"][TWO]["classification"]
+    share, wrong = said["share_uncertain"], said["malignant_called_osteoporotic"]
+    assert (share["count"], share["of"]) == uncertain
+    assert (wrong["count"], wrong["of"]) == missed
+    found = [round(one["balanced_accuracy"]["value"], 2) for one in said["readers"].values()]
+    assert found == readers
+    answered = {one["on_answered"]["n"] for one in said["readers"].values()}
+    assert answered == {uncertain[1] - uncertain[0]}
+
+
+def test_the_top_is_the_first_models_and_sets_are_pooled_there(study: Any) -> None:
+    assert study["about"]["models"] == [TWO, ONE]
+    assert study["classification"] == study["models"][TWO]["classification"]
+    assert study["classification"]["n"] == 86 + 65
+    assert study["classification"]["share_uncertain"]["count"] == 20 + 15
+
+
+def test_models_and_readers_are_compared_on_what_both_have(study: Any) -> None:
+    pairs = {(one["one"], one["other"]): one for one in study["comparisons"]}
+    assert len(pairs) == 1 + 2 * 3
+    models = pairs[TWO, ONE]
+    assert models["n"] == 151
+    assert 0 < models["p_value"] < 0.05
+    assert models["difference"]["value"] == pytest.approx(models["auc_one"] - models["auc_other"])
+    # of two values alone, the area is the balanced accuracy
+    reader = study["classification"]["readers"]["2 years"]["balanced_accuracy"]
+    assert pairs[ONE, "reader 2 years"]["auc_other"] == pytest.approx(reader["value"])
+
+
+def test_agreement_between_and_within_readers(study: Any) -> None:
+    agreement = study["splits"]["test"]["models"][TWO]["classification"]["agreement"]
+    assert len(agreement["between"]) == 3
+    # each reader read 10 + 10 again, and changed the last one of each ten
+    assert {(one["n"], one["same"]) for one in agreement["within"]} == {(20, 18)}
+    assert agreement["all_readers"]["n"] == 86
+
+
+def test_subgroups_make_up_the_whole(study: Any) -> None:
+    groups = study["classification"]["subgroups"]
+    for kind in ("level_group", "level", "sex", "age", "contrast", "scanner"):
+        assert sum(group["n"] for group in groups[kind]) == 151, kind
+    assert [group["name"] for group in groups["level"]] == ["T7", "T11", "T12", "L1", "L3"]
+    assert [group["name"] for group in groups["level_group"]] == ["T1–T10", "T11–L1", "L2–L6"]
+    assert groups["gold_standard"] == []
+    for group in groups["level"]:
+        assert group["small"] == (min(group["malignant"], group["osteoporotic"]) < 10)
+
+
+def test_the_roc_curve_ends_where_it_must_and_has_the_readers(study: Any) -> None:
+    roc = study["classification"]["roc"]
+    ends = [(p["false_positive_rate"], p["true_positive_rate"]) for p in roc["curve"]]
+    assert (ends[0], ends[-1]) == ((0, 0), (1, 1))
+    kinds = [point["kind"] for point in roc["points"]]
+    assert kinds == ["forced", "told_apart", "reader", "reader", "reader"]
+
+
+def test_detection_and_outlines_count_what_was_missed() -> None:
+    base = VertebraRow(
+        "m", "s", "p", "test", "T8", "", whole=True, called="T8", identified=True,
+        distance_mm=2.0, named_distance_mm=2.0, dice=0.9, assd_mm=1.0, place_dice=0.9,
+    )  # fmt: skip
+    misnamed = replace(base, level="T9", called="T10", identified=False, distance_mm=4.0,
+                       named_distance_mm=None, dice=0.0, assd_mm=None, place_dice=0.8)  # fmt: skip
+    missed = replace(misnamed, level="T10", called="", distance_mm=None, named_distance_mm=29.0,
+                     place_dice=None)  # fmt: skip
+    cut = replace(missed, level="T11", whole=False)
+    found = evaluated([base, misnamed, missed, cut])
+    assert found["detection"] | {"id_rate_interval": None} == {
+        "vertebrae": 3, "found": 2, "identified": 1, "id_rate": 1 / 3, "id_rate_interval": None,
+        "d_mean_mm": 15.5, "named": 2, "distance_mm": 3.0, "doubled": 0, "invented": 0,
+        "why": None,
+    }  # fmt: skip
+    outlines = found["outlines"]
+    assert outlines["dice"] == {"all": pytest.approx(0.3), "T8": 0.9, "T9": 0.0, "T10": 0.0}
+    assert outlines["dice_of_found"] == {"all": 0.9, "T8": 0.9, "T9": None, "T10": None}
+    assert outlines["dice_in_place"]["all"] == pytest.approx(0.85)
+    assert outlines["missing"] == {"all": 2, "T8": 0, "T9": 1, "T10": 1}
+    assert outlines["assd_mm"]["all"] == 1.0
+
+
+def test_one_case_a_patient_is_the_first_line_of_the_file() -> None:
+    rows = [
+        VertebraRow("m", "s", "p", "test", "L1", "malignant", row=9, p_malignant=0.9),
+        VertebraRow("m", "s", "p", "test", "T5", "intact", row=2),
+        VertebraRow("m", "s", "p", "test", "L2", "osteoporotic", row=3, p_malignant=0.1),
+    ]
+    both = evaluated(rows)
+    assert both["classification"]["n"] == 2
+    assert any("2 cases come from 1 patients" in note for note in both["notes"])
+    first = evaluated(rows, about=replace(ABOUT, one_per_patient=True))["classification"]
+    assert (first["malignant"], first["osteoporotic"]) == (0, 1)
+    assert first["not_cases"] == {"intact": 1}
+
+
+def test_failures_problems_and_unanswered_cases_are_named() -> None:
+    rows = [VertebraRow("m", "s", "p", "test", "L1", "malignant", reason="failed")]
+    studies = [StudyRow("m", "s", "p", "test", "malignant", failure="No CT; send it again.")]
+    about = replace(ABOUT, problems=(Problem(7, "line 7: no such study."),))
+    found = evaluated(rows, studies, about)
+    assert found["failures"] == [{"study": "s", "reason": "No CT; send it again.", "model": "m"}]
+    assert found["problems"] == [{"row": 7, "sentence": "line 7: no such study."}]
+    assert found["classification"]["unanswered"] == {"failed": 1}
+    assert found["verdicts"] == {"malignant": {"failed": 1}}
+
+
+def every_value(found: Any) -> list[Any]:
+    """All figures with an interval, wherever they stand."""
+    if isinstance(found, dict):
+        own = [found] if {"value", "low", "method"} <= found.keys() else []
+        return own + [one for value in found.values() for one in every_value(value)]
+    return [one for value in found for one in every_value(value)] if isinstance(found, list) else []
+
+
+@pytest.mark.parametrize("label", ["malignant", "osteoporotic", "intact", ""])
+def test_of_one_class_alone_what_can_be_computed_is(label: str) -> None:
+    rows = [replace(row, label=label) for row in random_rows(20)[0]]
+    said = evaluated(rows)["classification"]["approaches"]["ours"]
+    assert said["auc"]["value"] is None
+    assert said["auc"]["why"].endswith(".")
+    known = {"malignant": "sensitivity", "osteoporotic": "specificity"}.get(label)
+    for name in ("sensitivity", "specificity"):
+        assert (said[name]["value"] is not None) == (name == known)
+
+
+def test_identical_scores_are_worth_nothing_and_no_error() -> None:
+    rows = [replace(row, p_malignant=0.5, tier="malignant") for row in random_rows(60)[0]]
+    found = evaluated(rows)
+    assert found["classification"]["approaches"]["ours"]["auc"]["value"] == 0.5
+    assert found["comparisons"][0]["p_value"] in (None, 1.0)
+    assert found["classification"]["calibration"]["slope"] is None
+
+
+ODD = st.builds(
+    VertebraRow,
+    model=st.sampled_from(["a", "b"]), study=st.sampled_from("stu"), patient=st.sampled_from("pq"),
+    split=st.sampled_from(["test", "external", "train", ""]),
+    level=st.sampled_from(["T5", "L1", "C3", ""]),
+    label=st.sampled_from(["malignant", "osteoporotic", "intact", "excluded", ""]),
+    genant=st.sampled_from([None, 0, 3]), age=st.none() | st.floats(0, 120),
+    readings=st.dictionaries(st.sampled_from("xyz"), st.lists(
+        st.sampled_from(["", "malignant", "uncertain", "osteoporotic"]), max_size=2).map(tuple)),
+    whole=st.none() | st.booleans(), called=st.sampled_from(["", "T5"]),
+    distance_mm=st.none() | st.floats(0, 20), identified=st.none() | st.booleans(),
+    dice=st.none() | st.floats(0, 1), height_loss=st.none() | st.floats(-1, 1),
+    suspected=st.none() | st.booleans(), p_malignant=st.none() | st.sampled_from([0.0, 0.5, 1.0]),
+    tier=st.sampled_from(["", "malignant", "osteoporotic", "uncertain", "not_assessable"]),
+)  # fmt: skip
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(rows=st.lists(ODD, max_size=10))
+def test_no_rows_are_too_odd(rows: list[VertebraRow]) -> None:
+    found = evaluated(rows, about=replace(ABOUT, resamples=10))
+    for one in every_value(found):
+        assert one["value"] is not None or one["why"].endswith(".")

@@ -1,0 +1,242 @@
+"""`vfx-edge evaluate`: model sets over labelled studies, and the tables of a study."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vfx_edge.cli import folders, options, parse
+from vfx_edge.cli.progress import ShareProgress, TimeLeft
+from vfx_edge.cli.stopping import tidy_end
+
+if TYPE_CHECKING:
+    from vfx_edge.labelled.dataset import Dataset
+    from vfx_edge.scoring.run import Evaluated, Source, Wanted
+
+DATASET_HELP = (
+    "The folder of labelled studies: VerSe's layout or any folders of DICOM, and labels.csv."
+)
+MASKS = ("chain", "given")
+_NAMED = re.compile(r"([\w .+-]{1,60})=(.+)", re.DOTALL)
+PAGE = "evaluation.html"
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DATASET", help=DATASET_HELP, show_default=False, readable=False)
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="OUT",
+        help="Where the tables go, and what was answered so far: the same command again goes on "
+        "from there.",
+        readable=False,
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="The labels, where they are not DATASET/labels.csv.",
+        show_default=False,
+        readable=False,
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="SET",
+        help="A model set, by name or folder; NAME=SET gives it a name in the tables. Repeatable: "
+        "each is an approach, side by side.",
+        show_default="default",
+    ),
+]
+Results = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--results",
+        metavar="DIR",
+        help="Nothing is run: DIR/<study>/result.json of `vfx-edge run` are read, and masks beside "
+        "them. NAME=DIR names them; repeatable.",
+        show_default=False,
+    ),
+]
+Predictions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--predictions",
+        metavar="NAME=FILE",
+        help="Answers of another program: a CSV file with study, level, p_malignant and, where "
+        "there are any, p_osteoporotic and tier. Repeatable.",
+        show_default=False,
+    ),
+]
+Splits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Only studies of this split: train, validation, test or external. Repeatable.",
+        show_default="all",
+    ),
+]
+OnePerPatient = Annotated[
+    bool,
+    typer.Option(
+        "--one-per-patient",
+        help="Of each patient only the first fracture in the labels counts, as in the study.",
+    ),
+]
+Masks = Annotated[
+    str,
+    typer.Option(
+        "--masks",
+        metavar="|".join(MASKS),
+        help="Whose outlines are measured and classified: the chain's own, or the experts' that "
+        "come with the data, as in the study.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=256,
+        help="How many studies are analysed at once.",
+        show_default="one for four cores, as far as memory reaches",
+    ),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")]
+
+
+def evaluate(
+    dataset: Folder,
+    out: Out,
+    labels: Labels = None,
+    model: Models = None,
+    results: Results = None,
+    predictions: Predictions = None,
+    split: Splits = None,
+    one_per_patient: OnePerPatient = False,
+    masks: Masks = "chain",
+    backend: options.Backend = "auto",
+    workers: Workers = None,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score model sets on labelled studies, with the tables of the study.
+
+    Runs each study, matches what was found with what is known of it, and writes evaluation.json,
+    evaluation.html, vertebrae.csv and cases.csv. A study that fails is named, and the rest goes
+    on; stopped with Ctrl-C, the same command goes on from there.
+    """
+    from vfx_edge.scoring.pool import default_workers
+    from vfx_edge.scoring.run import Source, Wanted
+
+    masks = parse.one_of(masks, MASKS, "choice of masks")
+    backend = parse.one_of(backend, parse.backends(), "backend")
+    if not (model or results or predictions):
+        model = ["default"]
+    wanted_splits = _splits(split)
+    with tidy_end():
+        folders.check_writable(out)
+        wanted = Wanted(
+            dataset=_dataset(dataset, labels, wanted_splits),
+            folder=out,
+            models=_sources(model, Source),
+            results=_sources(results, Source),
+            predictions=_sources(predictions, Source),
+            masks=masks,
+            backend=backend,
+            workers=workers or default_workers(),
+            retry_failed=retry_failed,
+        )
+        evaluated = _run(wanted, quiet)
+        told = _write(wanted, evaluated, dataset, one_per_patient)
+    if not quiet:
+        _show(told, out / PAGE)
+
+
+def _splits(given: list[str] | None) -> frozenset[str]:
+    from vfx_edge.labelled.dataset import Split
+
+    return frozenset(parse.one_of(name, [*Split], "split") for name in given or ())
+
+
+def _sources(given: list[str] | None, kind: "type[Source]") -> "tuple[Source, ...]":
+    """`NAME=PLACE`, or a place by itself; what is there under the whole text has no name."""
+    found = []
+    for text in given or ():
+        named = None if Path(text).exists() else _NAMED.fullmatch(text)
+        found.append(kind(named[1].strip(), named[2]) if named else kind("", text))
+    return tuple(found)
+
+
+def _dataset(folder: Path, labels: Path | None, splits: frozenset[str]) -> "Dataset":
+    from vfx_edge.labelled.reading import read_dataset
+
+    dataset = read_dataset(folder, labels)
+    if not splits:
+        return dataset
+    chosen = tuple(study for study in dataset.studies if study.split in splits)
+    if not chosen:
+        there = sorted({str(study.split) for study in dataset.studies if study.split})
+        raise typer.BadParameter(
+            f"no study is of the split {' or '.join(sorted(splits))}; "
+            f"the labels have {', '.join(there) or 'none'}"
+        )
+    return replace(dataset, studies=chosen)
+
+
+def _run(wanted: "Wanted", quiet: bool) -> "Evaluated":
+    from vfx_edge.scoring.run import evaluate as run
+
+    left = TimeLeft()
+    with ShareProgress(quiet) as progress:
+
+        def on_study(name: str, done: int, every: int) -> None:
+            words = f"{name}: {done} of {every} studies{left.words(done, every)}"
+            progress.step(words, done / max(every, 1))
+
+        return run(wanted, on_study)
+
+
+def _write(
+    wanted: "Wanted", evaluated: "Evaluated", dataset: Path, one_per_patient: bool
+) -> dict[str, Any]:
+    """The four files; evaluation.json comes last: where it is, all are."""
+    import json
+
+    from vfx_edge.files import write_text
+    from vfx_edge.scoring import figures, page, tables
+    from vfx_edge.scoring.about import About
+
+    about = About(
+        dataset=dataset.absolute().name,
+        one_per_patient=one_per_patient,
+        problems=(*wanted.dataset.problems, *evaluated.problems),
+        run=evaluated.run,
+    )
+    rows, out = evaluated.rows, wanted.folder
+    told = figures.evaluation(rows.vertebrae, rows.studies, about)
+    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    tables.write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
+    tables.write_studies(out / "cases.csv", rows.studies)
+    write_text(out / PAGE, page.page(told))
+    write_text(out / "evaluation.json", text)
+    return told
+
+
+def _show(told: dict[str, Any], page: Path) -> None:
+    from vfx_edge.cli.evaluate_show import show_evaluation
+
+    show_evaluation(told, page)

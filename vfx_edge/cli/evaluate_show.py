@@ -1,0 +1,101 @@
+"""An evaluation on the terminal: the figures that are looked for first, and what failed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfx_edge.cli.show import people_console, printing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_SHOWN = 10
+COLUMNS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "auc")
+HEADINGS = ("Accuracy", "Sensitivity", "Specificity", "Balanced acc.", "Rank AUC")
+NO_FIGURE = "-"
+
+
+@printing()
+def show_evaluation(told: Mapping[str, Any], page: Path) -> None:
+    """told: the content of evaluation.json."""
+    console = people_console()
+    for name, model in told["models"].items():
+        _found(name, model, console)
+    _approaches(told, console)
+    _failures(told["failures"], console)
+    _problems(told["problems"], console)
+    console.print(f"Tables and plots: {page}", soft_wrap=True)
+
+
+def _found(name: str, model: Mapping[str, Any], console: "Console") -> None:
+    """One line on what comes before the cause."""
+    seen, dice = model["detection"], model["outlines"]["dice"].get("all")
+    if not seen["vertebrae"]:
+        return
+    words = f"{name}: {seen['found']} of {seen['vertebrae']} vertebrae found"
+    words += f", {seen['identified']} rightly named"
+    if seen["d_mean_mm"] is not None:
+        words += f", centres {seen['d_mean_mm']:.1f} mm off"
+    if dice is not None:
+        words += f", Dice {dice:.3f}"
+    console.print(words, soft_wrap=True)
+
+
+def _approaches(told: Mapping[str, Any], console: "Console") -> None:
+    """Positive is malignant; n: cases that got one of the two answers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Malignant or osteoporotic")
+    for heading in ("n", *HEADINGS):
+        table.add_column(heading, justify="right")
+    uncertain = []
+    for name, model in told["models"].items():
+        classified = model["classification"]
+        for approach, figures in classified["approaches"].items():
+            if figures["n"]:
+                cells = (_figure(figures[column], column) for column in COLUMNS)
+                table.add_row(approach, str(figures["n"]), *cells)
+        share = classified["share_uncertain"]
+        if share["of"]:
+            uncertain.append(f"{name}: {share['count']} of {share['of']} uncertain")
+    if table.row_count:
+        console.print(table)
+    for line in uncertain:
+        console.print(line)
+
+
+def _figure(figure: Mapping[str, Any], column: str) -> str:
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return NO_FIGURE
+    if column in ("balanced_accuracy", "auc"):
+        return f"{value:.2f}" + (f" ({low:.2f}–{high:.2f})" if low is not None else "")
+    return f"{value:.0%} ({figure['count']}/{figure['of']})"
+
+
+def _failures(failures: list[Mapping[str, Any]], console: "Console") -> None:
+    if not failures:
+        return
+    console.print(f"{len(failures)} failed, and are in no figure of the cause:")
+    for one in failures[:MOST_SHOWN]:
+        console.print(f"  {one['study']} ({one['model']}): {one['reason']}", soft_wrap=True)
+    _and_more(len(failures), "cases.csv", console)
+
+
+def _problems(problems: list[Mapping[str, Any]], console: "Console") -> None:
+    if not problems:
+        return
+    console.print(f"{len(problems)} lines of the labels could not be used as they are:")
+    for one in problems[:MOST_SHOWN]:
+        where = "" if one["row"] is None else f"line {one['row']}: "
+        sentence = str(one["sentence"])
+        shown = sentence if sentence.startswith(where) else where + sentence
+        console.print(f"  {shown}", soft_wrap=True)
+    _and_more(len(problems), "evaluation.json", console)
+
+
+def _and_more(count: int, file: str, console: "Console") -> None:
+    if count > MOST_SHOWN:
+        console.print(f"  and {count - MOST_SHOWN} more, in {file}")

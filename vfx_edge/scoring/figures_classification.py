@@ -1,0 +1,90 @@
+"""Malignant against osteoporotic: the approaches side by side, the tiers, who did not answer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vfx_edge.labelled.dataset import Label
+from vfx_edge.scoring.about import About
+from vfx_edge.scoring.calls import by_tier, forced
+from vfx_edge.scoring.cases import ASKED, FRACTURED, Cases, cases_of, counted
+from vfx_edge.scoring.figures_curves import calibration, decision_curve, roc
+from vfx_edge.scoring.figures_readers import agreement, readers
+from vfx_edge.scoring.figures_subgroups import subgroups
+from vfx_edge.scoring.rows import VertebraRow
+from vfx_edge.scoring.shares import Json, figures, share
+from vfx_edge.study import Tier
+
+TIERS = (*ASKED, Tier.NOT_ASSESSABLE.value)
+TRUTHS = (*FRACTURED, Label.INTACT.value, Label.INTACT_LESION.value)
+
+
+def told_apart_name(model: str) -> str:
+    """The name of the approach with a third tier."""
+    return f"{model}, told apart"
+
+
+def classification(
+    model: str, rows: Sequence[VertebraRow], about: About, with_subgroups: bool = True
+) -> Json:
+    """All that is said of one model set's answers to "why did it break?". rows: of this set."""
+    cases = cases_of(rows, about.one_per_patient)
+    return {
+        "n": len(cases),
+        "malignant": int(cases.truth.sum()),
+        "osteoporotic": int((~cases.truth).sum()),
+        "patients": len(set(cases.patients.tolist())),
+        "not_cases": counted([row.label or "unlabelled" for row in rows
+                              if row.label not in FRACTURED]),
+        "approaches": approaches(model, cases, about),
+        "tiers": tiers(cases, rows),
+        **_third_tier(cases, about),
+        "calibration": calibration(cases),
+        "roc": roc(cases),
+        "decision_curve": decision_curve(cases),
+        "readers": readers(cases, about),
+        "agreement": agreement(cases, about),
+        "subgroups": subgroups(cases, about) if with_subgroups else {},
+    }  # fmt: skip
+
+
+def approaches(model: str, cases: Cases, about: About, thorough: bool = True) -> Json:
+    """Both ways to take the answers, side by side."""
+    return {
+        model: figures(forced(cases), about, thorough),
+        told_apart_name(model): figures(by_tier(cases), about, thorough),
+    }
+
+
+def tiers(cases: Cases, rows: Sequence[VertebraRow]) -> Json:
+    """Tier -> counts by truth; the truth of a vertebra that is no case is counted beside."""
+    own = [*cases.rows, *(row for row in rows if row.label in TRUTHS[2:])]
+    return {
+        tier: {truth: sum(row.tier == tier and row.label == truth for row in own)
+               for truth in TRUTHS}
+        for tier in TIERS
+    }  # fmt: skip
+
+
+def _third_tier(cases: Cases, about: About) -> Json:
+    """How many stay uncertain, or without an answer; and what becomes of the malignant ones."""
+    asked = np.isin(cases.tier, ASKED)
+    silent = cases.where(~asked)
+    uncertain = cases.tier == Tier.UNCERTAIN.value
+    malignant = cases.where(cases.truth)
+    osteoporotic = cases.where(~cases.truth)
+    no_malignant, no_osteoporotic = "there is no malignant case", "there is no osteoporotic case"
+
+    def called(of: Cases, tier: Tier, why: str) -> Json:
+        return share(int((of.tier == tier.value).sum()), len(of), about, why)
+
+    return {
+        "share_uncertain": share(
+            int(uncertain.sum()), int(asked.sum()), about, "no case was answered"
+        ),
+        "unanswered": counted([row.reason or row.tier or "not_asked" for row in silent.rows]),
+        "share_unanswered": share(len(silent), len(cases), about, "there is no case"),
+        "malignant_called_malignant": called(malignant, Tier.MALIGNANT, no_malignant),
+        "malignant_called_osteoporotic": called(malignant, Tier.OSTEOPOROTIC, no_malignant),
+        "osteoporotic_called_malignant": called(osteoporotic, Tier.MALIGNANT, no_osteoporotic),
+    }

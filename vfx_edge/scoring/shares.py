@@ -1,0 +1,107 @@
+"""How well two classes are told apart, as JSON: each figure with its interval, counts and name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vfx_edge.evaluation.intervals import Estimate, bootstrap, proportion
+from vfx_edge.evaluation.rates import Confusion
+from vfx_edge.evaluation.roc import auc, auc_delong
+from vfx_edge.scoring.about import About
+from vfx_edge.scoring.calls import Told
+
+Json = dict[str, Any]
+SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+FIGURES = (*SHARES, "balanced_accuracy", "auc")
+NO_CASE: Mapping[str, str] = {
+    "accuracy": "there is no case",
+    "sensitivity": "there is no malignant case",
+    "specificity": "there is no osteoporotic case",
+    "ppv": "no case was called malignant",
+    "npv": "no case was called osteoporotic",
+    "balanced_accuracy": "it takes cases of both classes",
+    "auc": "it takes cases of both classes",
+}
+
+
+def estimate(found: Estimate | None, why: str, of: int | None = None) -> Json:
+    """A figure as JSON; without a value it says why there is none. of: its cases, where the figure
+    is no share of them."""
+    if found is None:
+        return {"value": None, "low": None, "high": None, "method": None,
+                "count": None, "of": of, "why": f"{why}."}  # fmt: skip
+    return {"value": found.value, "low": found.low, "high": found.high, "method": found.method,
+            "count": found.count, "of": of if found.of is None else found.of}  # fmt: skip
+
+
+def share(count: int, of: int, about: About, why: str) -> Json:
+    """`count` of `of` with the interval asked for."""
+    return estimate(proportion(count, of, about.method, about.confidence), why)
+
+
+def figures(told: Told, about: About, thorough: bool = True) -> Json:
+    """n, confusion and FIGURES. thorough: intervals by the bootstrap where cases are not
+    independent or no formula is exact; else by formulas, for the many subgroups."""
+    sure, table = told.only_named(), told.table
+    return {
+        "n": table.cases,
+        "malignant": table.positive,
+        "osteoporotic": table.negative,
+        "patients": len(set(sure.cases.patients.tolist())),
+        "ranked": len(told.cases),
+        "confusion": {
+            "true_positive": table.true_positive, "false_positive": table.false_positive,
+            "true_negative": table.true_negative, "false_negative": table.false_negative,
+        },
+        **_shares(table, about),
+        "balanced_accuracy": estimate(
+            _balanced(sure, table, about, thorough), NO_CASE["balanced_accuracy"], table.cases
+        ),
+        "auc": estimate(_auc(told, about, thorough), NO_CASE["auc"], len(told.cases)),
+    }  # fmt: skip
+
+
+def _shares(table: Confusion, about: About) -> Json:
+    right = table.true_positive + table.true_negative
+    called = table.true_positive + table.false_positive
+    pairs = {
+        "accuracy": (right, table.cases),
+        "sensitivity": (table.true_positive, table.positive),
+        "specificity": (table.true_negative, table.negative),
+        "ppv": (table.true_positive, called),
+        "npv": (table.true_negative, table.cases - called),
+    }
+    return {name: share(*pair, about, NO_CASE[name]) for name, pair in pairs.items()}
+
+
+def _balanced(told: Told, table: Confusion, about: About, thorough: bool) -> Estimate | None:
+    """By the bootstrap over patients; by square-and-add where that has no spread, or is spared."""
+    fallback = table.balanced_accuracy_interval(about.method)
+    if fallback is None or (not thorough and told.cases.one_each):
+        return fallback
+    codes = told.called * 2 + told.cases.truth
+
+    def statistic(drawn: np.ndarray) -> float | None:
+        tn, fn, fp, tp = np.bincount(codes[drawn], minlength=4).tolist()
+        return Confusion(tp, fp, tn, fn).balanced_accuracy
+
+    found = bootstrap(statistic, told.cases.patients, confidence=about.confidence,
+                      resamples=about.resamples, seed=about.seed)  # fmt: skip
+    return fallback if found is None or found.low is None else found
+
+
+def _auc(told: Told, about: About, thorough: bool) -> Estimate | None:
+    """DeLong's interval where each patient has one case; else the bootstrap over patients, or,
+    where that is spared, DeLong's over patients."""
+    cases, score = told.cases, told.score
+    if not len(cases):
+        return None
+    if cases.one_each:
+        return auc_delong(score, cases.truth, confidence=about.confidence)
+    if not thorough:
+        return auc_delong(score, cases.truth, cases.patients, about.confidence)
+    return bootstrap(
+        lambda drawn: auc(score[drawn], cases.truth[drawn]), cases.patients,
+        confidence=about.confidence, resamples=about.resamples, seed=about.seed,
+    )  # fmt: skip
