@@ -1,6 +1,5 @@
 """The ROC curve, the area under it, its interval, and two areas compared."""
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from vfx_edge.evaluation.intervals import (
     CONFIDENCE,
     Estimate,
+    Patients,
     as_floats,
     logit_interval,
     rows_by_patient,
@@ -18,7 +18,6 @@ from vfx_edge.evaluation.intervals import (
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Patients = Sequence[Hashable] | NDArray[np.generic] | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def auc(p: ArrayLike, truth: ArrayLike) -> float | None:
 
 
 def auc_delong(
-    p: ArrayLike, truth: ArrayLike, patients: Patients = None, confidence: float = CONFIDENCE
+    p: ArrayLike, truth: ArrayLike, patients: Patients | None = None, confidence: float = CONFIDENCE
 ) -> Estimate | None:
     """`auc` with DeLong's variance (DeLong et al. 1988), the interval on the logit scale, which
     keeps its coverage near 1 (Pepe 2003).
@@ -100,7 +99,7 @@ def delong_test(
     one: ArrayLike,
     other: ArrayLike,
     truth: ArrayLike,
-    patients: Patients = None,
+    patients: Patients | None = None,
     confidence: float = CONFIDENCE,
 ) -> Difference | None:
     """Whether two scores (n,) of the same cases have the same area; see `auc_delong`. The interval
@@ -110,8 +109,9 @@ def delong_test(
     if positive.all() or not positive.any():
         return None
     own = [_components(scores, positive) for scores, _ in pairs]
-    areas = [float(each[positive].mean()) for each in own]
-    gap = areas[0] - areas[1]
+    first, second = (float(each[positive].mean()) for each in own)
+    areas = (first, second)
+    gap = first - second
     spread = _covariance(
         tuple(each - area for each, area in zip(own, areas, strict=True)), positive, patients
     )
@@ -123,7 +123,7 @@ def delong_test(
 
 
 def _tested(
-    areas: list[float], gap: float, variance: float, method: str, confidence: float
+    areas: tuple[float, float], gap: float, variance: float, method: str, confidence: float
 ) -> Difference:
     # what is left of equal scores' variance by rounding is none
     if variance < 1e-15:
@@ -136,7 +136,7 @@ def _tested(
     return Difference(*areas, estimate, z, two_sided_p(z))
 
 
-def _name(patients: Patients) -> str:
+def _name(patients: Patients | None) -> str:
     return "DeLong" if patients is None else "DeLong over patients (Obuchowski)"
 
 
@@ -161,7 +161,7 @@ def _components(scores: Floats, positive: Bools) -> Floats:
 
 
 def _covariance(
-    components: tuple[Floats, ...], positive: Bools, patients: Patients
+    components: tuple[Floats, ...], positive: Bools, patients: Patients | None
 ) -> NDArray[np.float64] | None:
     """Covariance of k areas of their centred components (n,), summed patient by patient; None
     where a class has one case, or one patient.
