@@ -12,9 +12,13 @@ from vfx_edge.scoring.answers import Answer, Seen
 from vfx_edge.scoring.repeat_figures import repeat_figures
 from vfx_edge.scoring.repeated import PAIR, RepeatedStudy, RepeatRow, rows_of, write_repeats
 
-T12 = Seen("T12", (0.0, 0.0, 100.0), 0.9, 24.0, 23.0, 26.0, 0.05, False, 0.5, 0.5, "uncertain")
-L1 = Seen("L1", (0.0, 2.0, 66.0), 0.9, 20.0, 22.0, 28.0, 0.3, True, 0.2, 0.8, "malignant")
-L2 = Seen("L2", (0.0, 5.0, 31.0), 0.9, 28.0, 27.5, 28.0, 0.02, False, 0.9, 0.1, "osteoporotic")
+T12 = Seen(
+    "T12", (0.0, 0.0, 100.0), 0.9, True, 24.0, 23.0, 26.0, 0.05, False, 0.5, 0.5, "uncertain"
+)
+L1 = Seen("L1", (0.0, 2.0, 66.0), 0.9, True, 20.0, 22.0, 28.0, 0.3, True, 0.2, 0.8, "malignant")
+L2 = Seen(
+    "L2", (0.0, 5.0, 31.0), 0.9, True, 28.0, 27.5, 28.0, 0.02, False, 0.9, 0.1, "osteoporotic"
+)
 C7 = Seen("C7", (0.0, 0.0, 420.0), 0.9)
 
 
@@ -64,7 +68,7 @@ def test_two_scans_are_matched_by_name() -> None:
 
 
 def test_what_could_not_be_judged_counts_nowhere_but_in_its_own_place() -> None:
-    cut = moved(T12, 0.0, suspected=None, tier="malignant", reason="truncated")
+    cut = moved(T12, 0.0, whole=False, suspected=True, tier="malignant")
     rows = rows_of(study(), answer(cut, L1), answer(cut, moved(L1, 1.0, suspected=None)))
     assert [(row.judged, row.suspected) for row in rows] == [(False, False), (True, True)]
     assert rows[1].again_verdict == "not_assessable"

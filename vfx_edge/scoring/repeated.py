@@ -49,7 +49,7 @@ class RepeatRow:
     again_cause: str = ""
     verdict: str = ""
     """What the product says of it: `cause` where a fracture is suspected, else none_suspected;
-    not_assessable where that could not be told."""
+    not_assessable where that could not be told, or only the edge of the scan shows it."""
     again_verdict: str = ""
 
     @property
@@ -146,7 +146,7 @@ def _told(seen: Seen | None, before: str) -> dict[str, Any]:
 
 
 def _verdict(seen: Seen) -> str:
-    if seen.suspected is None:
+    if seen.suspected is None or not seen.whole:
         return UNJUDGED
     return (seen.tier or UNJUDGED) if seen.suspected else NONE
 
