@@ -19,6 +19,7 @@ CHANCES = ("p_malignant", "p_osteoporotic")
 TIERS = (Tier.MALIGNANT, Tier.OSTEOPOROTIC, Tier.UNCERTAIN, Tier.NOT_ASSESSABLE)
 NOT_TOLD = "not_told"
 """Why a vertebra has no answer: the file says nothing of it."""
+NO_LINE = "the file of predictions has no line of this study: add it, or leave the study out with --split."
 MOST_BYTES = 2**26
 _NOTHING = ("", "-", "na", "n/a", "nan", "none", "null")
 _TO_ONE = 1e-3
@@ -70,7 +71,7 @@ def predicted(one: Predicted, study: LabelledStudy) -> Rows:
     """The rows of one study: its labelled vertebrae, by their names. Nothing is told of places."""
     seen = one.seen.get(study.name)
     if seen is None:
-        rows = joined(one.name, study, Failed("the file of predictions has no line of this study"))
+        rows = joined(one.name, study, Failed(NO_LINE))
     else:
         rows = joined(one.name, study, Answer(seen, (), "", mask_by=""), missing=NOT_TOLD)
     return rows

@@ -1,16 +1,17 @@
 """A `result.json` of `vfx-edge run`, and the masks beside it, in place of a run."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
 from vfx_edge.outputs.result_json import SCHEMA
 from vfx_edge.scoring.answers import Seen
+from vfx_edge.scoring.json_file import read_json
 from vfx_edge.study import Scan, Tier
 from vfx_edge.vocabulary import Level
 
@@ -60,7 +61,7 @@ def result_of(folder: Path, study: str) -> Path:
 def read_result(path: Path, scan: Scan) -> Result:
     """ResultUnreadable, and what the masks beside it may raise."""
     try:
-        facts = json.loads(path.read_text("utf-8"))
+        facts = read_json(path)
         if facts["schema"] != SCHEMA:
             raise ResultUnreadable(path, f"its schema is {str(facts['schema'])[:40]}")
         cut = facts["triage"]["coverage"]["cut"]
@@ -68,9 +69,9 @@ def read_result(path: Path, scan: Scan) -> Result:
         tier, seconds = Tier(facts["triage"]["tier"]), float(facts["run"]["seconds"]["total"])
     except OSError as error:
         raise ResultUnreadable(path, error.strerror or type(error).__name__) from None
-    except ValueError:
+    except (ValueError, msgspec.ValidationError):
         raise ResultUnreadable(path, "it is no JSON, or a value is none that is known") from None
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, OverflowError):
         raise ResultUnreadable(path, "a field is missing") from None
     return Result(seen, tier, _labels(path, scan), seconds)
 
@@ -89,19 +90,19 @@ def _seen(finding: dict[str, Any], cut: list[str]) -> Seen:
     kind = assessment["kind"]
     chances = assessment.get("probabilities") or {}
     tier = "not_assessable" if kind == "not_assessable" else assessment.get("tier", "")
-    x, y, z = (float(v) for v in finding["centroid_lps_mm"])
-    return Seen(
-        level=Level(finding["level"]).value,
-        lps_mm=(x, y, z),
-        probability=finding["label_probability"],
-        whole=finding["level"] not in cut,
-        anterior_mm=heights["anterior"],
-        middle_mm=heights["middle"],
-        posterior_mm=heights["posterior"],
-        height_loss=finding["height_loss"],
-        suspected=finding["suspected_fracture"],
-        p_osteoporotic=chances.get("osteoporotic"),
-        p_malignant=chances.get("malignant"),
-        tier=tier,
-        reason=assessment.get("because") or assessment.get("reason") or "",
-    )
+    facts = {
+        "level": Level(finding["level"]).value,
+        "lps_mm": finding["centroid_lps_mm"],
+        "probability": finding["label_probability"],
+        "whole": finding["level"] not in cut,
+        "anterior_mm": heights["anterior"],
+        "middle_mm": heights["middle"],
+        "posterior_mm": heights["posterior"],
+        "height_loss": finding["height_loss"],
+        "suspected": finding["suspected_fracture"],
+        "p_osteoporotic": chances.get("osteoporotic"),
+        "p_malignant": chances.get("malignant"),
+        "tier": tier,
+        "reason": assessment.get("because") or assessment.get("reason") or "",
+    }
+    return msgspec.convert(facts, Seen)

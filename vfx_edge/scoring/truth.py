@@ -1,6 +1,5 @@
 """Where the vertebrae of a study really are: by the experts' mask, and by their centres."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from vfx_edge.errors import InputError
 from vfx_edge.evaluation.matching import Place
 from vfx_edge.image import Image, Point
+from vfx_edge.scoring.json_file import read_json
 from vfx_edge.study import Level, Scan
 
 _AXES = {"L": (0, False), "R": (0, True), "P": (1, False), "A": (1, True), "S": (2, False),
@@ -64,7 +64,7 @@ def read_centres(path: Path, image: Image) -> dict[str, Point]:
     """Level -> LPS mm, from a `*_ctd.json` of VerSe, whose numbers count the image's voxels along
     its stated directions. Labels that name no vertebra are left out. CentresUnreadable."""
     try:
-        listed = json.loads(path.read_text("utf-8"))
+        listed = read_json(path)
         axes = [_AXES[letter] for letter in listed[0]["direction"]]
         if sorted(axis for axis, _ in axes) != [0, 1, 2]:
             raise ValueError("its directions are not of three axes")
@@ -73,17 +73,14 @@ def read_centres(path: Path, image: Image) -> dict[str, Point]:
             index = [float(entry[axis]) for axis in "XYZ"]
             if (level := _level(entry["label"])) is not None:
                 found[level] = _place(index, axes, image)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise CentresUnreadable(path, _words(error)) from None
+    except OSError as error:
+        raise CentresUnreadable(path, error.strerror or type(error).__name__) from None
+    except ValueError as error:
+        said = "a number is none" if "convert" in str(error) else str(error)
+        raise CentresUnreadable(path, said) from None
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError):
+        raise CentresUnreadable(path, "a field is missing, or no number") from None
     return found
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError):
-        return "a number is none" if "float" in str(error) else str(error)[:80]
-    return "it is no JSON" if isinstance(error, json.JSONDecodeError) else "a field is missing"
 
 
 def _level(label: Any) -> str | None:

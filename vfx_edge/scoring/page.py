@@ -1,0 +1,127 @@
+"""`evaluation.html`: one self-contained page of evaluation.json, that also prints on white A4.
+
+What was asked and the headline first, then each set of cases, then the parts that hold for all,
+then what could not be computed and why. No script, nothing fetched, all text escaped.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from vfx_edge.outputs.report import colours
+from vfx_edge.scoring import page_words as words
+from vfx_edge.scoring import plots
+from vfx_edge.scoring.shares import FIGURES, Json
+
+_MOST_NAMED = 8
+"""Figures that one sentence of what could not be computed names."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A set of cases: its name, and the figures over it."""
+
+    key: str
+    title: str
+    figures: Json
+
+    @property
+    def models(self) -> Mapping[str, Json]:
+        return dict(self.figures["models"])
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Figures that are null for the same reason."""
+
+    where: str
+    what: str
+    why: str
+
+
+def page(evaluation: Mapping[str, Any]) -> str:
+    """The page's HTML. evaluation: content of an evaluation.json."""
+    parts = _parts(evaluation)
+    return (
+        _environment()
+        .get_template("evaluation.html.j2")
+        .render(
+            e=evaluation,
+            parts=parts,
+            figures=FIGURES,
+            titles=words.TITLES,
+            gaps=[gap for part in parts for gap in _gaps(part)],
+            forests={name: _forest(model) for name, model in evaluation["models"].items()},
+            levels={name: _levels(model) for name, model in evaluation["models"].items()},
+        )
+    )
+
+
+def _parts(evaluation: Mapping[str, Any]) -> list[Part]:
+    """The sets side by side, or all cases where there is but one."""
+    if evaluation["splits"]:
+        return [Part(key, words.SETS[key], of) for key, of in evaluation["splits"].items()]
+    named = evaluation["about"]["splits"]
+    key = named[0] if len(named) == 1 else ""
+    return [Part("", words.SETS.get(key, words.SETS[""]), dict(evaluation))]
+
+
+def _forest(model: Json) -> Markup:
+    """Subgroups by what the model says when it is forced to answer: the tiers leave few cases."""
+    groups = model["classification"]["subgroups"]
+    kinds = [(words.KINDS[kind], of) for kind, of in groups.items() if len(of) > 1]
+    return plots.forest(kinds, "forced") if kinds else Markup("")
+
+
+def _levels(model: Json) -> list[str]:
+    return [level for level in model["outlines"]["count"] if level != "all"]
+
+
+def _gaps(part: Part) -> Iterator[Gap]:
+    """What could not be computed of a set: one line a reason and model."""
+    for name, model in part.models.items():
+        found: dict[str, list[str]] = {}
+        for what, why in words.missing(_reported(model)):
+            found.setdefault(why, []).append(what)
+        for why, what in found.items():
+            yield Gap(f"{part.title}, {name}", _listed(what), why)
+    compared: dict[str, list[str]] = {}
+    for what, why in words.missing(part.figures["comparisons"]):
+        compared.setdefault(why, []).append(what)
+    for why, what in compared.items():
+        yield Gap(part.title, _listed(what), why)
+
+
+def _reported(model: Json) -> Json:
+    """The figures that are shown, without a level above that only a program needs."""
+    said = model["classification"]
+    return {
+        **said["approaches"],
+        **{f"reader {name}": of for name, of in said["readers"].items()},
+        **{key: said[key] for key in ("share_uncertain", "calibration", "roc", "decision_curve",
+                                      "agreement")},
+        **{key: model[key] for key in ("detection", "outlines", "suspicion")},
+    }  # fmt: skip
+
+
+def _listed(what: list[str]) -> str:
+    named = list(dict.fromkeys(what))
+    rest = len(named) - _MOST_NAMED
+    return "; ".join(named[:_MOST_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+@cache
+def _environment() -> Environment:
+    folder = files("vfx_edge.scoring").joinpath("templates")
+    texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+    environment = Environment(
+        loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals.update(colours=colours, w=words, plots=plots)
+    return environment

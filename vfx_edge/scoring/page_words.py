@@ -1,0 +1,116 @@
+"""Figures of evaluation.json in words, for its page."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vfx_edge.scoring.shares import Json
+
+DASH = "–"
+SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+TITLES: Mapping[str, str] = {
+    "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity",
+    "ppv": "PPV", "npv": "NPV", "balanced_accuracy": "balanced accuracy", "auc": "AUC",
+}  # fmt: skip
+SETS: Mapping[str, str] = {
+    "": "All cases", "test": "Test set", "external": "External test set",
+}  # fmt: skip
+KINDS: Mapping[str, str] = {
+    "level_group": "Part of the spine", "level": "Level", "sex": "Sex", "age": "Age",
+    "contrast": "Contrast", "scanner": "Scanner", "slice_thickness": "Slice thickness",
+    "gold_standard": "Gold standard",
+}  # fmt: skip
+
+
+def percent(found: Json) -> str:
+    """As in "91 %"; a share that is no whole percent of few cases is still rounded."""
+    return DASH if found["value"] is None else f"{100 * found['value']:.0f} %"
+
+
+def decimal(value: float | None, places: int = 2) -> str:
+    return DASH if value is None else f"{value:.{places}f}".replace("-", "−")
+
+
+def interval(found: Json, name: str = "accuracy") -> str:
+    """As in "82–96" in percent, "0.83–0.97" for what is no share, "" where there is none."""
+    if found["low"] is None or found["high"] is None:
+        return ""
+    if name in SHARES:
+        return f"{100 * found['low']:.0f}–{100 * found['high']:.0f}"
+    low, high = decimal(found["low"]), decimal(found["high"])
+    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+
+
+def of(found: Json) -> str:
+    """As in "60 of 66", or "66 cases" where the figure is no share of them."""
+    if found["of"] is None:
+        return ""
+    return (
+        f"{found['of']} cases" if found["count"] is None else f"{found['count']} of {found['of']}"
+    )
+
+
+def told(found: Json) -> str:
+    """As in "91 % (82–96 %)"."""
+    ends = interval(found)
+    return f"{percent(found)} ({ends} %)" if ends else percent(found)
+
+
+def p_value(value: float | None) -> str:
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def headline(said: Json, model: str) -> list[str]:
+    """What the figures say of one model set, in sentences; said: its classification."""
+    if not said["n"]:
+        return [
+            "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture "
+            "can't be scored."
+        ]
+    apart = said["approaches"][f"{model}, told apart"]
+    every = said["approaches"][model]
+    return [*_told_apart(said, apart), *_forced(every)]
+
+
+def _told_apart(said: Json, apart: Json) -> Iterator[str]:
+    right, uncertain = apart["accuracy"], said["share_uncertain"]
+    missed = said["malignant_called_osteoporotic"]
+    if right["of"]:
+        yield (
+            f"Of {right['of']} fractures that were told apart, {right['count']} were right: "
+            f"{told(right)}."
+        )
+    elif right["value"] is None:
+        yield "No fracture was told apart."
+    if uncertain["of"]:
+        yield f"{of(uncertain)} stayed uncertain, {told(uncertain)}: they lead to an MRI."
+    if missed["of"]:
+        yield f"{of(missed)} malignant ones were called osteoporotic, {told(missed)}."
+    if silent := said["share_unanswered"]["count"]:
+        yield f"{silent} of {said['n']} got no answer."
+
+
+def _forced(every: Json) -> Iterator[str]:
+    right = every["accuracy"]
+    if right["of"]:
+        yield (f"Forced to answer without a third tier, {of(right)} were right: {told(right)}.")
+
+
+def missing(found: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Where a figure is null, and why; subgroups apart, which say so in their own table."""
+    if isinstance(found, list):
+        for one in found:
+            yield from missing(one, path)
+    if not isinstance(found, dict):
+        return
+    named = (*path, *(str(found[key]) for key in ("reader", "one", "other") if found.get(key)))
+    if isinstance(why := found.get("why"), str):
+        yield ", ".join(named), why
+    for key, value in found.items():
+        if key not in ("subgroups", "why"):
+            yield from missing(value, (*named, _title(key)))
+
+
+def _title(key: str) -> str:
+    return TITLES.get(key, key.replace("_", " "))
