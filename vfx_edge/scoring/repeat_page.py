@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from vfx_edge.scoring.page import template
+from vfx_edge.scoring.plot import Frame, axes, dot, line, svg
 from vfx_edge.scoring.repeat_figures import HEIGHTS
 from vfx_edge.scoring.repeated import RepeatRow
 
@@ -16,22 +19,13 @@ MEASURE_NAMES = {
     "height_loss": ("loss of height", "%"),
 }
 FLIP_WORDS = {"verdict": "study verdict", "vertebra": "vertebra", "cause": "cause"}
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 340.0, 12.0, 216.0
-_LEAST_MM, _STEP_MM = 1.0, 10
+LEAST_MM, STEP_MM = 1.0, 10.0
 _DASH = "–"
 
 
 def repeat_page(figures: Json, rows: Sequence[RepeatRow] = ()) -> str:
     """rows: what the figures were counted of, for the plots; without them there are none."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from vfx_edge.outputs.report import colours
-
-    loader = PackageLoader("vfx_edge.scoring")
-    environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=True)
-    page = environment.get_template("repeat.html.j2")
-    return page.render(
-        colours=colours,
+    return template("repeat.html.j2").render(
         run_line=_run_line(figures["run"]),
         models=[_model(name, of, rows) for name, of in figures["models"].items()],
         failures=figures["failures"],
@@ -112,38 +106,29 @@ def _flipped(one: Json) -> list[str]:
 
 
 def _plot(name: str, rows: Sequence[RepeatRow]) -> dict[str, Any] | None:
-    """Bland and Altman's, of all three heights; None without any."""
+    """Bland and Altman's, of all three heights; None where fewer than two are known."""
     pairs = [(getattr(row, key), getattr(row, f"again_{key}")) for row in rows for key in HEIGHTS]
     known = np.array([pair for pair in pairs if None not in pair], float).reshape(-1, 2)
     if len(known) < 2:
         return None
     means, gaps = known.mean(1), known[:, 1] - known[:, 0]
     bias, reach = float(gaps.mean()), 1.96 * float(gaps.std(ddof=1))
-    most = max(_LEAST_MM, np.ceil(2 * (abs(bias) + reach)) / 1.0)
-    low = _STEP_MM * np.floor(means.min() / _STEP_MM)
-    high = _STEP_MM * np.ceil(means.max() / _STEP_MM)
-    high = max(high, low + _STEP_MM)
-
-    def across(value: Any) -> Any:
-        return np.round(_LEFT + (_RIGHT - _LEFT) * (value - low) / (high - low), 1)
-
-    def down(value: Any) -> Any:
-        inside = np.clip(value, -most, most)
-        return np.round(_BOTTOM - (_BOTTOM - _TOP) * (inside + most) / (2 * most), 1)
-
+    frame = _frame(means, abs(bias) + reach)
+    x_ticks = np.arange(frame.x[0], frame.x[1] + 1, STEP_MM).tolist()
     ends = (("limit", bias - reach), ("bias", bias), ("limit", bias + reach))
-    return {
-        "name": name,
-        "n": len(known),
-        "points": list(zip(across(means).tolist(), down(gaps).tolist(), strict=True)),
-        "lines": [(kind, float(down(value))) for kind, value in ends],
-        "zero": float(down(0.0)),
-        "beyond": int((np.abs(gaps) > most).sum()),
-        "x_ticks": [
-            {"at": float(across(mm)), "words": f"{mm:g} mm"}
-            for mm in np.arange(low, high + 1, _STEP_MM)
-        ],
-        "y_ticks": [
-            {"at": float(down(mm)), "words": f"{mm:+g}" if mm else "0"} for mm in (-most, 0.0, most)
-        ],
-    }
+    parts = [
+        axes(frame, "mean of both (mm)", "second less first (mm)", x_ticks, [*frame.y, 0.0]),
+        *(dot(frame.at(x, y), 2.2, "point") for x, y in zip(means, gaps, strict=True)),
+        *(line([frame.at(frame.x[0], y), frame.at(frame.x[1], y)], css) for css, y in ends),
+    ]
+    words = f"Differences of heights against their means, {name}"
+    beyond = int((np.abs(gaps) > frame.y[1]).sum())
+    return {"name": name, "n": len(known), "beyond": beyond, "svg": svg(frame, words, parts)}
+
+
+def _frame(means_mm: NDArray[np.float64], reach_mm: float) -> Frame:
+    """Twice as far up and down as the limits lie."""
+    most = max(LEAST_MM, float(np.ceil(2 * reach_mm)))
+    low = STEP_MM * float(np.floor(means_mm.min() / STEP_MM))
+    high = STEP_MM * float(np.ceil(means_mm.max() / STEP_MM))
+    return Frame(400, 300, (low, max(high, low + STEP_MM)), (-most, most))
