@@ -63,7 +63,7 @@ def test_two_scans_of_a_patient_are_compared_and_written(tmp_path: Path) -> None
     assert json.loads((tmp_path / "out" / "repeat.json").read_text("utf-8")) == found.figures
     page = (tmp_path / "out" / "repeat.html").read_text("utf-8")
     assert "two scans of one patient" in page
-    assert "http" not in page
+    assert "://" not in page
 
 
 def test_names_of_strangers_are_escaped(tmp_path: Path) -> None:
