@@ -6,6 +6,7 @@ import typer
 
 from benchmarks import (
     batches,
+    cases,
     faults,
     gpu,
     growth,
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, repeatability, render),
+    *(faults, leaks, gpu, hostile, impossible, repeatability, cases, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)
