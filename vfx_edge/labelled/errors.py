@@ -33,6 +33,7 @@ class NotALabelFile(InputError):
 
     def __init__(self, path: Path, why: str, remedy: str) -> None:
         super().__init__(f"{path.name} can't be read as a table of labels ({why}): {remedy}.")
+        self.why = why
 
 
 class ColumnsMissing(InputError):
@@ -40,6 +41,7 @@ class ColumnsMissing(InputError):
 
     def __init__(self, path: Path, missing: Sequence[str]) -> None:
         columns = ", ".join(missing)
+        self.why = f"it has no column {columns}"
         super().__init__(
             f"The first row of {path.name} lacks the columns {columns}: name them there, as in "
             "study,patient,path,level,label,split."

@@ -46,19 +46,33 @@ class Table:
     unknown: tuple[str, ...]
 
 
-def read_table(path: Path) -> Table:
+@dataclass(frozen=True)
+class Columns:
+    """What a table may have, beside readers, and what it must have."""
+
+    all: tuple[str, ...] = COLUMNS
+    required: tuple[str, ...] = REQUIRED
+
+    def knows(self, name: str) -> bool:
+        return name in self.all or (name.startswith(READER) and len(name) > len(READER))
+
+
+LABEL_COLUMNS = Columns()
+
+
+def read_table(path: Path, columns: Columns = LABEL_COLUMNS) -> Table:
     """The known columns of each row that holds anything. Raises InputError leaves."""
     text = _decoded(path, _content(path))
     mark, _, rest = text.partition("\n")
     if mark.strip().casefold().startswith("sep=") and len(mark.strip()) <= len("sep=") + 1:
         text = rest  # Excel's own first line, which it does not count
-    separator = max(_SEPARATORS, key=lambda one: _known(text, one))
+    separator = max(_SEPARATORS, key=lambda one: _known(text, one, columns))
     rows = _rows(path, text, separator)
     number, header = next(((n, row) for n, row in rows if any(row)), (1, []))
     names = [_name(cell) for cell in header]
-    _check_header(path, names)
-    lines = tuple(_line(n, names, row) for n, row in rows if any(row))
-    known = {name for name in names if _is_known(name)}
+    _check_header(path, names, columns)
+    lines = tuple(_line(n, names, row, columns) for n, row in rows if any(row))
+    known = {name for name in names if columns.knows(name)}
     unknown = tuple(
         _letters(i) for i, name in enumerate(names) if name not in known and header[i].strip()
     )
@@ -116,14 +130,14 @@ def _too_long(path: Path) -> InputError:
     )
 
 
-def _known(text: str, separator: str) -> int:
+def _known(text: str, separator: str, columns: Columns) -> int:
     """How many known columns the first line that holds anything has with this separator."""
     first = next((line for line in text[:100_000].split("\n") if line.strip(separator + ' "')), "")
     try:
         cells = next(csv.reader([first], delimiter=separator), [])
     except csv.Error:
         return 0
-    return sum(_is_known(_name(cell)) for cell in cells)
+    return sum(columns.knows(_name(cell)) for cell in cells)
 
 
 def _name(cell: str) -> str:
@@ -131,21 +145,17 @@ def _name(cell: str) -> str:
     return "_".join(cell.strip().lstrip("\ufeff").casefold().replace("-", "_").split())
 
 
-def _is_known(name: str) -> bool:
-    return name in COLUMNS or (name.startswith(READER) and len(name) > len(READER))
-
-
-def _check_header(path: Path, names: list[str]) -> None:
+def _check_header(path: Path, names: list[str], columns: Columns) -> None:
     if len(names) > MOST_COLUMNS:
         why = f"it has more than {MOST_COLUMNS} columns"
         raise NotALabelFile(path, why, "give the table of labels alone")
-    if missing := [name for name in REQUIRED if name not in names]:
+    if missing := [name for name in columns.required if name not in names]:
         raise ColumnsMissing(path, missing)
     places: dict[str, list[str]] = {}
     for i, name in enumerate(names):
         places.setdefault(name, []).append(_letters(i))
     for name, letters in places.items():
-        if _is_known(name) and len(letters) > 1:
+        if columns.knows(name) and len(letters) > 1:
             why = f"columns {' and '.join(letters)} have the same name"
             raise NotALabelFile(path, why, "give each column a name of its own")
 
@@ -155,6 +165,6 @@ def _letters(i: int) -> str:
     return (_letters(i // 26 - 1) if i >= 26 else "") + chr(ord("A") + i % 26)
 
 
-def _line(number: int, names: list[str], row: list[str]) -> Line:
-    cells = {name: cell for name, cell in zip(names, row, strict=False) if _is_known(name)}
+def _line(number: int, names: list[str], row: list[str], columns: Columns) -> Line:
+    cells = {name: cell for name, cell in zip(names, row, strict=False) if columns.knows(name)}
     return Line(number, cells, any(row[len(names) :]))

@@ -1,27 +1,25 @@
 """Answers of another program, or of a publication, from a CSV file: through the same tables."""
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vfx_edge.errors import InputError
-from vfx_edge.inputs.segment_names import vertebra_label
 from vfx_edge.labelled.dataset import LabelledStudy, Problem
+from vfx_edge.labelled.errors import ColumnsMissing, NotALabelFile
+from vfx_edge.labelled.table import Columns, Line, read_table
+from vfx_edge.labelled.words import is_missing, level_of, name_of
 from vfx_edge.scoring.answers import Answer, Failed, Seen
 from vfx_edge.scoring.joined import Rows, joined
-from vfx_edge.study import Level, Tier
+from vfx_edge.study import Tier
 
-REQUIRED = ("study", "level")
 CHANCES = ("p_malignant", "p_osteoporotic")
+COLUMNS = Columns(("study", "level", *CHANCES, "tier"), ("study", "level"))
 TIERS = (Tier.MALIGNANT, Tier.OSTEOPOROTIC, Tier.UNCERTAIN, Tier.NOT_ASSESSABLE)
 NOT_TOLD = "not_told"
 """Why a vertebra has no answer: the file says nothing of it."""
-NO_LINE = "the file of predictions has no line of this study: add it, or leave the study out with --split."
-MOST_BYTES = 2**26
-_NOTHING = ("", "-", "na", "n/a", "nan", "none", "null")
+NO_LINE = "the file of predictions has no line of this study: add it, or leave it out by --split."
 _TO_ONE = 1e-3
 """How far the two probabilities may be from adding up to one."""
 
@@ -48,16 +46,20 @@ class Predicted:
 
 def read_predictions(path: Path, name: str) -> Predicted:
     """What can't be used is a problem with its line, and the rest counts.
-    PredictionsUnreadable."""
+    PredictionsUnreadable, PathMissing, PathUnreadable."""
+    try:
+        lines = read_table(path, COLUMNS).lines
+    except (NotALabelFile, ColumnsMissing) as error:
+        raise PredictionsUnreadable(path, error.why) from None
     seen: dict[str, dict[str, Seen]] = {}
     problems = []
-    for number, cells in _lines(path):
+    for line in lines:
         try:
-            study, one = _answer(cells)
+            study, one = _answer(line)
             if one.level in seen.get(study, {}):
                 raise ValueError(f"{one.level} of this study was answered above; this line is left")
         except ValueError as error:
-            sentence = f"{path.name}, line {number}: {error}."
+            sentence = f"{path.name}, row {line.number}: {error}."
             problems.append(Problem(None, sentence))
         else:
             seen.setdefault(study, {})[one.level] = one
@@ -77,15 +79,11 @@ def predicted(one: Predicted, study: LabelledStudy) -> Rows:
     return rows
 
 
-def _answer(cells: Mapping[str, str]) -> tuple[str, Seen]:
+def _answer(cells: Line) -> tuple[str, Seen]:
     """ValueError in words."""
-    study = cells.get("study", "").strip()
-    label = vertebra_label(cells.get("level", "").strip())
-    if not study or label is None:
-        raise ValueError("study or level is none that is known; write a level as L1")
+    study, level = name_of(cells.get("study")), level_of(cells.get("level"))
     malignant, osteoporotic = (_chance(cells, name) for name in CHANCES)
-    tier = cells.get("tier", "").strip().lower()
-    tier = "" if tier in _NOTHING else tier
+    tier = "" if is_missing(cells.get("tier")) else cells.get("tier").lower()
     if tier and tier not in TIERS:
         raise ValueError(f"tier is none of {', '.join(TIERS)}")
     if malignant is None and not tier:
@@ -96,16 +94,15 @@ def _answer(cells: Mapping[str, str]) -> tuple[str, Seen]:
     elif malignant is not None:
         osteoporotic = 1 - malignant
     return study, Seen(
-        Level.from_verse(label).value,
+        level.value,
         p_malignant=malignant,
         p_osteoporotic=osteoporotic,
         tier=tier,
     )
 
 
-def _chance(cells: Mapping[str, str], name: str) -> float | None:
-    text = cells.get(name, "").strip()
-    if text.lower() in _NOTHING:
+def _chance(cells: Line, name: str) -> float | None:
+    if is_missing(text := cells.get(name)):
         return None
     try:
         value = float(text.replace(",", "."))
@@ -114,26 +111,3 @@ def _chance(cells: Mapping[str, str], name: str) -> float | None:
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is no probability from 0 to 1")
     return value
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Line number, and its cells by their columns' names. PredictionsUnreadable."""
-    try:
-        data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise PredictionsUnreadable(path, why or type(error).__name__) from None
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [cell.strip().lower() for cell in next(lines, [])]
-        missing = [name for name in REQUIRED if name not in header]
-        if missing:
-            raise PredictionsUnreadable(path, f"it has no column {', '.join(missing)}")
-        for line in lines:
-            if any(cell.strip() for cell in line):
-                yield lines.line_num, dict(zip(header, line, strict=False))
-    except csv.Error as error:
-        raise PredictionsUnreadable(path, f"line {lines.line_num} is damaged") from error
