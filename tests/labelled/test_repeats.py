@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from vfx_edge.labelled.dataset import Label, LabelledStudy, Problem, Row
+from vfx_edge.labelled.reading import read_dataset
 from vfx_edge.labelled.repeats import with_repeats
+from vfx_edge.labelled.writing import labels_csv
 from vfx_edge.study import Level
 
 
@@ -44,3 +46,17 @@ def test_what_cannot_be_is_a_problem_of_its_row(cells: dict[int, str], row: int,
     assert problem.row == row
     assert why in problem.sentence
     assert not any(name in problem.sentence for name in ("first", "again", "elsewhere"))
+
+
+def test_the_column_goes_through_a_file(tmp_path: Path) -> None:
+    for name in ("first", "again"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    text = "study,patient,path,level,label,Repeat_of\n"
+    text += "first,p,first,L1,intact,\nagain,p,again,L1,intact,first\n"
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+    dataset = read_dataset(tmp_path)
+    assert not dataset.problems
+    assert [study.repeat_of for study in dataset.studies] == ["", "first"]
+    (tmp_path / "labels.csv").write_text(labels_csv(dataset), encoding="utf-8")
+    assert read_dataset(tmp_path).studies == dataset.studies
