@@ -7,6 +7,7 @@ import typer
 from benchmarks import (
     batches,
     cases,
+    coverage,
     faults,
     gpu,
     growth,
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, repeatability, cases, render),
+    *(faults, leaks, gpu, hostile, impossible, coverage, cases, repeatability, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

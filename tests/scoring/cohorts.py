@@ -109,7 +109,7 @@ def _random_row(base: VertebraRow, rng: np.random.Generator) -> VertebraRow:
         return replace(base, identified=False, dice=0.0, reason="not_found")
     return replace(
         base, called=base.level, distance_mm=2.0, named_distance_mm=2.0, identified=True,
-        dice=float(rng.uniform(0.8, 0.95)), assd_mm=0.7, hd_mm=5.0, hd95_mm=2.0,
+        dice=float(rng.uniform(0.8, 0.95)), place_dice=0.9, assd_mm=0.7, hd_mm=5.0, hd95_mm=2.0,
         height_loss=float(rng.uniform(0, 0.5)), suspected=bool(rng.random() < 0.6),
         p_malignant=p, p_osteoporotic=1 - p, tier=tier,
     )  # fmt: skip

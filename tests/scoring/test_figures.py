@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from sklearn import metrics
 
 from tests.scoring.cohorts import ONE, TWO, random_rows, study_rows
 from vfx_edge.labelled.dataset import Problem
@@ -175,6 +176,39 @@ def test_failures_problems_and_unanswered_cases_are_named() -> None:
     assert found["problems"] == [{"row": 7, "sentence": "line 7: no such study."}]
     assert found["classification"]["unanswered"] == {"failed": 1}
     assert found["verdicts"] == {"malignant": {"failed": 1}}
+
+
+def test_the_figures_are_scikit_learns() -> None:
+    rows = random_rows(300, models=("m",))[0]
+    said = evaluated(rows)["classification"]
+    own = [row for row in rows if row.label in ("malignant", "osteoporotic")]
+    with_p = [row for row in own if row.p_malignant is not None]
+    truth, p = [row.label == "malignant" for row in with_p], [row.p_malignant for row in with_p]
+    figures = said["approaches"]["m"]
+    called = [one >= 0.5 for one in p if one is not None]
+    assert figures["auc"]["value"] == pytest.approx(metrics.roc_auc_score(truth, p), abs=1e-9)
+    for name, score in {
+        "accuracy": metrics.accuracy_score, "sensitivity": metrics.recall_score,
+        "ppv": metrics.precision_score, "balanced_accuracy": metrics.balanced_accuracy_score,
+    }.items():  # fmt: skip
+        assert figures[name]["value"] == pytest.approx(score(truth, called), abs=1e-9)
+    brier = metrics.brier_score_loss(truth, p)
+    assert said["calibration"]["brier"] == pytest.approx(brier, abs=1e-9)
+    both = [row for row in own if row.readings and row.tier]
+    kappa = metrics.cohen_kappa_score(
+        [row.tier for row in both], [row.readings["anna"][0] for row in both]
+    )
+    assert said["agreement"]["with_model"][0]["kappa"]["value"] == pytest.approx(kappa, abs=1e-9)
+
+
+def test_cases_of_one_patient_count_as_fewer() -> None:
+    rows = random_rows(60, models=("m",), per_patient=6)[0]
+    alone = [replace(row, patient=f"{row.patient}-{i}") for i, row in enumerate(rows)]
+    shared, single = (evaluated(of)["classification"]["approaches"]["m"] for of in (rows, alone))
+    assert shared["accuracy"]["value"] == single["accuracy"]["value"]
+    assert "patients as" in shared["accuracy"]["method"]
+    assert shared["balanced_accuracy"]["method"].endswith("over 10 patients")
+    assert single["auc"]["method"].startswith("DeLong")
 
 
 def every_value(found: Any) -> list[Any]:

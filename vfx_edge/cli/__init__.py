@@ -38,6 +38,7 @@ Examples:
   vfx-edge run /path/to/dicom            triage a CT; the report's place is printed
   vfx-edge phantom ct --fracture L1:wedge:0.35
   vfx-edge run ct                        the same on a synthetic spine
+  vfx-edge evaluate dataset -o tables    score it on labelled studies
   vfx-edge doctor                        what is missing, if anything
 
 \b

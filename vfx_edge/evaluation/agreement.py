@@ -7,7 +7,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vfx_edge.evaluation.intervals import CONFIDENCE, Estimate, bootstrap, two_sided
+from vfx_edge.evaluation.intervals import (
+    CONFIDENCE,
+    RESAMPLES,
+    Estimate,
+    bootstrap,
+    two_sided,
+)
 
 Floats = NDArray[np.float64]
 Weights = Literal["linear", "quadratic"]
@@ -71,7 +77,9 @@ def _nearness(categories: int, weights: Weights | None) -> Floats:
 
 
 def fleiss_kappa(
-    answers: Sequence[Sequence[Hashable]], confidence: float = CONFIDENCE
+    answers: Sequence[Sequence[Hashable]],
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
 ) -> Estimate | None:
     """Agreement of any number of readers beyond chance (Fleiss 1971), with the bootstrap over
     cases. answers: (n cases) of each reader, without gaps. None where it is not defined."""
@@ -82,7 +90,10 @@ def fleiss_kappa(
     if not counts.size or counts.sum(1)[0] < 2:
         return None
     return bootstrap(
-        lambda drawn: _fleiss(counts[drawn]), range(len(counts)), confidence=confidence
+        lambda drawn: _fleiss(counts[drawn]),
+        range(len(counts)),
+        confidence=confidence,
+        resamples=resamples,
     )
 
 

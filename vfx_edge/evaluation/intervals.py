@@ -123,14 +123,18 @@ def bootstrap(
         return None
     if len(members) < 2:
         return Estimate(value, None, None, "no interval: fewer than two patients")
+    rows_of = _picker(members)
     draws = np.random.default_rng(seed).integers(0, len(members), (resamples, len(members)))
-    found = [_defined(statistic(_rows(members, drawn))) for drawn in draws]
+    found = [_defined(statistic(rows_of(drawn))) for drawn in draws]
     known = np.array([one for one in found if one is not None])
     if len(known) < (1 - MOST_UNDEFINED) * resamples:
         left = resamples - len(known)
         why = f"no interval: {left} of {resamples} resamples of {len(members)} patients lack it"
         return Estimate(value, None, None, why)
-    return _accelerated(value, known, _without_one(statistic, members), confidence, len(members))
+    others = np.arange(len(members))
+    left_out = (_defined(statistic(rows_of(np.delete(others, n)))) for n in others)
+    without_one = np.array([one for one in left_out if one is not None])
+    return _accelerated(value, known, without_one, confidence, len(members))
 
 
 def rows_by_patient(patients: Patients) -> list[Numbers]:
@@ -142,15 +146,17 @@ def rows_by_patient(patients: Patients) -> list[Numbers]:
     return [np.array(rows) for rows in found.values()]
 
 
-def _rows(members: Sequence[Numbers], drawn: Numbers) -> Numbers:
-    return np.concatenate([members[number] for number in drawn])
+def _picker(members: Sequence[Numbers]) -> Callable[[Numbers], Numbers]:
+    """Numbers of patients -> numbers of all of their rows."""
+    rows, lengths = np.concatenate(members), np.array([len(own) for own in members])
+    starts = np.cumsum(lengths) - lengths
 
+    def pick(drawn: Numbers) -> Numbers:
+        many = lengths[drawn]
+        before = np.cumsum(many) - many
+        return rows[np.arange(many.sum()) + np.repeat(starts[drawn] - before, many)]
 
-def _without_one(statistic: Statistic, members: Sequence[Numbers]) -> NDArray[np.float64]:
-    """The figure without each patient in turn, where it is defined."""
-    others = np.arange(len(members))
-    found = (_defined(statistic(_rows(members, others[others != n]))) for n in others)
-    return np.array([one for one in found if one is not None])
+    return pick
 
 
 def _defined(value: float | None) -> float | None:

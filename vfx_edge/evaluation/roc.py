@@ -69,10 +69,7 @@ def auc(p: ArrayLike, truth: ArrayLike) -> float | None:
     scores, positive = _checked(p, truth)
     if positive.all() or not positive.any():
         return None
-    from scipy.stats import rankdata
-
-    m, n = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(scores)[positive].sum() - m * (m + 1) / 2) / (m * n))
+    return float(_share_below(scores[positive], scores[~positive]).mean())
 
 
 def auc_delong(
@@ -149,15 +146,18 @@ def _checked(p: ArrayLike, truth: ArrayLike) -> tuple[Floats, Bools]:
 
 def _components(scores: Floats, positive: Bools) -> Floats:
     """DeLong's structural components (n,): of the cases of the other class, the share that each
-    case lies on the right side of; ties count half. By ranks, in n log n."""
-    from scipy.stats import rankdata
-
+    case lies on the right side of; ties count half."""
     found = np.empty(len(scores))
-    ranks = rankdata(scores)
-    for own in (positive, ~positive):
-        found[own] = (ranks[own] - rankdata(scores[own])) / (~own).sum()
-    found[~positive] = 1 - found[~positive]
+    found[positive] = _share_below(scores[positive], scores[~positive])
+    found[~positive] = 1 - _share_below(scores[~positive], scores[positive])
     return found
+
+
+def _share_below(some: Floats, others: Floats) -> Floats:
+    """Of the others, the share below each of some; equal ones count half. In n log n."""
+    ordered = np.sort(others)
+    below, up_to = (np.searchsorted(ordered, some, side) for side in ("left", "right"))
+    return np.asarray((below + up_to) / (2 * len(others)))
 
 
 def _covariance(

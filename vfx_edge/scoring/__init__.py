@@ -1,7 +1,8 @@
 """What model sets say of labelled studies: run, matched with the truth, counted, shown.
 
 run.py       each study through the chain, in processes; what is there is kept
-rows.py      one row a vertebra, one a study; as CSV and back
-figures.py   rows -> evaluation.json
+rows.py      one row a vertebra, one a study
+tables.py    rows as CSV and back
+figures.py   rows -> evaluation.json; figures_*.py: its parts
 page.py      evaluation.json -> evaluation.html
 """

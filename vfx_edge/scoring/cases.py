@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.labelled.dataset import Label
-from vfx_edge.scoring.rows import VertebraRow
+from vfx_edge.scoring.rows import StudyRow, VertebraRow
 from vfx_edge.study import Tier
 
 Bools = NDArray[np.bool_]
@@ -46,8 +46,8 @@ class Cases:
 
     @cached_property
     def patients(self) -> NDArray[np.str_]:
-        """Whose vertebra it is; the study stands for a patient who is not known."""
-        return np.array([row.patient or row.study for row in self.rows], dtype=str)
+        """Whose vertebra it is."""
+        return np.array([patient_of(row) for row in self.rows], dtype=str)
 
     @cached_property
     def has_p(self) -> Bools:
@@ -76,6 +76,11 @@ class Cases:
         return [call_of(row, reader, number) for row in self.rows]
 
 
+def patient_of(row: VertebraRow | StudyRow) -> str:
+    """The study stands for a patient who is not known."""
+    return row.patient or row.study
+
+
 def call_of(row: VertebraRow, reader: str, number: int = 0) -> str:
     calls = row.readings.get(reader, ())
     return calls[number] if number < len(calls) else ""
@@ -88,7 +93,7 @@ def cases_of(rows: Iterable[VertebraRow], one_per_patient: bool) -> Cases:
     if one_per_patient:
         first: dict[str, VertebraRow] = {}
         for row in sorted(found, key=_line):
-            first.setdefault(row.patient or row.study, row)
+            first.setdefault(patient_of(row), row)
         kept = {id(row) for row in first.values()}
         found = [row for row in found if id(row) in kept]
     return Cases(tuple(found))

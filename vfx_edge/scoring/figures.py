@@ -8,7 +8,7 @@ from typing import Any
 
 from vfx_edge.labelled.dataset import Split
 from vfx_edge.scoring.about import About
-from vfx_edge.scoring.cases import Cases, cases_of
+from vfx_edge.scoring.cases import Cases, cases_of, patient_of
 from vfx_edge.scoring.figures_chain import detection, outlines, suspicion
 from vfx_edge.scoring.figures_classification import classification
 from vfx_edge.scoring.figures_readers import comparisons, model_agreement
@@ -65,7 +65,7 @@ def _about(about: About, vertebrae: Sequence[VertebraRow], studies: Sequence[Stu
         "seed": about.seed,
         "models": _models(vertebrae, studies),
         "studies": len({row.study for row in every}),
-        "patients": len({row.patient or row.study for row in every}),
+        "patients": len({patient_of(row) for row in every}),
         "vertebrae": len({(row.study, row.level) for row in vertebrae}),
         "splits": sorted({row.split for row in vertebrae if row.split}),
     }

@@ -7,14 +7,14 @@ import numpy as np
 from vfx_edge.evaluation.agreement import cohen_kappa
 from vfx_edge.labelled.dataset import Label
 from vfx_edge.scoring.about import About
-from vfx_edge.scoring.cases import FRACTURED
+from vfx_edge.scoring.cases import FRACTURED, patient_of
 from vfx_edge.scoring.rows import StudyRow, VertebraRow
 from vfx_edge.scoring.shares import Json, estimate, share
 from vfx_edge.spine.height_loss import genant_grade
 from vfx_edge.vocabulary import Level
 
 DISTANCES = ("assd_mm", "hd95_mm", "hd_mm")
-NO_PLACE = "no study has known places of its vertebrae"
+NO_PLACE = "No study has known places of its vertebrae"
 GRADES = (0, 1, 2, 3)
 
 
@@ -24,7 +24,7 @@ def detection(rows: Sequence[VertebraRow], studies: Sequence[StudyRow], about: A
     its name, without those whose name nothing has; distance_mm: to what is in its place. doubled,
     invented: findings, of all studies."""
     places = [row for row in rows if row.whole and row.identified is not None]
-    rate = share(sum(bool(row.identified) for row in places), len(places), about, NO_PLACE)
+    rate = _share(places, "identified", about, NO_PLACE)
     return {
         "vertebrae": len(places),
         "found": sum(bool(row.called) for row in places),
@@ -38,6 +38,11 @@ def detection(rows: Sequence[VertebraRow], studies: Sequence[StudyRow], about: A
         "invented": sum(study.invented for study in studies),
         "why": None if places else f"{NO_PLACE}.",
     }
+
+
+def _share(rows: Sequence[VertebraRow], name: str, about: About, why: str) -> Json:
+    hits = [bool(getattr(row, name)) for row in rows]
+    return share(hits, [patient_of(row) for row in rows], about, why)
 
 
 def outlines(rows: Sequence[VertebraRow]) -> Json:
@@ -59,7 +64,7 @@ def outlines(rows: Sequence[VertebraRow]) -> Json:
            for key in DISTANCES},
         "count": {name: len(of) for name, of in groups.items()},
         "missing": {name: len(of) - len(there[name]) for name, of in groups.items()},
-        "why": None if drawn else "no study has outlines of an expert.",
+        "why": None if drawn else "No study has outlines of an expert.",
     }  # fmt: skip
 
 
@@ -91,7 +96,7 @@ def suspicion(rows: Sequence[VertebraRow], about: About) -> Json:
 def _suspected(rows: Sequence[VertebraRow], about: About, name: str) -> Json:
     judged = [row for row in rows if row.suspected is not None]
     why = f"no vertebra labelled {name} could be judged by its height"
-    return share(sum(bool(row.suspected) for row in judged), len(judged), about, why)
+    return _share(judged, "suspected", about, why)
 
 
 def _genant(rows: Sequence[VertebraRow], about: About) -> Json:

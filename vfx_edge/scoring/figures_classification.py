@@ -12,7 +12,7 @@ from vfx_edge.scoring.figures_curves import calibration, decision_curve, roc
 from vfx_edge.scoring.figures_readers import agreement, readers
 from vfx_edge.scoring.figures_subgroups import subgroups
 from vfx_edge.scoring.rows import VertebraRow
-from vfx_edge.scoring.shares import Json, figures, share
+from vfx_edge.scoring.shares import Json, figures, share, share_uncertain
 from vfx_edge.study import Tier
 
 TIERS = (*ASKED, Tier.NOT_ASSESSABLE.value)
@@ -68,22 +68,19 @@ def tiers(cases: Cases, rows: Sequence[VertebraRow]) -> Json:
 
 def _third_tier(cases: Cases, about: About) -> Json:
     """How many stay uncertain, or without an answer; and what becomes of the malignant ones."""
-    asked = np.isin(cases.tier, ASKED)
-    silent = cases.where(~asked)
-    uncertain = cases.tier == Tier.UNCERTAIN.value
-    malignant = cases.where(cases.truth)
-    osteoporotic = cases.where(~cases.truth)
+    silent = cases.where(~np.isin(cases.tier, ASKED))
+    malignant, osteoporotic = cases.where(cases.truth), cases.where(~cases.truth)
     no_malignant, no_osteoporotic = "there is no malignant case", "there is no osteoporotic case"
 
     def called(of: Cases, tier: Tier, why: str) -> Json:
-        return share(int((of.tier == tier.value).sum()), len(of), about, why)
+        return share(of.tier == tier.value, of.patients, about, why)
 
     return {
-        "share_uncertain": share(
-            int(uncertain.sum()), int(asked.sum()), about, "no case was answered"
-        ),
+        "share_uncertain": share_uncertain(cases, about),
         "unanswered": counted([row.reason or row.tier or "not_asked" for row in silent.rows]),
-        "share_unanswered": share(len(silent), len(cases), about, "there is no case"),
+        "share_unanswered": share(
+            ~np.isin(cases.tier, ASKED), cases.patients, about, "there is no case"
+        ),
         "malignant_called_malignant": called(malignant, Tier.MALIGNANT, no_malignant),
         "malignant_called_osteoporotic": called(malignant, Tier.OSTEOPOROTIC, no_malignant),
         "osteoporotic_called_malignant": called(osteoporotic, Tier.MALIGNANT, no_osteoporotic),

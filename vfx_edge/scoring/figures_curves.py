@@ -13,8 +13,8 @@ from vfx_edge.scoring.shares import Json
 
 MOST_POINTS = 400
 THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
-NO_P = "no case has a p(malignant)."
-ONE_CLASS = "it takes cases of both classes with a p(malignant)."
+NO_P = "No case has a p(malignant)."
+ONE_CLASS = "It takes cases of both classes with a p(malignant)."
 
 
 def roc(cases: Cases) -> Json:
@@ -71,7 +71,7 @@ def calibration(cases: Cases) -> Json:
                 "why": NO_P}  # fmt: skip
     bins = reliability(own.p, own.truth)
     line = recalibration(own.p, own.truth)
-    why = "no slope: it takes cases of both classes whose p overlap."
+    why = "No slope: it takes cases of both classes whose p overlap."
     return {
         "n": len(own),
         "bins": [asdict(one) for one in bins],

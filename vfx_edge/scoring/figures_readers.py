@@ -73,7 +73,7 @@ def _all_readers(calls: Sequence[Sequence[str]], about: About) -> Json | None:
     if len(calls) < 3:
         return None
     shared = [case for case in zip(*calls, strict=True) if all(case)]
-    found = fleiss_kappa(shared, about.confidence) if shared else None
+    found = fleiss_kappa(shared, about.confidence, about.resamples) if shared else None
     return {"n": len(shared), "kappa": estimate(found, NO_KAPPA)}
 
 

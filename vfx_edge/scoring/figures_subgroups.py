@@ -6,10 +6,9 @@ import numpy as np
 
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.calls import by_tier, forced
-from vfx_edge.scoring.cases import ASKED, Cases
+from vfx_edge.scoring.cases import Cases
 from vfx_edge.scoring.rows import VertebraRow
-from vfx_edge.scoring.shares import Json, figures, share
-from vfx_edge.study import Tier
+from vfx_edge.scoring.shares import Json, figures, share_uncertain
 from vfx_edge.vocabulary import Level
 
 SMALL = 10
@@ -89,15 +88,13 @@ def _place(name: str) -> tuple[bool, float, str]:
 
 def _group(name: str, cases: Cases, about: About) -> Json:
     malignant = int(cases.truth.sum())
-    asked = int(np.isin(cases.tier, ASKED).sum())
-    uncertain = int((cases.tier == Tier.UNCERTAIN.value).sum())
     return {
         "name": name,
         "n": len(cases),
         "malignant": malignant,
         "osteoporotic": len(cases) - malignant,
         "small": min(malignant, len(cases) - malignant) < SMALL,
-        "share_uncertain": share(uncertain, asked, about, "no case was answered"),
+        "share_uncertain": share_uncertain(cases, about),
         "forced": figures(forced(cases), about, thorough=False),
         "told_apart": figures(by_tier(cases), about, thorough=False),
     }

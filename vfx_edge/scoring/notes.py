@@ -30,9 +30,9 @@ def _independence(rows: Sequence[VertebraRow], about: About) -> list[str]:
     if not more:
         return []
     return [
-        f"{len(cases)} cases come from {len(cases) - more} patients: the intervals of shares take "
-        "cases as independent and are a little narrow; those of balanced accuracy and AUC are "
-        "drawn over patients; --one-per-patient counts one case of each."
+        f"{len(cases)} cases come from {len(cases) - more} patients: in the intervals of "
+        "shares those of one patient count as fewer, as they are alike; those of balanced accuracy "
+        "and AUC are drawn over patients; --one-per-patient counts one case of each."
     ]
 
 

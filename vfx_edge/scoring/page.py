@@ -17,6 +17,7 @@ from vfx_edge.outputs.report import colours
 from vfx_edge.scoring import page_words as words
 from vfx_edge.scoring import plots
 from vfx_edge.scoring.shares import FIGURES, Json
+from vfx_edge.study import Tier
 
 _MOST_NAMED = 8
 """Figures that one sentence of what could not be computed names."""
@@ -33,6 +34,10 @@ class Part:
     @property
     def models(self) -> Mapping[str, Json]:
         return dict(self.figures["models"])
+
+    @property
+    def cases(self) -> int:
+        return max((model["classification"]["n"] for model in self.models.values()), default=0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ def page(evaluation: Mapping[str, Any]) -> str:
             figures=FIGURES,
             titles=words.TITLES,
             gaps=[gap for part in parts for gap in _gaps(part)],
+            sets=_sets(evaluation["run"]),
+            verdicts=_verdicts(evaluation["models"]),
             forests={name: _forest(model) for name, model in evaluation["models"].items()},
             levels={name: _levels(model) for name, model in evaluation["models"].items()},
         )
@@ -69,6 +76,29 @@ def _parts(evaluation: Mapping[str, Any]) -> list[Part]:
     named = evaluation["about"]["splits"]
     key = named[0] if len(named) == 1 else ""
     return [Part("", words.SETS.get(key, words.SETS[""]), dict(evaluation))]
+
+
+def _sets(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name of each model set in the tables -> what it is, without the folder it lies in."""
+    return [(one.get("name", ""), _set_words(one)) for one in run.get("model_sets", ())]
+
+
+def _set_words(one: Mapping[str, Any]) -> str:
+    limits = one.get("thresholds") or {}
+    parts = [
+        f"{one['set']} {one.get('version', '')}".strip() if one.get("set") else "",
+        ", ".join(f"{name.replace('_', ' ')} from {value:g} on" for name, value in limits.items()),
+        f"calibration {one['calibration']}" if one.get("calibration") else "",
+        f"digest {one['digest'][:16]}" if one.get("digest") else "",
+        "results that were there" if one.get("results") else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _verdicts(models: Mapping[str, Json]) -> list[str]:
+    """The verdicts that any study has, most urgent first; what is no verdict last."""
+    found = {one for m in models.values() for of in m["verdicts"].values() for one in of}
+    return [*(tier for tier in Tier if tier in found), *sorted(found - {*Tier})]
 
 
 def _forest(model: Json) -> Markup:
@@ -85,28 +115,31 @@ def _levels(model: Json) -> list[str]:
 def _gaps(part: Part) -> Iterator[Gap]:
     """What could not be computed of a set: one line a reason and model."""
     for name, model in part.models.items():
-        found: dict[str, list[str]] = {}
-        for what, why in words.missing(_reported(model)):
-            found.setdefault(why, []).append(what)
-        for why, what in found.items():
-            yield Gap(f"{part.title}, {name}", _listed(what), why)
-    compared: dict[str, list[str]] = {}
-    for what, why in words.missing(part.figures["comparisons"]):
-        compared.setdefault(why, []).append(what)
-    for why, what in compared.items():
-        yield Gap(part.title, _listed(what), why)
+        yield from _by_reason(f"{part.title}, {name}", _reported(model))
+    yield from _by_reason(part.title, part.figures["comparisons"])
+
+
+def _by_reason(where: str, figures: Any) -> Iterator[Gap]:
+    found: dict[str, list[str]] = {}
+    for what, why in words.missing(figures):
+        found.setdefault(why, []).append(what)
+    for why, lacking in found.items():
+        yield Gap(where, _listed(lacking), why)
 
 
 def _reported(model: Json) -> Json:
     """The figures that are shown, without a level above that only a program needs."""
     said = model["classification"]
+    before = {key: model[key] for key in ("detection", "outlines", "suspicion")}
+    if not said["n"]:
+        return before
+    curves = ("share_uncertain", "calibration", "roc", "decision_curve", "agreement")
     return {
         **said["approaches"],
         **{f"reader {name}": of for name, of in said["readers"].items()},
-        **{key: said[key] for key in ("share_uncertain", "calibration", "roc", "decision_curve",
-                                      "agreement")},
-        **{key: model[key] for key in ("detection", "outlines", "suspicion")},
-    }  # fmt: skip
+        **{key: said[key] for key in curves},
+        **before,
+    }
 
 
 def _listed(what: list[str]) -> str:

@@ -5,7 +5,11 @@ from typing import Any
 
 from vfx_edge.scoring.shares import Json
 
-DASH = "–"
+NO_CASES = (
+    "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture can't be "
+    "scored."
+)
+DASH, NARROW = "–", "\N{NO-BREAK SPACE}"
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 TITLES: Mapping[str, str] = {
     "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity",
@@ -23,11 +27,18 @@ KINDS: Mapping[str, str] = {
 
 def percent(found: Json) -> str:
     """As in "91 %"; a share that is no whole percent of few cases is still rounded."""
-    return DASH if found["value"] is None else f"{100 * found['value']:.0f} %"
+    return DASH if found["value"] is None else f"{100 * found['value']:.0f}{NARROW}%"
 
 
 def decimal(value: float | None, places: int = 2) -> str:
-    return DASH if value is None else f"{value:.{places}f}".replace("-", "−")
+    """With a minus sign, which a rounded zero has none of."""
+    if value is None:
+        return DASH
+    return f"{round(value, places) or 0.0:.{places}f}".replace("-", "−")
+
+
+def cases(count: int) -> str:
+    return f"{count} case" if count == 1 else f"{count} cases"
 
 
 def interval(found: Json, name: str = "accuracy") -> str:
@@ -44,15 +55,14 @@ def of(found: Json) -> str:
     """As in "60 of 66", or "66 cases" where the figure is no share of them."""
     if found["of"] is None:
         return ""
-    return (
-        f"{found['of']} cases" if found["count"] is None else f"{found['count']} of {found['of']}"
-    )
+    return cases(found["of"]) if found["count"] is None else f"{found['count']} of {found['of']}"
 
 
 def told(found: Json) -> str:
-    """As in "91 % (82–96 %)"."""
+    """As in "60 of 66, 91 % (82–96 %)"."""
     ends = interval(found)
-    return f"{percent(found)} ({ends} %)" if ends else percent(found)
+    share = f"{percent(found)} ({ends}{NARROW}%)" if ends else percent(found)
+    return f"{of(found)}, {share}"
 
 
 def p_value(value: float | None) -> str:
@@ -61,40 +71,31 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def headline(said: Json, model: str) -> list[str]:
-    """What the figures say of one model set, in sentences; said: its classification."""
+def headline(model: Json, name: str) -> list[str]:
+    """What the figures say of one model set, in short."""
+    said, seen = model["classification"], model["detection"]
+    named = f"Vertebrae in view, named right: {told(seen['id_rate_interval'])}."
+    before = [named] if seen["vertebrae"] else []
     if not said["n"]:
-        return [
-            "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture "
-            "can't be scored."
-        ]
-    apart = said["approaches"][f"{model}, told apart"]
-    every = said["approaches"][model]
-    return [*_told_apart(said, apart), *_forced(every)]
+        return before
+    apart = said["approaches"][f"{name}, told apart"]["accuracy"]
+    return [
+        f"Told apart, and right: {told(apart)}." if apart["of"] else "No fracture was told apart.",
+        *_beside(said, bool(apart["of"]), said["approaches"][name]["accuracy"]),
+        *before,
+    ]
 
 
-def _told_apart(said: Json, apart: Json) -> Iterator[str]:
-    right, uncertain = apart["accuracy"], said["share_uncertain"]
+def _beside(said: Json, told_apart: bool, forced: Json) -> Iterator[str]:
+    if said["share_uncertain"]["of"]:
+        yield f"Uncertain, which leads to an MRI: {told(said['share_uncertain'])}."
     missed = said["malignant_called_osteoporotic"]
-    if right["of"]:
-        yield (
-            f"Of {right['of']} fractures that were told apart, {right['count']} were right: "
-            f"{told(right)}."
-        )
-    elif right["value"] is None:
-        yield "No fracture was told apart."
-    if uncertain["of"]:
-        yield f"{of(uncertain)} stayed uncertain, {told(uncertain)}: they lead to an MRI."
-    if missed["of"]:
-        yield f"{of(missed)} malignant ones were called osteoporotic, {told(missed)}."
-    if silent := said["share_unanswered"]["count"]:
-        yield f"{silent} of {said['n']} got no answer."
-
-
-def _forced(every: Json) -> Iterator[str]:
-    right = every["accuracy"]
-    if right["of"]:
-        yield (f"Forced to answer without a third tier, {of(right)} were right: {told(right)}.")
+    if told_apart and missed["of"]:
+        yield f"Malignant, but called osteoporotic: {told(missed)}."
+    if said["share_unanswered"]["count"]:
+        yield f"Without an answer: {told(said['share_unanswered'])}."
+    if forced["of"]:
+        yield f"Forced to answer without a third tier, right: {told(forced)}."
 
 
 def missing(found: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -1,14 +1,16 @@
 """The pictures of the evaluation's page, of what evaluation.json says."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from markupsafe import Markup
 
-from vfx_edge.scoring.plot import Frame, axes, box, dot, line, svg, text
+from vfx_edge.scoring.page_words import cases
+from vfx_edge.scoring.plot import Frame, Spot, axes, box, dot, line, svg, text
 from vfx_edge.scoring.shares import Json
 
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-SQUARE = Frame(400, 380)
+SQUARE = Frame(400, 390, top=22)
 TIERS = ("malignant", "uncertain", "osteoporotic", "not_assessable")
 FOREST_ROW, FOREST_HEAD = 22, 34
 
@@ -25,7 +27,7 @@ def roc(found: Json) -> Markup:
         line(curve, "curve"),
         *_spots(frame, found["points"]),
     ]
-    return svg(frame, f"ROC curve of {found['n']} cases", parts)
+    return svg(frame, f"ROC curve of {cases(found['n'])}", parts)
 
 
 def _spots(frame: Frame, points: Sequence[Json]) -> list[Markup]:
@@ -34,11 +36,11 @@ def _spots(frame: Frame, points: Sequence[Json]) -> list[Markup]:
         spot = frame.at(point["false_positive_rate"], point["true_positive_rate"])
         if point["kind"] == "reader":
             number += 1
-            name = f"reader {point['name']}, {point['n']} cases"
+            name = f"reader {point['name']}, {cases(point['n'])}"
             parts += [dot(spot, 8, "reader", name),
                       text((spot[0], spot[1] + 4), number, "number middle")]  # fmt: skip
         else:
-            parts.append(dot(spot, 6, point["kind"], f"{point['name']}, {point['n']} cases"))
+            parts.append(dot(spot, 6, point["kind"], f"{point['name']}, {cases(point['n'])}"))
     return parts
 
 
@@ -55,10 +57,11 @@ def reliability(found: Json) -> Markup:
     ]  # fmt: skip
     for one in found["bins"]:
         spot, radius = frame.at(one["said"], one["right"]), 4 + 9 * (one["count"] / most) ** 0.5
-        words = f"{one['count']} cases: said {one['said']:.2f}, so {one['right']:.2f}"
+        beside = radius + 12 if one["right"] > 0.9 else -radius - 3
+        words = f"{cases(one['count'])}: said {one['said']:.2f}, so {one['right']:.2f}"
         parts += [dot(spot, radius, "bin", words),
-                  text((spot[0], spot[1] - radius - 3), one["count"], "tick middle")]  # fmt: skip
-    return svg(frame, f"Reliability diagram of {found['n']} cases", parts)
+                  text((spot[0], spot[1] + beside), one["count"], "tick middle")]  # fmt: skip
+    return svg(frame, f"Reliability diagram of {cases(found['n'])}", parts)
 
 
 def decision(found: Json) -> Markup:
@@ -67,7 +70,7 @@ def decision(found: Json) -> Markup:
     if not points:
         return Markup("")
     top = max(0.05, *(one["treat_all"] for one in points), *(one["model"] for one in points))
-    frame = Frame(400, 380, y=(-0.1, _round_up(top)))
+    frame = Frame(400, 390, top=22, y=(-0.1, _round_up(top)))
     every = [
         ("treat-all", [(one["threshold"], one["treat_all"]) for one in points]),
         ("treat-none", [(0.0, 0.0), (1.0, 0.0)]),
@@ -79,15 +82,26 @@ def decision(found: Json) -> Markup:
     ticks = [round(0.1 * step, 1) for step in range(-1, int(frame.y[1] * 10 + 0.5) + 1)]
     parts = [
         axes(frame, "threshold probability (%)", "net benefit per 100 cases", FIFTHS, ticks, True),
-        *(line([frame.at(*p) for p in _above(values, frame.y[0])], css) for css, values in every),
+        *(
+            line([frame.at(*spot) for spot in piece], css)
+            for css, values in every
+            for piece in _above(values, frame.y[0])
+        ),
     ]
-    return svg(frame, f"Decision curve of {found['n']} cases", parts)
+    return svg(frame, f"Decision curve of {cases(found['n'])}", parts)
 
 
-def _above(values: Sequence[tuple[float, float]], floor: float) -> list[tuple[float, float]]:
-    """Up to where the curve leaves the picture for good."""
-    last = max((i for i, (_, y) in enumerate(values) if y > floor), default=-1)
-    return list(values[: last + 2])
+def _above(values: Sequence[Spot], floor: float) -> list[list[Spot]]:
+    """The pieces of a curve that lie in the picture, each down to its edge."""
+    pieces: list[list[Spot]] = []
+    for one, other in pairwise(values):
+        if max(one[1], other[1]) <= floor:
+            continue
+        if pieces and pieces[-1][-1] == one:
+            pieces[-1].append(other)
+        else:
+            pieces.append([one, other])
+    return pieces
 
 
 def _round_up(value: float) -> float:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from vfx_edge.evaluation.intervals import Estimate, bootstrap, proportion
+from vfx_edge.evaluation import intervals
+from vfx_edge.evaluation.intervals import Estimate, Patients, bootstrap
 from vfx_edge.evaluation.rates import Confusion
 from vfx_edge.evaluation.roc import auc, auc_delong
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.calls import Told
+from vfx_edge.scoring.cases import ASKED, Cases
+from vfx_edge.study import Tier
 
 Json = dict[str, Any]
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
@@ -30,14 +34,21 @@ def estimate(found: Estimate | None, why: str, of: int | None = None) -> Json:
     is no share of them."""
     if found is None:
         return {"value": None, "low": None, "high": None, "method": None,
-                "count": None, "of": of, "why": f"{why}."}  # fmt: skip
+                "count": None, "of": of, "why": f"{why[0].upper()}{why[1:]}."}  # fmt: skip
     return {"value": found.value, "low": found.low, "high": found.high, "method": found.method,
             "count": found.count, "of": of if found.of is None else found.of}  # fmt: skip
 
 
-def share(count: int, of: int, about: About, why: str) -> Json:
-    """`count` of `of` with the interval asked for."""
-    return estimate(proportion(count, of, about.method, about.confidence), why)
+def share(hits: ArrayLike, patients: Patients, about: About, why: str) -> Json:
+    """The share of hits (n,), with the interval asked for; patients: (n,) whose case it is."""
+    return estimate(intervals.share(hits, patients, about.method, about.confidence), why)
+
+
+def share_uncertain(cases: Cases, about: About) -> Json:
+    """Of the cases that a tier answers, the third one included."""
+    own = cases.where(np.isin(cases.tier, ASKED))
+    uncertain = own.tier == Tier.UNCERTAIN.value
+    return share(uncertain, own.patients, about, "no case was answered")
 
 
 def figures(told: Told, about: About, thorough: bool = True) -> Json:
@@ -54,7 +65,7 @@ def figures(told: Told, about: About, thorough: bool = True) -> Json:
             "true_positive": table.true_positive, "false_positive": table.false_positive,
             "true_negative": table.true_negative, "false_negative": table.false_negative,
         },
-        **_shares(table, about),
+        **_shares(sure, about),
         "balanced_accuracy": estimate(
             _balanced(sure, table, about, thorough), NO_CASE["balanced_accuracy"], table.cases
         ),
@@ -62,17 +73,16 @@ def figures(told: Told, about: About, thorough: bool = True) -> Json:
     }  # fmt: skip
 
 
-def _shares(table: Confusion, about: About) -> Json:
-    right = table.true_positive + table.true_negative
-    called = table.true_positive + table.false_positive
-    pairs = {
-        "accuracy": (right, table.cases),
-        "sensitivity": (table.true_positive, table.positive),
-        "specificity": (table.true_negative, table.negative),
-        "ppv": (table.true_positive, called),
-        "npv": (table.true_negative, table.cases - called),
+def _shares(told: Told, about: About) -> Json:
+    """told: each case is named."""
+    truth, called = told.cases.truth, told.called
+    right, every = called == truth, np.ones(len(truth), bool)
+    among = {"accuracy": every, "sensitivity": truth, "specificity": ~truth, "ppv": called,
+             "npv": ~called}  # fmt: skip
+    return {
+        name: share(right[of], told.cases.patients[of], about, NO_CASE[name])
+        for name, of in among.items()
     }
-    return {name: share(*pair, about, NO_CASE[name]) for name, pair in pairs.items()}
 
 
 def _balanced(told: Told, table: Confusion, about: About, thorough: bool) -> Estimate | None:

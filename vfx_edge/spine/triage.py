@@ -25,7 +25,8 @@ RECOMMENDATION = {
     Tier.UNCERTAIN: "Vertebral fracture of uncertain cause at {levels}: do an MRI.",
     Tier.OSTEOPOROTIC: "Suspected osteoporotic vertebral fracture at {levels}: "
     "osteoporosis work-up and treatment.",
-    Tier.NONE_SUSPECTED: "No vertebral fracture suspected, {levels}{why}.",
+    Tier.NONE_SUSPECTED: "No vertebral fracture suspected, {levels}{why}. "
+    "Lesions without a fracture are not looked for.",
     Tier.NOT_ASSESSABLE: "It cannot be told from this scan whether there is a vertebral fracture"
     "{why}: read the images.",
 }
