@@ -47,7 +47,11 @@ def check_dataset(dataset: Dataset, on_study: Callable[[int, int], None] | None 
 
     outcomes = map_reading(one, dataset.studies)
     studies = tuple(outcome.study for outcome in outcomes if outcome.study is not None)
-    told = tuple(problem for outcome in outcomes for problem in outcome.problems)
+    told = tuple(
+        _numbered(problem, place)
+        for place, outcome in enumerate(outcomes, 1)
+        for problem in outcome.problems
+    )
     return replace(dataset, studies=studies, problems=(*dataset.problems, *told))
 
 
@@ -183,6 +187,15 @@ def _overlap(ct: VoxelFile, mask: VoxelFile) -> bool:
 
 def _of(study: LabelledStudy, sentence: str) -> Problem:
     return Problem(study.rows[0].number if study.rows else None, sentence)
+
+
+def _numbered(problem: Problem, place: int) -> Problem:
+    """Without rows a study is told by its place, as its name may be a patient's."""
+    if problem.row is not None:
+        return problem
+    return replace(
+        problem, sentence=f"Study {place}, in the order of their names: {problem.sentence}"
+    )
 
 
 def _left_out(rows: tuple[Row, ...]) -> str:

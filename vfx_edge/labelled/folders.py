@@ -17,9 +17,9 @@ from vfx_edge.labelled.errors import TooManyEntries
 
 MOST_ENTRIES = 2_000_000
 _NIFTI = (".nii.gz", ".nii")
-_MASK = re.compile(r"(?:(?P<stem>.+)_)?(?:seg-vert_msk|seg_verse|seg)")
-_CENTRES = re.compile(r"(?:(?P<stem>.+)_)?(?P<kind>seg-vert_|seg-subreg_|seg_|)ctd")
-_CT = re.compile(r"(?:(?P<stem>.+)_)?ct")
+_MASK = re.compile(r"(?:(?P<stem>.+?)_)?(?:seg-vert_msk|seg_verse|seg)")
+_CENTRES = re.compile(r"(?:(?P<stem>.+?)_)?(?P<kind>seg-vert_|seg-subreg_|seg_|)ctd")
+_CT = re.compile(r"(?:(?P<stem>.+?)_)?ct")
 _PLAIN = re.compile(r"(?P<stem>.+)")
 
 
@@ -52,7 +52,8 @@ def files_of(folder: Path) -> Files:
             named.append((path.name[: -len(ending)], path))
         elif lower.endswith("ctd.json"):
             centres.append((path.name[: -len(".json")], path))
-    masks = _matching(_MASK, named)
+    # the usual name first, where a folder holds masks of several kinds
+    masks = _matching(_MASK, sorted(named, key=lambda one: not one[0].endswith("seg-vert_msk")))
     cts = _matching(_CT, named)
     # of 2019: a file is a CT because there is a mask of its name
     plain = [(stem, path) for stem, path in named if key_of(stem) in masks]

@@ -166,5 +166,6 @@ def _letters(i: int) -> str:
 
 
 def _line(number: int, names: list[str], row: list[str], columns: Columns) -> Line:
-    cells = {name: cell for name, cell in zip(names, row, strict=False) if columns.knows(name)}
+    full = [*row, *[""] * (len(names) - len(row))]
+    cells = {name: cell for name, cell in zip(names, full, strict=False) if columns.knows(name)}
     return Line(number, cells, any(row[len(names) :]))
