@@ -46,6 +46,7 @@ NAMED_OTHERWISE = {
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",
     "pyjpegls": "jpeg_ls",
+    "scikit_learn": "sklearn",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty"}
 

@@ -17,6 +17,8 @@ from vfx_edge.evaluation.intervals import (
 
 Floats = NDArray[np.float64]
 Weights = Literal["linear", "quadratic"]
+NOTHING = 1e-12
+"""What rounding leaves of a 0."""
 IccKind = Literal["ICC(1,1)", "ICC(2,1)", "ICC(3,1)", "ICC(1,k)", "ICC(2,k)", "ICC(3,k)"]
 
 
@@ -41,15 +43,15 @@ def cohen_kappa(
     shares = table / table.sum()
     rows, columns = shares.sum(1), shares.sum(0)
     expected = float(rows @ near @ columns)
-    if 1 - expected < 1e-12:
+    if 1 - expected < NOTHING:
         return None
     value = (float((near * shares).sum()) - expected) / (1 - expected)
     means = (near @ columns)[:, None] + (rows @ near)[None]
     spread = (shares * (near - means * (1 - value)) ** 2).sum()
     spread -= (value - expected * (1 - value)) ** 2
-    error = max(float(spread), 0.0) ** 0.5 / ((1 - expected) * float(table.sum()) ** 0.5)
-    if error < 1e-12 or abs(value) >= 1:
+    if spread < NOTHING or 1 - abs(value) < NOTHING:
         return Estimate(value, None, None, "no interval: no spread at all")
+    error = float(spread) ** 0.5 / ((1 - expected) * float(table.sum()) ** 0.5)
     reach = two_sided(confidence) * error / (1 - value**2)
     low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
     return Estimate(value, float(low), float(high), "large sample, Fisher's z scale")
@@ -101,7 +103,7 @@ def _fleiss(counts: NDArray[np.int_]) -> float | None:
     cases, readers = len(counts), int(counts[0].sum())
     same = float((counts * (counts - 1)).sum()) / (cases * readers * (readers - 1))
     by_chance = float(((counts.sum(0) / counts.sum()) ** 2).sum())
-    return None if 1 - by_chance < 1e-12 else (same - by_chance) / (1 - by_chance)
+    return None if 1 - by_chance < NOTHING else (same - by_chance) / (1 - by_chance)
 
 
 def icc(
@@ -167,7 +169,7 @@ def _icc_value(of: _MeanSquares, form: str) -> float | None:
     noise = of.within if form == "1" else of.residual
     levels = of.raters * (of.between_raters - noise) / of.cases if form == "2" else 0.0
     whole = of.between + (of.raters - 1) * noise + levels
-    return (of.between - noise) / whole if whole > 1e-12 * (of.between + noise) else None
+    return (of.between - noise) / whole if whole > NOTHING * (of.between + noise) else None
 
 
 def _icc_ends(
@@ -180,7 +182,7 @@ def _icc_ends(
     if form == "2":
         seen = k * value * of.between_raters
         other = (n * (1 + (k - 1) * value) - k * value) * of.residual
-        if abs(seen + other) <= 1e-12 * n * k * of.between:
+        if abs(seen + other) <= NOTHING * n * k * of.between:
             return None, None
         freedom = (seen + other) ** 2 / (seen**2 / (k - 1) + other**2 / ((n - 1) * (k - 1)))
         noise = k * of.between_raters + (k * n - k - n) * of.residual
@@ -189,7 +191,7 @@ def _icc_ends(
         high = n * (up * of.between - of.residual) / (noise + n * up * of.between)
         return float(low), float(high)
     noise, freedom = (of.within, n * (k - 1)) if form == "1" else (of.residual, (n - 1) * (k - 1))
-    if noise < 1e-12 * of.between:
+    if noise < NOTHING * of.between:
         return None, None
     ratio = of.between / noise
     low, high = ratio / f.ppf(at, n - 1, freedom), ratio * f.ppf(at, freedom, n - 1)
@@ -198,6 +200,6 @@ def _icc_ends(
 
 def _of_mean(one: float | None, raters: int) -> float | None:
     """Spearman and Brown: the correlation of means of k, from that of one."""
-    if one is None or 1 + (raters - 1) * one <= 1e-12:
+    if one is None or 1 + (raters - 1) * one <= NOTHING:
         return None
     return raters * one / (1 + (raters - 1) * one)

@@ -188,7 +188,7 @@ def logit_interval(
     value: float, standard_error: float, method: str, confidence: float = CONFIDENCE
 ) -> Estimate:
     """Symmetric on the logit scale, so inside 0..1; for a figure that lies within 0..1."""
-    if not (0 < value < 1 and standard_error > 0):
+    if not (0 < value < 1 and standard_error > 1e-9):  # less is what rounding leaves of a 0
         return Estimate(value, None, None, "no interval: no spread at all")
     reach = two_sided(confidence) * standard_error / (value * (1 - value))
     low, high = expit(logit(value) + np.array([-reach, reach]))
