@@ -217,7 +217,7 @@ def _kappas() -> list[Setting]:
 
         for linear, title in ((False, "Cohen's kappa"), (True, "kappa, linear weights")):
             truth = _kappa_truth(given, 1 - steps if linear else np.eye(3))
-            figure, method = f"{title} {truth:.2f}", "large sample, Fisher's z"
+            figure, method = f"{title} {truth:.2f}", "Fisher's z, Student's t"
             found.append(Setting(figure, f"{cases} cases", method, truth, partial(draw, linear)))
     return found
 

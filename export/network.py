@@ -41,7 +41,7 @@ training_data = "<what it was trained on>"
 summary = "<one sentence>"
 
 [[network]]
-roles = ["<locator, finder, labeller, segmenter or classifier>"]
+roles = ["<locator, finder, labeller, segmenter, detector or classifier>"]
 name = "<what people call it>"
 
 [network.input]

@@ -8,7 +8,7 @@ import typer
 
 from models.recipes.folds import FOLDS, REFERENCES
 from vfx_edge.errors import VfxError
-from vfx_edge.vocabulary import ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 Data = Annotated[
@@ -117,7 +117,7 @@ def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
 
 @app.command()
 def train(
-    role: Annotated[str, typer.Argument(help=", ".join(ROLES))],
+    role: Annotated[str, typer.Argument(help=", ".join(NEEDED_ROLES))],
     work: Work,
     minutes: float = 30,
     synthetic: Annotated[bool, typer.Option(help="the base: no real CT at all")] = False,
@@ -140,8 +140,8 @@ def train(
     from models.recipes import training
     from models.recipes.train import Schedule, best_device
 
-    if role not in ROLES:
-        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    if role not in NEEDED_ROLES:
+        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(NEEDED_ROLES)}")
     if synthetic and fold:
         raise typer.BadParameter("the base has no real CT to leave out: --synthetic or --fold")
     if minutes <= 0:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,6 @@ def test_a_wrong_label_shows_where_it_was_put_and_nothing_runs_again(
     home: Path, evaluated: Answer
 ) -> None:
     assert evaluated.code == 0
-    before = records(home / "out")
-    assert len(before) == 2
     table = rows(home / "cohort" / "labels.csv")
     broken = next(row for row in table if row["label"] in ("osteoporotic", "malignant"))
     broken["label"] = {"osteoporotic": "malignant", "malignant": "osteoporotic"}[broken["label"]]
@@ -73,10 +72,13 @@ def test_a_wrong_label_shows_where_it_was_put_and_nothing_runs_again(
         writer = csv.DictWriter(stream, list(table[0]))
         writer.writeheader()
         writer.writerows(table)
-    again = call("evaluate", "cohort", "-o", "out", "--labels", "wrong.csv", "--quiet", cwd=home)
+    shutil.copytree(home / "out", home / "wrong")
+    before = records(home / "wrong")
+    again = call("evaluate", "cohort", "-o", "wrong", "--labels", "wrong.csv", "--quiet", cwd=home)
     assert (again.code, again.stdout, again.stderr) == (0, "", "")
-    assert records(home / "out") == before
-    changed = {(r["study"], r["level"]): r["label"] for r in rows(home / "out" / "vertebrae.csv")}
+    assert records(home / "wrong") == before
+    assert len(before) == 2
+    changed = {(r["study"], r["level"]): r["label"] for r in rows(home / "wrong" / "vertebrae.csv")}
     assert changed[broken["study"], broken["level"]] == broken["label"]
 
 

@@ -44,7 +44,9 @@ def test_kappa_and_its_error_are_what_others_say(table: NDArray[np.int_]) -> Non
         sklearns = metrics.cohen_kappa_score(one, other, labels=(0, 1, 2), weights=weights)
         assert found.value == pytest.approx(sklearns, abs=EXACT)
         if found.low is not None:
-            reach = stats.norm.ppf(0.975) * peer.std_kappa / (1 - peer.kappa**2)
+            n = len(table)
+            error = peer.std_kappa * (n / (n - 1)) ** 0.5
+            reach = stats.t.ppf(0.975, n - 1) * error / (1 - peer.kappa**2)
             ends = np.tanh(np.arctanh(peer.kappa) + np.array([-reach, reach]))
             assert (found.low, found.high) == pytest.approx(tuple(ends), abs=EXACT)
 

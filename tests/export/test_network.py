@@ -65,7 +65,7 @@ FILLED = {
     '"<licence of the weights>"': '"CC0"',
     '"<what it was trained on>"': '"noise"',
     '"<one sentence>"': '"A test."',
-    '"<locator, finder, labeller, segmenter or classifier>"': '"classifier"',
+    '"<locator, finder, labeller, segmenter, detector or classifier>"': '"classifier"',
     '"<what people call it>"': '"Tiny"',
     '"<mm>"': "1.5",
     '["<first>", "<second>"]': '["osteoporotic", "malignant", "unknown"]',

@@ -1,5 +1,6 @@
 """Small datasets on disk: a CT of a few voxels, its mask, a labels.csv."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ def image(shape: tuple[int, int, int] = (6, 4, 5), shift_mm: float = 0.0) -> Ima
 
 
 def write_ct(path: Path) -> Path:
-    """A CT that its header makes one."""
+    """A CT that its header makes one; no two places have the same."""
     grid = image()
-    return write_image(grid.values, grid, path)
+    values = np.full(grid.shape, zlib.crc32(str(path).encode()) % 2000, np.int16)
+    return write_image(values, grid, path)
 
 
 def write_mask(

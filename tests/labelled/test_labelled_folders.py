@@ -1,6 +1,7 @@
 """Folders of labelled CT: which file is which study's, and what does not fit together."""
 
 import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,16 @@ def test_problems_of_studies_without_rows_name_their_place(tmp_path: Path) -> No
     assert [study.name for study in found.studies] == ["anna"]
     assert found.problems[0].sentence.startswith("Study 2, in the order of their names: ")
     assert "wanda" not in found.problems[0].sentence
+
+
+def test_a_copy_of_a_ct_under_another_patient_ends_it(tmp_path: Path) -> None:
+    folder = labels(verse(tmp_path, "1", "2"), ROW, "2,Wanda,,L2,intact,")
+    assert len(read_dataset(folder).studies) == 2
+    one, two = sorted(folder.glob("rawdata/*/*"))
+    shutil.copy(one, two)
+    with pytest.raises(errors.CtOfTwoPatients, match="rows 2 and 3"):
+        read_dataset(folder)
+    assert len(read_dataset(labels(folder, ROW, "2,p,,L2,intact,")).studies) == 2
 
 
 def test_progress_counts_every_study(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_labels_against_genant_and_sex(folder: Path) -> None:
         (("one,p,a,L1,intact,", "one,p,b,L2,intact,"), errors.StudyOfTwoPaths, "rows 2 and 3"),
         (("one,p,rawdata/sub-one/sub-one_ct.nii.gz,L1,intact,",
           "x,q,./rawdata/sub-one/sub-one_ct.nii.gz,L2,intact,"),
-         errors.CtOfTwoPatients, "rows 2 and 3 name one CT"),
+         errors.CtOfTwoPatients, "rows 2 and 3 name one CT, or copies"),
         ((), errors.NoUsableRow, "it has no rows"),
         (("one,p,,L9,intact,",), errors.NoUsableRow, "row 2: The column level can't be read"),
     ],

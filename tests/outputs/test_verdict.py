@@ -20,7 +20,7 @@ from vfx_edge.level_words import level_ranges
 from vfx_edge.outputs.dicom.captures import captures
 from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.result_json import result_to_json
-from vfx_edge.outputs.verdict import advice, line, verdict_in, verdict_of
+from vfx_edge.outputs.verdict import advice, conclusion, line, verdict_in, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, Finding, Level
 
@@ -90,6 +90,21 @@ def test_one_line_says_it_all() -> None:
     assert line(none, t) == (
         "Not assessable (T6–L5 could not be read: metal in or beside the vertebra)"
     )
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_an_all_clear_speaks_of_no_lesions(language: str, analysis: Analysis) -> None:
+    """Wherever the verdict stands: page, recommendation (SR, worklist), conclusion (SR)."""
+    t = Wording(language)
+    said, clear = t("page.no_lesions"), without_fracture(L5=METAL)
+    for words in (
+        Page(render_report(clear, language)).text,
+        advice(verdict_of(clear.result), t),
+        conclusion(clear.result, t),
+    ):
+        assert said in words
+    assert said not in conclusion(analysis.result, t)
+    assert said not in advice(verdict_of(analysis.result), t)
 
 
 def test_what_is_read_again_says_the_same(analysis: Analysis) -> None:

@@ -129,6 +129,32 @@ def test_the_roc_curve_ends_where_it_must_and_has_the_readers(study: Any) -> Non
     assert kinds == ["forced", "told_apart", "reader", "reader", "reader"]
 
 
+def test_tiers_decide_what_is_told_apart_and_an_open_reading_is_no_call() -> None:
+    def case(level: str, label: str, tier: str, p: float | None, *calls: str) -> VertebraRow:
+        readings = {"anna": calls} if calls else {}
+        return VertebraRow("m", level, "", "test", level, label, p_malignant=p, tier=tier,
+                           readings=readings)  # fmt: skip
+
+    said = evaluated([
+        case("T5", "malignant", "malignant", None, "malignant"),
+        case("T6", "malignant", "osteoporotic", 0.6, "uncertain"),
+        case("T7", "osteoporotic", "osteoporotic", 0.55, "osteoporotic"),
+        case("T8", "osteoporotic", "uncertain", 0.5),
+        case("T9", "osteoporotic", "not_assessable", None, ""),
+    ])["classification"]  # fmt: skip
+    every, apart = said["approaches"].values()
+    assert every["confusion"] == {"true_positive": 1, "false_positive": 2, "true_negative": 0,
+                                  "false_negative": 0}  # fmt: skip
+    assert apart["confusion"] == {"true_positive": 1, "false_positive": 0, "true_negative": 1,
+                                  "false_negative": 1}  # fmt: skip
+    assert said["unanswered"] == {"not_assessable": 1}
+    assert (said["share_uncertain"]["count"], said["share_uncertain"]["of"]) == (1, 4)
+    anna = said["readers"]["anna"]
+    assert [anna[key] for key in ("n", "ranked", "uncertain", "unread")] == [2, 3, 1, 2]
+    assert anna["auc"]["value"] == 1.0
+    assert anna["sensitivity"]["of"] == 1
+
+
 def test_detection_and_outlines_count_what_was_missed() -> None:
     base = VertebraRow(
         "m", "s", "p", "test", "T8", "", whole=True, called="T8", identified=True,

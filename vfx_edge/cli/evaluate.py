@@ -220,8 +220,10 @@ def _write(
     import json
 
     from vfx_edge.files import write_text
-    from vfx_edge.scoring import figures, page, tables
     from vfx_edge.scoring.about import About
+    from vfx_edge.scoring.figures import evaluation
+    from vfx_edge.scoring.page import page
+    from vfx_edge.scoring.tables import write_studies, write_vertebrae
 
     about = About(
         dataset=dataset.absolute().name,
@@ -230,11 +232,11 @@ def _write(
         run=evaluated.run,
     )
     rows, out = evaluated.rows, wanted.folder
-    told = figures.evaluation(rows.vertebrae, rows.studies, about)
+    told = evaluation(rows.vertebrae, rows.studies, about)
     text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    tables.write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
-    tables.write_studies(out / "cases.csv", rows.studies)
-    write_text(out / PAGE, page.page(told))
+    write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
+    write_studies(out / "cases.csv", rows.studies)
+    write_text(out / PAGE, page(told))
     write_text(out / "evaluation.json", text)
     return told
 

@@ -24,6 +24,16 @@ Matrix = Annotated[
         help=f"Rows and columns of a slice, over {FIELD_MM:.0f} mm.",
     ),
 ]
+Studies = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=MOST_STUDIES,
+        help="Write a cohort instead: so many small NIfTI CTs in VerSe's layout with outlines and "
+        "a labels.csv of patients, splits, causes and readers. Only --seed and --levels go with it.",
+    ),
+]
 
 
 def phantom(
@@ -70,17 +80,7 @@ def phantom(
     seed: Annotated[
         int, typer.Option(metavar="N", help="Draws anatomy and noise; the same seed, the same CT.")
     ] = 0,
-    studies: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=MOST_STUDIES,
-            help="Write a cohort instead: so many small NIfTI CTs in VerSe's layout with outlines "
-            "and a labels.csv of patients, splits, causes and readers. Only --seed and --levels go "
-            "with it.",
-        ),
-    ] = None,
+    studies: Studies = None,
 ) -> None:
     """Write a synthetic spine CT as a DICOM series with known truth.
 

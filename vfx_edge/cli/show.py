@@ -178,7 +178,8 @@ def _more(finding: Finding) -> str:
 
     t, more, reason = _english(), [], finding.measurement.reason
     if isinstance(finding.assessment, Classified) and reason is not None:
-        more.append(f"heights not measured: {reason.replace('_', ' ')}")
+        what = "heights not measured" if finding.measurement.heights is None else "loss not judged"
+        more.append(f"{what}: {reason.replace('_', ' ')}")
     if by := suspected_by(finding):
         more.append(t(f"suspicion.{by}"))
     return "".join(f"; {words}" for words in more)

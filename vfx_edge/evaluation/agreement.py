@@ -6,13 +6,13 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from vfx_edge.evaluation.intervals import (
     CONFIDENCE,
     RESAMPLES,
     Estimate,
     bootstrap,
-    two_sided,
 )
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,8 @@ def cohen_kappa(
 ) -> Estimate | None:
     """Agreement of two readings (n,) beyond chance (Cohen 1960, weighted 1968), with the large
     sample variance of Fleiss, Cohen and Everitt 1969. The interval is symmetric on Fisher's z
-    scale: on kappa's own it covers too seldom where agreement is good and cases are few.
+    scale, by Student's t and n / (n − 1) of that variance: on kappa's own scale, or by the normal
+    distribution, it covers too seldom where agreement is good or cases are few.
 
     weights: how much less two neighbouring categories disagree; they need `categories` in order
     (default: sorted). None where it is not defined: no case, or all of one category.
@@ -51,10 +52,11 @@ def cohen_kappa(
     spread -= (value - expected * (1 - value)) ** 2
     if spread < NOTHING or 1 - abs(value) < NOTHING:
         return Estimate(value, None, None, "no interval: no spread at all")
-    error = float(spread) ** 0.5 / ((1 - expected) * float(table.sum()) ** 0.5)
-    reach = two_sided(confidence) * error / (1 - value**2)
+    freedom = float(table.sum()) - 1
+    error = (float(spread) / freedom) ** 0.5 / (1 - expected)
+    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error / (1 - value**2)
     low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
-    return Estimate(value, float(low), float(high), "large sample, Fisher's z scale")
+    return Estimate(value, float(low), float(high), "large sample, Fisher's z scale, Student's t")
 
 
 def _table(

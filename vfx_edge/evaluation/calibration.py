@@ -14,6 +14,7 @@ BINS = 10
 LEAST = float(np.finfo(np.float64).eps)
 """How near to 0 and 1 a probability is taken where its logarithm is needed."""
 STEPS = 100
+SETTLED = 1e-10
 Equal = Literal["width", "mass"]
 
 
@@ -131,17 +132,15 @@ def _fitted(
     """Coefficients (k,) of a logistic regression by Newton's steps, halved where they overshoot;
     None where they do not settle."""
     found = np.zeros(x.shape[1])
-    loss = _loss(x @ found + offset, so)
     for _ in range(STEPS):
-        p = expit(x @ found + offset)
+        p, loss = expit(x @ found + offset), _loss(x @ found + offset, so)
         step = np.linalg.lstsq(x.T @ (x * (p * (1 - p))[:, None]), x.T @ (so - p), rcond=None)[0]
-        while (tried := _loss(x @ (found + step) + offset, so)) > loss and np.abs(
-            step
-        ).max() > LEAST:
+        if np.abs(step).max() <= SETTLED * max(1.0, float(np.abs(found).max())):
+            return np.asarray(found + step)
+        # near the maximum the likelihood is flat to the last digit: no reason to halve a step
+        while _loss(x @ (found + step) + offset, so) > loss * (1 + SETTLED):
             step = step / 2
-        found, loss = found + step, min(tried, loss)
-        if np.abs(step).max() <= 1e-12 * max(1.0, float(np.abs(found).max())):
-            return np.asarray(found)
+        found = found + step
     return None
 
 

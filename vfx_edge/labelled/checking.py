@@ -1,8 +1,9 @@
 """Studies against their files, before anything runs: is there a CT, do outlines lie on it, do they
 hold the levels that the rows name. Headers, and of outlines their values; many at once."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -25,6 +26,24 @@ SAME_PLACE_MM = 1.0
 """Corners of one grid, as two programs write them."""
 MOST_LOOKED_AT = 200
 """Files of a folder in which a DICOM one is looked for."""
+
+
+def same_content(studies: Iterable[LabelledStudy]) -> list[tuple[LabelledStudy, ...]]:
+    """Studies whose CT are files of the same bytes; of folders nothing is told."""
+    by_size: dict[int, list[LabelledStudy]] = {}
+    for study in studies:
+        if study.path.is_file():
+            by_size.setdefault(study.path.stat().st_size, []).append(study)
+    suspects = [study for mine in by_size.values() if len(mine) > 1 for study in mine]
+    by_content: dict[bytes, list[LabelledStudy]] = {}
+    for study, digest in zip(suspects, map_reading(_digest, suspects), strict=True):
+        by_content.setdefault(digest, []).append(study)
+    return [tuple(mine) for mine in by_content.values() if len(mine) > 1]
+
+
+def _digest(study: LabelledStudy) -> bytes:
+    with study.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @dataclass(frozen=True)

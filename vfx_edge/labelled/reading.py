@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vfx_edge.inputs.files import PathUnreadable
-from vfx_edge.labelled.checking import check_dataset
+from vfx_edge.labelled.checking import check_dataset, same_content
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem, Row
 from vfx_edge.labelled.errors import (
     CtOfTwoPatients,
@@ -50,6 +50,9 @@ def read_dataset(
     studies = _studies(folder, files, table.path, read)
     problems = [*_remarks(table, files, studies), *read.problems, *remarks_on(read.rows)]
     dataset = check_dataset(Dataset(folder, tuple(studies), tuple(problems)), on_study)
+    for mine in same_content(dataset.studies):
+        if len({study.patient.casefold() for study in mine}) > 1:
+            raise CtOfTwoPatients(path, [row.number for study in mine for row in study.rows])
     ordered = sorted(dataset.problems, key=lambda problem: problem.row or 0)
     if not dataset.studies:
         raise NoUsableRow(path, ordered)
