@@ -24,6 +24,21 @@ Matrix = Annotated[
         help=f"Rows and columns of a slice, over {FIELD_MM:.0f} mm.",
     ),
 ]
+Fractures = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LEVEL:KIND:LOSS",
+        help="A fracture: wedge, biconcave or crush, and the share of height lost, for "
+        "example L1:wedge:0.35. Repeatable.",
+    ),
+]
+Lesions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LEVEL:KIND",
+        help="A malignant lesion: lytic, sclerotic or mixed, for example T10:lytic. Repeatable.",
+    ),
+]
 Studies = Annotated[
     int | None,
     typer.Option(
@@ -31,7 +46,8 @@ Studies = Annotated[
         min=1,
         max=MOST_STUDIES,
         help="Write a cohort instead: so many small NIfTI CTs in VerSe's layout with outlines and "
-        "a labels.csv of patients, splits, causes and readers. Only --seed and --levels go with it.",
+        "a labels.csv of patients, splits, causes and readers; only --seed and --levels go with "
+        "it.",
     ),
 ]
 
@@ -58,22 +74,8 @@ def phantom(
         ),
     ] = "T1-L5",
     matrix: Matrix = 256,
-    fracture: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LEVEL:KIND:LOSS",
-            help="A fracture: wedge, biconcave or crush, and the share of height lost, for "
-            "example L1:wedge:0.35. Repeatable.",
-        ),
-    ] = None,
-    lesion: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LEVEL:KIND",
-            help="A malignant lesion: lytic, sclerotic or mixed, for example T10:lytic. "
-            "Repeatable.",
-        ),
-    ] = None,
+    fracture: Fractures = None,
+    lesion: Lesions = None,
     scoliosis: Annotated[
         float, typer.Option(metavar="DEG", help="Bend of the spine to the side, as a Cobb angle.")
     ] = 0.0,

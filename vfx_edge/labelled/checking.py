@@ -2,6 +2,7 @@
 hold the levels that the rows name. Headers, and of outlines their values; many at once."""
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from vfx_edge.inputs.bounded import is_dicom
 from vfx_edge.inputs.build import MAX_VOXELS
 from vfx_edge.inputs.disc import is_directory
 from vfx_edge.inputs.nifti_file import is_nifti, read_nifti
-from vfx_edge.inputs.segmentation import HIGHEST_VERSE_LABEL
+from vfx_edge.inputs.segmentation import FINER_VOXELS, HIGHEST_VERSE_LABEL, SMALL_VOXELS
 from vfx_edge.inputs.voxel_file import VoxelFile
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem, Row
 from vfx_edge.labelled.errors import left_out
@@ -82,7 +83,8 @@ def _checked(study: LabelledStudy) -> _Checked:
     if study.mask is None:
         return _Checked(study)
     try:
-        return _against_mask(study, ct, read_nifti(study.mask, MAX_VOXELS))
+        most = max(SMALL_VOXELS, FINER_VOXELS * math.prod(ct.shape)) if ct else MAX_VOXELS
+        return _against_mask(study, ct, read_nifti(study.mask, most))
     except InputError as error:
         why = str(error).replace(study.mask.name, "Its mask").rstrip(".")
         words = f"{why}; the study is used without its mask."
@@ -170,14 +172,12 @@ def _levels_in(mask: VoxelFile) -> frozenset[Level] | None:
     """None where it holds other numbers than VerSe's. Raises InputError."""
     seen = np.zeros(HIGHEST_VERSE_LABEL + 1, bool)
     for slab in mask.slabs(max_ratio=None):
-        values = np.unique(slab)
-        if (
-            values[0] < 0
-            or values[-1] > HIGHEST_VERSE_LABEL
-            or not np.all(values == values.round())
-        ):
+        if not 0 <= slab.min() <= slab.max() <= HIGHEST_VERSE_LABEL:  # nor where one is no number
             return None
-        seen[values.astype(int)] = True
+        whole = slab.astype(np.uint8)
+        if slab.dtype.kind == "f" and not np.array_equal(whole, slab):
+            return None
+        seen |= np.bincount(whole.ravel(), minlength=len(seen)) > 0
     verse = {level.verse: level for level in Level}
     return frozenset(verse[int(n)] for n in np.flatnonzero(seen) if int(n) in verse)
 

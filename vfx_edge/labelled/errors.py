@@ -108,8 +108,8 @@ class CtOfTwoPatients(_Contradiction):
     """One CT under two patients."""
 
     what = (
-        "{rows} name one CT, or copies of it, under different patients: give each its own, or both one "
-        "patient"
+        "{rows} name one CT, or copies of it, under different patients: give each its own, "
+        "or both one patient"
     )
 
 
