@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from vfx_edge.evaluation.calibration import Bin, expected_error, reliability
-from vfx_edge.evaluation.classification import Answers, auc, auc_interval
+from vfx_edge.evaluation.classification import Answers
 from vfx_edge.evaluation.level_names import Named, agreement, counted
 from vfx_edge.evaluation.level_names import reliability as name_bins
+from vfx_edge.evaluation.rates import Confusion
 
 P = np.array([0.05, 0.05, 0.45, 0.45, 0.95, 0.95], np.float32)
 TRUTH = np.array([False, False, False, True, True, False])
@@ -34,17 +35,9 @@ def test_a_stated_probability_is_held_against_what_was_so() -> None:
     assert expected_error([]) is None
 
 
-def test_ties_count_half_and_a_missing_class_has_no_area() -> None:
-    assert auc(P, TRUTH) == pytest.approx((2.5 + 3.5) / 8)
-    assert np.isnan(auc(P[:2], TRUTH[:2]))
-    low, high = auc_interval(P, TRUTH, np.arange(6))
-    assert 0 <= low < auc(P, TRUTH) < high <= 1
-
-
 def test_no_answer_is_neither_right_nor_wrong() -> None:
     answers = Answers(P > 0.9, P < 0.1, TRUTH)
-    assert answers.accuracy == pytest.approx(3 / 4)
-    assert [answers.sensitivity, answers.specificity] == pytest.approx([1, 2 / 3])
+    assert answers.confusion == Confusion(1, 1, 2, 0)
     assert (answers.right.sum(), answers.wrong.sum()) == (3, 1)
     assert answers.not_missed == 1.0
     assert Answers(P > 2, P < 0.5, TRUTH).not_missed == 0.5

@@ -23,7 +23,9 @@ from models.recipes.folds import REFERENCES
 from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
 from vfx_edge.evaluation.calibration import expected_error, reliability
-from vfx_edge.evaluation.classification import Answers, auc, auc_interval
+from vfx_edge.evaluation.classification import Answers
+from vfx_edge.evaluation.intervals import bootstrap
+from vfx_edge.evaluation.roc import auc
 from vfx_edge.manifest import ClassifierParameters, load_model_set
 from vfx_edge.spine.classify import combined_views
 
@@ -68,20 +70,22 @@ def told(net: Network, views: Floats, by_distance: bool = True) -> Told:
 
 
 def scores(answer: Told, truth: Bools, phantoms: NDArray[np.int64]) -> dict[str, Any]:
-    """Sensitivity, specificity and accuracy are of those that got a tier, as in the paper."""
+    """Sensitivity, specificity and accuracy are of those that got a tier, as in the paper; the
+    area's interval is the BCa bootstrap over phantoms. None: of no case."""
     answers = answer.against(truth)
+    told = answers.confusion
     patients = phantoms * 2 + truth
-    low, high = auc_interval(answer.p_malignant, truth, patients)
+    area = bootstrap(lambda rows: auc(answer.p_malignant[rows], truth[rows]), patients)
     bins = reliability(answer.p_malignant, truth)
     return {
         "crops": len(truth),
         "phantoms": len(np.unique(patients)),
-        "auc": auc(answer.p_malignant, truth),
-        "auc_low": low,
-        "auc_high": high,
-        "sensitivity": answers.sensitivity,
-        "specificity": answers.specificity,
-        "accuracy_told": answers.accuracy,
+        "auc": area and area.value,
+        "auc_low": area and area.low,
+        "auc_high": area and area.high,
+        "sensitivity": told.sensitivity and told.sensitivity.value,
+        "specificity": told.specificity and told.specificity.value,
+        "accuracy_told": told.accuracy and told.accuracy.value,
         "malignant_not_called_osteoporotic": answers.not_missed,
         "uncertain": float((~answers.answered & ~answer.strange).mean()),
         "not_assessable": float(answer.strange.mean()),
