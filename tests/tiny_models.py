@@ -9,7 +9,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from export.manifests import update_hashes
-from vfx_edge.vocabulary import ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES
 
 HEAD = """schema = "vfx-edge/model/1"
 name = "{name}"
@@ -54,11 +54,13 @@ CLASSES = {
     "finder": ("background", "centre", "body"),
     "labeller": ("background", "T12", "L1"),
     "segmenter": ("background", "body", "arch"),
+    "detector": ("intact", "fractured"),
     "classifier": ("osteoporotic", "malignant"),
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
     "labeller": {"backward_mm": 8.0},
     "segmenter": {"backward_mm": 20.0, "guide_sigma_mm": 6.0},
+    "detector": {"threshold": 0.7, "levels": ["T12", "L1"]},
     "classifier": {
         "threshold_malignant": 0.85,
         "threshold_osteoporotic": 0.95,
@@ -164,8 +166,10 @@ def _quoted(words: Iterable[str]) -> str:
 
 
 def write_full_set(folder: Path, **options: Any) -> Path:
-    """A set that fills every role."""
-    networks: dict[str, bytes] = {role: tiny_segmenter(seed=i) for i, role in enumerate(ROLES)}
+    """A set that fills every role that the chain needs."""
+    networks: dict[str, bytes] = {
+        role: tiny_segmenter(seed=i) for i, role in enumerate(NEEDED_ROLES)
+    }
     networks |= {"finder": tiny_segmenter(seed=7), "segmenter": tiny_segmenter(channels=2)}
     networks["classifier"] = tiny_classifier()
     return write_set(folder, networks, **options)

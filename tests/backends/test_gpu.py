@@ -13,7 +13,7 @@ from vfx_edge.nvml import MemoryWatch
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.study import Classified
-from vfx_edge.vocabulary import ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES
 
 pytestmark = pytest.mark.skipif(
     isinstance(nvidia.find_gpu(), str), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
@@ -45,7 +45,7 @@ def patches(role: str) -> np.ndarray:
     return np.stack([np.stack([cut, cut * 0.2][: spec.input.channels]) for cut in cuts])
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", NEEDED_ROLES)
 @pytest.mark.parametrize("backend", GPU_BACKENDS)
 def test_the_gpu_gives_the_cpus_answers(backend: str, role: str) -> None:
     needed(backend)

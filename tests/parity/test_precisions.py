@@ -21,7 +21,7 @@ from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.study import Analysis, Classified, VertebraMask
-from vfx_edge.vocabulary import ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES
 
 Floats = NDArray[np.float32]
 FAST, EXACT = "openvino", "cpu"
@@ -67,7 +67,7 @@ def both(
     return Both(quick, slow, patches)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", NEEDED_ROLES)
 def test_each_network_keeps_its_answers(
     role: str, both: Both, fast: OpenModels, exact: OpenModels
 ) -> None:

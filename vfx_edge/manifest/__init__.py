@@ -10,6 +10,7 @@ its `base` and then only defines the roles in which it differs.
     sigma = segmenter.parameters_of(SegmenterParameters).guide_sigma_mm
 """
 
+from vfx_edge.manifest.calibration import CalibrationSpec
 from vfx_edge.manifest.errors import (
     ManifestInvalid,
     ModelFileInvalid,
@@ -28,6 +29,8 @@ from vfx_edge.manifest.files import (
 from vfx_edge.manifest.reading import load_model_set, parse_manifest
 from vfx_edge.manifest.roles import (
     ClassifierParameters,
+    CropParameters,
+    DetectorParameters,
     JointParameters,
     LabellerParameters,
     SegmenterParameters,
@@ -44,8 +47,11 @@ from vfx_edge.manifest.trust import DIGEST, Demand
 __all__ = [
     "DIGEST",
     "BatchSpec",
+    "CalibrationSpec",
     "ClassifierParameters",
+    "CropParameters",
     "Demand",
+    "DetectorParameters",
     "InputSpec",
     "JointParameters",
     "LabellerParameters",

@@ -144,7 +144,7 @@ def _network(
     where: str, table: NetworkTable, parameters: Any, facts: dict[str, Any]
 ) -> NetworkSpec:
     path: Path = facts["manifest_path"]
-    if problem := _window_problem(table):
+    if problem := _window_problem(table) or _calibration_problem(table):
         raise invalid(path, problem, where)
     for key, name in (("file", table.file), ("file_fp16", table.file_fp16)):
         if name is not None and _leaves_folder(name):
@@ -164,6 +164,12 @@ def _window_problem(table: NetworkTable) -> str:
     if set(table.roles) != {"labeller", "segmenter"}:
         return "[network.window] is for the roles labeller and segmenter together"
     return ""
+
+
+def _calibration_problem(table: NetworkTable) -> str:
+    if table.calibration is None or "classifier" in table.roles:
+        return ""
+    return "[network.calibration] is for the role classifier"
 
 
 def _leaves_folder(name: str) -> bool:

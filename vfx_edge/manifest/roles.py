@@ -98,19 +98,9 @@ class JointParameters(RoleParameters, frozen=True, kw_only=True):
     checkpoint: Annotated[str, Meta(description="file name of the checkpoints")] = ""
 
 
-class ClassifierParameters(RoleParameters, frozen=True, kw_only=True):
-    """Why a vertebra broke. "unknown" is the probability that the crop is unlike all training."""
+class CropParameters(RoleParameters, frozen=True, kw_only=True):
+    """Base of the roles that are asked about a crop around one vertebra: how it is cut."""
 
-    classes = ("osteoporotic", "malignant")
-    others = ("unknown",)
-
-    threshold_malignant: Annotated[Share, Meta(description="malignant from this probability on")]
-    threshold_osteoporotic: Annotated[
-        Share, Meta(description="osteoporotic from this probability on, if not malignant")
-    ]
-    threshold_unknown: Annotated[
-        Share, Meta(description="no answer from this probability of the class unknown on")
-    ] = 0.5
     levels: Annotated[
         tuple[Level, ...], Meta(min_length=1, description="the network is asked about no other")
     ]
@@ -127,13 +117,37 @@ class ClassifierParameters(RoleParameters, frozen=True, kw_only=True):
     mask_margin_mm: Annotated[
         Distance, Meta(description="shown about the vertebra, or about the box around all of them")
     ] = 0.0
+
+    def __post_init__(self) -> None:
+        unique("levels", self.levels)
+
+
+class DetectorParameters(CropParameters, frozen=True, kw_only=True):
+    """Whether a vertebra is broken, also where it has lost no height. A set may have none."""
+
+    classes = ("intact", "fractured")
+    others = ()
+
+    threshold: Annotated[Share, Meta(description="suspected from this p(fractured) on")]
+
+
+class ClassifierParameters(CropParameters, frozen=True, kw_only=True):
+    """Why a vertebra broke. "unknown" is the probability that the crop is unlike all training."""
+
+    classes = ("osteoporotic", "malignant")
+    others = ("unknown",)
+
+    threshold_malignant: Annotated[Share, Meta(description="malignant from this probability on")]
+    threshold_osteoporotic: Annotated[
+        Share, Meta(description="osteoporotic from this probability on, if not malignant")
+    ]
+    threshold_unknown: Annotated[
+        Share, Meta(description="no answer from this probability of the class unknown on")
+    ] = 0.5
     temperature: Annotated[
         float,
         Meta(ge=1e-3, le=1e3, description="for the record: the file's answers are scaled already"),
     ] = 1.0
-
-    def __post_init__(self) -> None:
-        unique("levels", self.levels)
 
 
 def unique(key: str, values: Sequence[object]) -> None:
@@ -147,5 +161,6 @@ PARAMETERS: dict[Role, type[RoleParameters]] = {
     "finder": FinderParameters,
     "labeller": LabellerParameters,
     "segmenter": SegmenterParameters,
+    "detector": DetectorParameters,
     "classifier": ClassifierParameters,
 }

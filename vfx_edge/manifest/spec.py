@@ -8,13 +8,13 @@ from msgspec import Meta, field
 from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
+from vfx_edge.manifest.calibration import CalibrationSpec, Text
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
 from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role
 
 SCHEMA = "vfx-edge/model/1"
-Text = Annotated[str, Meta(pattern=r"\S")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
 Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Mm = Annotated[float, Meta(ge=0.1, le=20)]
@@ -149,6 +149,8 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
     """Where set, the network labels and segments in one, tile by tile over the located spine."""
+    calibration: CalibrationSpec | None = None
+    """Of a classifier that a department calibrated: `vfx-edge calibrate` writes it."""
 
     def __post_init__(self) -> None:
         unique("roles", self.roles)
