@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from models.recipes.folds import FOLDS, REFERENCES
+from models.recipes.labelled import options as labelled_options
 from vfx_edge.errors import VfxError
 from vfx_edge.vocabulary import ROLES
 
@@ -124,7 +125,11 @@ def train(
     fold: Fold = None,
     again: Annotated[bool, typer.Option(help="a new schedule from the weights so far")] = False,
     labelled: Annotated[
-        Path | None, typer.Option(help="folder in VerSe's layout whose CTs are trained on too")
+        Path | None,
+        typer.Option(
+            help="folder in VerSe's layout whose CTs are trained on too; labelled fractures are "
+            "for `classifier --labelled`"
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
     workers: Annotated[int, typer.Option(help="processes that draw examples")] = 0,
@@ -150,6 +155,11 @@ def train(
         raise typer.BadParameter(f"no device '{device}': use auto, cpu or cuda")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise typer.BadParameter("no CUDA device is available: use --device cpu")
+    if role == "detector" or (labelled and role == "classifier"):
+        raise typer.BadParameter(
+            f"labelled vertebrae train a {role} by another command: "
+            f"python -m models.recipes classifier --role {role} --labelled {labelled or 'DATASET'}"
+        )
     if labelled:
         add(labelled, work)
     torch.set_num_threads(threads)
@@ -220,6 +230,10 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     write.publish_set(homes, out, ROOT / "models" / "default")
     if fold:
         write.note_folds(work / "folds")
+
+
+app.command()(labelled_options.classifier)
+app.command()(labelled_options.compare)
 
 
 if __name__ == "__main__":

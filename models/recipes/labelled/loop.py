@@ -39,8 +39,8 @@ class TrainingDiverged(InputError):
 @dataclass(frozen=True)
 class Schedule:
     """How one network is trained. patience: epochs without a lower validation loss before it
-    stops. minutes: of wall time at most; None: as long as it takes. weights: of the classes in
-    the loss; None: all alike, as in the study."""
+    stops. minutes: of wall time at most; None: as long as it takes. balance: whether a class counts
+    in the loss by its rarity; in the study all crops count alike."""
 
     rate: float = 1e-4
     epochs: int = 200
@@ -49,7 +49,7 @@ class Schedule:
     batch: int = BATCH
     device: str = "cpu"
     seed: int = 1
-    weights: tuple[float, ...] | None = None
+    balance: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +143,12 @@ def _epoch(progress: Progress, taught: Examples, schedule: Schedule) -> float:
     """Every crop once, in an order and in poses that the seed and the epoch alone decide."""
     rng = np.random.default_rng([schedule.seed, progress.epoch])
     progress.net.train()
+    weights = _rarity(taught.classes) if schedule.balance else None
     losses = []
     for index in batches(len(taught.classes), schedule.batch, rng):
         inputs = taught.crops.varied(index, rng)
         progress.optimiser.zero_grad()
-        loss = _loss(progress.net, inputs, taught.classes[index], schedule)
+        loss = _loss(progress.net, inputs, taught.classes[index], weights)
         loss.backward()  # type: ignore[no-untyped-call]
         progress.optimiser.step()
         losses.append(float(loss.detach()))
@@ -160,13 +161,16 @@ def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[list[int]]:
         yield [int(i) for i in part]
 
 
-def _loss(net: nn.Module, inputs: Tensor, classes: Tensor, schedule: Schedule) -> Tensor:
-    kind = schedule.device.split(":")[0]
-    with torch.autocast(kind, dtype=torch.bfloat16):
+def _loss(net: nn.Module, inputs: Tensor, classes: Tensor, weights: Tensor | None) -> Tensor:
+    with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
         logits = net(inputs)
-    weights = schedule.weights
-    given = None if weights is None else torch.tensor(weights, device=schedule.device)
-    return F.cross_entropy(logits.float(), classes, given)
+    return F.cross_entropy(logits.float(), classes, weights)
+
+
+def _rarity(classes: Tensor) -> Tensor:
+    """Weights (classes,) inverse to how often each is taught, 1 on average over the crops."""
+    counts = torch.bincount(classes).float()
+    return len(classes) / (len(counts) * counts)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """What is trained: the manifest's table of the network to come, as the study or as we have it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,12 @@ class Plan:
         """The two that are told apart, in the order of the network's answers."""
         return CLASSES[self.role]
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The network's, in their order: ours has a third, a crop unlike all that was taught."""
+        strange = self.recipe == "ours" and self.role == "classifier"
+        return (*self.classes, "unknown") if strange else self.classes
+
     def number_of(self, label: Label) -> int | None:
         """Which class a vertebra with this label teaches; None: it is not shown."""
         if self.role == "detector":
@@ -57,8 +63,8 @@ class Plan:
 
 
 def input_table(plan: Plan) -> dict[str, Any]:
-    """[network.input]. Axes are ours, towards head, back and left: the network is taught anew, and
-    its 3x3x3 convolutions and cubic poolings know no axis from another."""
+    """[network.input]. Axes are ours, towards head, back and left: the network is taught anew,
+    and its 3x3x3 convolutions and cubic poolings know no axis from another."""
     return {
         "name": "crop",
         "channels": 1,
@@ -72,23 +78,29 @@ def input_table(plan: Plan) -> dict[str, Any]:
     }
 
 
-def network_table(plan: Plan, thresholds: tuple[float, float]) -> dict[str, Any]:
-    """[[network]] of a classifier, without its files. thresholds: (malignant, osteoporotic)."""
+def parameters_table(plan: Plan, thresholds: Sequence[float]) -> dict[str, Any]:
+    """[network.parameters]. thresholds: malignant and osteoporotic, or the detector's one."""
+    names = ("threshold_malignant", "threshold_osteoporotic")
+    if plan.role == "detector":
+        names = ("threshold",)
+    levels = [level.value for level in T1_TO_L5]
+    mirror = {"mirror": 1} if plan.recipe == "ours" else {}
+    return {**dict(zip(names, thresholds, strict=True)), "levels": levels, **mirror}
+
+
+def network_table(plan: Plan, thresholds: Sequence[float]) -> dict[str, Any]:
+    """[[network]], without its files; see `parameters_table`."""
     return {
         "roles": [plan.role],
         "name": f"{plan.role} of labelled CT",
         "input": input_table(plan),
-        "output": {"name": "answer", "classes": list(plan.classes), "activation": "softmax"},
+        "output": {"name": "answer", "classes": list(plan.answers), "activation": "softmax"},
         "batch": {"min": 1, "opt": 8, "max": 16},
         "precision": {
             "allowed": ["fp32", "bf16", "fp16"],
             "max_probability_difference": 0.05,
         },
-        "parameters": {
-            "threshold_malignant": thresholds[0],
-            "threshold_osteoporotic": thresholds[1],
-            "levels": [level.value for level in T1_TO_L5],
-        },
+        "parameters": parameters_table(plan, thresholds),
     }
 
 

@@ -53,12 +53,12 @@ def parts(people: Sequence[Person], seed: int) -> dict[str, Split]:
     rest = [person for person in people if person.name not in given]
     drawn: dict[str, Split] = {}
     if not given:
-        drawn |= dict.fromkeys(_some(rest, TEST_SHARE, seed), Split.TEST)
+        drawn |= dict.fromkeys(some(rest, TEST_SHARE, seed), Split.TEST)
     drawn |= {person.name: Split.TRAIN for person in rest if person.name not in drawn}
     whole = given | drawn
     if Split.VALIDATION not in whole.values():
         taught = [person for person in people if whole[person.name] is Split.TRAIN]
-        chosen = _some(taught, VALIDATION_SHARE, seed + 1)
+        chosen = some(taught, VALIDATION_SHARE, seed + 1)
         whole |= dict.fromkeys(chosen, Split.VALIDATION)
     return whole
 
@@ -91,7 +91,7 @@ def _by_label(people: Sequence[Person]) -> dict[tuple[int, ...], list[str]]:
     return dict(sorted(found.items()))
 
 
-def _some(people: Sequence[Person], share: float, seed: int) -> list[str]:
+def some(people: Sequence[Person], share: float, seed: int) -> list[str]:
     """A share of each label's patients, at least one where there are three."""
     chosen = []
     for members in _by_label(people).values():

@@ -1,0 +1,163 @@
+"""The commands `classifier` and `compare`: options, checks of them, and what is printed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from models.recipes.labelled.plan import WINDOWS, Plan, Recipe, Task
+
+APPROACHES = (1, 2, 3)
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda")]
+Threads = Annotated[int, typer.Option(help="threads of a CPU; 0: as many as there are cores")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="of wall time at most, for each network", show_default="no limit"),
+]
+
+
+def classifier(
+    labelled: Annotated[
+        Path, typer.Option(help="folder with labels.csv, see docs/evaluation.md", exists=True)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="the model set's folder")],
+    work: Annotated[Path, typer.Option(help="folder for crops and checkpoints; keep it")],
+    approach: Annotated[
+        int,
+        typer.Option(
+            help="1: fractures only. 2: intact vertebrae with a malignant lesion as malignant, "
+            "too. 3: as 2, with the authors' thresholds, between which is 'uncertain'"
+        ),
+    ] = 3,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="study: as Foreman et al. 2024. ours: masked or not and window as asked, and a "
+            "third answer for crops unlike those taught, the mirror image, a fitted temperature"
+        ),
+    ] = "study",
+    role: Annotated[
+        str, typer.Option(help="classifier: why it broke. detector: whether it is broken")
+    ] = "classifier",
+    folds: Annotated[int, typer.Option(help="of a cross-validation besides; 0: none")] = 0,
+    minutes: Minutes = None,
+    epochs: Annotated[int, typer.Option(help="at most", min=1)] = 200,
+    patience: Annotated[
+        int, typer.Option(help="epochs without a lower validation loss before it stops", min=1)
+    ] = 25,
+    rate: Annotated[float, typer.Option(help="learning rate of Adam")] = 1e-4,
+    batch: Annotated[int, typer.Option(help="crops a step", min=2)] = 32,
+    balance: Annotated[
+        bool, typer.Option(help="weigh classes by their rarity; the study does not")
+    ] = False,
+    unmasked: Annotated[
+        bool, typer.Option("--unmasked", help="show what is around the vertebra, too")
+    ] = False,
+    window: Annotated[str, typer.Option(help=", ".join(WINDOWS))] = "study",
+    model: Annotated[
+        str, typer.Option(help="model set that outlines studies without a mask")
+    ] = "default",
+    device: Device = "auto",
+    threads: Threads = 0,
+    seed: int = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace a network of this role in the set")
+    ] = False,
+) -> None:
+    """Train the study's network on labelled CT and write a model set.
+
+    Goes on where it was stopped, if it is given the same data and options. A second command with
+    --role detector adds its network to the same set.
+    """
+    from models.recipes.labelled.command import Wanted, make_set
+    from models.recipes.labelled.loop import Schedule
+    from vfx_edge.labelled.reading import read_dataset
+
+    plan = plan_of(role, approach, recipe, unmasked, window)
+    if folds == 1 or folds < 0:
+        raise typer.BadParameter("--folds must be 0 or 2 and more")
+    if minutes is not None and minutes <= 0:
+        raise typer.BadParameter("--minutes must be more than 0")
+    if not 0 < rate < 1:
+        raise typer.BadParameter("--rate must be between 0 and 1")
+    used = device_of(device, threads)
+    schedule = Schedule(rate, epochs, patience, minutes, batch, used, seed, balance)
+    report = make_set(
+        read_dataset(labelled), Wanted(plan, schedule, out, work, folds, model, overwrite), tell
+    )
+    typer.echo(summary(report.scores, out))
+
+
+def compare(
+    work: Annotated[Path, typer.Option(help="folder for phantoms and checkpoints")],
+    shown: Annotated[int, typer.Option(help="crops that each network is shown", min=32)] = 2000,
+    seeds: Annotated[int, typer.Option(help="trainings of each variant", min=1)] = 1,
+    batch: Annotated[int, typer.Option(help="crops a step", min=2)] = 32,
+    write: Annotated[
+        bool, typer.Option("--write", help="into compared.json and the shipped set's card")
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Masked or not, approach 1 or 2, which window: trained and scored on the same phantoms."""
+    import json
+
+    from models.recipes.labelled import experiments
+    from models.recipes.labelled.loop import Schedule
+
+    schedule = Schedule(batch=batch, device=device_of(device, threads))
+    found = experiments.compare(
+        work, experiments.Cohort(), shown, range(1, seeds + 1), schedule, tell
+    )
+    if write:
+        experiments.keep(found)
+        experiments.write_table(experiments.CARD, found)
+    typer.echo(json.dumps(found, indent=1))
+
+
+def plan_of(role: str, approach: int, recipe: str, unmasked: bool, window: str) -> Plan:
+    """BadParameter where a word or a number is none of those known."""
+    for option, given, known in (
+        ("--role", role, get_args(Task)),
+        ("--approach", approach, APPROACHES),
+        ("--recipe", recipe, get_args(Recipe)),
+        ("--window", window, tuple(WINDOWS)),
+    ):
+        if given not in known:
+            words = ", ".join(map(str, known))
+            raise typer.BadParameter(f"no {option} '{given}': use one of {words}")
+    return Plan(role, approach, recipe, not unmasked, window)  # type: ignore[arg-type]
+
+
+def device_of(asked: str, threads: int) -> str:
+    """The device that is there, its threads set; BadParameter."""
+    import torch
+
+    from models.recipes.train import best_device
+
+    if asked.split(":")[0] not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter(f"no device '{asked}': use auto, cpu or cuda")
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise typer.BadParameter("no CUDA device is available: use --device cpu")
+    if threads > 0:
+        torch.set_num_threads(threads)
+    return best_device(asked)
+
+
+def tell(line: str) -> None:
+    """A line for people."""
+    typer.echo(line, err=True)
+
+
+def summary(scores: Mapping[str, Any], out: Path) -> str:
+    """What was reached, a line a part, and what comes next."""
+    from models.recipes.labelled.card import PARTS, SHOWN, estimate_cell
+
+    lines = [
+        f"{PARTS[part]}: " + ", ".join(
+            f"{SHOWN[name]} {estimate_cell(found[name])}" for name in ("auc", "balanced_accuracy")
+        )
+        for part, found in scores.items()
+    ]  # fmt: skip
+    return "\n".join([*lines, f"next: vfx-edge evaluate DATASET --model {out}"])
