@@ -31,7 +31,7 @@ from models.recipes.classifier.shipping import write
 from models.recipes.nets import Net3D
 from vfx_edge.backends import open_models
 from vfx_edge.manifest import ClassifierParameters, load_model_set
-from vfx_edge.phantom import Part, make_phantom
+from vfx_edge.phantom import Part, make_phantom, paint_benign_signs
 
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 
@@ -85,7 +85,7 @@ def test_a_phantom_is_made_of_its_seed_alone() -> None:
     phantom = make_phantom(phantoms.phantom_spec(Kind.OSTEOPOROTIC, seed))
     painted, rng = phantom.hu.copy(), np.random.default_rng(0)
     for level in 3 * [level for level in phantom.truth.levels if level.fracture]:
-        phantoms.paint_benign_signs(painted, phantom, level, rng)
+        paint_benign_signs(painted, phantom, level, rng)
     changed = painted != phantom.hu
     assert changed.any()
     assert (phantom.parts[changed] == Part.BODY).all()

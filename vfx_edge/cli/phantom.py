@@ -1,4 +1,5 @@
-"""`vfx-edge phantom`: a synthetic spine CT as a DICOM series, with its truth beside it."""
+"""`vfx-edge phantom`: a synthetic spine CT as a DICOM series, with its truth beside it; or a whole
+cohort of them with labels."""
 
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 FIELD_MM = 384.0
+MOST_STUDIES = 9999
 Matrix = Annotated[
     int,
     typer.Option(
@@ -25,6 +27,7 @@ Matrix = Annotated[
 
 
 def phantom(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder for the slices and for truth.json.")
     ],
@@ -38,7 +41,11 @@ def phantom(
         float, typer.Option(metavar="MM", help="Distance from slice to slice.")
     ] = 1.5,
     levels: Annotated[
-        str, typer.Option(metavar="FIRST-LAST", help="Which vertebrae are in view.")
+        str,
+        typer.Option(
+            metavar="FIRST-LAST",
+            help="Which vertebrae are in view; of a cohort, from which its studies show some.",
+        ),
     ] = "T1-L5",
     matrix: Matrix = 256,
     fracture: Annotated[
@@ -63,11 +70,25 @@ def phantom(
     seed: Annotated[
         int, typer.Option(metavar="N", help="Draws anatomy and noise; the same seed, the same CT.")
     ] = 0,
+    studies: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MOST_STUDIES,
+            help="Write a cohort instead: so many small NIfTI CTs in VerSe's layout with outlines "
+            "and a labels.csv of patients, splits, causes and readers. Only --seed and --levels go "
+            "with it.",
+        ),
+    ] = None,
 ) -> None:
     """Write a synthetic spine CT as a DICOM series with known truth.
 
     truth.json holds levels, centroids, heights, fractures and lesions of what was made.
     """
+    if studies is not None:
+        _write_cohort(context, out, studies, seed, levels)
+        return
     folders.check_writable(out)
     before = _slices_of_a_phantom(out)
     spec = _spec(slices, spacing, levels, matrix, fracture or [], lesion or [], scoliosis, seed)
@@ -83,6 +104,23 @@ def phantom(
     for left_over in sorted(before)[made.hu.shape[0] :]:  # of a longer one that was here
         left_over.unlink()
     print(f"{made.hu.shape[0]} slices and truth.json: {out}")
+
+
+def _write_cohort(context: typer.Context, out: Path, studies: int, seed: int, levels: str) -> None:
+    """Wrong usage where an option is given that describes a single CT."""
+    for name in ("slices", "spacing", "matrix", "fracture", "lesion", "scoliosis"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name} describes a single CT: leave it or --studies out")
+    from vfx_edge.cli.cohort import write_cohort
+    from vfx_edge.phantom import parse_levels
+
+    try:
+        asked = parse_levels(levels)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    write_cohort(out, studies, seed, asked)
+    print(f"{studies} studies and labels.csv: {out}")
 
 
 def _slices_of_a_phantom(out: Path) -> list[Path]:

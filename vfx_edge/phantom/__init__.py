@@ -9,6 +9,7 @@ from vfx_edge.phantom.draw import DrawOptions, random_spec
 from vfx_edge.phantom.levels import NUMBER_OF, column_levels
 from vfx_edge.phantom.make import Phantom, make_phantom
 from vfx_edge.phantom.parse import parse_fracture, parse_lesion, parse_level, parse_levels
+from vfx_edge.phantom.signs import paint_benign_signs, random_fracture, random_lesion
 from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec
 from vfx_edge.phantom.truth import LevelTruth, Truth
 
@@ -24,9 +25,12 @@ __all__ = [
     "Truth",
     "column_levels",
     "make_phantom",
+    "paint_benign_signs",
     "parse_fracture",
     "parse_lesion",
     "parse_level",
     "parse_levels",
+    "random_fracture",
+    "random_lesion",
     "random_spec",
 ]

@@ -1,14 +1,9 @@
-"""Crops about phantom vertebrae: osteoporotic fractures, malignant ones, and intact vertebrae.
-
-The signs are those of the paper's table 1: lesions that destroy cortex, marrow or pedicle,
-soft-tissue masses and a convex posterior border make a fracture malignant; sharp lines in thin
-bone, a vacuum cleft or a sclerotic band under an endplate make it osteoporotic.
-"""
+"""Crops about phantom vertebrae: osteoporotic fractures, malignant ones, and intact vertebrae, with
+the signs of `vfx_edge/phantom/signs.py`."""
 
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +12,15 @@ from scipy import ndimage
 from vfx_edge.files import replacing
 from vfx_edge.phantom import (
     DrawOptions,
-    FractureSpec,
-    LesionSpec,
     LevelTruth,
     Part,
-    Phantom,
     PhantomSpec,
     make_phantom,
+    paint_benign_signs,
+    random_fracture,
+    random_lesion,
     random_spec,
 )
-from vfx_edge.phantom.spec import FractureKind, LesionKind
 from vfx_edge.vocabulary import T1_TO_L5, Level
 
 STORED = 84  # edge of stored crops in mm: room to rotate and shift a crop of 64
@@ -46,29 +40,6 @@ class Kind(IntEnum):
     """No vertebra at all: lung, abdomen, muscle, neck."""
 
 
-def _lesion(level: str, rng: Rng) -> LesionSpec:
-    """Mostly with another sign of malignancy; a small one has at least one."""
-    kinds: tuple[LesionKind, ...] = ("lytic", "mixed", "sclerotic")
-    kind = kinds[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]
-    cortex, pedicle, mass, convex = rng.random(4) < (0.7, 0.45, 0.5, 0.6)
-    extent = float(rng.uniform(0.3, 1.0))
-    return LesionSpec(
-        level,
-        kind,
-        extent,
-        destroys_cortex=bool(cortex) or extent < 0.5,
-        destroys_pedicle=bool(pedicle),
-        soft_tissue_mass=bool(mass),
-        convex_posterior_border=bool(convex),
-    )
-
-
-def _fracture(level: str, rng: Rng) -> FractureSpec:
-    kind: FractureKind = get_args(FractureKind)[int(rng.integers(3))]
-    loss, recent = float(rng.uniform(0.15, 0.65)), bool(rng.random() < 0.5)
-    return FractureSpec(level, kind, loss, recent)
-
-
 def phantom_spec(kind: Kind, seed: int) -> PhantomSpec:
     """Three neighbouring vertebrae, all of one kind, in a patient and a scanner of their own."""
     kind = Kind.INTACT if kind is Kind.ELSEWHERE else kind
@@ -83,8 +54,8 @@ def phantom_spec(kind: Kind, seed: int) -> PhantomSpec:
     thinnest, densest = ((0.25, 0.8), (0.3, 1.1), (0.3, 1.2))[kind]
     return replace(
         random_spec(rng, options),
-        fractures=() if kind is Kind.INTACT else tuple(_fracture(v, rng) for v in broken),
-        lesions=tuple(_lesion(v, rng) for v in levels) if malignant else (),
+        fractures=() if kind is Kind.INTACT else tuple(random_fracture(v, rng) for v in broken),
+        lesions=tuple(random_lesion(v, rng) for v in levels) if malignant else (),
         bone_density=float(rng.uniform(thinnest, densest)),
         margin_mm=(25.0, 25.0),
     )
@@ -132,36 +103,6 @@ def _places_without_bone(bone: NDArray[np.bool_], rng: Rng) -> NDArray[np.float6
 def _is_of(level: LevelTruth, kind: Kind) -> bool:
     changed = bool(level.fracture or level.lesions)
     return changed != (kind is Kind.INTACT) and level.level in T1_TO_L5
-
-
-def paint_benign_signs(
-    hu: NDArray[np.int16], phantom: Phantom, level: LevelTruth, rng: Rng
-) -> None:
-    """A vacuum or fluid cleft in every fourth body, a sclerotic band in every third; in place."""
-    body = (phantom.labels == level.label) & (phantom.parts == Part.BODY)
-    if not body.any():
-        return
-    box = ndimage.find_objects(body.astype(np.uint8))[0]
-    inside = ndimage.distance_transform_edt(np.pad(body[box], 1))[1:-1, 1:-1, 1:-1]
-    index = np.argwhere(np.ones(inside.shape, bool)) + [s.start for s in box]
-    lps = index @ phantom.affine_zyx_to_lps[:3, :3].T + phantom.affine_zyx_to_lps[:3, 3]
-    away = lps - np.array(level.centroid_lps_mm)
-    up = (away @ np.array(level.up_lps)).reshape(inside.shape)
-    back = (away @ np.array(level.back_lps)).reshape(inside.shape)
-    tall = max(level.heights_mm[1], 6.0)
-    painted = hu[box].astype(np.float32)
-    if rng.random() < 0.33:
-        middle, width = rng.uniform(-0.4, 0.4) * tall, rng.uniform(1.5, 3.5)
-        band = np.exp(-(((up - middle) / width) ** 2)) * np.clip(inside / 2, 0, 1)
-        painted += rng.uniform(80, 350) * band
-    if rng.random() < 0.25:
-        middle, width = rng.uniform(-0.3, 0.3) * tall, rng.uniform(0.8, 2.0)
-        depth, at = level.body_size_mm[1], rng.uniform(-0.3, 0.05)
-        reach = np.exp(-(((back - at * depth) / (0.3 * depth)) ** 4))
-        cleft = np.exp(-(((up - middle) / width) ** 4)) * reach * np.clip(inside / 2.5, 0, 1)
-        filling = rng.uniform(-800, -150) if rng.random() < 0.7 else rng.uniform(-10, 30)
-        painted += (filling - painted) * cleft
-    hu[box] = np.clip(painted, -1024, 3071).astype(np.int16)
 
 
 def write_crops(folder: Path, seeds: range) -> None:

@@ -1,0 +1,52 @@
+"""A dataset's rows as the text of a labels.csv, which `reading.py` reads back."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from vfx_edge.labelled.columns import COLUMNS, READER
+from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Row
+
+
+def labels_csv(dataset: Dataset) -> str:
+    """Comma-separated, one line a row, in the studies' order; paths relative to the folder where
+    they lie in it."""
+    rows = [(study, row) for study in dataset.studies for row in study.rows]
+    readers = _readers(row for _, row in rows)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow((*COLUMNS, *(_column(*reader) for reader in readers)))
+    for study, row in rows:
+        writer.writerow((*_cells(dataset.folder, study, row), *_said(row, readers)))
+    return file.getvalue()
+
+
+def _readers(rows: Iterable[Row]) -> list[tuple[str, int]]:
+    """Each reader's name and number of the reading, in the order in which they appear."""
+    most: dict[str, int] = {}
+    for row in rows:
+        for name, said in row.readings.items():
+            most[name] = max(most.get(name, 0), len(said))
+    return [(name, number) for name, count in most.items() for number in range(count)]
+
+
+def _column(name: str, number: int) -> str:
+    return f"{READER}{name}" + (f"_{number + 1}" if number else "")
+
+
+def _said(row: Row, readers: list[tuple[str, int]]) -> list[str]:
+    said = [(row.readings.get(name, ()), number) for name, number in readers]
+    return [answers[number] if number < len(answers) else "" for answers, number in said]
+
+
+def _cells(folder: Path, study: LabelledStudy, row: Row) -> tuple[str, ...]:
+    facts = row.facts
+    inside = study.path.is_relative_to(folder)
+    path = study.path.relative_to(folder) if inside else study.path
+    contrast = "" if facts.contrast is None else ("yes" if facts.contrast else "no")
+    return (
+        row.study, row.patient, path.as_posix(), row.level.value, row.label.value, row.split or "",
+        "" if facts.genant is None else str(facts.genant), facts.gold_standard, facts.sex,
+        "" if facts.age is None else f"{facts.age:g}", contrast, facts.scanner,
+    )  # fmt: skip
