@@ -72,7 +72,6 @@ def classifier(
     """
     from models.recipes.labelled.command import Wanted, make_set
     from models.recipes.labelled.loop import Schedule
-    from vfx_edge.labelled.reading import read_dataset
 
     plan = plan_of(role, approach, recipe, unmasked, window)
     if folds == 1 or folds < 0:
@@ -82,6 +81,8 @@ def classifier(
     if not 0 < rate < 1:
         raise typer.BadParameter("--rate must be between 0 and 1")
     used = device_of(device, threads)
+    from vfx_edge.labelled.reading import read_dataset
+
     schedule = Schedule(rate, epochs, patience, minutes, batch, used, seed, balance)
     report = make_set(
         read_dataset(labelled), Wanted(plan, schedule, out, work, folds, model, overwrite), tell

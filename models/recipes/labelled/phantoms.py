@@ -8,11 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from models.recipes.classifier.phantoms import DRAW, Kind, paint_benign_signs, phantom_spec
+from models.recipes.classifier.phantoms import DRAW, Kind, phantom_spec
 from models.recipes.labelled.crops import CropFacts, StoredCrop, cut, load, save
 from vfx_edge.image import Image
 from vfx_edge.labelled.dataset import Label
-from vfx_edge.phantom import FractureSpec, LevelTruth, Phantom, PhantomSpec, make_phantom
+from vfx_edge.phantom import (
+    FractureSpec,
+    LevelTruth,
+    Phantom,
+    PhantomSpec,
+    make_phantom,
+    paint_benign_signs,
+)
 from vfx_edge.spine.segment import masks_from_labels
 
 _KIND = {

@@ -80,9 +80,9 @@ def input_table(plan: Plan) -> dict[str, Any]:
 
 def parameters_table(plan: Plan, thresholds: Sequence[float]) -> dict[str, Any]:
     """[network.parameters]. thresholds: malignant and osteoporotic, or the detector's one."""
-    names = ("threshold_malignant", "threshold_osteoporotic")
+    names = ["threshold_malignant", "threshold_osteoporotic"]
     if plan.role == "detector":
-        names = ("threshold",)
+        names = ["threshold"]
     levels = [level.value for level in T1_TO_L5]
     mirror = {"mirror": 1} if plan.recipe == "ours" else {}
     return {**dict(zip(names, thresholds, strict=True)), "levels": levels, **mirror}
@@ -111,5 +111,5 @@ def crop_spec(plan: Plan, **changes: Any) -> NetworkSpec:
     parameters = msgspec.convert(table.pop("parameters"), ClassifierParameters)
     files = {"file": "classifier.onnx", "sha256": "0" * 64}
     whole = msgspec.convert({**table, **files}, NetworkTable)
-    where = {"set_name": "", "manifest_path": Path("manifest.toml")}
-    return NetworkSpec(**asdict(whole), **where, parameters=(parameters,))
+    facts: dict[str, Any] = {"set_name": "", "manifest_path": Path("manifest.toml")}
+    return NetworkSpec(**asdict(whole), **facts, parameters=(parameters,))

@@ -87,8 +87,8 @@ def train_on(
     state = folder / f"{_name(taught, learn, stop, plan, schedule)}.state"
     state.parent.mkdir(parents=True, exist_ok=True)
     device = schedule.device
-    examples = (_examples(taught, index, plan, device) for index in (learn, stop))
-    return Trained(net, train(net, *examples, schedule, state, tell))
+    shown_to, held = (_examples(taught, index, plan, device) for index in (learn, stop))
+    return Trained(net, train(net, shown_to, held, schedule, state, tell))
 
 
 def _examples(taught: Taught, index: Sequence[int], plan: Plan, device: str) -> Examples:

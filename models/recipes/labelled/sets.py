@@ -81,7 +81,8 @@ def _card(folder: Path, sections: Mapping[str, str]) -> str:
     return "\n\n".join([f"# Model card: the set `{name}`\n{_INTRODUCTION}", *parts]) + "\n"
 
 
-_INTRODUCTION = """Trained on CT that a department labelled, by `python -m models.recipes classifier`.
-Every network that is not named here is that of the set `default`, whose card and limits hold as
-well. **For research**: nobody has cleared it for use on patients. Temperature and thresholds for a
-wanted sensitivity are chosen by `vfx-edge calibrate`, on patients that were not trained on."""
+_INTRODUCTION = """Trained on CT that a department labelled, by
+`python -m models.recipes classifier`. Every network that is not named here is that of the set
+`default`, whose card and limits hold as well. **For research**: nobody has cleared it for use on
+patients. Temperature and thresholds for a wanted sensitivity are chosen by `vfx-edge calibrate`, on
+patients that were not trained on."""
