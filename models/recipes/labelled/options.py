@@ -33,8 +33,8 @@ def classifier(
     recipe: Annotated[
         str,
         typer.Option(
-            help="study: as Foreman et al. 2024. ours: masked or not and window as asked, and a "
-            "third answer for crops unlike those taught, the mirror image, a fitted temperature"
+            help="study: as Foreman et al. 2024. ours: no mask, bone window, a third answer for "
+            "crops unlike those taught, the mirror image, a fitted temperature"
         ),
     ] = "study",
     role: Annotated[
@@ -51,10 +51,17 @@ def classifier(
     balance: Annotated[
         bool, typer.Option(help="weigh classes by their rarity; the study does not")
     ] = False,
-    unmasked: Annotated[
-        bool, typer.Option("--unmasked", help="show what is around the vertebra, too")
-    ] = False,
-    window: Annotated[str, typer.Option(help=", ".join(WINDOWS))] = "study",
+    masked: Annotated[
+        bool | None,
+        typer.Option(
+            "--masked/--unmasked",
+            help="whether only the vertebra itself is shown",
+            show_default="the recipe's",
+        ),
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help=", ".join(WINDOWS), show_default="the recipe's")
+    ] = None,
     model: Annotated[
         str, typer.Option(help="model set that outlines studies without a mask")
     ] = "default",
@@ -73,7 +80,7 @@ def classifier(
     from models.recipes.labelled.command import Wanted, make_set
     from models.recipes.labelled.loop import Schedule
 
-    plan = plan_of(role, approach, recipe, unmasked, window)
+    plan = plan_of(role, approach, recipe, masked, window)
     if folds == 1 or folds < 0:
         raise typer.BadParameter("--folds must be 0 or 2 and more")
     if minutes is not None and minutes <= 0:
@@ -117,8 +124,11 @@ def compare(
     typer.echo(json.dumps(found, indent=1))
 
 
-def plan_of(role: str, approach: int, recipe: str, unmasked: bool, window: str) -> Plan:
-    """BadParameter where a word or a number is none of those known."""
+def plan_of(role: str, approach: int, recipe: str, masked: bool | None, window: str | None) -> Plan:
+    """What the recipe has where nothing is asked. BadParameter where a word or a number is none of
+    those known."""
+    of_study = recipe == "study"
+    window = window or ("study" if of_study else "bone")
     for option, given, known in (
         ("--role", role, get_args(Task)),
         ("--approach", approach, APPROACHES),
@@ -128,7 +138,8 @@ def plan_of(role: str, approach: int, recipe: str, unmasked: bool, window: str) 
         if given not in known:
             words = ", ".join(map(str, known))
             raise typer.BadParameter(f"no {option} '{given}': use one of {words}")
-    return Plan(role, approach, recipe, not unmasked, window)  # type: ignore[arg-type]
+    shown = of_study if masked is None else masked
+    return Plan(role, approach, recipe, shown, window)  # type: ignore[arg-type]
 
 
 def device_of(asked: str, threads: int) -> str:
