@@ -6,6 +6,7 @@ import typer
 
 from benchmarks import (
     batches,
+    coverage,
     faults,
     gpu,
     growth,
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, render),
+    *(faults, leaks, gpu, hostile, impossible, coverage, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

@@ -7,7 +7,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vfx_edge.evaluation.intervals import CONFIDENCE, Estimate, bootstrap, two_sided
+from vfx_edge.evaluation.intervals import (
+    CONFIDENCE,
+    RESAMPLES,
+    Estimate,
+    bootstrap,
+    two_sided,
+)
 
 Floats = NDArray[np.float64]
 Weights = Literal["linear", "quadratic"]
@@ -22,7 +28,8 @@ def cohen_kappa(
     confidence: float = CONFIDENCE,
 ) -> Estimate | None:
     """Agreement of two readings (n,) beyond chance (Cohen 1960, weighted 1968), with the large
-    sample variance of Fleiss, Cohen and Everitt 1969.
+    sample variance of Fleiss, Cohen and Everitt 1969. The interval is symmetric on Fisher's z
+    scale: on kappa's own it covers too seldom where agreement is good and cases are few.
 
     weights: how much less two neighbouring categories disagree; they need `categories` in order
     (default: sorted). None where it is not defined: no case, or all of one category.
@@ -41,10 +48,11 @@ def cohen_kappa(
     spread = (shares * (near - means * (1 - value)) ** 2).sum()
     spread -= (value - expected * (1 - value)) ** 2
     error = max(float(spread), 0.0) ** 0.5 / ((1 - expected) * float(table.sum()) ** 0.5)
-    if error < 1e-12:
+    if error < 1e-12 or abs(value) >= 1:
         return Estimate(value, None, None, "no interval: no spread at all")
-    reach = two_sided(confidence) * error
-    return Estimate(value, max(value - reach, -1.0), min(value + reach, 1.0), "large sample")
+    reach = two_sided(confidence) * error / (1 - value**2)
+    low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
+    return Estimate(value, float(low), float(high), "large sample, Fisher's z scale")
 
 
 def _table(
@@ -69,7 +77,9 @@ def _nearness(categories: int, weights: Weights | None) -> Floats:
 
 
 def fleiss_kappa(
-    answers: Sequence[Sequence[Hashable]], confidence: float = CONFIDENCE
+    answers: Sequence[Sequence[Hashable]],
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
 ) -> Estimate | None:
     """Agreement of any number of readers beyond chance (Fleiss 1971), with the bootstrap over
     cases. answers: (n cases) of each reader, without gaps. None where it is not defined."""
@@ -80,7 +90,10 @@ def fleiss_kappa(
     if not counts.size or counts.sum(1)[0] < 2:
         return None
     return bootstrap(
-        lambda drawn: _fleiss(counts[drawn]), range(len(counts)), confidence=confidence
+        lambda drawn: _fleiss(counts[drawn]),
+        range(len(counts)),
+        confidence=confidence,
+        resamples=resamples,
     )
 
 
@@ -114,13 +127,13 @@ def icc(
     if value is None:
         return None
     low, high = _icc_ends(squares, form, value, confidence)
+    every = (value, low, high)
+    shown, low, high = (_of_mean(x, squares.raters) for x in every) if averaged else every
+    if shown is None:
+        return None
     if low is None or high is None:
-        ends: tuple[float | None, float | None] = (None, None)
-        method = "no interval: no spread within the cases"
-    else:
-        ends, method = (low, high), "F, McGraw and Wong"
-    every = [_of_mean(one, squares.raters) if averaged else one for one in (value, *ends)]
-    return None if every[0] is None else Estimate(every[0], every[1], every[2], method)
+        return Estimate(shown, None, None, "no interval: no spread, or no agreement, to rest on")
+    return Estimate(shown, low, high, "F, McGraw and Wong")
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ def _icc_ends(
     if form == "2":
         seen = k * value * of.between_raters
         other = (n * (1 + (k - 1) * value) - k * value) * of.residual
-        if not (seen or other):
+        if abs(seen + other) <= 1e-12 * n * k * of.between:
             return None, None
         freedom = (seen + other) ** 2 / (seen**2 / (k - 1) + other**2 / ((n - 1) * (k - 1)))
         noise = k * of.between_raters + (k * n - k - n) * of.residual

@@ -141,7 +141,7 @@ def _fitted(
             step = step / 2
         found, loss = found + step, min(tried, loss)
         if np.abs(step).max() <= 1e-12 * max(1.0, float(np.abs(found).max())):
-            return found
+            return np.asarray(found)
     return None
 
 

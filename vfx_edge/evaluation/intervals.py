@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import betaincinv, expit, logit, ndtr, ndtri
 
 Numbers = NDArray[np.intp]
 Statistic = Callable[[Numbers], float | None]
 """Numbers of the rows drawn -> the figure; None or NaN where they do not define it."""
+Patients = Sequence[Hashable] | NDArray[np.generic]
 Method = Literal["wilson", "clopper-pearson"]
 
 CONFIDENCE = 0.95
@@ -22,7 +23,6 @@ RESAMPLES = 2000
 MOST_UNDEFINED = 0.05
 """Of the resamples: with more the interval would be that of another question."""
 _TITLES = {"wilson": "Wilson", "clopper-pearson": "Clopper-Pearson"}
-_SCIPY = {"wilson": "wilson", "clopper-pearson": "exact"}
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,65 @@ def proportion(
     Wilson 1927, whose coverage is near the nominal one on average; Clopper and Pearson 1934, whose
     is never below it, and often well above. Raises ValueError where count is not in 0..of.
     """
-    from scipy.stats import binomtest
-
     if not 0 <= count <= of:
         raise ValueError(f"{count} of {of} is no share")
     if not of:
         return None
-    ends = binomtest(count, of).proportion_ci(confidence, _SCIPY[method])
-    return Estimate(count / of, float(ends.low), float(ends.high), _TITLES[method], count, of)
+    return Estimate(count / of, *_ends(count, of, method, confidence), _TITLES[method], count, of)
+
+
+def share(
+    hits: ArrayLike,
+    patients: Patients,
+    method: Method = "wilson",
+    confidence: float = CONFIDENCE,
+) -> Estimate | None:
+    """The share of cases (n,) that are hits, where a patient may have several; None of no case.
+
+    patients: (n,) whose case it is. Cases of one patient are alike, and so count as fewer: as many
+    as would vary as much if they were independent (design effect by patients, Rao and Scott 1992;
+    the exact interval of so many, Korn and Graubard 1998), never more than there are. All or no
+    hits: as many as there are patients. With one case a patient it is `proportion`.
+    """
+    hit = np.asarray(hits, bool)
+    count, of = int(hit.sum()), len(hit)
+    members = rows_by_patient(patients)
+    found = proportion(count, of, method, confidence)
+    if found is None or len(members) == of:
+        return found
+    effective = _effective(hit, members)
+    low, high = _ends(found.value * effective, effective, method, confidence)
+    named = f"{_TITLES[method]}, {of} cases of {len(members)} patients as {effective:.1f}"
+    return Estimate(found.value, low, high, named, count, of)
+
+
+def _effective(hit: NDArray[np.bool_], members: Sequence[Numbers]) -> float:
+    """How many independent cases vary as much as these."""
+    value, of, patients = float(hit.mean()), len(hit), len(members)
+    if value in (0.0, 1.0) or patients < 2:
+        return float(patients)
+    gaps = [float(hit[rows].sum()) - value * len(rows) for rows in members]
+    variance = patients / (patients - 1) * float(np.square(gaps).sum()) / of**2
+    return min(value * (1 - value) / variance, float(of)) if variance else float(of)
+
+
+def _ends(count: float, of: float, method: Method, confidence: float) -> tuple[float, float]:
+    """Limits of a share; neither number need be whole."""
+    if method == "clopper-pearson":
+        tail, missed = (1 - confidence) / 2, of - count
+        low = float(betaincinv(count, missed + 1, tail)) if count > 0 else 0.0
+        high = float(betaincinv(count + 1, missed, 1 - tail)) if missed > 0 else 1.0
+        return low, high
+    p, square = count / of, two_sided(confidence) ** 2
+    middle = p + square / (2 * of)
+    reach = (square * (p * (1 - p) / of + square / (4 * of**2))) ** 0.5
+    low, high = ((middle + side * reach) / (1 + square / of) for side in (-1, 1))
+    return (0.0 if count == 0 else low, 1.0 if count == of else high)
 
 
 def bootstrap(
     statistic: Statistic,
-    patients: Sequence[Hashable] | NDArray[np.generic],
+    patients: Patients,
     *,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
@@ -77,17 +123,21 @@ def bootstrap(
         return None
     if len(members) < 2:
         return Estimate(value, None, None, "no interval: fewer than two patients")
+    rows_of = _picker(members)
     draws = np.random.default_rng(seed).integers(0, len(members), (resamples, len(members)))
-    found = [_defined(statistic(_rows(members, drawn))) for drawn in draws]
+    found = [_defined(statistic(rows_of(drawn))) for drawn in draws]
     known = np.array([one for one in found if one is not None])
     if len(known) < (1 - MOST_UNDEFINED) * resamples:
         left = resamples - len(known)
         why = f"no interval: {left} of {resamples} resamples of {len(members)} patients lack it"
         return Estimate(value, None, None, why)
-    return _accelerated(value, known, _without_one(statistic, members), confidence, len(members))
+    others = np.arange(len(members))
+    left_out = (_defined(statistic(rows_of(np.delete(others, n)))) for n in others)
+    without_one = np.array([one for one in left_out if one is not None])
+    return _accelerated(value, known, without_one, confidence, len(members))
 
 
-def rows_by_patient(patients: Sequence[Hashable] | NDArray[np.generic]) -> list[Numbers]:
+def rows_by_patient(patients: Patients) -> list[Numbers]:
     """The numbers of each patient's rows, patients in the order of their first row."""
     found: dict[Hashable, list[int]] = {}
     listed = patients.tolist() if isinstance(patients, np.ndarray) else patients
@@ -96,15 +146,17 @@ def rows_by_patient(patients: Sequence[Hashable] | NDArray[np.generic]) -> list[
     return [np.array(rows) for rows in found.values()]
 
 
-def _rows(members: Sequence[Numbers], drawn: Numbers) -> Numbers:
-    return np.concatenate([members[number] for number in drawn])
+def _picker(members: Sequence[Numbers]) -> Callable[[Numbers], Numbers]:
+    """Numbers of patients -> numbers of all of their rows."""
+    rows, lengths = np.concatenate(members), np.array([len(own) for own in members])
+    starts = np.cumsum(lengths) - lengths
 
+    def pick(drawn: Numbers) -> Numbers:
+        many = lengths[drawn]
+        before = np.cumsum(many) - many
+        return rows[np.arange(many.sum()) + np.repeat(starts[drawn] - before, many)]
 
-def _without_one(statistic: Statistic, members: Sequence[Numbers]) -> NDArray[np.float64]:
-    """The figure without each patient in turn, where it is defined."""
-    others = np.arange(len(members))
-    found = (_defined(statistic(_rows(members, others[others != n]))) for n in others)
-    return np.array([one for one in found if one is not None])
+    return pick
 
 
 def _defined(value: float | None) -> float | None:

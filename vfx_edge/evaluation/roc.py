@@ -1,6 +1,5 @@
 """The ROC curve, the area under it, its interval, and two areas compared."""
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from vfx_edge.evaluation.intervals import (
     CONFIDENCE,
     Estimate,
+    Patients,
     as_floats,
     logit_interval,
     rows_by_patient,
@@ -18,7 +18,6 @@ from vfx_edge.evaluation.intervals import (
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Patients = Sequence[Hashable] | NDArray[np.generic] | None
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,11 @@ def auc(p: ArrayLike, truth: ArrayLike) -> float | None:
     scores, positive = _checked(p, truth)
     if positive.all() or not positive.any():
         return None
-    from scipy.stats import rankdata
-
-    m, n = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(scores)[positive].sum() - m * (m + 1) / 2) / (m * n))
+    return float(_share_below(scores[positive], scores[~positive]).mean())
 
 
 def auc_delong(
-    p: ArrayLike, truth: ArrayLike, patients: Patients = None, confidence: float = CONFIDENCE
+    p: ArrayLike, truth: ArrayLike, patients: Patients | None = None, confidence: float = CONFIDENCE
 ) -> Estimate | None:
     """`auc` with DeLong's variance (DeLong et al. 1988), the interval on the logit scale, which
     keeps its coverage near 1 (Pepe 2003).
@@ -100,7 +96,7 @@ def delong_test(
     one: ArrayLike,
     other: ArrayLike,
     truth: ArrayLike,
-    patients: Patients = None,
+    patients: Patients | None = None,
     confidence: float = CONFIDENCE,
 ) -> Difference | None:
     """Whether two scores (n,) of the same cases have the same area; see `auc_delong`. The interval
@@ -110,8 +106,9 @@ def delong_test(
     if positive.all() or not positive.any():
         return None
     own = [_components(scores, positive) for scores, _ in pairs]
-    areas = [float(each[positive].mean()) for each in own]
-    gap = areas[0] - areas[1]
+    first, second = (float(each[positive].mean()) for each in own)
+    areas = (first, second)
+    gap = first - second
     spread = _covariance(
         tuple(each - area for each, area in zip(own, areas, strict=True)), positive, patients
     )
@@ -123,7 +120,7 @@ def delong_test(
 
 
 def _tested(
-    areas: list[float], gap: float, variance: float, method: str, confidence: float
+    areas: tuple[float, float], gap: float, variance: float, method: str, confidence: float
 ) -> Difference:
     # what is left of equal scores' variance by rounding is none
     if variance < 1e-15:
@@ -136,7 +133,7 @@ def _tested(
     return Difference(*areas, estimate, z, two_sided_p(z))
 
 
-def _name(patients: Patients) -> str:
+def _name(patients: Patients | None) -> str:
     return "DeLong" if patients is None else "DeLong over patients (Obuchowski)"
 
 
@@ -149,19 +146,22 @@ def _checked(p: ArrayLike, truth: ArrayLike) -> tuple[Floats, Bools]:
 
 def _components(scores: Floats, positive: Bools) -> Floats:
     """DeLong's structural components (n,): of the cases of the other class, the share that each
-    case lies on the right side of; ties count half. By ranks, in n log n."""
-    from scipy.stats import rankdata
-
+    case lies on the right side of; ties count half."""
     found = np.empty(len(scores))
-    ranks = rankdata(scores)
-    for own in (positive, ~positive):
-        found[own] = (ranks[own] - rankdata(scores[own])) / (~own).sum()
-    found[~positive] = 1 - found[~positive]
+    found[positive] = _share_below(scores[positive], scores[~positive])
+    found[~positive] = 1 - _share_below(scores[~positive], scores[positive])
     return found
 
 
+def _share_below(some: Floats, others: Floats) -> Floats:
+    """Of the others, the share below each of some; equal ones count half. In n log n."""
+    ordered = np.sort(others)
+    below, up_to = (np.searchsorted(ordered, some, side) for side in ("left", "right"))
+    return np.asarray((below + up_to) / (2 * len(others)))
+
+
 def _covariance(
-    components: tuple[Floats, ...], positive: Bools, patients: Patients
+    components: tuple[Floats, ...], positive: Bools, patients: Patients | None
 ) -> NDArray[np.float64] | None:
     """Covariance of k areas of their centred components (n,), summed patient by patient; None
     where a class has one case, or one patient.

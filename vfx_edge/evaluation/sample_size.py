@@ -19,7 +19,7 @@ def cases_for(share: float, half_width: float, confidence: float = CONFIDENCE) -
 
 def _wilson_half(share: float, cases: int, z: float) -> float:
     spread = share * (1 - share) / cases + z**2 / (4 * cases**2)
-    return z * spread**0.5 / (1 + z**2 / cases)
+    return float(z * spread**0.5 / (1 + z**2 / cases))
 
 
 def cases_for_auc(

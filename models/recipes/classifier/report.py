@@ -73,7 +73,7 @@ def scores(answer: Told, truth: Bools, phantoms: NDArray[np.int64]) -> dict[str,
     """Sensitivity, specificity and accuracy are of those that got a tier, as in the paper; the
     area's interval is the BCa bootstrap over phantoms. None: of no case."""
     answers = answer.against(truth)
-    told = answers.confusion
+    counts = answers.confusion
     patients = phantoms * 2 + truth
     area = bootstrap(lambda rows: auc(answer.p_malignant[rows], truth[rows]), patients)
     bins = reliability(answer.p_malignant, truth)
@@ -83,9 +83,9 @@ def scores(answer: Told, truth: Bools, phantoms: NDArray[np.int64]) -> dict[str,
         "auc": area and area.value,
         "auc_low": area and area.low,
         "auc_high": area and area.high,
-        "sensitivity": told.sensitivity and told.sensitivity.value,
-        "specificity": told.specificity and told.specificity.value,
-        "accuracy_told": told.accuracy and told.accuracy.value,
+        "sensitivity": counts.sensitivity and counts.sensitivity.value,
+        "specificity": counts.specificity and counts.specificity.value,
+        "accuracy_told": counts.accuracy and counts.accuracy.value,
         "malignant_not_called_osteoporotic": answers.not_missed,
         "uncertain": float((~answers.answered & ~answer.strange).mean()),
         "not_assessable": float(answer.strange.mean()),

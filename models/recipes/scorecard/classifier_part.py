@@ -58,10 +58,7 @@ def render(part: Any) -> str:
 def _figures(part: Any) -> list[tuple[str, str]]:
     chosen = part["chosen"]
     return [
-        (
-            "AUC (95 % interval)",
-            f"{part['auc']:.3f} ({part['auc_low']:.3f}–{part['auc_high']:.3f})",
-        ),
+        ("AUC (95 % interval)", _area(part)),
         ("sensitivity", _percent(part["sensitivity"])),
         ("specificity", _percent(part["specificity"])),
         (
@@ -75,6 +72,12 @@ def _figures(part: Any) -> list[tuple[str, str]]:
             f"{chosen['threshold_malignant']:.3f}, {chosen['threshold_osteoporotic']:.3f}",
         ),
     ]
+
+
+def _area(part: Any) -> str:
+    if part["auc_low"] is None:
+        return "–" if part["auc"] is None else f"{part['auc']:.3f}"
+    return f"{part['auc']:.3f} ({part['auc_low']:.3f}–{part['auc_high']:.3f})"
 
 
 def _kind(row: Any) -> str:
