@@ -2,7 +2,6 @@
 
 REQUIRED = ("study", "patient", "level", "label")
 """`path` may be left out where the folder is in VerSe's layout, `split` where nothing is split."""
-OPTIONAL = ("path", "split", "genant", "gold_standard", "sex", "age", "contrast", "scanner")
 COLUMNS = ("study", "patient", "path", "level", "label", "split",
            "genant", "gold_standard", "sex", "age", "contrast", "scanner")  # fmt: skip
 """As they are written."""

@@ -30,9 +30,9 @@ LOSSES = (0.22, 0.65)
 """Of height: what is called a fracture is at least of Genant's grade 1."""
 LESIONS_BESIDE = 0.25
 """Share of the unbroken vertebrae of a malignant patient that carry a lesion."""
-JUNCTION = 0.7
+JUNCTION = 0.85
 """Share of studies that show T12 or L1, as most do in which fractures are looked for."""
-PIXEL_MM, ROWS = 1.25, 128
+PIXEL_MM, ROWS, COLUMNS = 1.25, 120, 160
 
 
 @dataclass(frozen=True)
@@ -163,25 +163,25 @@ def _study(
 
 def _spec_of(patient: _Patient, view: tuple[str, str], rng: Rng) -> PhantomSpec:
     """Anatomy and field: a small one about the spine, its processes and the skin behind them."""
-    options = DrawOptions(PIXEL_MM, PIXEL_MM, (ROWS, ROWS), None, view, 0.0, 0.0, 0.0, 0.0)
+    options = DrawOptions(PIXEL_MM, PIXEL_MM, (ROWS, COLUMNS), None, view, 0.0, 0.0, 0.0, 0.0)
     drawn = random_spec(rng, options)
     woman = patient.sex == "F"
-    aside, back = rng.normal((0.0, 18.0), (5.0, 4.0))
+    aside, back = rng.normal((0.0, 14.0), (5.0, 3.0))
     return replace(
         drawn,
         scoliosis_deg=float(np.clip(drawn.scoliosis_deg, -15, 15)),
         stature=round(float(np.clip(drawn.stature * (0.97 if woman else 1.03), 0.85, 1.15)), 4),
         body_size=round(float(np.clip(drawn.body_size, 0.7, 1.4)), 3),
         bone_density=round(float(rng.uniform(*DENSITIES[patient.cause])), 3),
-        margin_mm=(25.0, 25.0),
+        margin_mm=(35.0, 35.0),
         fov_shift_mm=(round(float(aside), 2), round(float(back), 2)),
         circular_fov=False,
     )
 
 
 def _window(seen: tuple[Level, ...], rng: Rng) -> tuple[Level, ...]:
-    """Three to five neighbouring levels."""
-    count = min(int(rng.integers(3, 6)), len(seen))
+    """Four to six neighbouring levels."""
+    count = min(int(rng.integers(4, 7)), len(seen))
     starts = np.arange(len(seen) - count + 1)
     shown = [{Level.T12, Level.L1} & set(seen[at : at + count]) for at in starts]
     if any(shown) and rng.random() < JUNCTION:
