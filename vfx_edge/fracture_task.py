@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vfx_edge.errors import UsageError
 from vfx_edge.study import Analysis, Anchor, ByHand, Level, OnStage, Scan, Shift
-from vfx_edge.vocabulary import ROLES, THORACOLUMBAR, level_named, level_range
+from vfx_edge.vocabulary import OPTIONAL_ROLES, ROLES, THORACOLUMBAR, level_named, level_range
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
@@ -28,7 +28,8 @@ class OptionsInvalid(UsageError):
 class Options:
     """levels: that count for the verdict: "T12-L2", or their names. classify: "suspected", "all",
     or the levels that go to the classifier; what it answers for a vertebra that has lost no height
-    counts for the verdict, too. segmentation: a mask's file in place of the chain's own outlines.
+    counts for the verdict, too. A level that is named goes there even where its heights can't be
+    read. segmentation: a mask's file in place of the chain's own outlines.
     levels_by_hand: a person's word on the names. OptionsInvalid."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
@@ -54,9 +55,11 @@ def _levels(option: str, given: str | Sequence[Level | str]) -> tuple[Level, ...
 def roles(manifest: "ModelManifest", options: Options) -> tuple[str, ...]:
     """The networks that the chain asks with this set. RoleMissing."""
     if options.segmentation is not None:  # nothing is located, named or outlined
-        return ("classifier",)
-    joint = manifest.network("segmenter").window is not None
-    return tuple(role for role in ROLES if not (joint and role == "finder"))
+        unasked: tuple[str, ...] = ("locator", "finder", "labeller", "segmenter")
+    else:
+        unasked = ("finder",) if manifest.network("segmenter").window is not None else ()
+    unasked += tuple(role for role in OPTIONAL_ROLES if role not in manifest.roles)
+    return tuple(role for role in ROLES if role not in unasked)
 
 
 def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStage) -> Analysis:

@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from vfx_edge.image.image import Grid, Image, frozen_array
 from vfx_edge.image.image import Point as Point
+from vfx_edge.run_info import Anchor as Anchor
+from vfx_edge.run_info import BackendUse as BackendUse
+from vfx_edge.run_info import ByHand as ByHand
+from vfx_edge.run_info import Calibration as Calibration
+from vfx_edge.run_info import ModelUse as ModelUse
+from vfx_edge.run_info import RunInfo as RunInfo
+from vfx_edge.run_info import Shift as Shift
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
 
@@ -155,20 +162,39 @@ class Heights:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """What the optional network "detector" says of a vertebra, whatever its heights."""
+
+    p_fractured: float
+    suspected: bool
+    """Whether the probability reaches the manifest's threshold."""
+
+
+@dataclass(frozen=True)
 class Measurement:
-    """Heights and what they mean; None where it could not be told."""
+    """Heights and what they mean, None where it could not be told; and a network's word beside
+    them, where the model set has one for it."""
 
     heights: Heights | None
     height_loss: float | None
     """0..1, the largest loss against the vertebra's own and its neighbours' heights."""
     genant_grade: int | None
-    suspected_fracture: bool | None
+    suspected_by_heights: bool | None
     reason: str | None = None
     """Why a field is None: truncated, spacing_too_coarse, low_confidence, metal, …"""
     height_loss_range: tuple[float, float] | None = None
     """What `height_loss` may as well be, 0..1 (a 90 % interval); None without a loss."""
     genant_range: tuple[int, int] | None = None
     """The lowest and the highest grade in that interval."""
+    detection: Detection | None = None
+    """None where no network was asked whether there is a fracture."""
+
+    @property
+    def suspected_fracture(self) -> bool | None:
+        """True if the heights or the network say so; else what the heights say: a network that
+        sees no fracture does not stand in for heights that could not be read."""
+        found = self.detection is not None and self.detection.suspected
+        return True if found else self.suspected_by_heights
 
     @property
     def grade_words(self) -> str | None:
@@ -186,6 +212,9 @@ class Classified:
     tier: Tier
     p_osteoporotic: float
     p_malignant: float
+    possible: tuple[str, ...] | None = None
+    """The causes not ruled out at the calibration's coverage; None without a calibration that
+    has limits for it."""
     kind: str = field(default="classified", init=False)
 
 
@@ -262,65 +291,6 @@ class Triage:
     recommendation: str
     levels: tuple[Level, ...]
     coverage: Coverage = Coverage()
-
-
-@dataclass(frozen=True)
-class ModelUse:
-    """A network that took part."""
-
-    role: str
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class BackendUse:
-    """What was asked for and what really ran."""
-
-    requested: str
-    used: str
-    device: str
-    precision: str
-    skipped: tuple[tuple[str, str], ...] = ()
-    """(backend, reason)"""
-
-
-@dataclass(frozen=True)
-class Shift:
-    """A person's word on the names: each so many levels further to the feet (+1: T12 is L1)."""
-
-    levels: int
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A person's word on the names: the vertebra at this height (z in LPS) is `level`."""
-
-    level: Level
-    z_mm: float
-
-
-ByHand = Shift | Anchor
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """How the result came about. seconds: stage name -> wall seconds."""
-
-    version: str
-    started_at: str
-    model_set: str
-    intended_use: str
-    models: tuple[ModelUse, ...]
-    backend: BackendUse
-    seconds: dict[str, float]
-    peak_rss_mib: float
-    peak_vram_mib: float | None
-    warnings: tuple[str, ...]
-    thresholds: dict[str, float] = field(default_factory=dict)
-    """"malignant", "osteoporotic" (probabilities) and "height_loss" (0..1) that applied."""
-    levels_by_hand: ByHand | None = None
-    """What a person said of the names; None where they are the chain's or the mask's own."""
 
 
 @dataclass(frozen=True)

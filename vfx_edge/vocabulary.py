@@ -149,3 +149,7 @@ class Reason(StrEnum):
     LEVEL_OUTSIDE_MODEL_RANGE = "level_outside_model_range"
     NOT_REQUESTED = "not_requested"
     NO_FRACTURE_SUSPECTED = "no_fracture_suspected"
+
+
+IMPLAUSIBLE = tuple(reason for reason in Reason if reason.startswith("implausible"))
+"""The scan itself can't be right: no network is asked what it thinks of a vertebra."""

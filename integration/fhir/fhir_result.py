@@ -74,6 +74,8 @@ def _observation(
     components = [_quantity("height loss", finding["height_loss"], 100, "%", "%")]
     for name, value in (finding["heights_mm"] or {}).items():
         components.append(_quantity(f"{name} height", value, 1, "mm", "mm"))
+    if said := finding.get("detector"):
+        components.append(_quantity("probability: fracture", said["probability"], 1, "1", "1"))
     for name, value in assessment.get("probabilities", {}).items():
         components.append(_quantity(f"probability: {name}", value, 1, "1", "1"))
     return {

@@ -16,9 +16,11 @@ from tests.outputs.fakes import MALIGNANT, RUN, SHA, example, finding_of
 from vfx_edge.outputs.result_json import load_schema, result_to_dict, write_result_json
 from vfx_edge.study import (
     BackendUse,
+    Calibration,
     CauseNotClassified,
     Classified,
     Coverage,
+    Detection,
     Finding,
     Heights,
     Level,
@@ -70,6 +72,8 @@ def test_every_field_of_the_contract() -> None:
         "genant_grade": 2,
         "height_loss_range": [0.28, 0.48],
         "genant_range": [2, 3],
+        "unmeasured": None,
+        "detector": None,
         "suspected_fracture": True,
         "assessment": {
             "kind": "classified",
@@ -96,6 +100,7 @@ def test_every_field_of_the_contract() -> None:
     assert run["backend"]["skipped"][1] == {"name": "cuda", "reason": "no NVIDIA driver"}
     assert run["model_set"] == {"name": "default", "intended_use": "demonstration"}
     assert run["models"][0] == {"role": "locator", "name": "locator-unet", "sha256": SHA}
+    assert run["calibration"] is None
     assert run["peak_vram_mib"] is None
     assert run["warnings"] == [*result.series.warnings, *result.run.warnings]
 
@@ -137,7 +142,7 @@ def test_numpy_scalars_become_plain_json(tmp_path: Path) -> None:
         Heights(np.float32(20.123), np.float32(20.0), np.float32(21.0)),  # type: ignore[arg-type]
         height_loss=float(np.float64(0.05)),
         genant_grade=np.int64(0),  # type: ignore[arg-type]
-        suspected_fracture=np.bool_(False),  # type: ignore[arg-type]
+        suspected_by_heights=np.bool_(False),  # type: ignore[arg-type]
     )
     first = replace(result.findings[0], measurement=odd)
     path = write_result_json(replace(result, findings=(first,)), tmp_path / "result.json")
@@ -196,6 +201,8 @@ assessments = st.one_of(
         tier=st.sampled_from([Tier.MALIGNANT, Tier.UNCERTAIN, Tier.OSTEOPOROTIC]),
         p_osteoporotic=ratios,
         p_malignant=ratios,
+        possible=st.none()
+        | st.lists(st.sampled_from(["osteoporotic", "malignant"]), unique=True).map(tuple),
     ),
     st.builds(CauseNotClassified, because=words),
     st.builds(NotClassified, reason=words),
@@ -206,7 +213,8 @@ measurements = st.builds(
     heights=st.none() | st.builds(Heights, millimetres, millimetres, millimetres),
     height_loss=st.none() | ratios,
     genant_grade=st.none() | st.integers(0, 3),
-    suspected_fracture=st.none() | st.booleans(),
+    suspected_by_heights=st.none() | st.booleans(),
+    detection=st.none() | st.builds(Detection, p_fractured=ratios, suspected=st.booleans()),
 )
 findings_ = st.builds(
     Finding,
@@ -269,6 +277,17 @@ results = st.builds(
         peak_vram_mib=st.none() | millimetres,
         warnings=st.lists(words, max_size=2).map(tuple),
         thresholds=st.dictionaries(words, ratios, max_size=2),
+        calibration=st.none()
+        | st.builds(
+            Calibration,
+            name=words,
+            made=st.just("2026-03-01"),
+            cases=st.integers(1, 999),
+            malignant=st.integers(1, 999),
+            wanted=words,
+            temperature=st.floats(0.05, 20),
+            coverage=st.none() | ratios,
+        ),
     ),
 )
 

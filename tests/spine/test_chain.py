@@ -1,15 +1,21 @@
 """The chain from a scan to a triage with perfect networks: what is left is our own arithmetic."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from tests.fake_backend import Function
 from tests.spine.coded import Coded, blind, coded, oracle
-from tests.spine.nets import models, spec_of
+from tests.spine.nets import models, network, spec_of
 from tests.spine.world import FACTS, turned
+from vfx_edge.backends import OpenModels
 from vfx_edge.errors import InputError
+from vfx_edge.fracture_task import Options, roles
+from vfx_edge.manifest import DetectorParameters, NetworkSpec
 from vfx_edge.phantom import Part
 from vfx_edge.spine import chain
 from vfx_edge.spine.chain import ChainOptions, analyze
@@ -25,7 +31,9 @@ from vfx_edge.study import (
     NotClassified,
     Scan,
     Tier,
+    tier_of,
 )
+from vfx_edge.vocabulary import T1_TO_L5
 
 CONTRACT = {"read", "locate", "label", "segment", "measure", "classify", "write",
             "total"}  # fmt: skip
@@ -219,3 +227,42 @@ def test_a_failing_stage_is_still_timed() -> None:
     with suppress(ValueError), clock.stage("measure"):
         raise ValueError
     assert clock.seconds["measure"] > 0
+
+
+def with_detector(opened: OpenModels, function: Function) -> OpenModels:
+    """The same with a network that tells fractures; its crop is the classifier's."""
+    like = opened.networks["classifier"].spec
+    spec = structs.replace(
+        like,
+        roles=("detector",),
+        parameters=(DetectorParameters(threshold=0.75, levels=T1_TO_L5),),
+        output=structs.replace(like.output, classes=("intact", "fractured"), activation="none"),
+    )
+    manifest = structs.replace(opened.manifest, networks=(*opened.manifest.networks, spec))
+    networks = {**opened.networks, "detector": network(spec, function)}
+    return dataclasses.replace(opened, manifest=manifest, networks=networks)
+
+
+def test_a_detector_is_another_door_to_the_classifier(scan: Coded, analysis: Analysis) -> None:
+    """It is asked about every vertebra in view and suspects the third: that goes to the
+    classifier besides the wedge, and counts."""
+
+    answers = iter([0.25, 0.25, 0.875, *[0.25] * 20])
+
+    def third(_: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        p = np.array([next(answers) for _ in batch])
+        return np.stack([1 - p, p], 1)
+
+    opened = with_detector(models(oracle), third)
+    answered = analyze(scan.scan, opened)
+    asked = [f for f in answered.findings if f.measurement.detection is not None]
+    assessed = [f.vertebra.level for f in analysis.findings
+                if f.measurement.suspected_by_heights is not None]  # fmt: skip
+    assert [f.vertebra.level for f in asked] == [k for k in assessed if k in T1_TO_L5]
+    assert asked[2].measurement.suspected_fracture
+    assert not asked[2].measurement.suspected_by_heights
+    assert tier_of(asked[2].assessment) is not None
+    assert answered.run.thresholds["detector"] == 0.75
+    assert "detector" in roles(opened.manifest, Options())
+    assert roles(opened.manifest, Options(segmentation="mask.nii.gz")) == ("detector", "classifier")
+    assert "detector" not in analysis.run.thresholds

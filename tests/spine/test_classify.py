@@ -1,5 +1,7 @@
 """The crop that the classifier sees, and what its answer means."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -9,8 +11,9 @@ from tests.spine.nets import network, spec_of
 from tests.spine.world import affine_of, places, turned, volume_of
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import CalibrationSpec, NetworkSpec
 from vfx_edge.spine.classify import classify_fractures, crop
+from vfx_edge.spine.crops import enough_in_view
 from vfx_edge.study import (
     CauseNotClassified,
     Classified,
@@ -29,16 +32,21 @@ SLOPE = np.array([2.0, -3.0, 5.0])
 BROKEN = Measurement(Heights(10.0, 15.0, 20.0), 0.4, 3, True)
 INTACT = Measurement(Heights(20.0, 20.0, 20.0), 0.02, 0, False)
 CUT = Measurement(None, None, None, None, "truncated")
+METAL = Measurement(None, None, None, None, "metal")
+WRONG = Measurement(None, None, None, None, "implausible_spacing")
 NO_NORM = Measurement(None, None, None, None, "no_norm_for_level")
 PLAIN = {"patch_zyx": (12, 14, 16), "spacing": 2.0, "mask": "none", "orientation": "SPL",
          "transpose": (0, 1, 2)}  # fmt: skip
 
 
-def mask(level: Level = Level.L1, at: tuple[float, float, float] = CENTRE) -> VertebraMask:
-    """A ball of bone, 8 mm in radius, its rear half arch."""
-    grid = affine_of((1.0, 1.0, 1.0), at, (21, 21, 21))
-    far = places(grid, (21, 21, 21)) - np.array(at)
-    ball = (far**2).sum(-1) <= 64
+def mask(
+    level: Level = Level.L1, at: tuple[float, float, float] = CENTRE, radius_mm: float = 8
+) -> VertebraMask:
+    """A ball of bone, its rear part arch."""
+    shape = (29, 29, 29)
+    grid = affine_of((1.0, 1.0, 1.0), at, shape)
+    far = places(grid, shape) - np.array(at)
+    ball = (far**2).sum(-1) <= radius_mm**2
     x, y, z = (float(v) for v in grid[:3, 3])
     front = far[..., 1] < 3
     body, arch = ((ball & side).astype(np.float16) for side in (front, ~front))
@@ -196,14 +204,60 @@ def test_a_stranger_gets_no_tier_however_sure_the_rest_sounds() -> None:
 
 
 def test_who_is_not_asked_about() -> None:
-    net, seen = answering(0.9, parameters={**ONCE, "levels": ["T12", "L1"]})
-    got = classified(net, (Level.C7, NO_NORM), (Level.T8, CUT), (Level.T12, CUT),
+    """A level that the network does not know, a scan that can't be right, a sliver at the edge;
+    heights that can't be read alone are no hindrance to one who asks."""
+    net, seen = answering(0.9, 0.1, parameters={**ONCE, "levels": ["T12", "L1"]})
+    got = classified(net, (Level.C7, NO_NORM), (Level.T8, METAL), (Level.T12, CUT),
+                     (Level.T12, WRONG), (Level.T12, METAL),
                      (Level.L1, BROKEN), (Level.L2, INTACT), (Level.L3, BROKEN))  # fmt: skip
-    assert got[0] == got[4] == NotClassified("level_outside_model_range")
-    assert got[1] == got[2] == NotAssessable("truncated")
-    assert isinstance(got[3], Classified)
-    assert got[5] == CauseNotClassified("level_outside_model_range")
-    assert len(seen) == 1
+    assert got[0] == got[6] == NotClassified("level_outside_model_range")
+    assert got[1] == NotAssessable("metal")
+    assert got[2] == NotAssessable("truncated")
+    assert got[3] == NotAssessable("implausible_spacing")
+    assert [got[4].tier, got[5].tier] == [Tier.MALIGNANT, Tier.OSTEOPOROTIC]
+    assert got[7] == CauseNotClassified("level_outside_model_range")
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(("radius_mm", "inside_mm", "asked"), [
+    (12, 20, True), (12, 2, True), (12, -8, False), (4, 20, False),
+])  # fmt: skip
+def test_a_vertebra_that_the_edge_cuts_needs_10_mm_and_half_a_crop(
+    radius_mm: float, inside_mm: float, asked: bool
+) -> None:
+    """inside_mm: how far below the scan's end the middle of what is seen of it lies."""
+    volume = ramp()
+    top = volume.to_lps(np.array([[59.0, 79.5, 79.5]]))[0]
+    spec = spec_of("classifier", **PLAIN)
+    part = mask(at=(float(top[0]), float(top[1]), float(top[2]) - inside_mm), radius_mm=radius_mm)
+    assert enough_in_view(volume, part, spec) == asked
+
+
+def test_of_what_the_edge_cuts_the_answer_is_kept_with_the_measurements_reason() -> None:
+    net, _ = answering(0.9, parameters=ONCE)
+    part = mask(radius_mm=12)
+    part = dataclasses.replace(
+        part, vertebra=dataclasses.replace(part.vertebra, wholly_in_view=False)
+    )
+    (found,) = classify_fractures(ramp(), [part], [CUT], net, lambda *_: True)
+    assert isinstance(found.assessment, Classified)
+    assert found.measurement.reason == "truncated"
+    assert not found.vertebra.wholly_in_view
+
+
+def test_a_calibration_changes_what_the_views_say_together() -> None:
+    """Odds of 4 become 2 at a temperature of 2: uncertain by a threshold of 0.75. What may be is
+    said by the limits; the class unknown is not touched."""
+    made = CalibrationSpec(name="clinic", made="2026-03-01", cases=9, malignant=4, wanted="x",
+                           temperature=2.0, coverage=0.9,
+                           conformal_osteoporotic=0.35, conformal_malignant=0.1)  # fmt: skip
+    twice = {**ONCE, "mirror": 1, "threshold_unknown": 0.5}
+    net, _ = answering(0.8, 0.9, p_unknown=(0.4, 0.1), parameters=twice)
+    net.spec = replace(net.spec, calibration=made)
+    (got,) = classified(net, (Level.L1, BROKEN))
+    assert (got.tier, round(got.p_malignant, 4)) == (Tier.UNCERTAIN, round(2 / 3, 4))
+    assert got.p_osteoporotic == pytest.approx(1 / 3)
+    assert got.possible == ("malignant",)
 
 
 def test_what_was_not_chosen() -> None:

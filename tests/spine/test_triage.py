@@ -16,6 +16,7 @@ from vfx_edge.study import (
     CauseNotClassified,
     Classified,
     Coverage,
+    Detection,
     Finding,
     Heights,
     Level,
@@ -52,6 +53,7 @@ TIERS = {
     "osteoporotic": Tier.OSTEOPOROTIC,
 }
 UNREAD = {"metal": "metal", "strange": "out_of_distribution"}
+NO_LESIONS = "Lesions without a fracture are not looked for."
 LEVELS = (Level.T12, Level.L1, Level.L2)
 
 
@@ -154,14 +156,15 @@ def test_none_suspected_says_which_levels_it_covers() -> None:
     levels = [level for level in Level if Level.T1 <= level <= Level.T12]
     names = ["cut", *["intact"] * 10, "cut"]
     whole = triage(findings(*names, levels=levels), THORACOLUMBAR)
-    assert whole.recommendation == "No vertebral fracture suspected, T2–T11."
+    assert whole.recommendation == f"No vertebral fracture suspected, T2–T11. {NO_LESIONS}"
     assert whole.coverage.cut == (Level.T1, Level.T12)
     assert whole.coverage.complete
     names[5] = "metal"
     gap = triage(findings(*names, levels=levels), THORACOLUMBAR)
     assert gap.tier is Tier.NONE_SUSPECTED
     assert gap.recommendation == (
-        "No vertebral fracture suspected, T2–T5, T7–T11 (T6 could not be read: metal)."
+        "No vertebral fracture suspected, T2–T5, T7–T11 (T6 could not be read: metal). "
+        + NO_LESIONS
     )
     assert not gap.coverage.complete
 
@@ -187,6 +190,23 @@ def test_a_measured_fracture_always_counts() -> None:
     assert triage([cut], LEVELS).coverage == Coverage(assessed=(Level.L1,))
 
 
+def test_what_the_edge_cuts_counts_once_the_classifier_was_asked_about_it() -> None:
+    told = replace(finding(Level.L1, "cut"), assessment=Classified(Tier.OSTEOPOROTIC, 0.98, 0.02))
+    verdict = triage([finding(Level.T12, "intact"), told], LEVELS)
+    assert (verdict.tier, verdict.levels) == (Tier.OSTEOPOROTIC, (Level.L1,))
+    assert verdict.coverage == Coverage(assessed=(Level.T12, Level.L1))
+    strange = replace(told, assessment=NotAssessable("out_of_distribution"))
+    assert triage([strange], LEVELS).coverage == Coverage(cut=(Level.L1,))
+
+
+def test_a_network_suspects_where_heights_cannot_be_read() -> None:
+    said = replace(unknown("metal"), detection=Detection(0.9, suspected=True))
+    found = replace(finding(Level.L1, "metal"), measurement=said)
+    assert triage([found], LEVELS).tier is Tier.UNCERTAIN
+    silent = replace(found, measurement=replace(said, detection=Detection(0.1, suspected=False)))
+    assert triage([silent], LEVELS).coverage.unread == ((Level.L1, "metal"),)
+
+
 def test_other_names_are_said() -> None:
     def doubtful(level: Level, name: str, other: Level) -> Finding:
         plain = finding(level, name)
@@ -196,7 +216,8 @@ def test_other_names_are_said() -> None:
     assert "at T12 (or L1):" in broken.recommendation
     pairs = [(Level.T12, Level.L1), (Level.L1, Level.L2), (Level.L2, Level.L3)]
     fine = triage([doubtful(level, "intact", other) for level, other in pairs], LEVELS)
-    assert fine.recommendation == "No vertebral fracture suspected, T12–L2 (or L1–L3)."
+    words = "No vertebral fracture suspected, T12–L2 (or L1–L3)."
+    assert fine.recommendation == f"{words} {NO_LESIONS}"
 
 
 def test_only_wanted_levels_count() -> None:

@@ -54,7 +54,8 @@ def some_of(batches: Sequence[Floats], count: int) -> Floats:
 
 def affordable(spec: NetworkSpec, count: int) -> int:
     """`count`, or fewer where so many answers voxel by voxel would not fit into memory."""
-    if "classifier" in spec.roles or ("labeller" in spec.roles and "segmenter" not in spec.roles):
+    one_answer = {"labeller", "detector", "classifier"} & set(spec.roles)
+    if one_answer and "segmenter" not in spec.roles:
         return count
     each = len(spec.output.classes) * int(np.prod(spec.input.patch_zyx))
     return max(2, min(count, MAX_NUMBERS // each))

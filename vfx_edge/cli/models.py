@@ -10,7 +10,7 @@ from vfx_edge.cli.show import tell
 from vfx_edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from vfx_edge.manifest import ModelManifest
+    from vfx_edge.manifest import CalibrationSpec, ModelManifest
 
 app = typer.Typer(help="List, show or verify the installed model sets.")
 
@@ -49,6 +49,8 @@ def show(name: Name = "default") -> None:
         spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
         print(f"  input {patch} at {spacing} mm,", end=" ")
         print(f"precision {' or '.join(spec.precision.allowed)}")
+        if spec.calibration is not None:
+            print("  calibration", _calibration(spec.calibration))
     if manifest.card.is_file():
         print()
         print(manifest.card.read_text(encoding="utf-8").rstrip())
@@ -112,6 +114,12 @@ def _verify(manifest: "ModelManifest") -> list[ModelError]:
                 state = "NOT WHOLE"
             print(f"{manifest.name:<16} {path.name:<28} {state}")
     return wrong
+
+
+def _calibration(made: "CalibrationSpec") -> str:
+    words = f"{made.name}, {made.made}: {made.cases} fractures, {made.malignant} malignant"
+    words += f"; wanted: {made.wanted}; temperature {made.temperature:g}"
+    return words if made.coverage is None else f"{words}; coverage {made.coverage:.0%}"
 
 
 def _line(manifest: "ModelManifest") -> str:

@@ -93,8 +93,9 @@ Classify = Annotated[
         "--classify",
         metavar="WHICH",
         help="Which vertebrae go to the fracture classifier: suspected (those that have lost "
-        "height), all, or a list such as L1,L2. What it answers for one that has lost no height "
-        "counts for the verdict, too: for research.",
+        "height, or that the set's detector suspects), all (those in view), or a list such as "
+        "L1,L2: these even where heights can't be read, or where the edge of the scan leaves "
+        "10 mm of the body. What it answers counts for the verdict, too: for research.",
     ),
 ]
 Segmentation = Annotated[

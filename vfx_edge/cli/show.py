@@ -146,6 +146,10 @@ def _details(result: StudyResult, console: "Console") -> None:
         f" models: {run.model_set}; {run.seconds.get('total', 0.0):.1f} s,"
         f" peak {run.peak_rss_mib:.0f} MiB",
     )
+    if run.calibration is not None:
+        from vfx_edge.outputs.report.facts import calibrated
+
+        console.print(f"Calibration: {calibrated(run, _english())}", soft_wrap=True)
     for name, reason in run.backend.skipped:
         console.print(f"  passed over {name}: {reason}")
     for other in result.series.others:
@@ -163,9 +167,21 @@ def _add_row(table: "Table", finding: Finding) -> None:
         *([f"{value:.1f}" for value in values] or ["-"] * 3),
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         measured.grade_words or "-",
-        _assessment(finding),
+        _assessment(finding) + _more(finding),
         style="bold" if measured.suspected_fracture else None,
     )
+
+
+def _more(finding: Finding) -> str:
+    """What the columns do not say: why a network was asked all the same, and who suspects."""
+    from vfx_edge.outputs.vertebra_status import suspected_by
+
+    t, more, reason = _english(), [], finding.measurement.reason
+    if isinstance(finding.assessment, Classified) and reason is not None:
+        more.append(f"heights not measured: {reason.replace('_', ' ')}")
+    if by := suspected_by(finding):
+        more.append(t(f"suspicion.{by}"))
+    return "".join(f"; {words}" for words in more)
 
 
 def _assessment(finding: Finding) -> str:

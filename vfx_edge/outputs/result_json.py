@@ -17,9 +17,11 @@ from vfx_edge.study import (
     Assessment,
     BackendUse,
     ByHand,
+    Calibration,
     CauseNotClassified,
     Classified,
     Coverage,
+    Detection,
     Finding,
     Heights,
     NotAssessable,
@@ -137,6 +139,8 @@ def _finding(finding: Finding) -> dict[str, object]:
         "genant_grade": None if measured.genant_grade is None else int(measured.genant_grade),
         "height_loss_range": _span(measured.height_loss_range, f"{name}.height_loss_range"),
         "genant_range": None if measured.genant_range is None else list(measured.genant_range),
+        "unmeasured": measured.reason,
+        "detector": _detector(measured.detection, f"{name}.detector"),
         "suspected_fracture": _flag(measured.suspected_fracture),
         "assessment": _assessment(finding.assessment, name),
     }
@@ -154,10 +158,17 @@ def _span(ends: tuple[float, float] | None, name: str) -> list[float] | None:
     return None if ends is None else [_number(end, _RATIO, name) for end in ends]
 
 
+def _detector(said: Detection | None, name: str) -> dict[str, object] | None:
+    if said is None:
+        return None
+    probability = _number(said.p_fractured, _RATIO, f"{name}.probability")
+    return {"probability": probability, "suspected": bool(said.suspected)}
+
+
 def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
     match assessment:
-        case Classified(tier, p_osteoporotic, p_malignant):
-            return {
+        case Classified(tier, p_osteoporotic, p_malignant, possible):
+            written: dict[str, object] = {
                 "kind": "classified",
                 "tier": tier.value,
                 "probabilities": {
@@ -165,6 +176,7 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
                     "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
                 },
             }
+            return written if possible is None else {**written, "possible": list(possible)}
         case CauseNotClassified() as it:
             return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
         case NotClassified(reason):
@@ -184,12 +196,31 @@ def _run(run: RunInfo, series_warnings: tuple[str, ...]) -> dict[str, object]:
             name: _number(value, _RATIO, f"run.thresholds.{name}")
             for name, value in run.thresholds.items()
         },
+        "calibration": _calibration(run.calibration),
         "levels_by_hand": _by_hand(run.levels_by_hand),
         "seconds": _seconds(run.seconds),
         "peak_rss_mib": _number(run.peak_rss_mib, _MIB, "run.peak_rss_mib"),
         "peak_vram_mib": _optional(run.peak_vram_mib, _MIB, "run.peak_vram_mib"),
         # One list of both, each sentence once.
         "warnings": list(dict.fromkeys((*series_warnings, *run.warnings))),
+    }
+
+
+def _calibration(made: Calibration | None) -> dict[str, object] | None:
+    if made is None:
+        return None
+    limits = ("coverage", "conformal_osteoporotic", "conformal_malignant")
+    return {
+        "name": made.name,
+        "made": made.made,
+        "cases": int(made.cases),
+        "malignant": int(made.malignant),
+        "wanted": made.wanted,
+        "temperature": _number(made.temperature, _RATIO, "run.calibration.temperature"),
+        **{
+            name: _optional(getattr(made, name), _RATIO, f"run.calibration.{name}")
+            for name in limits
+        },
     }
 
 

@@ -177,8 +177,7 @@ def also(result: StudyResult, t: Wording) -> str:
 
 
 def conclusion(result: StudyResult, t: Wording) -> str:
-    """The verdict with its levels and what could not be read; then what else is suspected, and
-    what is cut."""
+    """The verdict with its levels and what could not be read; then the rest of it."""
     words = [line(verdict_of(result), t), rest(result, t)]
     return ". ".join(filter(None, words))
 
@@ -213,9 +212,12 @@ def missing(result: StudyResult, t: Wording) -> str:
 
 def rest(result: StudyResult, t: Wording) -> str:
     """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
-    be assessed, all without suspicion; what the edge of the scan cuts. Empty if nothing."""
-    spared = _fine(result, t) if result.triage.tier is Tier.NOT_ASSESSABLE else ""
-    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t)]))
+    be assessed, all without suspicion; what the edge of the scan cuts; beside an all-clear, what
+    it does not speak of. Empty if nothing."""
+    tier = result.triage.tier
+    spared = _fine(result, t) if tier is Tier.NOT_ASSESSABLE else ""
+    scope = t("page.no_lesions") if tier is Tier.NONE_SUSPECTED else ""
+    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t), scope]))
 
 
 def _fine(result: StudyResult, t: Wording) -> str:

@@ -46,7 +46,8 @@ def status_of(finding: Finding) -> Status:
         case CauseNotClassified():
             return Status.SUSPECTED
         case NotAssessable(reason=reason):
-            return Status.TRUNCATED if reason == Reason.TRUNCATED else Status.NOT_ASSESSABLE
+            cut = Reason.TRUNCATED in (reason, finding.measurement.reason)
+            return Status.TRUNCATED if cut else Status.NOT_ASSESSABLE
         case NotClassified():
             return _unclassified(finding.measurement.suspected_fracture)
 
@@ -55,6 +56,17 @@ def _unclassified(suspected: bool | None) -> Status:
     if suspected is None:
         return Status.NOT_EXAMINED
     return Status.SUSPECTED if suspected else Status.UNREMARKABLE
+
+
+def suspected_by(finding: Finding) -> str:
+    """ "heights", "network" or "both"; empty where nothing is suspected, and where no network was
+    asked: then it can only be the heights."""
+    measured = finding.measurement
+    if measured.detection is None or not measured.suspected_fracture:
+        return ""
+    if not measured.detection.suspected:
+        return "heights"
+    return "both" if measured.suspected_by_heights else "network"
 
 
 def is_card(finding: Finding, triage: Triage) -> bool:

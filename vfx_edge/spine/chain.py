@@ -3,12 +3,15 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from vfx_edge.backends import OpenModels
 from vfx_edge.image import Image
-from vfx_edge.manifest import ClassifierParameters, ModelManifest
+from vfx_edge.manifest import ClassifierParameters, DetectorParameters, ModelManifest
 from vfx_edge.spine.classify import classify_fractures
+from vfx_edge.spine.crops import is_cut
+from vfx_edge.spine.detect import detect_fractures
 from vfx_edge.spine.find import find_bodies
 from vfx_edge.spine.height_loss import measure_vertebrae
 from vfx_edge.spine.joint import outline_vertebrae
@@ -29,11 +32,13 @@ from vfx_edge.study import (
     THORACOLUMBAR,
     Analysis,
     ByHand,
+    Calibration,
     Level,
     Measurement,
     OnStage,
     Scan,
     StudyResult,
+    Vertebra,
     VertebraMask,
 )
 from vfx_edge.timing import StageClock, run_info
@@ -53,13 +58,16 @@ class ChainOptions:
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
 
-    def chosen(self, level: Level, measurement: Measurement) -> bool:
-        """Whether this vertebra goes to the classifier."""
-        if level not in self.levels:
+    def chosen(self, vertebra: Vertebra, measurement: Measurement) -> bool:
+        """Whether this vertebra is to go to the classifier. By name: whatever can be read of it.
+        "all": those in view."""
+        if vertebra.level not in self.levels:
             return False
         if isinstance(self.classify, tuple):
-            return level in self.classify
-        return self.classify == "all" or bool(measurement.suspected_fracture)
+            return vertebra.level in self.classify
+        if self.classify == "all":
+            return not is_cut(vertebra, measurement)
+        return bool(measurement.suspected_fracture)
 
 
 def analyze(
@@ -94,6 +102,7 @@ def analyze(
             measured = nothing_judged(measured, doubts)
             said = tuple(doubt.sentence for doubt in doubts)
     with clock.stage("classify"):
+        measured = _detected(seen, masks, measured, models, options)
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
@@ -105,6 +114,7 @@ def analyze(
     run = replace(
         run,
         thresholds=_thresholds(models.manifest),
+        calibration=_calibration(models.manifest),
         levels_by_hand=options.levels_by_hand,
         warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said),
     )
@@ -150,10 +160,33 @@ def _named(
     return masks, remarks
 
 
+def _detected(
+    image: Image,
+    masks: tuple[VertebraMask, ...],
+    measured: tuple[Measurement, ...],
+    models: OpenModels,
+    options: ChainOptions,
+) -> tuple[Measurement, ...]:
+    """With the word of a network that knows fractures, where the set has one."""
+    if "detector" not in models.manifest.roles:
+        return measured
+    wanted = options.levels.__contains__
+    return detect_fractures(image, masks, measured, models.network("detector"), wanted)
+
+
 def _thresholds(manifest: ModelManifest) -> dict[str, float]:
     limits = manifest.network("classifier").parameters_of(ClassifierParameters)
-    return {
+    thresholds = {
         "height_loss": manifest.height_loss_suspected,
         "malignant": limits.threshold_malignant,
         "osteoporotic": limits.threshold_osteoporotic,
     }
+    if "detector" in manifest.roles:
+        detector = manifest.network("detector").parameters_of(DetectorParameters)
+        thresholds["detector"] = detector.threshold
+    return thresholds
+
+
+def _calibration(manifest: ModelManifest) -> Calibration | None:
+    said = manifest.network("classifier").calibration
+    return None if said is None else Calibration(**asdict(said))

@@ -8,6 +8,7 @@ import numpy as np
 from vfx_edge.level_words import as_ranges, grouped_by_reason, level_ranges, one_by_one
 from vfx_edge.study import (
     THORACOLUMBAR,
+    Classified,
     Coverage,
     Finding,
     Level,
@@ -24,7 +25,8 @@ RECOMMENDATION = {
     Tier.UNCERTAIN: "Vertebral fracture of uncertain cause at {levels}: do an MRI.",
     Tier.OSTEOPOROTIC: "Suspected osteoporotic vertebral fracture at {levels}: "
     "osteoporosis work-up and treatment.",
-    Tier.NONE_SUSPECTED: "No vertebral fracture suspected, {levels}{why}.",
+    Tier.NONE_SUSPECTED: "No vertebral fracture suspected, {levels}{why}. "
+    "Lesions without a fracture are not looked for.",
     Tier.NOT_ASSESSABLE: "It cannot be told from this scan whether there is a vertebral fracture"
     "{why}: read the images.",
 }
@@ -92,9 +94,11 @@ def _tier(finding: Finding) -> Tier | None:
 
 
 def _is_cut(finding: Finding) -> bool:
-    """Whether only the edge of the scan shows it, and no fracture either."""
+    """Whether only the edge of the scan shows it, and no fracture either; not where someone asked
+    the classifier about it by name and it answered."""
     edge = not finding.vertebra.wholly_in_view or finding.measurement.reason == Reason.TRUNCATED
-    return edge and not finding.measurement.suspected_fracture
+    told = finding.measurement.suspected_fracture or isinstance(finding.assessment, Classified)
+    return edge and not told
 
 
 def _unread(finding: Finding) -> str | None:

@@ -126,6 +126,8 @@ def as_result(group: Dataset) -> dict[str, Any]:
         "heights_mm": None if None in heights.values() else heights,
         "height_loss": share(group, "HEIGHT_LOSS"),
         "genant_grade": None if grade is None else int(grade.removeprefix("GENANT_")),
+        "unmeasured": _reason(answer(group, "WHY_MEASUREMENT")),
+        "detector": _detector(group),
         "suspected_fracture": SUSPICION[answer(group, "FRACTURE")],
         "assessment": _assessment(group),
     }
@@ -158,9 +160,21 @@ def level_in(item: Dataset) -> str:
     return str(item.ConceptCodeSequence[0].CodeMeaning).removesuffix(" vertebra")
 
 
+def _reason(value: str | None) -> str | None:
+    return {value: reason for reason, value in REASONS.items()}.get(str(value))
+
+
+def _detector(group: Dataset) -> dict[str, Any] | None:
+    probability = share(group, "P_FRACTURE")
+    if probability is None:
+        return None
+    by = answer(group, "SUSPECTED_BY")
+    return {"probability": probability, "suspected": by in ("BY_NETWORK", "BY_BOTH")}
+
+
 def _assessment(group: Dataset) -> dict[str, Any]:
-    kind, why = str(answer(group, "ASSESSMENT")).lower(), answer(group, "WHY_ASSESSMENT")
-    reason = {value: reason for reason, value in REASONS.items()}.get(str(why))
+    kind = str(answer(group, "ASSESSMENT")).lower()
+    reason = _reason(answer(group, "WHY_ASSESSMENT"))
     if kind in ("not_classified", "not_assessable"):
         return {"kind": kind, "reason": reason}
     if reason:

@@ -29,7 +29,7 @@ from tests.outputs.dicom.reading import (
 from tests.outputs.fakes import EXAMPLE_CASES, RUN, analysis_of
 from vfx_edge.outputs.dicom.codes import SCHEME
 from vfx_edge.outputs.result_json import result_to_dict
-from vfx_edge.study import Analysis, DicomSource, Level
+from vfx_edge.study import Analysis, Calibration, Detection, DicomSource, Level
 
 pytest.importorskip("highdicom", reason="needs the extra service")
 from vfx_edge.outputs.dicom.seg import write_seg
@@ -60,6 +60,30 @@ def test_read_back_it_says_what_result_json_says(written: Written) -> None:
     assert covered(overall) == expected["triage"]["coverage"]
     (what_to_do,) = named(overall.ContentSequence, "Recommendation")
     assert what_to_do.TextValue == expected["triage"]["recommendation"]
+
+
+def test_a_networks_word_and_a_calibration_are_in_it(axial: Study, tmp_path: Path) -> None:
+    """T10 by the network and its heights, L3 by the network alone; L2's heights alone."""
+    analysis, source = axial
+    said = {Level.T10: Detection(0.9, True), Level.L3: Detection(0.75, True),
+            Level.L2: Detection(0.25, False)}  # fmt: skip
+    findings = tuple(
+        replace(f, measurement=replace(f.measurement, detection=said.get(f.vertebra.level)))
+        for f in analysis.result.findings
+    )
+    made = Calibration("spine clinic", "2026-03-01", 150, 60, "sensitivity 0.95", 1.4)
+    run = replace(analysis.run, calibration=made)
+    changed = replace(analysis, result=replace(analysis.result, findings=findings, run=run))
+    path = write_sr(changed, source, tmp_path / "sr.dcm")
+    document = pydicom.dcmread(path)
+    expected: Any = result_to_dict(changed.result)["findings"]
+    for group, finding in zip(groups(document), expected, strict=True):
+        for key in ("detector", "suspected_fracture", "unmeasured"):
+            assert as_result(group)[key] == finding[key]
+    (overall,) = named(document.ContentSequence, "Qualitative Evaluations")
+    notes = named(overall.ContentSequence, "Algorithm Parameters")
+    assert "spine clinic, 2026-03-01: 150 fractures" in notes[-1].TextValue
+    assert validated(path) == []
 
 
 def test_it_is_valid_and_belongs_to_its_study(written: Written) -> None:

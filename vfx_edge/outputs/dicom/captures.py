@@ -194,6 +194,8 @@ def _vertebra(card: Card, run: RunInfo, t: Wording) -> Image.Image:
     if card.bars:
         words = "; ".join(_probability(bar.name, bar.value, bar.threshold, t) for bar in card.bars)
         page.text(f"{t('card.probabilities')}: {words}", _PLAIN)
+    if card.possible:
+        page.text(card.possible, _PLAIN)
     page.y += _GAP // 2
     top, left = page.y, _GAP
     for picture, caption in zip(card.pictures, _captions(card.pictures, t), strict=True):

@@ -35,6 +35,7 @@ _OWN: dict[str, dict[str, str]] = {
     # what is asked
     "TRIAGE": {"en": "Triage tier of the study", "de": "Dringlichkeitsstufe der Studie"},
     "FRACTURE": {"en": "Vertebral fracture", "de": "Wirbelfraktur"},
+    "SUSPECTED_BY": {"en": "Fracture suspected by", "de": "Frakturverdacht durch"},
     "GENANT": {"en": "Genant grade", "de": "Genant-Grad"},
     "ASSESSMENT": {"en": "Cause of fracture by classifier", "de": "Frakturursache (Klassifikator)"},
     "WHY_ASSESSMENT": {"en": "Reason for no classification", "de": "Grund: nicht klassifiziert"},
@@ -57,6 +58,10 @@ _OWN: dict[str, dict[str, str]] = {
     "HEIGHT_POSTERIOR": {"en": "Posterior height of vertebral body", "de": "Hinterkantenhöhe"},
     "HEIGHT_LOSS": {"en": "Height loss of vertebral body", "de": "Höhenverlust des Wirbelkörpers"},
     "P_LEVEL": {"en": "Probability of the level", "de": "Wahrscheinlichkeit der Benennung"},
+    "P_FRACTURE": {
+        "en": "Probability: fracture, by network",
+        "de": "Wahrscheinlichkeit: Fraktur (Netz)",
+    },
     "P_MALIGNANT": {"en": "Probability: malignant", "de": "Wahrscheinlichkeit: maligne"},
     "P_OSTEOPOROTIC": {
         "en": "Probability: osteoporotic",
@@ -65,6 +70,12 @@ _OWN: dict[str, dict[str, str]] = {
     # findings at a vertebra, and the classifier's answers
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
     "NOT_SUSPECTED": {"en": "Not suspected", "de": "Kein Verdacht"},
+    "BY_HEIGHTS": {"en": "Loss of height", "de": "Höhenverlust"},
+    "BY_NETWORK": {"en": "Network for fractures", "de": "Netz für Frakturen"},
+    "BY_BOTH": {
+        "en": "Loss of height and network for fractures",
+        "de": "Höhenverlust und Netz für Frakturen",
+    },
     "COMPLETE": {"en": "All judged", "de": "Alle beurteilt"},
     "INCOMPLETE": {"en": "Not all judged", "de": "Nicht alle beurteilt"},
     "GENANT_0": {"en": "Grade 0 (none)", "de": "Grad 0 (keine)"},

@@ -23,7 +23,7 @@ from vfx_edge.outputs.dicom.kos import write_kos
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
 from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
-from vfx_edge.outputs.report.facts import limits
+from vfx_edge.outputs.report.facts import calibrated, limits
 from vfx_edge.outputs.verdict import (
     advice,
     banner,
@@ -32,7 +32,7 @@ from vfx_edge.outputs.verdict import (
     remarks,
     verdict_of,
 )
-from vfx_edge.outputs.vertebra_status import status_of
+from vfx_edge.outputs.vertebra_status import status_of, suspected_by
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
@@ -253,6 +253,8 @@ def _measurements(report: _Report, finding: Finding, segment: Any) -> Iterator[A
                 referenced_images=outlined,
             )
     shares = {"HEIGHT_LOSS": measured.height_loss, "P_LEVEL": finding.vertebra.label_probability}
+    if measured.detection is not None:
+        shares["P_FRACTURE"] = measured.detection.p_fractured
     if isinstance(finding.assessment, Classified):
         shares["P_MALIGNANT"] = finding.assessment.p_malignant
         shares["P_OSTEOPOROTIC"] = finding.assessment.p_osteoporotic
@@ -284,6 +286,8 @@ def _answers(finding: Finding, language: str) -> Iterator[Any]:
         return sr.QualitativeEvaluation(code.private(question, language), value)
 
     yield answer("FRACTURE", _suspicion(measured.suspected_fracture, language))
+    if by := suspected_by(finding):
+        yield answer("SUSPECTED_BY", code.private(f"BY_{by.upper()}", language))
     if measured.genant_grade is not None:
         yield answer("GENANT", code.private(f"GENANT_{measured.genant_grade}", language))
     if measured.reason is not None:
@@ -322,6 +326,9 @@ def _evaluations(report: _Report) -> Iterator[Any]:
         yield _text(code.COMMENT, remark)
     for model in run.models:
         words = f"{model.role}: {model.name}, SHA-256 {model.sha256}"
+        yield _text(codes.DCM.AlgorithmParameters, words)
+    if run.calibration is not None:
+        words = f"{t('fact.calibration')}: {calibrated(run, t)}"
         yield _text(codes.DCM.AlgorithmParameters, words)
 
 

@@ -46,6 +46,7 @@ def run_facts(run: RunInfo, t: Wording) -> list[Fact]:
         (t("fact.started"), run.started_at),
         (t("fact.model_set"), run.model_set),
         (t("fact.intended_use"), run.intended_use),
+        (t("fact.calibration"), calibrated(run, t)),
         (
             t("fact.backend"),
             f"{backend.used} ({t('fact.asked', requested=backend.requested)})",
@@ -61,6 +62,20 @@ def run_facts(run: RunInfo, t: Wording) -> list[Fact]:
     return facts
 
 
+def calibrated(run: RunInfo, t: Wording) -> str:
+    """By what cases the classifier's thresholds were chosen."""
+    if (made := run.calibration) is None:
+        return t("fact.shipped")
+    return t(
+        "fact.calibrated",
+        name=made.name,
+        made=made.made,
+        cases=made.cases,
+        malignant=made.malignant,
+        wanted=made.wanted,
+    )
+
+
 def timings(run: RunInfo, t: Wording) -> list[Fact]:
     """Seconds per stage, in the order they ran; not those that took no time, nor the writing of
     this page, which is not over yet."""
@@ -73,10 +88,14 @@ def timings(run: RunInfo, t: Wording) -> list[Fact]:
 
 def limits(result: StudyResult, t: Wording) -> list[str]:
     """What the program does not do."""
-    loss = result.run.thresholds.get("height_loss", _DEFAULT_LOSS)
+    thresholds = result.run.thresholds
+    loss = t.percent(thresholds.get("height_loss", _DEFAULT_LOSS))
+    suspicion = t("limit.loss", loss=loss)
+    if (p := thresholds.get("detector")) is not None:
+        suspicion = t("limit.detector", loss=loss, p=t.number(p, 2))
     return [
         t("limit.reader"),
-        t("limit.loss", loss=t.percent(loss)),
+        suspicion,
         t("limit.range"),
         by_hand(result.run.levels_by_hand, t) or t("limit.levels"),
     ]

@@ -27,12 +27,14 @@ from vfx_edge.outputs.vertebra_status import (
     is_card,
     status_of,
     status_reason,
+    suspected_by,
     to_look_at,
     verdict_sign,
 )
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import (
     Analysis,
+    Calibration,
     Classified,
     Finding,
     Heights,
@@ -96,6 +98,7 @@ class Card:
     alts: dict[str, str]
     heights: tuple[HeightRow, ...]
     bars: tuple[Bar, ...]
+    possible: str | None
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,8 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
         name=name_of(finding.vertebra, t),
         status=status_of(finding),
         words=_words(finding, t),
-        measure=_measure(finding, t),
+        measure=_measure(finding, analysis.result.run.thresholds, t),
+        possible=_possible(finding, analysis.result.run.calibration, t),
         label_doubt=label_doubt(finding, t),
         pictures=pictures,
         alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},
@@ -242,14 +246,42 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
     )
 
 
-def _measure(finding: Finding, t: Wording) -> str:
+def _measure(finding: Finding, thresholds: dict[str, float], t: Wording) -> str:
+    """What was measured, what the network for fractures says, and by which of both one is
+    suspected."""
     measured = finding.measurement
-    if measured.height_loss is None:
-        return t("card.unmeasured", reason=t.reason(measured.reason or Reason.LOW_CONFIDENCE))
-    parts = [t("card.loss", loss=t.percent(measured.height_loss))]
+    parts = [] if measured.height_loss is None else [_loss(measured.height_loss, t)]
     if (grade := measured.grade_words) is not None:
         parts.append(t("card.genant", grade=grade))
+    if measured.reason is not None or not parts:
+        parts.append(_unmeasured(finding, t))
+    if measured.detection is not None:
+        said, limit = measured.detection.p_fractured, thresholds["detector"]
+        parts.append(t("card.detector", value=t.number(said, 2), threshold=t.number(limit, 2)))
+    if by := suspected_by(finding):
+        parts.append(t(f"suspicion.{by}"))
     return " · ".join(parts)
+
+
+def _loss(loss: float, t: Wording) -> str:
+    return t("card.loss", loss=t.percent(loss))
+
+
+def _unmeasured(finding: Finding, t: Wording) -> str:
+    measured = finding.measurement
+    key = "card.unmeasured" if measured.height_loss is None else "card.doubted"
+    return t(key, reason=t.reason(measured.reason or Reason.LOW_CONFIDENCE))
+
+
+def _possible(finding: Finding, made: Calibration | None, t: Wording) -> str | None:
+    """The causes that a calibration with limits does not rule out; None without such."""
+    match finding.assessment:
+        case Classified(possible=tuple(causes)) if made is not None and made.coverage is not None:
+            named = ", ".join(t(f"card.p_{cause}") for cause in causes)
+            key = "card.possible" if causes else "card.impossible"
+            return t(key, coverage=t.percent(made.coverage), causes=named)
+        case _:
+            return None
 
 
 def _height_rows(
@@ -293,6 +325,11 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
     measured, status = finding.measurement, status_of(finding)
     # Why a level can't be assessed stands right above the table, once for all that share it.
     words = t(f"status.{status}") if status is Status.NOT_ASSESSABLE else _words(finding, t)
+    told = isinstance(finding.assessment, Classified)
+    more = [_unmeasured(finding, t)] if told and measured.reason is not None else []
+    if by := suspected_by(finding):
+        more.append(t(f"suspicion.{by}"))
+    words += f" ({'; '.join(more)})" if more else ""
     return Row(
         level=finding.vertebra.level.value,
         name=name_of(finding.vertebra, t),

@@ -1,0 +1,83 @@
+"""How a result came about: the networks, what ran them, and by what limits they were judged."""
+
+from dataclasses import dataclass, field
+
+from vfx_edge.vocabulary import Level
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A network that took part."""
+
+    role: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BackendUse:
+    """What was asked for and what really ran."""
+
+    requested: str
+    used: str
+    device: str
+    precision: str
+    skipped: tuple[tuple[str, str], ...] = ()
+    """(backend, reason)"""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A person's word on the names: each so many levels further to the feet (+1: T12 is L1)."""
+
+    levels: int
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A person's word on the names: the vertebra at this height (z in LPS) is `level`."""
+
+    level: Level
+    z_mm: float
+
+
+ByHand = Shift | Anchor
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the classifier's answers were made to fit a department's cases, as its manifest says
+    (`vfx_edge.manifest.CalibrationSpec` explains the fields)."""
+
+    name: str
+    made: str
+    cases: int
+    malignant: int
+    wanted: str
+    temperature: float
+    coverage: float | None = None
+    conformal_osteoporotic: float | None = None
+    conformal_malignant: float | None = None
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """How the result came about. seconds: stage name -> wall seconds."""
+
+    version: str
+    started_at: str
+    model_set: str
+    intended_use: str
+    models: tuple[ModelUse, ...]
+    backend: BackendUse
+    seconds: dict[str, float]
+    peak_rss_mib: float
+    peak_vram_mib: float | None
+    warnings: tuple[str, ...]
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """"malignant", "osteoporotic" (probabilities) and "height_loss" (0..1) that applied, and
+    "detector" where the set has one."""
+    levels_by_hand: ByHand | None = None
+    """What a person said of the names; None where they are the chain's or the mask's own."""
+    calibration: Calibration | None = None
+    """None: the classifier's answers and thresholds are as they were shipped."""
