@@ -26,7 +26,7 @@ from vfx_edge.image import Image
 from vfx_edge.labelled.dataset import Label, Split
 from vfx_edge.manifest import load_model_set
 from vfx_edge.phantom import make_phantom
-from vfx_edge.spine.classify import crop
+from vfx_edge.spine.crops import crop
 from vfx_edge.spine.segment import masks_from_labels
 
 RIM = slice((STORED - EDGE) // 2, (STORED + EDGE) // 2)

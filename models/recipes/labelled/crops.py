@@ -1,4 +1,4 @@
-"""Crops as they are stored: cut by the product's own `spine.classify.crop`, in HU, with a rim.
+"""Crops as they are stored: cut by the product's own `spine.crops.crop`, in HU, with a rim.
 
 The rim leaves room for turning and scaling; the middle of a stored crop is what the network is
 shown at run time, but for whole HU.
@@ -16,7 +16,7 @@ from models.recipes.labelled.plan import EDGE, Plan, crop_spec
 from vfx_edge.files import replacing
 from vfx_edge.image import Image
 from vfx_edge.labelled.dataset import Label
-from vfx_edge.spine.classify import crop
+from vfx_edge.spine.crops import crop
 from vfx_edge.study import VertebraMask
 
 STORED = 80

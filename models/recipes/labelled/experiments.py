@@ -31,7 +31,6 @@ VARIANTS: Mapping[str, Plan] = {
     "approach 1": Plan(approach=1),
     "not masked": Plan(approach=2, masked=False),
     "bone window": Plan(approach=2, window="bone"),
-    "bone window, not masked (as shipped)": Plan(approach=2, masked=False, window="bone"),
 }
 """The first is what the others are compared with; each is named after what it changes."""
 BEGIN, END = "<!-- compared:begin -->", "<!-- compared:end -->"

@@ -105,7 +105,7 @@ def network_table(plan: Plan, thresholds: Sequence[float]) -> dict[str, Any]:
 
 
 def crop_spec(plan: Plan, **changes: Any) -> NetworkSpec:
-    """The network to come, as `spine.classify.crop` needs it; changes: of [network.input]."""
+    """The network to come, as `spine.crops.crop` needs it; changes: of [network.input]."""
     table = network_table(Plan(masked=plan.masked, window=plan.window), (0.5, 0.5))
     table["input"] |= changes
     parameters = msgspec.convert(table.pop("parameters"), ClassifierParameters)
