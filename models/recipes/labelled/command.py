@@ -93,9 +93,9 @@ def trained_on(
         thresholds = familiar.thresholds
     report = Report(wanted, taught, left_out, trained, thresholds, familiar)
     figures = {
-        part.value: _scored(report, taught.of(part))
+        part.value: _scored(report, index)
         for part in (Split.VALIDATION, Split.TEST, Split.EXTERNAL)
-        if taught.of(part)
+        if (index := taught.asked(plan, taught.of(part)))
     }
     if wanted.folds:
         figures["cross_validation"] = _folds(report, tell)

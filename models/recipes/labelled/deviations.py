@@ -21,8 +21,8 @@ def deviations(wanted: Wanted) -> list[Deviation]:
 def _always(wanted: Wanted) -> list[Deviation]:
     schedule = wanted.schedule
     return [
-        ("axes", "towards feet, front, left", "towards head, back, left; no layer of the network "
-         "tells one axis from another, and it is taught anew"),
+        ("axes", "towards feet, front, left", "towards head, back, left: the network is taught "
+         "anew, so that any will do"),
         ("outside the vertebra, and beyond the scan", "blanked; the code pads with the crop's mean",
          "-1024 HU, as in `vfx-edge run`"),
         ("centre of the crop", "centroid of the mask, rounded to a voxel",
@@ -38,7 +38,8 @@ def _always(wanted: Wanted) -> list[Deviation]:
         ("split", "by patient, 18 % held out; size of the validation part not told",
          f"by patient: the file's own, else {TEST_SHARE:.0%} held out and {VALIDATION_SHARE:.0%} "
          "of the others for validation"),
-        ("vertebrae of a patient", "one fracture a patient in both tests", "all that are labelled"),
+        ("vertebrae of a patient", "one fracture a patient in both tests", "all fractures that are "
+         "labelled"),
         ("arithmetic", "not told", "bf16 in training, weights in fp32"),
     ]  # fmt: skip
 

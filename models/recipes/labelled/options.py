@@ -13,8 +13,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda")]
 Threads = Annotated[int, typer.Option(help="threads of a CPU; 0: as many as there are cores")]
 Minutes = Annotated[
     float | None,
-    typer.Option(help="of wall time at most, for each network", show_default="no limit"),
+    typer.Option(
+        help="of wall time at most, for each network", show_default="20 on a CPU, else no limit"
+    ),
 ]
+ON_CPU = 20.0
+"""Minutes: some dozen epochs of 300 crops on two cores."""
 
 
 def classifier(
@@ -90,6 +94,8 @@ def classifier(
     used = device_of(device, threads)
     from vfx_edge.labelled.reading import read_dataset
 
+    if minutes is None and used == "cpu":
+        minutes = ON_CPU
     schedule = Schedule(rate, epochs, patience, minutes, batch, used, seed, balance)
     report = make_set(
         read_dataset(labelled), Wanted(plan, schedule, out, work, folds, model, overwrite), tell

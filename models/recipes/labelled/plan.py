@@ -63,8 +63,8 @@ class Plan:
 
 
 def input_table(plan: Plan) -> dict[str, Any]:
-    """[network.input]. Axes are ours, towards head, back and left: the network is taught anew,
-    and its 3x3x3 convolutions and cubic poolings know no axis from another."""
+    """[network.input]. Axes are ours, towards head, back and left, not the authors': the network is
+    taught anew, so that any will do."""
     return {
         "name": "crop",
         "channels": 1,

@@ -39,6 +39,13 @@ class Taught:
         """The numbers of the crops in these parts."""
         return [n for n, crop in enumerate(self.crops) if self.split[crop.facts.patient] in wanted]
 
+    def asked(self, plan: Plan, index: Sequence[int]) -> list[int]:
+        """Those of the crops that are scored: a classifier is asked about fractures alone, whatever
+        taught it, as in the study."""
+        if plan.role == "detector":
+            return list(index)
+        return [n for n in index if self.crops[n].facts.label.fractured]
+
     def of_patients(self, names: set[str]) -> list[int]:
         return [n for n, crop in enumerate(self.crops) if crop.facts.patient in names]
 
@@ -132,7 +139,7 @@ def cross_validated(
         rest = [person for person in people if person.name not in out]
         stop = set(some(rest, VALIDATION_SHARE, schedule.seed + 3 + fold))
         learn = {person.name for person in rest} - stop
-        index = taught.of_patients(out)
+        index = taught.asked(plan, taught.of_patients(out))
         found = train_on(
             taught, taught.of_patients(learn), taught.of_patients(stop), plan, schedule, folder,
             lambda line, fold=fold: tell(f"fold {fold + 1} of {count}, {line}"),  # type: ignore[misc]
