@@ -76,8 +76,9 @@ def collect(
                 continue
             try:
                 crops = _crops_of(study, wanted, folder, chain)
-            except VfxError as error:
-                left_out.append(f"study {study.name}: {error}")
+            except (VfxError, OSError) as error:
+                why = error.strerror if isinstance(error, OSError) else error
+                left_out.append(f"study {study.name}: {why}")
                 continue
             found += crops
             left_out += _missing(study, wanted, crops)
