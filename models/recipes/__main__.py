@@ -116,6 +116,16 @@ def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
         typer.echo(f"{labelled.case.name}: {len(labelled.centres)} vertebrae kept")
 
 
+def _check_role(role: str, labelled: Path | None) -> None:
+    if role not in ROLES:
+        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    if role == "detector" or (labelled and role == "classifier"):
+        raise typer.BadParameter(
+            f"labelled vertebrae train a {role} by another command: "
+            f"python -m models.recipes classifier --role {role} --labelled {labelled or 'DATASET'}"
+        )
+
+
 @app.command()
 def train(
     role: Annotated[str, typer.Argument(help=", ".join(ROLES))],
@@ -145,8 +155,7 @@ def train(
     from models.recipes import training
     from models.recipes.train import Schedule, best_device
 
-    if role not in ROLES:
-        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    _check_role(role, labelled)
     if synthetic and fold:
         raise typer.BadParameter("the base has no real CT to leave out: --synthetic or --fold")
     if minutes <= 0:
@@ -155,11 +164,6 @@ def train(
         raise typer.BadParameter(f"no device '{device}': use auto, cpu or cuda")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise typer.BadParameter("no CUDA device is available: use --device cpu")
-    if role == "detector" or (labelled and role == "classifier"):
-        raise typer.BadParameter(
-            f"labelled vertebrae train a {role} by another command: "
-            f"python -m models.recipes classifier --role {role} --labelled {labelled or 'DATASET'}"
-        )
     if labelled:
         add(labelled, work)
     torch.set_num_threads(threads)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.recipes.__main__ import app
-from models.recipes.labelled import card, command, loop, phantoms, runs, sets, split
+from models.recipes.labelled import card, command, loop, phantoms, report, runs, sets, split
 from models.recipes.labelled.crops import STORED, CropFacts, StoredCrop, cut, load, save
 from models.recipes.labelled.loop import Schedule
 from models.recipes.labelled.plan import EDGE, Plan, crop_spec
@@ -163,22 +163,22 @@ def test_the_set_answers_as_the_network_and_takes_a_detector_besides(
     crops: tuple[StoredCrop, ...], tmp_path: Path
 ) -> None:
     schedule = replace(SHORT, epochs=1)
-    wanted = command.Wanted(Plan(approach=3), schedule, tmp_path / "set", tmp_path / "work", 0)
-    report = command.trained_on(crops, ("row 7: it was blurred",), wanted, lambda _: None)
-    command.write(report)
+    wanted = report.Wanted(Plan(approach=3), schedule, tmp_path / "set", tmp_path / "work", 0)
+    made = command.trained_on(crops, ("row 7: it was blurred",), wanted, lambda _: None)
+    command.write(made)
     manifest = load_model_set(wanted.out)
     assert {"locator", "segmenter", "classifier"} <= set(manifest.roles)
     assert manifest.network("classifier").input.mask == "vertebra"
-    inputs = shown(report.taught.crops[:2], crop_spec(wanted.plan).input, "cpu").plain([0, 1])
+    inputs = shown(made.taught.crops[:2], crop_spec(wanted.plan).input, "cpu").plain([0, 1])
     with torch.no_grad():
-        told = report.trained.net.eval()(inputs).softmax(1).numpy()
+        told = made.trained.net.eval()(inputs).softmax(1).numpy()
     with open_models(manifest, "cpu", roles=("classifier",)) as models:
         answered = models.network("classifier").probabilities(inputs.numpy())
     np.testing.assert_allclose(answered, told, atol=1e-4)
     text = (wanted.out / "card.md").read_text(encoding="utf-8")
     assert "row 7: it was blurred" in text
     assert "axes" in text
-    assert report.scores["test"]["crops"] == 2
+    assert made.scores["test"]["crops"] == 2
     intact = [replace(c, facts=replace(c.facts, label=Label.INTACT)) for c in crops
               if c.facts.label is Label.OSTEOPOROTIC]  # fmt: skip
     broken = [c for c in crops if c.facts.label is Label.MALIGNANT]
@@ -190,7 +190,7 @@ def test_the_set_answers_as_the_network_and_takes_a_detector_besides(
     assert both.version == "2"
     with pytest.raises(Exception, match="has a detector already"):
         sets.check(wanted.out, "detector", overwrite=False)
-    assert json.dumps(card.figures(report))
+    assert json.dumps(card.figures(made))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,12 @@
 """What a model set's card says of a training on labelled CT: data, split, scores, deviations."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from models.recipes.labelled.deviations import deviations
+from models.recipes.labelled.report import Report
 from vfx_edge.labelled.dataset import Split
-
-if TYPE_CHECKING:
-    from models.recipes.labelled.command import Report
 
 Row = Sequence[object]
 SHOWN = {

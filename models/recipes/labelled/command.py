@@ -1,9 +1,7 @@
 """From labels.csv to a model set: collect, split, train, score, write."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,10 @@ from export import manifests
 from models.recipes.labelled import card, ours, sets
 from models.recipes.labelled.collect import collect
 from models.recipes.labelled.crops import StoredCrop
-from models.recipes.labelled.loop import Schedule, Tell
-from models.recipes.labelled.plan import Plan, network_table
+from models.recipes.labelled.loop import Tell
+from models.recipes.labelled.plan import network_table
+from models.recipes.labelled.report import Report, Wanted
 from models.recipes.labelled.runs import (
-    Taught,
-    Trained,
     cross_validated,
     p_second,
     taught_by,
@@ -29,37 +26,6 @@ from vfx_edge.labelled.dataset import Dataset, Split
 THRESHOLDS = {1: (0.5, 0.5), 2: (0.5, 0.5), 3: (0.85, 0.95)}
 """(malignant, osteoporotic) by approach: one of the two always, or the authors' code's."""
 DETECTED = 0.5
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the command was asked for. folds: 0 for no cross-validation."""
-
-    plan: Plan
-    schedule: Schedule
-    out: Path
-    work: Path
-    folds: int = 0
-    model: str = "default"
-    overwrite: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """All that the card says of a training."""
-
-    wanted: Wanted
-    taught: Taught
-    left_out: tuple[str, ...]
-    trained: Trained
-    thresholds: tuple[float, ...]
-    familiar: ours.FamiliarSet | None = None
-    """Of `--recipe ours`: the network with its third answer."""
-    scores: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def plan(self) -> Plan:
-        return self.wanted.plan
 
 
 def make_set(dataset: Dataset, wanted: Wanted, tell: Tell) -> Report:

@@ -1,14 +1,8 @@
 """What a training here does otherwise than the study that it follows (Foreman et al. 2024)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from models.recipes.labelled.report import Wanted
 from models.recipes.labelled.shown import BEND_MM, BEND_NODES, DEGREES, ZOOM
 from models.recipes.labelled.split import TEST_SHARE, VALIDATION_SHARE
-
-if TYPE_CHECKING:
-    from models.recipes.labelled.command import Wanted
 
 Deviation = tuple[str, str, str]
 

@@ -164,7 +164,9 @@ def as_table(found: Mapping[str, Any]) -> str:
 
 
 def _p_value(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 1e-3 else f"{value:.3f}"
 
 
 def _paragraph(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

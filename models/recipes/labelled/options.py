@@ -21,68 +21,79 @@ ON_CPU = 20.0
 """Minutes: some dozen epochs of 300 crops on two cores."""
 
 
+Labelled = Annotated[
+    Path, typer.Option(help="folder with labels.csv, see docs/evaluation.md", exists=True)
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="the model set's folder")]
+Work = Annotated[Path, typer.Option(help="folder for crops and checkpoints; keep it")]
+Approach = Annotated[
+    int,
+    typer.Option(
+        help="1: fractures only. 2: intact vertebrae with a malignant lesion as malignant, "
+        "too. 3: as 2, with the authors' thresholds, between which is 'uncertain'"
+    ),
+]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        help="study: as Foreman et al. 2024. ours: no mask, bone window, a third answer for "
+        "crops unlike those taught, the mirror image, a fitted temperature"
+    ),
+]
+Role = Annotated[str, typer.Option(help="classifier: why it broke. detector: whether it is broken")]
+Folds = Annotated[int, typer.Option(help="of a cross-validation besides; 0: none")]
+Epochs = Annotated[int, typer.Option(help="at most", min=1)]
+Patience = Annotated[
+    int, typer.Option(help="epochs without a lower validation loss before it stops", min=1)
+]
+Rate = Annotated[float, typer.Option(help="learning rate of Adam")]
+Batch = Annotated[int, typer.Option(help="crops a step", min=2)]
+Balance = Annotated[bool, typer.Option(help="weigh classes by their rarity; the study does not")]
+Masked = Annotated[
+    bool | None,
+    typer.Option(
+        "--masked/--unmasked",
+        help="whether only the vertebra itself is shown",
+        show_default="the recipe's",
+    ),
+]
+Window = Annotated[str | None, typer.Option(help=", ".join(WINDOWS), show_default="the recipe's")]
+Model = Annotated[str, typer.Option(help="model set that outlines studies without a mask")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="replace a network of this role in the set")
+]
+
+
 def classifier(
-    labelled: Annotated[
-        Path, typer.Option(help="folder with labels.csv, see docs/evaluation.md", exists=True)
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="the model set's folder")],
-    work: Annotated[Path, typer.Option(help="folder for crops and checkpoints; keep it")],
-    approach: Annotated[
-        int,
-        typer.Option(
-            help="1: fractures only. 2: intact vertebrae with a malignant lesion as malignant, "
-            "too. 3: as 2, with the authors' thresholds, between which is 'uncertain'"
-        ),
-    ] = 3,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="study: as Foreman et al. 2024. ours: no mask, bone window, a third answer for "
-            "crops unlike those taught, the mirror image, a fitted temperature"
-        ),
-    ] = "study",
-    role: Annotated[
-        str, typer.Option(help="classifier: why it broke. detector: whether it is broken")
-    ] = "classifier",
-    folds: Annotated[int, typer.Option(help="of a cross-validation besides; 0: none")] = 0,
+    labelled: Labelled,
+    out: Out,
+    work: Work,
+    approach: Approach = 3,
+    recipe: RecipeName = "study",
+    role: Role = "classifier",
+    folds: Folds = 0,
     minutes: Minutes = None,
-    epochs: Annotated[int, typer.Option(help="at most", min=1)] = 200,
-    patience: Annotated[
-        int, typer.Option(help="epochs without a lower validation loss before it stops", min=1)
-    ] = 25,
-    rate: Annotated[float, typer.Option(help="learning rate of Adam")] = 1e-4,
-    batch: Annotated[int, typer.Option(help="crops a step", min=2)] = 32,
-    balance: Annotated[
-        bool, typer.Option(help="weigh classes by their rarity; the study does not")
-    ] = False,
-    masked: Annotated[
-        bool | None,
-        typer.Option(
-            "--masked/--unmasked",
-            help="whether only the vertebra itself is shown",
-            show_default="the recipe's",
-        ),
-    ] = None,
-    window: Annotated[
-        str | None, typer.Option(help=", ".join(WINDOWS), show_default="the recipe's")
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="model set that outlines studies without a mask")
-    ] = "default",
+    epochs: Epochs = 200,
+    patience: Patience = 25,
+    rate: Rate = 1e-4,
+    batch: Batch = 32,
+    balance: Balance = False,
+    masked: Masked = None,
+    window: Window = None,
+    model: Model = "default",
     device: Device = "auto",
     threads: Threads = 0,
     seed: int = 1,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace a network of this role in the set")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train the study's network on labelled CT and write a model set.
 
     Goes on where it was stopped, if it is given the same data and options. A second command with
     --role detector adds its network to the same set.
     """
-    from models.recipes.labelled.command import Wanted, make_set
+    from models.recipes.labelled.command import make_set
     from models.recipes.labelled.loop import Schedule
+    from models.recipes.labelled.report import Wanted
 
     plan = plan_of(role, approach, recipe, masked, window)
     if folds == 1 or folds < 0:
