@@ -6,6 +6,7 @@ import typer
 
 from benchmarks import (
     batches,
+    cases,
     coverage,
     faults,
     gpu,
@@ -17,6 +18,7 @@ from benchmarks import (
     limits,
     peers,
     render,
+    repeatability,
     service,
     speed,
 )
@@ -32,7 +34,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, coverage, render),
+    *(faults, leaks, gpu, hostile, impossible, coverage, cases, repeatability, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

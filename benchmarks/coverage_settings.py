@@ -182,7 +182,7 @@ def _difference(truth: Bools) -> Setting:
             for area, own in zip((0.85, 0.75), noise, strict=True)
         ]
         found = delong_test(p[0], p[1], truth)
-        return found and found.difference
+        return found.difference if found else None
 
     return Setting("difference of two AUC, 0.10", "86 patients, read by both", "DeLong", 0.1, draw)
 

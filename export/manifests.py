@@ -4,7 +4,6 @@ The folder appears whole or not at all, and is read back by the very code that w
 """
 
 import hashlib
-import json
 import re
 import shlex
 import shutil
@@ -15,21 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.errors import VfxError
 from vfx_edge.files import replacing_folder, write_text
 from vfx_edge.manifest import ManifestInvalid, load_model_set, sha256_of
-from vfx_edge.manifest.files import MANIFEST, NAME
-from vfx_edge.manifest.spec import SCHEMA
+from vfx_edge.manifest.files import MANIFEST
+from vfx_edge.manifest.writing import check_target, manifest_text
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-class SetNotWritten(OutputError):
-    """The model set's folder can't be made."""
-
-    def __init__(self, folder: Path, why: str, remedy: str) -> None:
-        super().__init__(f"the model set {folder} was not written ({why}): {remedy}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,45 +49,6 @@ class NewNetwork:
         return {**first, **named, **{k: v for k, v in self.table.items() if k not in first}}
 
 
-def manifest_text(head: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> str:
-    """TOML of a manifest: `head` holds the keys before the first table, plain values first."""
-    lines = [f"schema = {_value(SCHEMA)}", *_table(head, "")]
-    for network in networks:
-        lines += ["", "[[network]]", *_table(network, "network")]
-    return "\n".join(lines) + "\n"
-
-
-def _table(values: Mapping[str, Any], path: str) -> list[str]:
-    lines = [f"{k} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            below = f"{path}.{key}".lstrip(".")
-            lines += [f"[{below}]", *_table(value, below)]
-    return lines
-
-
-def _value(value: Any) -> str:
-    """Strings, numbers, booleans and lists are written in TOML as in JSON."""
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_value, value))}]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def check_target(folder: Path, overwrite: bool) -> None:
-    """SetNotWritten when the folder can't become this model set; nothing is touched."""
-    if not NAME.fullmatch(folder.resolve().name):
-        why = "its name may only hold letters, digits, '.', '_' and '-'"
-        raise SetNotWritten(folder, why, "choose another name with -o")
-    if folder.is_symlink():
-        raise SetNotWritten(folder, "it is a link", "name the folder itself with -o")
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        if not (folder / MANIFEST).is_file():
-            why = "something that is no model set lies there"
-            raise SetNotWritten(folder, why, "choose another folder with -o")
-        if not overwrite:
-            raise SetNotWritten(folder, "it is there already", "add --overwrite to replace it")
-
-
 def write_set(
     folder: Path,
     head: Mapping[str, Any],
@@ -109,7 +62,7 @@ def write_set(
     head: version, base, intended_use, licence, training_data, summary; the set is named after its
     folder. Raises SetNotWritten, and the manifest's own errors when something does not fit.
     """
-    check_target(folder, overwrite)
+    check_target(folder, overwrite=overwrite)
     text = manifest_text(
         {"name": folder.resolve().name, **head}, [network.entry() for network in networks]
     )

@@ -168,8 +168,9 @@ def _write_set(file: Path, manifest: Path, out: Path, overwrite: bool) -> None:
     from export import manifests
     from export.programs import open_program
     from export.to_onnx import compare, halved
+    from vfx_edge.manifest.writing import check_target
 
-    manifests.check_target(out, overwrite)
+    check_target(out, overwrite=overwrite)
     spec = spec_of(manifest)
     program = open_program(file)
     example = checked_example(program, spec)

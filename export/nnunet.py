@@ -80,8 +80,9 @@ def command(
     use = one_of(intended_use, INTENDED_USES, "intended use")
     axes = one_of(orientation, ORIENTATIONS, "orientation").upper()
     from export import manifests, nnunet_network
+    from vfx_edge.manifest.writing import check_target
 
-    manifests.check_target(out, overwrite)
+    check_target(out, overwrite=overwrite)
     wanted = tuple(part.strip() for part in folds.split(",")) if folds else None
     plan, read = opened(folder, configuration, wanted, checkpoint, None if axes == "AUTO" else axes)
     module = nnunet_network.load(plan, read, checkpoint)

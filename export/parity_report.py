@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from export.manifests import SetNotWritten
 from vfx_edge.bench.networks import Row
 from vfx_edge.manifest import ModelManifest
+from vfx_edge.manifest.errors import SetNotWritten
 
 BEGIN, END = "<!-- parity:begin -->", "<!-- parity:end -->"
 COLUMNS = (

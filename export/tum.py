@@ -61,8 +61,9 @@ def command(
     mask = one_of(mask, tuple(MARGIN_MM), "mask")
     use = one_of(intended_use, INTENDED_USES, "intended use")
     from export import manifests
+    from vfx_edge.manifest.writing import check_target
 
-    manifests.check_target(out, overwrite)
+    check_target(out, overwrite=overwrite)
     network = manifests.new_network(load(checkpoint), "classifier", table(mask))
     summary = "The fracture classifier of Foreman et al. 2024, from its authors' checkpoint."
     head = options.head(use, licence, training_data, summary)

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from models.recipes.folds import FOLDS, REFERENCES
+from models.recipes.labelled import options as labelled_options
 from vfx_edge.errors import VfxError
-from vfx_edge.vocabulary import NEEDED_ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES, ROLES
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 Data = Annotated[
@@ -115,6 +116,16 @@ def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
         typer.echo(f"{labelled.case.name}: {len(labelled.centres)} vertebrae kept")
 
 
+def _check_role(role: str, labelled: Path | None) -> None:
+    if role not in ROLES:
+        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    if role == "detector" or (labelled and role == "classifier"):
+        raise typer.BadParameter(
+            f"labelled vertebrae train a {role} by another command: "
+            f"python -m models.recipes classifier --role {role} --labelled {labelled or 'DATASET'}"
+        )
+
+
 @app.command()
 def train(
     role: Annotated[str, typer.Argument(help=", ".join(NEEDED_ROLES))],
@@ -124,7 +135,11 @@ def train(
     fold: Fold = None,
     again: Annotated[bool, typer.Option(help="a new schedule from the weights so far")] = False,
     labelled: Annotated[
-        Path | None, typer.Option(help="folder in VerSe's layout whose CTs are trained on too")
+        Path | None,
+        typer.Option(
+            help="folder in VerSe's layout whose CTs are trained on too; labelled fractures are "
+            "for `classifier --labelled`"
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
     workers: Annotated[int, typer.Option(help="processes that draw examples")] = 0,
@@ -140,8 +155,7 @@ def train(
     from models.recipes import training
     from models.recipes.train import Schedule, best_device
 
-    if role not in NEEDED_ROLES:
-        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(NEEDED_ROLES)}")
+    _check_role(role, labelled)
     if synthetic and fold:
         raise typer.BadParameter("the base has no real CT to leave out: --synthetic or --fold")
     if minutes <= 0:
@@ -220,6 +234,10 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
     write.publish_set(homes, out, ROOT / "models" / "default")
     if fold:
         write.note_folds(work / "folds")
+
+
+app.command()(labelled_options.classifier)
+app.command()(labelled_options.compare)
 
 
 if __name__ == "__main__":

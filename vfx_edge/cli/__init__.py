@@ -14,6 +14,7 @@ from vfx_edge import __version__
 from vfx_edge.cli import (
     bench,
     bugs,
+    calibrate,
     correct,
     doctor,
     evaluate,
@@ -75,6 +76,7 @@ def _root(
 
 app.command("run")(run.run)
 app.command("correct")(correct.correct)
+app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("phantom")(phantom.phantom)

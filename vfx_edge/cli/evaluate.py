@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import folders, options, parse
+from vfx_edge.cli import evaluate_repeat, folders, options, parse
 from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.stopping import tidy_end
 
@@ -131,6 +131,8 @@ def evaluate(
     backend: options.Backend = "auto",
     workers: Workers = None,
     retry_failed: RetryFailed = False,
+    repeat: evaluate_repeat.Repeat = False,
+    perturbations: evaluate_repeat.Perturbations = "all",
     quiet: Quiet = False,
 ) -> None:
     """Score model sets on labelled studies, with the tables of the study.
@@ -146,11 +148,12 @@ def evaluate(
     backend = parse.one_of(backend, parse.backends(), "backend")
     if not (model or results or predictions):
         model = ["default"]
+    made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
     wanted_splits = _splits(split)
     with tidy_end():
         folders.check_writable(out)
         wanted = Wanted(
-            dataset=_dataset(dataset, labels, wanted_splits),
+            dataset=_dataset(dataset, labels, wanted_splits, repeat),
             folder=out,
             models=_sources(model, Source),
             results=_sources(results, Source),
@@ -162,8 +165,10 @@ def evaluate(
         )
         evaluated = _run(wanted, quiet)
         told = _write(wanted, evaluated, dataset, one_per_patient)
-    if not quiet:
-        _show(told, out / PAGE)
+        if not quiet:
+            _show(told, out / PAGE)
+        if repeat:
+            evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
 
 
 def _splits(given: list[str] | None) -> frozenset[str]:
@@ -181,10 +186,8 @@ def _sources(given: list[str] | None, kind: "type[Source]") -> "tuple[Source, ..
     return tuple(found)
 
 
-def _dataset(folder: Path, labels: Path | None, splits: frozenset[str]) -> "Dataset":
-    from vfx_edge.labelled.reading import read_dataset
-
-    dataset = read_dataset(folder, labels)
+def _dataset(folder: Path, labels: Path | None, splits: frozenset[str], repeat: bool) -> "Dataset":
+    dataset = evaluate_repeat.labelled_or_plain(folder, labels, repeat)
     if not splits:
         return dataset
     chosen = tuple(study for study in dataset.studies if study.split in splits)

@@ -154,7 +154,7 @@ def _picker(members: Sequence[Numbers]) -> Callable[[Numbers], Numbers]:
     def pick(drawn: Numbers) -> Numbers:
         many = lengths[drawn]
         before = np.cumsum(many) - many
-        return rows[np.arange(many.sum()) + np.repeat(starts[drawn] - before, many)]
+        return np.asarray(rows[np.arange(many.sum()) + np.repeat(starts[drawn] - before, many)])
 
     return pick
 

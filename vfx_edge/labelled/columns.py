@@ -5,5 +5,7 @@ REQUIRED = ("study", "patient", "level", "label")
 COLUMNS = ("study", "patient", "path", "level", "label", "split",
            "genant", "gold_standard", "sex", "age", "contrast", "scanner")  # fmt: skip
 """As they are written."""
+REPEAT_OF = "repeat_of"
+"""The study that this one repeats; written where there is one."""
 READER = "reader_"
 """`reader_<name>`, and `reader_<name>_2` for the second reading."""

@@ -76,6 +76,8 @@ class LabelledStudy:
     rows: tuple[Row, ...]
     mask: Path | None = None
     centres: Path | None = None
+    repeat_of: str = ""
+    """Name of the study that this one repeats: the same patient, scanned again."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from vfx_edge.labelled.errors import (
     left_out,
 )
 from vfx_edge.labelled.folders import Files, files_of, found, key_of, subject_of
+from vfx_edge.labelled.repeats import with_repeats
 from vfx_edge.labelled.rows import Read, remarks_on, rows_of
 from vfx_edge.labelled.table import Table, read_table
 
@@ -87,6 +88,7 @@ def _studies(folder: Path, files: Files, table: Path, read: Read) -> list[Labell
     for rows in by_study.values():
         if (path := _path_of(folder, files, table, rows, read)) is not None:
             studies.append(_study(files, rows, path))
+    studies = with_repeats(studies, read.repeats, read.problems)
     by_path: dict[Path, list[LabelledStudy]] = {}
     for study in studies:
         by_path.setdefault(study.path, []).append(study)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vfx_edge.labelled import words
-from vfx_edge.labelled.columns import READER
+from vfx_edge.labelled.columns import READER, REPEAT_OF
 from vfx_edge.labelled.dataset import Facts, Label, Problem, Row
 from vfx_edge.labelled.errors import LabelledTwice, PatientInTwoSplits, StudyOfTwoPatients
 from vfx_edge.labelled.table import Line, Table
@@ -24,6 +24,8 @@ class Read:
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     paths: dict[int, str] = field(default_factory=dict)
+    repeats: dict[int, str] = field(default_factory=dict)
+    """Row's number -> the cell of repeat_of."""
 
 
 class _Unusable(Exception):
@@ -40,6 +42,8 @@ def rows_of(table: Table) -> Read:
             continue
         if not words.is_missing(path := line.get("path")):
             read.paths[line.number] = path
+        if not words.is_missing(again := line.get(REPEAT_OF)):
+            read.repeats[line.number] = again
     _check_patients(table.path, read.rows)
     read.rows = _without_doubles(table.path, _with_splits(table.path, read.rows), read.problems)
     return read

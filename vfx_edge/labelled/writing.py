@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from vfx_edge.labelled.columns import COLUMNS, READER
+from vfx_edge.labelled.columns import COLUMNS, READER, REPEAT_OF
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Row
 
 
@@ -16,9 +16,11 @@ def labels_csv(dataset: Dataset) -> str:
     readers = _readers(row for _, row in rows)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow((*COLUMNS, *(_column(*reader) for reader in readers)))
+    again = [REPEAT_OF] * any(study.repeat_of for study in dataset.studies)
+    writer.writerow((*COLUMNS, *again, *(_column(*reader) for reader in readers)))
     for study, row in rows:
-        writer.writerow((*_cells(dataset.folder, study, row), *_said(row, readers)))
+        repeated = [study.repeat_of] * len(again)
+        writer.writerow((*_cells(dataset.folder, study, row), *repeated, *_said(row, readers)))
     return file.getvalue()
 
 

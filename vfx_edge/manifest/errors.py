@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vfx_edge.errors import ModelError, UsageError
+from vfx_edge.errors import ModelError, OutputError, UsageError
 
 
 class ManifestInvalid(ModelError):
@@ -69,3 +69,10 @@ class ModelKeyUnusable(UsageError):
         super().__init__(
             f"the public key {path} can't be used ({why}): name a file that `minisign -G` wrote"
         )
+
+
+class SetNotWritten(OutputError):
+    """The model set's folder can't be made."""
+
+    def __init__(self, folder: Path, why: str, remedy: str) -> None:
+        super().__init__(f"the model set {folder} was not written ({why}): {remedy}")

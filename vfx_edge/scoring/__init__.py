@@ -5,4 +5,6 @@ rows.py      one row a vertebra, one a study
 tables.py    rows as CSV and back
 figures.py   rows -> evaluation.json; figures_*.py: its parts
 page.py      evaluation.json -> evaluation.html
+perturb.py   a scan made anew: noise, place, kernel
+repeat.py    each study again -> repeat.json; repeat*.py: its parts
 """

@@ -8,6 +8,7 @@ from vfx_edge.errors import InputError
 from vfx_edge.inputs import load_scan
 from vfx_edge.scoring.answers import CHAIN, EXPERT, Answer, Seen, Task
 from vfx_edge.scoring.compared import compared
+from vfx_edge.scoring.perturb import perturbed
 from vfx_edge.scoring.results import Result, read_result
 from vfx_edge.scoring.truth import Truth, read_truth
 from vfx_edge.spine.locate import NoSpineInView
@@ -44,6 +45,8 @@ class NoMaskGiven(InputError):
 def answer(task: Task, models: "OpenModels | None", masks: str) -> Answer:
     """models: None where a result is read. masks: one of MASKS. VfxError leaves."""
     scan = load_scan(task.path)
+    if task.perturbation:
+        scan = perturbed(scan, task.perturbation)
     truth = read_truth(task.mask, task.centres, scan)
     if task.result is not None:
         found = read_result(task.result, scan)

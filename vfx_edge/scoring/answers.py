@@ -83,12 +83,14 @@ Outcome = Answer | Failed
 @dataclass(frozen=True)
 class Task:
     """A study, as a process that analyses it is told of it. result: a `result.json` that takes
-    the place of a run; its masks lie beside it."""
+    the place of a run; its masks lie beside it. perturbation: name of a way to make the scan anew
+    (`perturb.py`) before anything else; "": as it was scanned."""
 
     path: Path
     mask: Path | None = None
     centres: Path | None = None
     result: Path | None = None
+    perturbation: str = ""
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from vfx_edge.outputs.report import colours
@@ -146,6 +146,11 @@ def _listed(what: list[str]) -> str:
     named = list(dict.fromkeys(what))
     rest = len(named) - _MOST_NAMED
     return "; ".join(named[:_MOST_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def template(name: str) -> Template:
+    """The one in that file of templates/."""
+    return _environment().get_template(name)
 
 
 @cache

@@ -66,6 +66,8 @@ def key_of(task: Task, about: Mapping[str, Any]) -> str:
     `about`, and name, size and time of every file that is read."""
     inputs = [list(_files(path)) for path in task.inputs]
     facts = {"version": __version__, "about": dict(about), "inputs": inputs}
+    if task.perturbation:
+        facts["perturbation"] = task.perturbation
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
 
 

@@ -59,7 +59,13 @@ def write_vertebrae(path: Path, rows: Sequence[VertebraRow]) -> Path:
 
 def write_studies(path: Path, rows: Sequence[StudyRow]) -> Path:
     """Writes `cases.csv`; OutputError when the place can't be written."""
-    names = [one.name for one in fields(StudyRow)]
+    return write_plain(path, StudyRow, rows)
+
+
+def write_plain(path: Path, kind: type[Any], rows: Sequence[Any]) -> Path:
+    """Dataclasses of one kind, whose fields are numbers and texts; OutputError when the place
+    can't be written."""
+    names = [one.name for one in fields(kind)]
     return _write(path, names, ([_cell(getattr(row, n)) for n in names] for row in rows))
 
 

@@ -28,8 +28,9 @@ def line_of(task: Task) -> bytes:
 
 
 def _task_of(line: str) -> Task:
-    facts = json.loads(line)
-    return Task(**{n: Path(v) if v and n in PATHS else v for n, v in facts.items()})
+    facts: dict[str, Any] = json.loads(line)
+    facts |= {name: Path(facts[name]) for name in PATHS if facts[name]}
+    return Task(**facts)
 
 
 def answer_all(parent: Parent, answer: Callable[[Task], Answer]) -> NoReturn:

@@ -1,0 +1,109 @@
+"""How good a trained network's answers are, with 95 % intervals over patients."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfx_edge.evaluation.intervals import Estimate, bootstrap
+from vfx_edge.evaluation.rates import Confusion
+from vfx_edge.evaluation.roc import auc_delong
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "balanced_accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """n crops, each array (n,): p of the second class, whether it is so, whose crop it is; and
+    which the network calls so, or not so (neither: uncertain)."""
+
+    p: Floats
+    truth: Bools
+    patients: NDArray[np.str_]
+    positive: Bools
+    negative: Bools
+
+    @property
+    def told(self) -> Bools:
+        """Which got one of the two answers."""
+        return self.positive | self.negative
+
+
+def by_thresholds(
+    p: Floats, truth: Bools, patients: NDArray[np.str_], positive_from: float, negative_from: float
+) -> Answered:
+    """As `spine.classify.decide` has it: positive first, then negative from 1 - p on."""
+    positive = p >= positive_from
+    return Answered(p, truth, patients, positive, ~positive & (1 - p >= negative_from))
+
+
+def scores(answers: Answered) -> dict[str, Any]:
+    """Counts and figures, ready for JSON. The shares are of those that were told apart; the area
+    under the ROC curve is of all, by ranks, and is None where a class is missing."""
+    found: dict[str, Any] = {
+        "crops": len(answers.p),
+        "patients": len(np.unique(answers.patients)),
+        "positive": int(answers.truth.sum()),
+        "told": int(answers.told.sum()),
+        "confusion": _counts(_confusion(answers, np.arange(len(answers.p)))),
+    }
+    for name in SHARES:
+        found[name] = _share(answers, name)
+    area = auc_delong(answers.p, answers.truth, answers.patients) if len(answers.p) else None
+    return {**found, "auc": _shown(area)}
+
+
+def _confusion(answers: Answered, rows: NDArray[np.intp]) -> Confusion:
+    positive, negative = answers.positive[rows], answers.negative[rows]
+    truth = answers.truth[rows]
+    return Confusion(
+        int((positive & truth).sum()),
+        int((positive & ~truth).sum()),
+        int((negative & ~truth).sum()),
+        int((negative & truth).sum()),
+    )
+
+
+def _counts(found: Confusion) -> dict[str, int]:
+    return {
+        "true_positive": found.true_positive,
+        "false_positive": found.false_positive,
+        "true_negative": found.true_negative,
+        "false_negative": found.false_negative,
+    }
+
+
+def _share(answers: Answered, name: str) -> dict[str, Any] | None:
+    """Over patients, as their vertebrae are alike; Wilson's where all patients agree."""
+    if not len(answers.p):
+        return None
+    found = bootstrap(lambda rows: _rate(_confusion(answers, rows), name), answers.patients)
+    if found is not None and found.low is None:
+        whole = getattr(_confusion(answers, np.arange(len(answers.p))), name)
+        found = whole if isinstance(whole, Estimate) else found
+    return _shown(found)
+
+
+def _rate(found: Confusion, name: str) -> float | None:
+    """The figure alone: a resample needs no interval of its own."""
+    if name == "balanced_accuracy":
+        return found.balanced_accuracy
+    tp, fp = found.true_positive, found.false_positive
+    tn, fn = found.true_negative, found.false_negative
+    right, of = {
+        "accuracy": (tp + tn, found.cases),
+        "sensitivity": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "ppv": (tp, tp + fp),
+        "npv": (tn, tn + fn),
+    }[name]
+    return right / of if of else None
+
+
+def _shown(found: Estimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"value": found.value, "low": found.low, "high": found.high, "method": found.method}
