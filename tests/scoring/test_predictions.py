@@ -23,7 +23,8 @@ def written(folder: Path, data: str | bytes) -> Path:
 
 @pytest.mark.parametrize(
     "text",
-    ["study,level,p_malignant\ns,L1,0.25\n", "\ufeffStudy;Level;P_Malignant;\n s ;LWK 1;0,25;\n\n",
+    ["study,level,p_malignant\ns,L1,0.25\n",
+     "\ufeffStudy;Level;P_Malignant;\n sub-S ;LWK 1;0,25;\n\n",
      "p_malignant\tlevel\tstudy\tp_osteoporotic\r\n2.5e-1\tl1\ts\t0.75\r\n"],
 )  # fmt: skip
 def test_each_spreadsheet_says_the_same(tmp_path: Path, text: str) -> None:

@@ -62,7 +62,7 @@ def test_only_what_is_missing_or_changed_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_what_was_answered_survives_a_stop(tmp_path: Path) -> None:
-    data = dataset(tmp_path / "data", {"one": "is good", "two": "is good", "endless": "hangs"})
+    data = dataset(tmp_path / "data", ENDLESS)
     before = set(psutil.Process().children())
 
     def stop(_name: str, done: int, _every: int) -> None:
@@ -78,21 +78,27 @@ def test_what_was_answered_survives_a_stop(tmp_path: Path) -> None:
     assert asked(data)[:2] == [1, 1]
 
 
+ENDLESS = {"one": "is good", "two": "is good", "endless": "hangs"}
 KILLED = """
 import sys
 from pathlib import Path
 from tests.scoring.played_studies import dataset, wanted
+from tests.scoring.test_run import ENDLESS
 from vfx_edge.scoring.run import evaluate
 folder = Path(sys.argv[1])
-studies = {"one": "is good", "two": "is good", "endless": "hangs"}
-evaluate(wanted(dataset(folder / "data", studies), folder / "out"))
+evaluate(wanted(dataset(folder / "data", ENDLESS), folder / "out"))
 """
 
 
 def test_a_kill_loses_no_answer_and_leaves_no_process(tmp_path: Path) -> None:
+    data = dataset(tmp_path / "data", ENDLESS)
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
-    data = dataset(tmp_path / "data", {"one": "", "two": "", "endless": ""})
-    assert eventually(lambda: asked(data)[2] or process.poll() is not None)
+    kept = tmp_path / "out" / FOLDER
+
+    def hangs() -> bool:
+        return asked(data)[2] == 1 and len(list(kept.glob("*/*.json"))) == 2
+
+    assert eventually(lambda: hangs() or process.poll() is not None)
     assert process.poll() is None
     workers = psutil.Process(process.pid).children()
     assert workers

@@ -53,7 +53,7 @@ Models = Annotated[
         metavar="SET",
         help="A model set, by name or folder; NAME=SET gives it a name in the tables. Repeatable: "
         "each is an approach, side by side.",
-        show_default="default",
+        show_default="default, where nothing else is given to score",
     ),
 ]
 Results = Annotated[

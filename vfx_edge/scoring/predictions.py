@@ -8,6 +8,7 @@ from pathlib import Path
 from vfx_edge.errors import InputError
 from vfx_edge.labelled.dataset import LabelledStudy, Problem
 from vfx_edge.labelled.errors import ColumnsMissing, NotALabelFile
+from vfx_edge.labelled.folders import key_of
 from vfx_edge.labelled.table import Columns, Line, read_table
 from vfx_edge.labelled.words import is_missing, level_of, name_of
 from vfx_edge.scoring.answers import Answer, Failed, Seen
@@ -36,7 +37,7 @@ class PredictionsUnreadable(InputError):
 
 @dataclass(frozen=True)
 class Predicted:
-    """An approach of another program. seen: study -> its answers; they have no place."""
+    """An approach of another program. seen: key of a study -> its answers, which have no place."""
 
     name: str
     file: str
@@ -55,7 +56,8 @@ def read_predictions(path: Path, name: str) -> Predicted:
     problems = []
     for line in lines:
         try:
-            study, one = _answer(line)
+            name, one = _answer(line)
+            study = key_of(name)
             if one.level in seen.get(study, {}):
                 raise ValueError(f"{one.level} of this study was answered above; this line is left")
         except ValueError as error:
@@ -71,7 +73,7 @@ def read_predictions(path: Path, name: str) -> Predicted:
 
 def predicted(one: Predicted, study: LabelledStudy) -> Rows:
     """The rows of one study: its labelled vertebrae, by their names. Nothing is told of places."""
-    seen = one.seen.get(study.name)
+    seen = one.seen.get(key_of(study.name))
     if seen is None:
         rows = joined(one.name, study, Failed(NO_LINE))
     else:
