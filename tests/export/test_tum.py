@@ -131,7 +131,7 @@ def test_the_run_shows_the_network_what_the_authors_code_shows_it(
 
     fake = network(spec, look)
     classify_fractures(
-        as_volume(hu), masks, [BROKEN, BROKEN], fake, lambda level, _: level == Level.L1
+        as_volume(hu), masks, [BROKEN, BROKEN], fake, lambda vertebra, _: vertebra.level == Level.L1
     )
     (got,) = seen
     assert got.shape == (1, 70, 70, 70)

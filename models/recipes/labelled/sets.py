@@ -8,7 +8,9 @@ from typing import Any
 
 from export import manifests
 from vfx_edge.manifest import load_model_set
+from vfx_edge.manifest.errors import SetNotWritten
 from vfx_edge.manifest.files import MANIFEST
+from vfx_edge.manifest.writing import check_target
 
 HEAD = {
     "base": "default",
@@ -22,10 +24,10 @@ HEAD = {
 def check(folder: Path, role: str, overwrite: bool) -> None:
     """SetNotWritten where the folder can't hold the set, or has a network of this role already and
     may not be written over."""
-    manifests.check_target(folder, overwrite=True)
+    check_target(folder, overwrite=True)
     if role in _networks(folder) and not overwrite:
         why = f"it has a {role} already"
-        raise manifests.SetNotWritten(folder, why, "choose another with -o or add --overwrite")
+        raise SetNotWritten(folder, why, "choose another with -o or add --overwrite")
 
 
 def add(folder: Path, role: str, network: manifests.NewNetwork, section: str) -> None:
