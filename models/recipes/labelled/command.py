@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from export import manifests
 from models.recipes.labelled import card, ours, sets
@@ -20,7 +21,7 @@ from models.recipes.labelled.runs import (
     train_on,
 )
 from models.recipes.labelled.scores import Bools, Floats, by_thresholds, scores
-from vfx_edge.files import write_text
+from vfx_edge.files import replacing, write_text
 from vfx_edge.labelled.dataset import Dataset, Split
 
 THRESHOLDS = {1: (0.5, 0.5), 2: (0.5, 0.5), 3: (0.85, 0.95)}
@@ -114,7 +115,8 @@ def _folds(report: Report, tell: Tell) -> dict[str, Any]:
 
 
 def write(report: Report) -> None:
-    """The set's folder: ONNX, manifest, card; and the figures as JSON in the work folder."""
+    """The set's folder: ONNX, manifest, card; and in the work folder the figures as JSON and, of
+    the study's recipe, the weights for `export parity --checkpoint`."""
     plan, familiar = report.plan, report.familiar
     table = network_table(plan, report.thresholds)
     if familiar is not None:
@@ -127,4 +129,7 @@ def write(report: Report) -> None:
     write_text(
         report.wanted.work / f"{plan.role}.json", json.dumps(card.figures(report), indent=1) + "\n"
     )
+    if familiar is None:
+        with replacing(report.wanted.work / f"{plan.role}.pt") as checkpoint:
+            torch.save({"state_dict": module.state_dict()}, checkpoint)
     sets.add(report.wanted.out, plan.role, network, card.section(report))
