@@ -30,6 +30,7 @@ def written(folder: Path, data: str | bytes) -> Path:
 def test_each_spreadsheet_says_the_same(tmp_path: Path, text: str) -> None:
     found = read_predictions(written(tmp_path, text), "theirs")
     (one,) = found.seen["s"]
+    assert found.name == "theirs"
     assert (one.level, one.p_malignant, one.p_osteoporotic, one.tier) == ("L1", 0.25, 0.75, "")
     assert found.problems == ()
 

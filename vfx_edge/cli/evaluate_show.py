@@ -1,6 +1,6 @@
 """An evaluation on the terminal: the figures that are looked for first, and what failed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ MOST_SHOWN = 10
 COLUMNS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "auc")
 HEADINGS = ("Accuracy", "Sensitivity", "Specificity", "Balanced acc.", "Rank AUC")
 NO_FIGURE = "-"
+WIDEST_NAME = 32
+"""Letters of an approach or a reader that stay on one line."""
 
 
 @printing()
@@ -21,7 +23,7 @@ def show_evaluation(told: Mapping[str, Any], page: Path) -> None:
     console = people_console()
     for name, model in told["models"].items():
         _found(name, model, console)
-    _approaches(told, console)
+    _sets(told, console)
     _failures(told["failures"], console)
     _problems(told["problems"], console)
     console.print(f"Tables and plots: {page}", soft_wrap=True)
@@ -41,29 +43,45 @@ def _found(name: str, model: Mapping[str, Any], console: "Console") -> None:
     console.print(words, soft_wrap=True)
 
 
-def _approaches(told: Mapping[str, Any], console: "Console") -> None:
+def _sets(told: Mapping[str, Any], console: "Console") -> None:
+    """The test set and the external one by themselves, where both are there, as the page has it."""
+    from vfx_edge.scoring.page_words import SETS
+
+    if not told["splits"]:
+        _figures("Malignant or osteoporotic", told["models"], console)
+    for split, part in told["splits"].items():
+        _figures(SETS[split], part["models"], console)
+
+
+def _figures(title: str, models: Mapping[str, Any], console: "Console") -> None:
     """Positive is malignant; n: cases that got one of the two answers."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Malignant or osteoporotic")
+    lines = [(name, figures) for name, figures in _lines(models) if figures["n"]]
+    longest = max((len(name) for name, _ in lines), default=0)
+    table.add_column(title, min_width=min(longest, WIDEST_NAME))
     for heading in ("n", *HEADINGS):
         table.add_column(heading, justify="right")
-    uncertain = []
-    for name, model in told["models"].items():
-        classified = model["classification"]
-        for approach, figures in classified["approaches"].items():
-            if figures["n"]:
-                cells = (_figure(figures[column], column) for column in COLUMNS)
-                table.add_row(approach, str(figures["n"]), *cells)
-        share = classified["share_uncertain"]
-        if share["of"]:
-            uncertain.append(f"{name}: {share['count']} of {share['of']} uncertain")
-    if table.row_count:
+    for name, figures in lines:
+        cells = (_figure(figures[column], column) for column in COLUMNS)
+        table.add_row(name, str(figures["n"]), *cells)
+    if lines:
         console.print(table)
-    for line in uncertain:
-        console.print(line)
+    for name, model in models.items():
+        share = model["classification"]["share_uncertain"]
+        if share["of"]:
+            console.print(f"{name}: {share['count']} of {share['of']} uncertain")
+
+
+def _lines(models: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The approaches, then the readers on all cases, who are the same for each model."""
+    for model in models.values():
+        yield from model["classification"]["approaches"].items()
+    for model in list(models.values())[:1]:
+        for reader, figures in model["classification"]["readers"].items():
+            yield f"reader {reader}", figures
 
 
 def _figure(figure: Mapping[str, Any], column: str) -> str:
