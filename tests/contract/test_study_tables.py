@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from tests.contract.conftest import Answer, call
 
@@ -71,7 +71,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     every = [(split, *case) for split in COUNTS for case in cases(split)]
     for place, (split, study, label, number, side) in enumerate(every):
         hu = np.full((2, 2, 2), place, np.int16)
-        nibabel.save(nibabel.Nifti1Image(hu, np.eye(4)), folder / "data" / f"{study}.nii")
+        sitk.WriteImage(sitk.GetImageFromArray(hu), str(folder / "data" / f"{study}.nii"))
         said = [label if number < of[split][side] else other(label) for of in READERS.values()]
         labels.append((study, f"p-{study}", f"{study}.nii", "L1", label, split, *said))
         right = number < COUNTS[split]["one"][side]

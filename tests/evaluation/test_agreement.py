@@ -51,6 +51,48 @@ def test_kappa_and_its_error_are_what_others_say(table: NDArray[np.int_]) -> Non
             assert (found.low, found.high) == pytest.approx(tuple(ends), abs=EXACT)
 
 
+def test_a_patients_cases_that_are_the_same_count_once() -> None:
+    rng = np.random.default_rng(2)
+    one = rng.integers(0, 3, 40)
+    other = np.where(rng.random(40) < 0.7, one, rng.integers(0, 3, 40))
+    twice = np.repeat(np.arange(40), 2)
+    alone = cohen_kappa(one.tolist(), other.tolist(), "linear")
+    pairs = one[twice].tolist(), other[twice].tolist()
+    shared = cohen_kappa(*pairs, "linear", patients=twice)
+    assert alone is not None
+    assert shared is not None
+    assert (shared.value, shared.low, shared.high) == pytest.approx(
+        (alone.value, alone.low, alone.high), abs=EXACT
+    )
+    assert shared.method == "large sample over 40 patients, Fisher's z scale, Student's t"
+    both = [fleiss_kappa(np.stack([one, other], 1)[of].tolist(), resamples=40, patients=who)
+            for of, who in ((np.arange(40), None), (twice, twice))]  # fmt: skip
+    assert both[0] == both[1]
+
+
+def test_icc_over_patients_is_the_jackknife() -> None:
+    rng = np.random.default_rng(3)
+    level = rng.normal(size=(60, 1))
+    table, patients = level + rng.normal(0, 0.5, (60, 2)), np.repeat(np.arange(60), 2)
+    found = icc(np.repeat(table, 2, 0), patients=patients)
+    assert found is not None
+    left = [icc(np.repeat(np.delete(table, i, 0), 2, 0)) for i in range(60)]
+    moved = np.arctanh([one.value for one in left if one])
+    error = (59 / 60 * ((moved - moved.mean()) ** 2).sum()) ** 0.5
+    reach = stats.t.ppf(0.975, 59) * error * np.array([-1, 1])
+    ends = np.tanh(np.arctanh(found.value) + reach)
+    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=EXACT)
+    assert found.method.startswith("jackknife over 60 patients")
+    # each case twice tells no more than once
+    alone = icc(table)
+    assert alone is not None
+    assert ends == pytest.approx([alone.low, alone.high], abs=0.03)
+    assert icc(table, patients=range(60)) == alone
+    one_patient = icc(table[:2], patients=[0, 0])
+    assert one_patient is not None
+    assert one_patient.low is None
+
+
 def test_kappa_needs_something_to_agree_on() -> None:
     assert cohen_kappa([], []) is None
     assert cohen_kappa(["malignant"] * 9, ["malignant"] * 9) is None

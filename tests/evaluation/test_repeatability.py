@@ -121,10 +121,11 @@ def test_no_flip_of_clustered_cases_still_has_an_upper_end() -> None:
     assert found.share.high == pytest.approx(stats.binomtest(0, 3).proportion_ci(0.95, "wilson")[1])
 
 
-def test_a_share_without_an_interval_keeps_its_counts() -> None:
+def test_the_only_patient_counts_once() -> None:
     found = flips(["a", "a", "a"], ["a", "b", "a"], [0, 0, 0])
     assert found is not None
-    assert (found.share.count, found.share.of, found.share.low) == (1, 3, None)
+    assert (found.share.count, found.share.of) == (1, 3)
+    assert found.share.method == "Wilson, 3 cases of 1 patients as 1.0"
 
 
 def test_nothing_repeated_is_none_and_one_pair_is_no_limit() -> None:

@@ -237,6 +237,29 @@ def test_cases_of_one_patient_count_as_fewer() -> None:
     assert single["auc"]["method"].startswith("DeLong")
 
 
+def test_agreement_and_a_perfect_score_know_of_patients_too() -> None:
+    """Each patient has three cases of which all is the same: they count as one."""
+    base = random_rows(40, models=("m",), per_patient=1)[0]
+    rows = [
+        replace(row, study=f"{row.study}-{i}", label=("malignant", "osteoporotic")[at % 2],
+                p_malignant=0.9 - 0.8 * (at % 2), tier="", genant=at % 4, height_loss=0.3,
+                readings={name: (("malignant", "osteoporotic")[(at // n) % 2],)
+                          for name, n in (("a", 2), ("b", 3), ("c", 5))})
+        for at, row in enumerate(base) for i in range(3)
+    ]  # fmt: skip
+    one, three = (evaluated(of) for of in (rows[::3], rows))
+    for of in ("between", "all_readers"):
+        single, shared = (every_value(said["classification"]["agreement"][of])
+                          for said in (one, three))  # fmt: skip
+        for alone, same in zip(single, shared, strict=True):
+            assert same["value"] == pytest.approx(alone["value"], abs=0.02)
+            assert same["low"] == pytest.approx(alone["low"], abs=0.03)
+            assert "40 patients" in same["method"]
+    sure = [said["classification"]["approaches"]["m"]["balanced_accuracy"] for said in (one, three)]
+    assert sure[0]["value"] == 1
+    assert sure[0]["low"] == pytest.approx(sure[1]["low"], abs=1e-9)
+
+
 def every_value(found: Any) -> list[Any]:
     """All figures with an interval, wherever they stand."""
     if isinstance(found, dict):

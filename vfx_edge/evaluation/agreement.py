@@ -12,13 +12,17 @@ from vfx_edge.evaluation.intervals import (
     CONFIDENCE,
     RESAMPLES,
     Estimate,
+    Numbers,
+    Patients,
     bootstrap,
+    rows_by_patient,
 )
 
 Floats = NDArray[np.float64]
 Weights = Literal["linear", "quadratic"]
 NOTHING = 1e-12
 """What rounding leaves of a 0."""
+NO_SPREAD = "no interval: no spread at all"
 IccKind = Literal["ICC(1,1)", "ICC(2,1)", "ICC(3,1)", "ICC(1,k)", "ICC(2,k)", "ICC(3,k)"]
 
 
@@ -28,6 +32,7 @@ def cohen_kappa(
     weights: Weights | None = None,
     categories: Sequence[Hashable] | None = None,
     confidence: float = CONFIDENCE,
+    patients: Patients | None = None,
 ) -> Estimate | None:
     """Agreement of two readings (n,) beyond chance (Cohen 1960, weighted 1968), with the large
     sample variance of Fleiss, Cohen and Everitt 1969. The interval is symmetric on Fisher's z
@@ -35,11 +40,17 @@ def cohen_kappa(
     distribution, it covers too seldom where agreement is good or cases are few.
 
     weights: how much less two neighbouring categories disagree; they need `categories` in order
-    (default: sorted). None where it is not defined: no case, or all of one category.
+    (default: sorted). patients: (n,) whose case it is, where one may have several: the variance is
+    then that of patients' sums (Yang and Zhou 2014). None where it is not defined: no case, or all
+    of one category.
     """
-    table = _table(one, other, categories)
-    if not table.sum():
+    named = categories if categories is not None else sorted({*one, *other})  # type: ignore[type-var]
+    place = {name: number for number, name in enumerate(named)}
+    at = np.array([[place[name] for name in pair] for pair in zip(one, other, strict=True)], int)
+    if not len(at):
         return None
+    table = np.zeros((len(place), len(place)))
+    np.add.at(table, tuple(at.T), 1)
     near = _nearness(len(table), weights)
     shares = table / table.sum()
     rows, columns = shares.sum(1), shares.sum(0)
@@ -48,27 +59,25 @@ def cohen_kappa(
         return None
     value = (float((near * shares).sum()) - expected) / (1 - expected)
     means = (near @ columns)[:, None] + (rows @ near)[None]
-    spread = (shares * (near - means * (1 - value)) ** 2).sum()
-    spread -= (value - expected * (1 - value)) ** 2
-    if spread < NOTHING or 1 - abs(value) < NOTHING:
-        return Estimate(value, None, None, "no interval: no spread at all")
-    freedom = float(table.sum()) - 1
-    error = (float(spread) / freedom) ** 0.5 / (1 - expected)
-    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error / (1 - value**2)
+    members = rows_by_patient(range(len(at)) if patients is None else patients)
+    gaps = (near - means * (1 - value))[tuple(at.T)]
+    gaps -= gaps.mean()
+    spread = sum(float(gaps[own].sum()) ** 2 for own in members) / len(at)
+    if spread < NOTHING or 1 - abs(value) < NOTHING or len(members) < 2:
+        return Estimate(value, None, None, NO_SPREAD)
+    variance = spread / len(at) * len(members) / (len(members) - 1) / (1 - expected) ** 2
+    return _on_z_scale(value, variance**0.5 / (1 - value**2), members, "large sample", confidence)
+
+
+def _on_z_scale(
+    value: float, error: float, members: Sequence[Numbers], named: str, confidence: float
+) -> Estimate:
+    """error: of Fisher's z. members: the numbers of each patient's cases."""
+    reach = float(stdtrit(len(members) - 1, (1 + confidence) / 2)) * error
     low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
-    return Estimate(value, float(low), float(high), "large sample, Fisher's z scale, Student's t")
-
-
-def _table(
-    one: Sequence[Hashable], other: Sequence[Hashable], categories: Sequence[Hashable] | None
-) -> Floats:
-    """(categories, categories) how often each pair of answers was given."""
-    named = categories if categories is not None else sorted({*one, *other})  # type: ignore[type-var]
-    place = {name: number for number, name in enumerate(named)}
-    found = np.zeros((len(place), len(place)))
-    for a, b in zip(one, other, strict=True):
-        found[place[a], place[b]] += 1
-    return found
+    over = f" over {len(members)} patients" if any(len(own) > 1 for own in members) else ""
+    method = f"{named}{over}, Fisher's z scale, Student's t"
+    return Estimate(value, float(low), float(high), method)
 
 
 def _nearness(categories: int, weights: Weights | None) -> Floats:
@@ -84,9 +93,11 @@ def fleiss_kappa(
     answers: Sequence[Sequence[Hashable]],
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
+    patients: Patients | None = None,
 ) -> Estimate | None:
     """Agreement of any number of readers beyond chance (Fleiss 1971), with the bootstrap over
-    cases. answers: (n cases) of each reader, without gaps. None where it is not defined."""
+    patients (n,); None: each case is one. answers: (n cases) of each reader, without gaps. None
+    where it is not defined."""
     if len({len(case) for case in answers}) > 1:
         raise ValueError("each case needs an answer of each reader")
     names = sorted({name for case in answers for name in case})  # type: ignore[type-var]
@@ -95,7 +106,7 @@ def fleiss_kappa(
         return None
     return bootstrap(
         lambda drawn: _fleiss(counts[drawn]),
-        range(len(counts)),
+        range(len(counts)) if patients is None else patients,
         confidence=confidence,
         resamples=resamples,
     )
@@ -109,14 +120,18 @@ def _fleiss(counts: NDArray[np.int_]) -> float | None:
 
 
 def icc(
-    ratings: ArrayLike, kind: IccKind = "ICC(2,1)", confidence: float = CONFIDENCE
+    ratings: ArrayLike,
+    kind: IccKind = "ICC(2,1)",
+    confidence: float = CONFIDENCE,
+    patients: Patients | None = None,
 ) -> Estimate | None:
     """Intraclass correlation of ratings (n cases, k raters), without gaps (Shrout and Fleiss 1979),
     with the interval by F (McGraw and Wong 1996).
 
     (1,…): each case by other raters; (2,…): raters are a sample, their level counts; (3,…): these
-    raters, their level does not. (…,1): of one rater; (…,k): of the mean of k. None where it is not
-    defined: fewer than two cases or raters, or no variance.
+    raters, their level does not. (…,1): of one rater; (…,k): of the mean of k. patients: (n,) whose
+    case it is; where one has several, the interval is the jackknife's over patients on Fisher's z
+    scale. None where it is not defined: fewer than two cases or raters, or no variance.
     """
     if kind not in get_args(IccKind):
         raise ValueError(f"{kind} is none of {', '.join(get_args(IccKind))}")
@@ -125,19 +140,41 @@ def icc(
         raise ValueError("ratings are cases by raters, without gaps")
     if min(table.shape) < 2 or np.ptp(table) == 0:
         return None
-    squares = _mean_squares(table)
     form, averaged = kind[4], kind[6] == "k"
+    squares = _mean_squares(table)
     value = _icc_value(squares, form)
     if value is None:
         return None
-    low, high = _icc_ends(squares, form, value, confidence)
-    every = (value, low, high)
+    members = [] if patients is None else rows_by_patient(patients)
+    clustered = 0 < len(members) < len(table)
+    if clustered:
+        found = _jackknife(table, form, value, members, confidence)
+    else:
+        found = Estimate(value, *_icc_ends(squares, form, value, confidence), "F, McGraw and Wong")
+    every = (found.value, found.low, found.high)
     shown, low, high = (_of_mean(x, squares.raters) for x in every) if averaged else every
     if shown is None:
         return None
     if low is None or high is None:
         return Estimate(shown, None, None, "no interval: no spread, or no agreement, to rest on")
-    return Estimate(shown, low, high, "F, McGraw and Wong")
+    return Estimate(shown, low, high, found.method)
+
+
+def _jackknife(
+    table: Floats, form: str, value: float, members: Sequence[Numbers], confidence: float
+) -> Estimate:
+    """Of one rater's, each patient left out once."""
+    left = (np.delete(table, own, axis=0) for own in members)
+    found = [_icc_value(_mean_squares(some), form) if len(some) > 1 else None for some in left]
+    known = np.array([one for one in (value, *found) if one is not None and abs(one) < 1 - NOTHING])
+    if len(known) <= len(members):
+        return Estimate(value, None, None, NO_SPREAD)
+    moved = np.arctanh(known[1:])
+    freedom = len(members) - 1
+    error = (freedom / len(members) * float(((moved - moved.mean()) ** 2).sum())) ** 0.5
+    if error < NOTHING:
+        return Estimate(value, None, None, NO_SPREAD)
+    return _on_z_scale(value, error, members, "jackknife", confidence)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 MOST_UNDEFINED = 0.05
 """Of the resamples: with more the interval would be that of another question."""
+ROUNDING = 1e-12
 _TITLES = {"wilson": "Wilson", "clopper-pearson": "Clopper-Pearson"}
 
 
@@ -170,8 +171,9 @@ def _accelerated(
     confidence: float,
     patients: int,
 ) -> Estimate:
-    below = ((found < value).mean() + (found <= value).mean()) / 2
-    if np.ptp(found) == 0 or not 0 < below < 1:
+    # one that equals the figure may be off by what rounding leaves
+    below = ((found < value - ROUNDING).mean() + (found <= value + ROUNDING).mean()) / 2
+    if np.ptp(found) <= ROUNDING or not 0 < below < 1:
         return Estimate(value, None, None, "no interval: the same in all resamples")
     bias = ndtri(below)
     gaps = without_one.mean() - without_one if len(without_one) else np.zeros(1)

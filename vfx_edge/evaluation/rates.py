@@ -69,17 +69,24 @@ class Confusion:
     def balanced_accuracy_interval(self, method: Method = "wilson") -> Estimate | None:
         """`balanced_accuracy` with the interval made of those of sensitivity and specificity, for
         independent cases: square-and-add (Newcombe 1998; Zou and Donner 2008)."""
-        value = self.balanced_accuracy
         parts = (
             proportion(self.true_positive, self.positive, method),
             proportion(self.true_negative, self.negative, method),
         )
-        if value is None:
-            return None
-        down = math.hypot(*(one.value - (one.low or 0) for one in parts if one))
-        up = math.hypot(*((one.high or 0) - one.value for one in parts if one))
-        named = f"square-and-add of {parts[0].method if parts[0] else ''}"
-        return Estimate(value, value - down / 2, value + up / 2, named)
+        return mean_of_shares(*parts)
+
+
+def mean_of_shares(one: Estimate | None, other: Estimate | None) -> Estimate | None:
+    """The mean of two shares of different cases, with the interval made of theirs by
+    square-and-add; None where one is missing."""
+    if one is None or other is None:
+        return None
+    parts = (one, other)
+    down = math.hypot(*(part.value - (part.low or 0) for part in parts))
+    up = math.hypot(*((part.high or 0) - part.value for part in parts))
+    value = (one.value + other.value) / 2
+    named = f"square-and-add of {one.method}"
+    return Estimate(value, value - down / 2, value + up / 2, named)
 
 
 def confusion(called: ArrayLike, truth: ArrayLike) -> Confusion:

@@ -16,10 +16,11 @@ from vfx_edge.evaluation.intervals import (
     Estimate,
     as_floats,
     bootstrap,
-    proportion,
+    share,
+    two_sided,
 )
 
-TWO_SIDED = 1.959963984540054
+TWO_SIDED = two_sided(0.95)
 CHANGED = 0.1
 """A probability that moves by more is counted as changed."""
 Patients = Sequence[Hashable] | NDArray[np.generic]
@@ -186,10 +187,11 @@ def change(
         return None
     mean = bootstrap(lambda n: float(gaps[n].mean()), patients, confidence=confidence)
     assert mean is not None, "a mean is always defined"
-    moved = np.abs(gaps) > CHANGED
+    changed = share(np.abs(gaps) > CHANGED, patients, confidence=confidence)
+    assert changed is not None, "there are pairs"
     sd = float(gaps.std(ddof=1)) if len(gaps) > 1 else 0.0
     largest = float(np.abs(gaps).max())
-    return Change(len(gaps), mean, sd, largest, _share(moved, patients, confidence))
+    return Change(len(gaps), mean, sd, largest, changed)
 
 
 def flips(
@@ -199,27 +201,6 @@ def flips(
     if not len(first):
         return None
     other = np.array([a != b for a, b in zip(first, second, strict=True)])
-    pairs = Counter(zip(first, second, strict=True))
-    return Flips(len(first), _share(other, patients, confidence), dict(pairs))
-
-
-def _share(hit: NDArray[np.bool_], patients: Patients, confidence: float) -> Estimate:
-    """Wilson's interval where each case is a patient, else the bootstrap over patients."""
-    count, of = int(hit.sum()), len(hit)
-    plain = proportion(count, of, confidence=confidence)
-    assert plain is not None, "there are cases"
-    if len(set(patients)) == of:
-        return plain
-    drawn = bootstrap(lambda n: float(hit[n].mean()), patients, confidence=confidence)
-    assert drawn is not None, "a share is always defined"
-    if drawn.low is None and count in (0, of):
-        return _of_patients(plain, len(set(patients)), confidence)
-    return Estimate(plain.value, drawn.low, drawn.high, drawn.method, count, of)
-
-
-def _of_patients(plain: Estimate, patients: int, confidence: float) -> Estimate:
-    """Where none or all hit, so that all resamples are alike: as if each patient counted once."""
-    once = proportion(patients if plain.value else 0, patients, confidence=confidence)
-    assert once is not None, "there is a patient"
-    method = f"{once.method}, as of {patients} patients"
-    return Estimate(plain.value, once.low, once.high, method, plain.count, plain.of)
+    found = share(other, patients, confidence=confidence)
+    assert found is not None, "there are pairs"
+    return Flips(len(first), found, dict(Counter(zip(first, second, strict=True))))

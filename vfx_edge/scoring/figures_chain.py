@@ -102,13 +102,14 @@ def _suspected(rows: Sequence[VertebraRow], about: About, name: str) -> Json:
 def _genant(rows: Sequence[VertebraRow], about: About) -> Json:
     """Grades of the label against those of the measured loss; table: label's grade -> counts of
     measured grades 0..3."""
-    pairs = [
-        (row.genant, genant_grade(row.height_loss))
+    graded = [
+        (row.genant, genant_grade(row.height_loss), patient_of(row))
         for row in rows
         if row.genant in GRADES and row.height_loss is not None
     ]
-    one, other = [a for a, _ in pairs], [b for _, b in pairs]
-    kappa = cohen_kappa(one, other, "linear", GRADES, about.confidence) if pairs else None
+    one, other, patients = [[case[i] for case in graded] for i in range(3)]
+    pairs = list(zip(one, other, strict=True))
+    kappa = cohen_kappa(one, other, "linear", GRADES, about.confidence, patients)
     why = (
         "it takes vertebrae with a Genant grade in labels.csv and a measured height, of two grades"
     )

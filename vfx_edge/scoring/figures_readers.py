@@ -9,7 +9,7 @@ from vfx_edge.evaluation.agreement import cohen_kappa, fleiss_kappa, icc
 from vfx_edge.evaluation.roc import delong_test
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.calls import ORDER, SCORE, read_by
-from vfx_edge.scoring.cases import ASKED, Cases
+from vfx_edge.scoring.cases import ASKED, Cases, patient_of
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.shares import Json, estimate, figures
 
@@ -40,40 +40,46 @@ def agreement(cases: Cases, about: About) -> Json:
     tier = ["" if one not in ASKED else one for one in cases.tier.tolist()]
     return {
         "between": [
-            {"one": a, "other": b, **_pair(first[a], first[b], about)}
+            {"one": a, "other": b, **_pair(first[a], first[b], cases, about)}
             for a, b in combinations(names, 2)
         ],
         "within": [
-            {"reader": name, **_pair(first[name], second, about)}
+            {"reader": name, **_pair(first[name], second, cases, about)}
             for name in names
             if any(second := cases.readings(name, 1))
         ],
-        "with_model": [{"reader": name, **_pair(tier, first[name], about)} for name in names],
-        "all_readers": _all_readers(list(first.values()), about),
+        "with_model": [
+            {"reader": name, **_pair(tier, first[name], cases, about)} for name in names
+        ],
+        "all_readers": _all_readers(list(first.values()), cases, about),
     }
 
 
-def _pair(one: Sequence[str], other: Sequence[str], about: About) -> Json:
-    """Kappa of the three calls, plain and by their order, and the ICC of their scores."""
-    both = [(a, b) for a, b in zip(one, other, strict=True) if a and b]
-    a, b = [x for x, _ in both], [y for _, y in both]
+def _pair(one: Sequence[str], other: Sequence[str], cases: Cases, about: About) -> Json:
+    """Kappa of the three calls, plain and by their order, and the ICC of their scores. one, other:
+    (n,) of the cases."""
+    every = zip(one, other, cases.patients.tolist(), strict=True)
+    both = [(a, b, patient) for a, b, patient in every if a and b]
+    a, b, patients = [[case[i] for case in both] for i in range(3)]
     level = about.confidence
-    table = [[SCORE[x], SCORE[y]] for x, y in both]
+    table = [[SCORE[x], SCORE[y]] for x, y in zip(a, b, strict=True)]
     return {
         "n": len(both),
-        "same": sum(x == y for x, y in both),
-        "kappa": estimate(cohen_kappa(a, b, None, ORDER, level), NO_KAPPA),
-        "kappa_linear": estimate(cohen_kappa(a, b, "linear", ORDER, level), NO_KAPPA),
-        "icc": estimate(icc(table, "ICC(2,1)", level) if table else None, NO_ICC),
+        "same": sum(x == y for x, y in zip(a, b, strict=True)),
+        "kappa": estimate(cohen_kappa(a, b, None, ORDER, level, patients), NO_KAPPA),
+        "kappa_linear": estimate(cohen_kappa(a, b, "linear", ORDER, level, patients), NO_KAPPA),
+        "icc": estimate(icc(table, "ICC(2,1)", level, patients) if table else None, NO_ICC),
     }
 
 
-def _all_readers(calls: Sequence[Sequence[str]], about: About) -> Json | None:
+def _all_readers(calls: Sequence[Sequence[str]], cases: Cases, about: About) -> Json | None:
     """Fleiss' kappa over the cases that all called; None with fewer than three readers."""
     if len(calls) < 3:
         return None
-    shared = [case for case in zip(*calls, strict=True) if all(case)]
-    found = fleiss_kappa(shared, about.confidence, about.resamples) if shared else None
+    each = [case if all(case) else None for case in zip(*calls, strict=True)]
+    shared = [case for case in each if case]
+    patients = cases.where(np.array([bool(case) for case in each], bool)).patients
+    found = fleiss_kappa(shared, about.confidence, about.resamples, patients) if shared else None
     return {"n": len(shared), "kappa": estimate(found, NO_KAPPA)}
 
 
@@ -136,17 +142,19 @@ def model_agreement(models: Mapping[str, Cases], about: About) -> list[Json]:
 def _models(a: str, b: str, one: Cases, other: Cases, about: About) -> Json:
     rows = {_key(row): row for row in other.rows}
     pairs = [(row, rows[_key(row)]) for row in one.rows if _key(row) in rows]
-    tiers = [(x.tier, y.tier) for x, y in pairs if x.tier in ASKED and y.tier in ASKED]
+    both = [(x, y) for x, y in pairs if x.tier in ASKED and y.tier in ASKED]
     p = [
-        [x.p_malignant, y.p_malignant]
+        (x.p_malignant, y.p_malignant, patient_of(x))
         for x, y in pairs
         if x.p_malignant is not None and y.p_malignant is not None
     ]
-    kappa = cohen_kappa([x for x, _ in tiers], [y for _, y in tiers], "linear", ORDER,
-                        about.confidence)  # fmt: skip
+    kappa = cohen_kappa([x.tier for x, _ in both], [y.tier for _, y in both], "linear", ORDER,
+                        about.confidence, [patient_of(x) for x, _ in both])  # fmt: skip
+    alike = icc([case[:2] for case in p], "ICC(2,1)", about.confidence,
+                [patient for *_, patient in p]) if p else None  # fmt: skip
     return {
-        "one": a, "other": b, "n": len(tiers), "same": sum(x == y for x, y in tiers),
+        "one": a, "other": b, "n": len(both), "same": sum(x.tier == y.tier for x, y in both),
         "kappa_linear": estimate(kappa, NO_KAPPA),
         "n_probabilities": len(p),
-        "icc": estimate(icc(p, "ICC(2,1)", about.confidence) if p else None, NO_ICC),
+        "icc": estimate(alike, NO_ICC),
     }  # fmt: skip

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from vfx_edge.evaluation import intervals
 from vfx_edge.evaluation.intervals import Estimate, Patients, bootstrap
-from vfx_edge.evaluation.rates import Confusion
+from vfx_edge.evaluation.rates import Confusion, mean_of_shares
 from vfx_edge.evaluation.roc import auc, auc_delong
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.calls import Told
@@ -67,7 +67,7 @@ def figures(told: Told, about: About, thorough: bool = True) -> Json:
         },
         **_shares(sure, about),
         "balanced_accuracy": estimate(
-            _balanced(sure, table, about, thorough), NO_CASE["balanced_accuracy"], table.cases
+            _balanced(sure, about, thorough), NO_CASE["balanced_accuracy"], table.cases
         ),
         "auc": estimate(_auc(told, about, thorough), NO_CASE["auc"], len(told.cases)),
     }  # fmt: skip
@@ -85,18 +85,23 @@ def _shares(told: Told, about: About) -> Json:
     }
 
 
-def _balanced(told: Told, table: Confusion, about: About, thorough: bool) -> Estimate | None:
+def _balanced(told: Told, about: About, thorough: bool) -> Estimate | None:
     """By the bootstrap over patients; by square-and-add where that has no spread, or is spared."""
-    fallback = table.balanced_accuracy_interval(about.method)
+    truth, patients = told.cases.truth, told.cases.patients
+    parts = (
+        intervals.share(right, patients[of], about.method, about.confidence)
+        for right, of in ((told.called[truth], truth), (~told.called[~truth], ~truth))
+    )
+    fallback = mean_of_shares(*parts)
     if fallback is None or (not thorough and told.cases.one_each):
         return fallback
-    codes = told.called * 2 + told.cases.truth
+    codes = told.called * 2 + truth
 
     def statistic(drawn: np.ndarray) -> float | None:
         tn, fn, fp, tp = np.bincount(codes[drawn], minlength=4).tolist()
         return Confusion(tp, fp, tn, fn).balanced_accuracy
 
-    found = bootstrap(statistic, told.cases.patients, confidence=about.confidence,
+    found = bootstrap(statistic, patients, confidence=about.confidence,
                       resamples=about.resamples, seed=about.seed)  # fmt: skip
     return fallback if found is None or found.low is None else found
 

@@ -1,14 +1,13 @@
 """What is chosen on the cases: temperature, two cuts, limits of the conformal sets."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.evaluation import intervals
 from vfx_edge.evaluation.conformal import class_limit, least_cases, one_per_patient
-from vfx_edge.evaluation.intervals import Estimate, bootstrap, proportion
+from vfx_edge.evaluation.intervals import Estimate
 from vfx_edge.evaluation.operating_point import (
     SHARES,
     OperatingPoint,
@@ -101,7 +100,7 @@ def choose(cases: Cases, asked: Asked, now: ClassifierParameters | None = None) 
     expected = None if called is None else _expected(cases, called)
     limits, too_few = _limits(cases, p, asked.coverage)
     steps = tuple(
-        Step(share, at, None if left_out is None else _expected(cases, left_out[number], False))
+        Step(share, at, None if left_out is None else _expected(cases, left_out[number]))
         for number, (share, at) in enumerate(zip(SHARES, curve(p, cases.malignant), strict=True))
     )
     said = (*_about(cases), *remarks, *_missed(point, wanted), *too_few)
@@ -144,35 +143,19 @@ def _kept(
     return OperatingPoint(low, high, told(calls(p, low, high), malignant))
 
 
-def _expected(cases: Cases, called: NDArray[np.int64], interval: bool = True) -> Expected:
-    """interval: whether one is worth the time where patients have several cases."""
+def _expected(cases: Cases, called: NDArray[np.int64]) -> Expected:
     answered, malignant = called >= 0, cases.malignant
-    everyone = np.ones(len(cases), np.bool_)
-    share = partial(_share, cases.patients, interval=interval)
+    patients = np.array(cases.patients)
+
+    def share(so: Bools, of: Bools) -> Estimate | None:
+        return intervals.share(so[of], patients[of])
+
     return Expected(
         told(called, malignant),
         share(called == 1, answered & malignant),
         share(called == 0, answered & ~malignant),
-        share(~answered, everyone),
+        share(~answered, np.ones(len(cases), np.bool_)),
     )
-
-
-def _share(patients: tuple[str, ...], so: Bools, of: Bools, interval: bool) -> Estimate | None:
-    """Of the cases `of` the share `so`: Wilson's interval, or the bootstrap over patients where
-    some have several cases."""
-    own = [patient for patient, counts in zip(patients, of, strict=True) if counts]
-    count, whole = int((so & of).sum()), len(own)
-    wilson = proportion(count, whole)
-    if wilson is None or len(set(own)) == whole:
-        return wilson
-    if not interval:
-        return replace(wilson, low=None, high=None, method="none")
-    found = bootstrap(_counted(so[of]), own)
-    return wilson if found is None else replace(found, count=count, of=whole)
-
-
-def _counted(so: Bools) -> Callable[[NDArray[np.intp]], float]:
-    return lambda rows: float(so[rows].mean())
 
 
 def _limits(
@@ -215,8 +198,8 @@ def _about(cases: Cases) -> list[str]:
         )
     if cases.patient_count < len(cases):
         said.append(
-            f"{cases.patient_count} patients have {len(cases)} fractures: "
-            "intervals are over patients, conformal limits use one fracture of each."
+            f"{cases.patient_count} patients have {len(cases)} fractures: in the intervals "
+            "those of one patient count as fewer, and conformal limits use one of each."
         )
     if "train" in cases.splits:
         said.append("The network was trained on some of these cases: expect worse of new ones.")

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.evaluation.intervals import Estimate, bootstrap
-from vfx_edge.evaluation.rates import Confusion
+from vfx_edge.evaluation.intervals import Estimate, bootstrap, share
+from vfx_edge.evaluation.rates import Confusion, mean_of_shares
 from vfx_edge.evaluation.roc import auc_delong
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "balanced_accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +49,8 @@ def scores(answers: Answered) -> dict[str, Any]:
         "told": int(answers.told.sum()),
         "confusion": _counts(_confusion(answers, np.arange(len(answers.p)))),
     }
-    for name in SHARES:
-        found[name] = _share(answers, name)
+    found |= {name: _shown(share) for name, share in _shares(answers).items()}
+    found["balanced_accuracy"] = _shown(_balanced(answers))
     area = auc_delong(answers.p, answers.truth, answers.patients) if len(answers.p) else None
     return {**found, "auc": _shown(area)}
 
@@ -76,31 +75,23 @@ def _counts(found: Confusion) -> dict[str, int]:
     }
 
 
-def _share(answers: Answered, name: str) -> dict[str, Any] | None:
-    """Over patients, as their vertebrae are alike; Wilson's where all patients agree."""
-    if not len(answers.p):
+def _shares(answers: Answered) -> dict[str, Estimate | None]:
+    """A patient's vertebrae are alike, and count as fewer in the intervals."""
+    told, truth, positive = answers.told, answers.truth, answers.positive
+    right = positive == truth
+    among = {"accuracy": told, "sensitivity": told & truth, "specificity": told & ~truth,
+             "ppv": positive, "npv": answers.negative}  # fmt: skip
+    return {name: share(right[of], answers.patients[of]) for name, of in among.items()}
+
+
+def _balanced(answers: Answered) -> Estimate | None:
+    """Over patients; by square-and-add where all of them are alike."""
+    shares = _shares(answers)
+    plain = mean_of_shares(shares["sensitivity"], shares["specificity"])
+    if plain is None:
         return None
-    found = bootstrap(lambda rows: _rate(_confusion(answers, rows), name), answers.patients)
-    if found is not None and found.low is None:
-        whole = getattr(_confusion(answers, np.arange(len(answers.p))), name)
-        found = whole if isinstance(whole, Estimate) else found
-    return _shown(found)
-
-
-def _rate(found: Confusion, name: str) -> float | None:
-    """The figure alone: a resample needs no interval of its own."""
-    if name == "balanced_accuracy":
-        return found.balanced_accuracy
-    tp, fp = found.true_positive, found.false_positive
-    tn, fn = found.true_negative, found.false_negative
-    right, of = {
-        "accuracy": (tp + tn, found.cases),
-        "sensitivity": (tp, tp + fn),
-        "specificity": (tn, tn + fp),
-        "ppv": (tp, tp + fp),
-        "npv": (tn, tn + fn),
-    }[name]
-    return right / of if of else None
+    found = bootstrap(lambda rows: _confusion(answers, rows).balanced_accuracy, answers.patients)
+    return plain if found is None or found.low is None else found
 
 
 def _shown(found: Estimate | None) -> dict[str, Any] | None:
