@@ -21,6 +21,7 @@ from benchmarks import (
     repeatability,
     service,
     speed,
+    thresholds,
 )
 from vfx_edge.cli import answer
 
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, coverage, cases, repeatability, render),
+    *(faults, leaks, gpu, hostile, impossible, coverage, cases, repeatability, thresholds, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)
