@@ -61,7 +61,7 @@ def command(
         typer.Option(help="NAME=SET, or a set alone. Repeatable.", show_default="default"),
     ] = None,
     malignant: Annotated[int, typer.Option(help="Phantoms with malignant fractures.")] = 200,
-    osteoporotic: Annotated[int, typer.Option(help="With osteoporotic ones.")] = 67,
+    osteoporotic: Annotated[int, typer.Option(help="With osteoporotic ones.")] = 80,
     crops: Annotated[
         Path | None,
         typer.Option(
@@ -174,7 +174,7 @@ def kept_on_fresh(answers: Answers, splits: int = SPLITS, chosen: int = CHOSEN) 
         "sensitivity": float(sensitivity.mean()),
         "deviation": float(sensitivity.std(ddof=1)),
         "within": float((np.abs(sensitivity - WANTED) <= WITHIN + 1e-12).mean()),
-        "specificity": float(np.nanmean(found[:, 1])),
+        "specificity": float(found[:, 1].mean()),
         "auc": auc(answers.p[:, 1], answers.malignant),
         "strange": answers.strange,
     }
@@ -194,6 +194,7 @@ def _draw(answers: Answers, rng: np.random.Generator, chosen: int) -> tuple[floa
     high = round(choose(p[own], truth[own], Wanted(sensitivity=WANTED)).threshold_malignant, 9)
     called = p >= high
     fresh, others = truth & ~own, ~truth & ~own
-    specificity = float((~called[others]).mean()) if others.any() else np.nan
+    assert others.any(), "more osteoporotic phantoms are needed than are chosen on"
+    specificity = float((~called[others]).mean())
     counts = float((truth & own).sum()), float(fresh.sum())
     return float(called[fresh].mean()), specificity, *counts
