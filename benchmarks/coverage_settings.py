@@ -219,7 +219,23 @@ def _kappas() -> list[Setting]:
             truth = _kappa_truth(given, 1 - steps if linear else np.eye(3))
             figure, method = f"{title} {truth:.2f}", "Fisher's z, Student's t"
             found.append(Setting(figure, f"{cases} cases", method, truth, partial(draw, linear)))
-    return found
+    return [*found, _kappa_of_patients()]
+
+
+def _kappa_of_patients() -> Setting:
+    """In so many patients the readers say the same of all vertebrae."""
+    given, where = _joint((0.8, 0.75), 0.57), "1 to 3 vertebrae of 86 patients"
+
+    def draw(rng: Rng) -> Estimate | None:
+        owners = _owners(86, rng)
+        own, theirs = (rng.choice(9, n, p=given.ravel()) for n in (len(owners), 86))
+        picked = np.where((rng.random(86) < ALIKE)[owners], theirs[owners], own)
+        one, other = (picked // 3).tolist(), (picked % 3).tolist()
+        return cohen_kappa(one, other, None, (0, 1, 2), patients=owners)
+
+    truth = _kappa_truth(given, np.eye(3))
+    method = "Fisher's z over patients, Student's t"
+    return Setting(f"Cohen's kappa {truth:.2f}", where, method, truth, draw)
 
 
 def _fleiss() -> Setting:
@@ -250,7 +266,23 @@ def _measures() -> list[Setting]:
         for kind, levels in (("ICC(1,1)", 0.0), ("ICC(2,1)", 0.09)):
             truth, where = 0.64 / (0.64 + 0.25 + levels), f"{cases} cases, 3 readers"
             found.append(Setting(f"{kind} {truth:.2f}", where, "F", truth, partial(rated, kind)))
-    return [*found, _deviation()]
+    return [*found, _icc_of_patients(), _deviation()]
+
+
+def _icc_of_patients() -> Setting:
+    """Vertebrae of one patient are alike, and so are the readers' errors in them."""
+
+    def drawn(owners: NDArray[np.intp], readers: int, rng: Rng) -> Floats:
+        shared, own = (rng.normal(size=(n, readers)) for n in (86, len(owners)))
+        return np.asarray(ALIKE**0.5 * shared[owners] + (1 - ALIKE) ** 0.5 * own)
+
+    def draw(rng: Rng) -> Estimate | None:
+        owners = _owners(86, rng)
+        table = 0.8 * drawn(owners, 1, rng) + 0.5 * drawn(owners, 2, rng)
+        return icc(table, "ICC(2,1)", patients=owners)
+
+    where, truth = "1 to 3 vertebrae of 86 patients, 2 readers", 0.64 / 0.89
+    return Setting(f"ICC(2,1) {truth:.2f}", where, "jackknife over patients", truth, draw)
 
 
 def _deviation() -> Setting:
