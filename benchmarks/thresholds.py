@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from benchmarks import results
 from benchmarks.results import Kept
-from models.recipes.classifier.examples import CALIBRATION, TEST
 from models.recipes.labelled.crops import RIM, StoredCrop
 from models.recipes.labelled.phantoms import cohort
 from models.recipes.scorecard.render import replaced
@@ -119,6 +118,8 @@ def _named(text: str) -> tuple[str, str]:
 def drawn_crops(folder: Path, label: Label, phantoms: int) -> list[StoredCrop]:
     """Of phantoms that no network was trained on: those that the recipe keeps for scores and
     thresholds, then others."""
+    from models.recipes.classifier.examples import CALIBRATION, TEST
+
     found: list[StoredCrop] = []
     for seed in islice(chain(TEST, CALIBRATION, count(FRESH)), phantoms):
         if not (folder / f"{label.value}_{seed:05d}.npz").exists():
