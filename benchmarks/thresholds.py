@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from benchmarks import results
 from benchmarks.results import Kept
 from models.recipes.labelled.crops import RIM, StoredCrop
-from models.recipes.labelled.phantoms import cohort
 from models.recipes.scorecard.render import replaced
 from models.recipes.scorecard.table import table
 from vfx_edge.backends import open_models
@@ -119,6 +118,7 @@ def drawn_crops(folder: Path, label: Label, phantoms: int) -> list[StoredCrop]:
     """Of phantoms that no network was trained on: those that the recipe keeps for scores and
     thresholds, then others."""
     from models.recipes.classifier.examples import CALIBRATION, TEST
+    from models.recipes.labelled.phantoms import cohort
 
     found: list[StoredCrop] = []
     for seed in islice(chain(TEST, CALIBRATION, count(FRESH)), phantoms):
