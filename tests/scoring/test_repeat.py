@@ -77,6 +77,6 @@ def test_names_of_strangers_are_escaped(tmp_path: Path) -> None:
 def test_what_flipped_is_said_in_words() -> None:
     none = {"pairs": [], "n": 0}
     pairs = [{"first": "none_suspected", "second": "malignant", "count": 2}]
-    flips = {key: none for key in FLIP_WORDS} | {"vertebra": {"pairs": pairs, "n": 7}}
+    flips = dict.fromkeys(FLIP_WORDS, none) | {"vertebra": {"pairs": pairs, "n": 7}}
     (line,) = flipped({"name": "noise_again", "flips": flips})
     assert line == "noise again, vertebra: none suspected → malignant, 2 of 7"

@@ -56,8 +56,8 @@ def read_predictions(path: Path, name: str) -> Predicted:
     problems = []
     for line in lines:
         try:
-            name, one = _answer(line)
-            study = key_of(name)
+            of, one = _answer(line)
+            study = key_of(of)
             if one.level in seen.get(study, {}):
                 raise ValueError(f"{one.level} of this study was answered above; this line is left")
         except ValueError as error:
