@@ -10,6 +10,7 @@ NO_CASES = (
     "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture can't be "
     "scored."
 )
+NO_TIERS = "It has probabilities and no tiers: nothing is uncertain, nothing told apart."
 MOST_DISPUTED = 30
 """Answers against the label that the page shows."""
 DASH, NARROW = "–", "\N{NO-BREAK SPACE}"
@@ -81,6 +82,9 @@ def headline(model: Json, name: str) -> list[str]:
     before = [named] if seen["vertebrae"] else []
     if not said["n"]:
         return before
+    if said["unanswered"].get("no_tier") == said["n"]:
+        alone = said["approaches"][name]["accuracy"]
+        return [f"Malignant from p 0.5 on, right: {told(alone)}.", NO_TIERS, *before]
     apart = said["approaches"][f"{name}, told apart"]["accuracy"]
     return [
         f"Told apart, and right: {told(apart)}." if apart["of"] else "No fracture was told apart.",
