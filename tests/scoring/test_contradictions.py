@@ -71,6 +71,13 @@ def test_the_page_names_line_level_and_all_models_that_say_so() -> None:
     assert "77 s1 L1 osteoporotic malignant, p(malignant) 0.97 ours, theirs" in words
 
 
+def test_causes_stand_before_heights_that_all_sets_of_one_chain_share() -> None:
+    lost = [replace(ROW, label="intact", row=3, model=model) for model in ("ours", "theirs")]
+    told = evaluation([*lost, replace(ROW, label="osteoporotic")], [], About(resamples=30))
+    words = words_of(page(told))
+    assert words.index("7 s1 L1 osteoporotic malignant,") < words.index("3 s1 L1 intact 30")
+
+
 def test_a_page_without_any_has_no_such_table() -> None:
     words = words_of(page(evaluation([right(2)], [], About(resamples=30))))
     assert "contradict the label" not in words
