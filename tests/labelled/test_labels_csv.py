@@ -154,6 +154,8 @@ def test_labels_against_genant_and_sex(folder: Path) -> None:
     [
         (("a,Wanda,,L1,intact,train", "b,wanda,,L1,intact,test"),
          errors.PatientInTwoSplits, "rows 2 and 3 belong to one patient in more than one split"),
+        (("a,W,,L1,intact,train", "a,w,,L2,intact,", "b,W,,L1,intact,test", "b,W,,T9,intact,test"),
+         errors.PatientInTwoSplits, "(train: row 2; test: rows 4 and 5): put each patient"),
         (("one,p,,L1,intact,", "one,p,,L2,intact,", "ONE,p,,LWK1,malignant,"),
          errors.LabelledTwice, "rows 2 and 4 give one vertebra"),
         (("one,Wanda,,L1,intact,", "one,Q,,L2,intact,"), errors.StudyOfTwoPatients, "rows 2 and 3"),

@@ -1,5 +1,6 @@
 """What a network for fractures and a calibration add, wherever a suspicion or a result is shown."""
 
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -124,8 +125,6 @@ def test_result_json_holds_it_all(answered: Analysis) -> None:
 
 
 def test_the_terminal_says_so_too(answered: Analysis) -> None:
-    import io
-
     from vfx_edge.cli.show import people_console, show_study
 
     stream = io.StringIO()
@@ -136,3 +135,24 @@ def test_the_terminal_says_so_too(answered: Analysis) -> None:
     assert "uncertain (malignant 0.50); suspected by the network" in said
     assert "malignant (malignant 0.95); heights not measured: metal" in said
     assert "Calibration: spine clinic, 2026-03-01" in said
+
+
+def test_what_nobody_suspects_and_was_classified_on_request_says_so(answered: Analysis) -> None:
+    from vfx_edge.cli.show import people_console, show_study
+
+    def unsuspected(finding: Finding) -> Finding:
+        plain = Measurement(None, 0.03, 0, False, detection=Detection(0.2, suspected=False))
+        asked = finding.vertebra.level is Level.T8
+        return replace(finding, measurement=plain) if asked else finding
+
+    findings = tuple(map(unsuspected, answered.result.findings))
+    made = replace(answered, result=replace(answered.result, findings=findings))
+    page = Page(render_report(made)).text
+    assert "uncertain cause (no fracture suspected, classified on request)" in page
+    assert page.count("on request") == 1
+    assert "auf Wunsch klassifiziert" in Page(render_report(made, "de")).text
+    stream = io.StringIO()
+    console = people_console(stream)
+    console.width = 200
+    show_study(made.result, console, verbose=True)
+    assert "uncertain (malignant 0.50); no fracture suspected, classified" in stream.getvalue()

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 
 from export.parity_reference import from_pytorch
 from models.recipes.__main__ import app
-from models.recipes.labelled import card, command, loop, phantoms, report, runs, sets, split
+from models.recipes.labelled import (
+    card,
+    command,
+    loop,
+    options,
+    phantoms,
+    report,
+    runs,
+    sets,
+    split,
+)
 from models.recipes.labelled.crops import STORED, CropFacts, StoredCrop, cut, load, save
 from models.recipes.labelled.loop import Schedule
 from models.recipes.labelled.plan import EDGE, Plan, crop_spec
@@ -158,6 +168,9 @@ def test_training_stops_when_nothing_is_gained() -> None:
     assert "no lower validation loss" in str(loop.finished(progress, Schedule(patience=2)))
     assert loop.finished(progress, Schedule(minutes=10)) is None
     assert "minutes" in str(loop.finished(progress, Schedule(minutes=4.5)))
+    assert loop.ended_by_the_clock(progress, Schedule(minutes=4.5))
+    assert not loop.ended_by_the_clock(progress, Schedule(minutes=4.5, patience=2))
+    assert not loop.ended_by_the_clock(progress, Schedule(minutes=4.5, epochs=4))
 
 
 def test_the_set_answers_as_the_network_and_takes_a_detector_besides(
@@ -182,6 +195,12 @@ def test_the_set_answers_as_the_network_and_takes_a_detector_besides(
     assert "row 7: it was blurred" in text
     assert "axes" in text
     assert made.scores["test"]["crops"] == 2
+    assert "Trained for 1 epoch in" in text
+    assert "The clock" not in text + options.summary(made)
+    assert f"vfx-edge evaluate DATASET --model {wanted.out} -o " in options.summary(made)
+    hurried = replace(made, wanted=replace(wanted, schedule=replace(SHORT, minutes=0.001)))
+    assert "more --minutes and --overwrite" in options.summary(hurried)
+    assert "The clock ended it before" in card.section(hurried)
     intact = [replace(c, facts=replace(c.facts, label=Label.INTACT)) for c in crops
               if c.facts.label is Label.OSTEOPOROTIC]  # fmt: skip
     broken = [c for c in crops if c.facts.label is Label.MALIGNANT]

@@ -141,3 +141,15 @@ def test_failures_and_problems_stand_there_and_no_patient() -> None:
     assert "study-1 (m): No CT." in words
     assert "labels.csv has no column split." in words
     assert "not asked 1" in words
+
+
+def test_probabilities_without_tiers_are_no_missing_answers() -> None:
+    vertebrae, studies = study_rows()
+    plain = [replace(row, tier="") for row in vertebrae]
+    told = evaluation(plain, studies, ABOUT)
+    cases = told["classification"]["n"]
+    assert told["classification"]["unanswered"] == {"no_tier": cases}
+    words = words_of(page(told))
+    assert "Without an answer" not in words
+    assert "It has probabilities and no tiers" in words
+    assert "Malignant from p 0.5 on, right: " in words

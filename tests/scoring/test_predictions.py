@@ -33,6 +33,7 @@ def test_each_spreadsheet_says_the_same(tmp_path: Path, text: str) -> None:
     assert found.name == "theirs"
     assert (one.level, one.p_malignant, one.p_osteoporotic, one.tier) == ("L1", 0.25, 0.75, "")
     assert found.problems == ()
+    assert found.name == "theirs"
 
 
 LINES = """study,level,p_malignant,p_osteoporotic,tier

@@ -8,6 +8,7 @@ import pytest
 
 from tests.scoring.played_studies import dataset, wanted
 from vfx_edge.scoring.repeat import PerturbationUnknown, chosen, repeat, write_repeat
+from vfx_edge.scoring.repeat_page import FLIP_WORDS, flipped
 from vfx_edge.scoring.repeated import PAIR
 from vfx_edge.scoring.run import evaluate
 
@@ -71,3 +72,11 @@ def test_names_of_strangers_are_escaped(tmp_path: Path) -> None:
     found = repeat(wanted(data, tmp_path / "out", module=MODULE), chosen("shift"))
     (_, page, _) = write_repeat(tmp_path / "out", found)
     assert "<script>" not in page.read_text("utf-8")
+
+
+def test_what_flipped_is_said_in_words() -> None:
+    none = {"pairs": [], "n": 0}
+    pairs = [{"first": "none_suspected", "second": "malignant", "count": 2}]
+    flips = dict.fromkeys(FLIP_WORDS, none) | {"vertebra": {"pairs": pairs, "n": 7}}
+    (line,) = flipped({"name": "noise_again", "flips": flips})
+    assert line == "noise again, vertebra: none suspected → malignant, 2 of 7"

@@ -93,6 +93,7 @@ def test_the_new_set_does_on_fresh_cases_what_was_wanted(
     assert sensitivity[0] <= fresh[0] <= sensitivity[1]
     assert specificity[0] <= fresh[1] <= specificity[1]
     assert fresh[2] <= uncertain
+    assert ("nobody stays uncertain" in " ".join(done.out.split())) is (fresh[2] == 0)
     calibration = made.network("classifier").calibration
     assert calibration is not None
     assert calibration.temperature == pytest.approx(2.0, rel=0.15)

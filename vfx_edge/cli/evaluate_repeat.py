@@ -102,4 +102,6 @@ def _words(one: Mapping[str, Any]) -> str:
     sd = one["measures"]["middle_mm"]["within_sd"]["value"]
     words = f"{verdict['count'] or 0} of {verdict['of'] or 0} verdicts and "
     words += f"{vertebra['count'] or 0} of {vertebra['of'] or 0} vertebrae flip"
+    if named := one["vertebrae"]["renamed"]:
+        words += f", {named} of {one['vertebrae']['both']} get another name"
     return words if sd is None else f"{words}, middle heights vary by {sd:.2f} mm (SD)"

@@ -24,6 +24,7 @@ def show_evaluation(told: Mapping[str, Any], page: Path) -> None:
     for name, model in told["models"].items():
         _found(name, model, console)
     _sets(told, console)
+    _disputed(told, console)
     _failures(told["failures"], console)
     _problems(told["problems"], console)
     console.print(f"Tables and plots: {page}", soft_wrap=True)
@@ -91,6 +92,18 @@ def _figure(figure: Mapping[str, Any], column: str) -> str:
     if column in ("balanced_accuracy", "auc"):
         return f"{value:.2f}" + (f" ({low:.2f}–{high:.2f})" if low is not None else "")
     return f"{value:.0%} ({figure['count']}/{figure['of']})"
+
+
+def _disputed(told: Mapping[str, Any], console: "Console") -> None:
+    """Where a label may be wrong: the lines, the surest first."""
+    every = [one for model in told["models"].values() for one in model["contradictions"]]
+    lines = list(dict.fromkeys(one["row"] for one in every if one["row"] is not None))
+    if not lines:
+        return
+    named = ", ".join(map(str, lines[:MOST_SHOWN]))
+    more = f" and {len(lines) - MOST_SHOWN} more" if len(lines) > MOST_SHOWN else ""
+    words = f"Answers contradict the label with confidence: line {named}{more} of the labels."
+    console.print(f"{words} Check these labels, as the page shows them.", soft_wrap=True)
 
 
 def _failures(failures: list[Mapping[str, Any]], console: "Console") -> None:

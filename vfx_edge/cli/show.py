@@ -174,7 +174,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
 
 def _more(finding: Finding) -> str:
     """What the columns do not say: why a network was asked all the same, and who suspects."""
-    from vfx_edge.outputs.vertebra_status import suspected_by
+    from vfx_edge.outputs.vertebra_status import only_on_request, suspected_by
 
     t, more, reason = _english(), [], finding.measurement.reason
     if isinstance(finding.assessment, Classified) and reason is not None:
@@ -182,6 +182,8 @@ def _more(finding: Finding) -> str:
         more.append(f"{what}: {reason.replace('_', ' ')}")
     if by := suspected_by(finding):
         more.append(t(f"suspicion.{by}"))
+    if only_on_request(finding):
+        more.append(t("suspicion.request"))
     return "".join(f"; {words}" for words in more)
 
 

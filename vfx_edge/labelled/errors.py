@@ -1,6 +1,6 @@
 """Why a dataset can't be used at all. No sentence names a patient, a study or a cell's text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vfx_edge.errors import InputError
@@ -80,7 +80,15 @@ class _Contradiction(InputError):
 class PatientInTwoSplits(_Contradiction):
     """What was learned of a patient would be tested on the same patient."""
 
-    what = "{rows} belong to one patient in more than one split: put each patient into one"
+    what = (
+        "{rows} belong to one patient in more than one split (%s): put each patient into one, "
+        "with all scans"
+    )
+
+    def __init__(self, path: Path, splits: Mapping[str, Sequence[int]]) -> None:
+        told = "; ".join(f"{name}: {row_numbers(rows)}" for name, rows in splits.items())
+        self.what = self.what % told
+        super().__init__(path, [row for rows in splits.values() for row in rows])
 
 
 class LabelledTwice(_Contradiction):

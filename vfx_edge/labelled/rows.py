@@ -144,8 +144,12 @@ def _check_patients(path: Path, rows: list[Row]) -> None:
         if len({_key(row.patient) for row in mine}) > 1:
             raise StudyOfTwoPatients(path, [row.number for row in mine])
     for mine in _grouped(rows, lambda row: _key(row.patient)):
-        if len({row.split for row in mine if row.split is not None}) > 1:
-            raise PatientInTwoSplits(path, [row.number for row in mine])
+        splits: dict[str, list[int]] = {}
+        for row in mine:
+            if row.split is not None:
+                splits.setdefault(row.split.value, []).append(row.number)
+        if len(splits) > 1:
+            raise PatientInTwoSplits(path, splits)
 
 
 def _with_splits(path: Path, rows: list[Row]) -> list[Row]:

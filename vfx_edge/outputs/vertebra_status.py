@@ -69,6 +69,12 @@ def suspected_by(finding: Finding) -> str:
     return "both" if measured.suspected_by_heights else "network"
 
 
+def only_on_request(finding: Finding) -> bool:
+    """Classified because it was asked for: no loss of height and no network suspects a fracture."""
+    suspected = finding.measurement.suspected_fracture
+    return isinstance(finding.assessment, Classified) and suspected is False
+
+
 def is_card(finding: Finding, triage: Triage) -> bool:
     """Whether the vertebra is one to look at: suspected, or one that drives the verdict.
 

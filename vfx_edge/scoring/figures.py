@@ -9,6 +9,7 @@ from typing import Any
 from vfx_edge.labelled.dataset import Split
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.cases import Cases, cases_of, patient_of
+from vfx_edge.scoring.contradictions import contradictions
 from vfx_edge.scoring.figures_chain import detection, outlines, suspicion
 from vfx_edge.scoring.figures_classification import classification
 from vfx_edge.scoring.figures_readers import comparisons, model_agreement
@@ -18,7 +19,8 @@ from vfx_edge.scoring.shares import Json
 
 SCHEMA = "vfx-edge/evaluation/1"
 SIDE_BY_SIDE = (Split.TEST.value, Split.EXTERNAL.value)
-OF_A_MODEL = ("detection", "outlines", "suspicion", "classification", "verdicts")
+OF_A_MODEL = ("detection", "outlines", "suspicion", "classification", "verdicts",
+              "contradictions")  # fmt: skip
 
 
 @cache
@@ -112,6 +114,7 @@ def _of_model(
         "suspicion": suspicion(rows, about),
         "classification": classification(name, rows, about, with_subgroups),
         "verdicts": _verdicts(studies),
+        "contradictions": contradictions(rows),
     }
 
 

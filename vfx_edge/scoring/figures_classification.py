@@ -17,6 +17,7 @@ from vfx_edge.study import Tier
 
 TIERS = (*ASKED, Tier.NOT_ASSESSABLE.value)
 TRUTHS = (*FRACTURED, Label.INTACT.value, Label.INTACT_LESION.value)
+NO_TIER = "no_tier"
 
 
 def told_apart_name(model: str) -> str:
@@ -66,6 +67,12 @@ def tiers(cases: Cases, rows: Sequence[VertebraRow]) -> Json:
     }  # fmt: skip
 
 
+def _why_silent(row: VertebraRow) -> str:
+    """A program's p without a tier is an answer to all but the third tier."""
+    plain = "not_asked" if row.p_malignant is None else NO_TIER
+    return row.reason or row.tier or plain
+
+
 def _third_tier(cases: Cases, about: About) -> Json:
     """How many stay uncertain, or without an answer; and what becomes of the malignant ones."""
     silent = cases.where(~np.isin(cases.tier, ASKED))
@@ -77,7 +84,7 @@ def _third_tier(cases: Cases, about: About) -> Json:
 
     return {
         "share_uncertain": share_uncertain(cases, about),
-        "unanswered": counted([row.reason or row.tier or "not_asked" for row in silent.rows]),
+        "unanswered": counted([_why_silent(row) for row in silent.rows]),
         "share_unanswered": share(
             ~np.isin(cases.tier, ASKED), cases.patients, about, "there is no case"
         ),

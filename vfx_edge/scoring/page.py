@@ -16,6 +16,7 @@ from markupsafe import Markup
 from vfx_edge.outputs.report import colours
 from vfx_edge.scoring import page_words as words
 from vfx_edge.scoring import plots
+from vfx_edge.scoring.cases import ANSWERED
 from vfx_edge.scoring.shares import FIGURES, Json
 from vfx_edge.study import Tier
 
@@ -64,6 +65,7 @@ def page(evaluation: Mapping[str, Any]) -> str:
             sets=_sets(evaluation["run"]),
             verdicts=_verdicts(evaluation["models"]),
             forests={name: _forest(model) for name, model in evaluation["models"].items()},
+            disputed=_disputed(evaluation["models"]),
             levels={name: _levels(model) for name, model in evaluation["models"].items()},
         )
     )
@@ -110,6 +112,19 @@ def _forest(model: Json) -> Markup:
 
 def _levels(model: Json) -> list[str]:
     return [level for level in model["outlines"]["count"] if level != "all"]
+
+
+def _disputed(models: Mapping[str, Json]) -> list[Json]:
+    """Answers against the label, with all models that give one: causes before heights, which sets
+    of one chain share, the most models' first."""
+    found: dict[tuple[Any, ...], Json] = {}
+    for name, model in models.items():
+        for one in model["contradictions"]:
+            key = (one["row"], one["study"], one["level"], one["says"])
+            found.setdefault(key, {**one, "models": []})["models"].append(name)
+    return sorted(
+        found.values(), key=lambda one: (one["says"] not in ANSWERED, -len(one["models"]))
+    )
 
 
 def _gaps(part: Part) -> Iterator[Gap]:

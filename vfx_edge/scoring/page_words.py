@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vfx_edge.scoring.contradictions import KEPT, LOST
 from vfx_edge.scoring.shares import Json
 
 NO_CASES = (
     "No vertebra is labelled malignant or osteoporotic, so that the cause of a fracture can't be "
     "scored."
 )
+NO_TIERS = "It has probabilities and no tiers: nothing is uncertain, nothing told apart."
+MOST_DISPUTED = 30
+"""Answers against the label that the page shows."""
 DASH, NARROW = "–", "\N{NO-BREAK SPACE}"
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 TITLES: Mapping[str, str] = {
@@ -78,6 +82,9 @@ def headline(model: Json, name: str) -> list[str]:
     before = [named] if seen["vertebrae"] else []
     if not said["n"]:
         return before
+    if said["unanswered"].get("no_tier") == said["n"]:
+        alone = said["approaches"][name]["accuracy"]
+        return [f"Malignant from p 0.5 on, right: {told(alone)}.", NO_TIERS, *before]
     apart = said["approaches"][f"{name}, told apart"]["accuracy"]
     return [
         f"Told apart, and right: {told(apart)}." if apart["of"] else "No fracture was told apart.",
@@ -96,6 +103,15 @@ def _beside(said: Json, told_apart: bool, forced: Json) -> Iterator[str]:
         yield f"Without an answer: {told(said['share_unanswered'])}."
     if forced["of"]:
         yield f"Forced to answer without a third tier, right: {told(forced)}."
+
+
+def contradiction(one: Json) -> str:
+    """What is said against a label: of the scoring's `contradictions`."""
+    if one["says"] in (LOST, KEPT):
+        share = f"{100 * one['height_loss']:.0f}{NARROW}%"
+        return f"{share} of its height lost" if one["says"] == LOST else f"only {share} lost"
+    p = one["p_malignant"]
+    return f"{one['says']}" + ("" if p is None else f", p(malignant) {decimal(p)}")
 
 
 def missing(found: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

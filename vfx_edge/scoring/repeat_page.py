@@ -90,19 +90,20 @@ def _model(name: str, of: Json, rows: Sequence[RepeatRow]) -> dict[str, Any]:
         "name": name,
         "comparisons": comparisons,
         "plots": [plot for plot in plots if plot is not None],
-        "flipped": [line for one in comparisons for line in _flipped(one)],
+        "flipped": [line for one in comparisons for line in flipped(one)],
     }
 
 
-def _flipped(one: Json) -> list[str]:
+def flipped(one: Json) -> list[str]:
     """ "shift, study verdict: malignant → uncertain, 2 of 40"."""
-    return [
+    lines = [
         f"{one['name']}, {words}: {pair['first']} → {pair['second']}, "
         f"{pair['count']} of {one['flips'][key]['n']}"
         for key, words in FLIP_WORDS.items()
         for pair in one["flips"][key]["pairs"]
         if pair["first"] != pair["second"]
     ]
+    return [line.replace("_", " ") for line in lines]
 
 
 def _plot(name: str, rows: Sequence[RepeatRow]) -> dict[str, Any] | None:

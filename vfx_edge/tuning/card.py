@@ -58,7 +58,9 @@ def chosen_lines(choice: Choice) -> list[str]:
             f"Temperature {choice.temperature:.3g}: the stated probabilities become {way} sure."
         )
     lines.append(
-        f"Malignant from p(malignant) {malignant:.4g}, osteoporotic from p(osteoporotic) "
+        f"Malignant from p(malignant) {malignant:.4g}, else osteoporotic; nobody stays uncertain."
+        if choice.point.low == choice.point.high
+        else f"Malignant from p(malignant) {malignant:.4g}, osteoporotic from p(osteoporotic) "
         f"{osteoporotic:.4g}, else uncertain."
     )
     if choice.expected:

@@ -25,6 +25,8 @@ PARTS = {
     "cross_validation": "cross-validation, each patient by a network that did not see it",
 }
 
+CLOCK = "The clock ended it before the validation loss had stopped falling"
+
 
 def figures(report: Report) -> dict[str, Any]:
     """The training as JSON: what the card's tables are made of. No patient is named."""
@@ -77,16 +79,20 @@ def section(report: Report) -> str:
 
 def _facts(report: Report) -> str:
     plan, schedule, progress = report.plan, report.wanted.schedule, report.trained.progress
-    clock = " The clock may have ended it, so a second run need not give the same weights."
-    ended = clock if schedule.minutes is not None else ""
+    ended = f" {CLOCK}, and a second run need not give the same weights." if report.hurried else ""
+    took = _count(round(progress.seconds / 60), "minute")
     return (
         "`Net3D` of `models/recipes/nets.py`, the network of Foreman et al. 2024, answers "
         f"{' or '.join(plan.answers)}; Adam {schedule.rate:g}, batches of {schedule.batch}, "
-        f"cross-entropy, seed {schedule.seed}. Trained for {progress.epoch} epochs in "
-        f"{progress.seconds / 60:.0f} minutes on {schedule.device}; the weights of epoch "
+        f"cross-entropy, seed {schedule.seed}. Trained for {_count(progress.epoch, 'epoch')} in "
+        f"{took} on {schedule.device}; the weights of epoch "
         f"{progress.best_epoch}, whose validation loss was lowest ({progress.best_loss:.3f}), are "
         f"kept.{ended} {_thresholds(report)}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _thresholds(report: Report) -> str:

@@ -70,6 +70,7 @@ def collect(
     left_out: list[str] = []
     with ExitStack() as stack:
         chain = _Chain(model, backend, stack)
+        tell(f"crops: of {len(dataset.studies)} studies; those cut before are read")
         for number, study in enumerate(dataset.studies, 1):
             wanted = _rows(study)
             if not wanted:

@@ -7,7 +7,7 @@ same weights as one that was not, on the same machine and threads, unless the cl
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,11 @@ def finished(progress: Progress, schedule: Schedule) -> str | None:
         if progress.seconds + each > 60 * schedule.minutes:
             return f"the {schedule.minutes:g} minutes are used"
     return None
+
+
+def ended_by_the_clock(progress: Progress, schedule: Schedule) -> bool:
+    """Whether the minutes ended a training whose validation loss might have fallen further."""
+    return finished(progress, replace(schedule, minutes=None)) is None
 
 
 def note(progress: Progress, loss: float, held: float, seconds: float) -> None:

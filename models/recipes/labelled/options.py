@@ -1,12 +1,14 @@
 """The commands `classifier` and `compare`: options, checks of them, and what is printed."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from models.recipes.labelled.plan import WINDOWS, Plan, Recipe, Task
+
+if TYPE_CHECKING:
+    from models.recipes.labelled.report import Report
 
 APPROACHES = (1, 2, 3)
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda")]
@@ -111,7 +113,7 @@ def classifier(
     report = make_set(
         read_dataset(labelled), Wanted(plan, schedule, out, work, folds, model, overwrite), tell
     )
-    typer.echo(summary(report.scores, out))
+    typer.echo(summary(report))
 
 
 def compare(
@@ -179,14 +181,17 @@ def tell(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def summary(scores: Mapping[str, Any], out: Path) -> str:
+def summary(report: "Report") -> str:
     """What was reached, a line a part, and what comes next."""
-    from models.recipes.labelled.card import PARTS, SHOWN, estimate_cell
+    from models.recipes.labelled.card import CLOCK, PARTS, SHOWN, estimate_cell
 
     lines = [
         f"{PARTS[part]}: " + ", ".join(
             f"{SHOWN[name]} {estimate_cell(found[name])}" for name in ("auc", "balanced_accuracy")
         )
-        for part, found in scores.items()
+        for part, found in report.scores.items()
     ]  # fmt: skip
-    return "\n".join([*lines, f"next: vfx-edge evaluate DATASET --model {out}"])
+    if report.hurried:
+        lines.append(f"{CLOCK}: with more --minutes and --overwrite it goes on from there")
+    lines.append(f"next: vfx-edge evaluate DATASET --model {report.wanted.out} -o FOLDER")
+    return "\n".join(lines)

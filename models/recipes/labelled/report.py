@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.recipes.labelled.loop import Schedule
+from models.recipes.labelled.loop import Schedule, ended_by_the_clock
 from models.recipes.labelled.ours import FamiliarSet
 from models.recipes.labelled.plan import Plan
 from models.recipes.labelled.runs import Taught, Trained
@@ -36,6 +36,11 @@ class Report:
     familiar: FamiliarSet | None = None
     """Of `--recipe ours`: the network with its third answer."""
     scores: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hurried(self) -> bool:
+        """The minutes ended it early."""
+        return ended_by_the_clock(self.trained.progress, self.wanted.schedule)
 
     @property
     def plan(self) -> Plan:

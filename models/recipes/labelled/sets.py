@@ -27,7 +27,10 @@ def check(folder: Path, role: str, overwrite: bool) -> None:
     check_target(folder, overwrite=True)
     if role in _networks(folder) and not overwrite:
         why = f"it has a {role} already"
-        raise SetNotWritten(folder, why, "choose another with -o or add --overwrite")
+        do = (
+            "choose another with -o, or add --overwrite, with which more --minutes go on from there"
+        )
+        raise SetNotWritten(folder, why, do)
 
 
 def add(folder: Path, role: str, network: manifests.NewNetwork, section: str) -> None:

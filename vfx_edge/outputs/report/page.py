@@ -25,6 +25,7 @@ from vfx_edge.outputs.verdict import (
 from vfx_edge.outputs.vertebra_status import (
     Status,
     is_card,
+    only_on_request,
     status_of,
     status_reason,
     suspected_by,
@@ -260,6 +261,8 @@ def _measure(finding: Finding, thresholds: dict[str, float], t: Wording) -> str:
         parts.append(t("card.detector", value=t.number(said, 2), threshold=t.number(limit, 2)))
     if by := suspected_by(finding):
         parts.append(t(f"suspicion.{by}"))
+    if only_on_request(finding):
+        parts.append(t("suspicion.request"))
     return " · ".join(parts)
 
 
@@ -329,6 +332,8 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
     more = [_unmeasured(finding, t)] if told and measured.reason is not None else []
     if by := suspected_by(finding):
         more.append(t(f"suspicion.{by}"))
+    if only_on_request(finding):
+        more.append(t("suspicion.request"))
     words += f" ({'; '.join(more)})" if more else ""
     return Row(
         level=finding.vertebra.level.value,
