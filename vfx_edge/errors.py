@@ -13,6 +13,9 @@ A leaf takes facts and writes one sentence that names the thing and ends in what
 
 import traceback
 
+A_FILE = "a file of the study"
+"""In the place of its name."""
+
 
 class VfxError(Exception):
     """Base of all expected failures; `exit_code` is the command's.
@@ -29,7 +32,7 @@ class VfxError(Exception):
         """The sentence for logs and lists, without the names."""
         words = str(self)
         for name in sorted(filter(None, self.names), key=len, reverse=True):
-            words = words.replace(name, "a file of the study")
+            words = words.replace(name, A_FILE)
         return words
 
 

@@ -1,6 +1,7 @@
 """Folders of labelled CT: which file is which study's, and what does not fit together."""
 
 import gzip
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.labelled.folders import HEADER, LEVELS, image, labels, verse, write_c
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.files import PathMissing
 from vfx_edge.labelled import errors
+from vfx_edge.labelled.errors import NotALabelFile
 from vfx_edge.labelled.reading import read_dataset
 from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.outputs.nifti import write_image
@@ -179,3 +181,25 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "1_ct.nii.gz").write_bytes(b"none")
     with pytest.raises(errors.NoUsableStudy, match="Study 1"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes")
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    """Of whatever name: a CT, an outline, centres, the labels themselves."""
+    folder = verse(tmp_path, "1")
+    for name in ("1_ctd.json", "1_seg-vert_msk.nii.gz", "2_ct.nii.gz", "2.nii.gz", "3"):
+        os.mkfifo(folder / name)
+    labels(folder, "1,p,,L1,malignant,", "2,q,2.nii.gz,L1,malignant,", "3,r,3,L1,malignant,")
+    dataset = read_dataset(folder)
+    (study,) = dataset.studies
+    assert study.centres is None
+    assert study.mask is not None
+    assert [problem.row for problem in dataset.problems] == [3, 4]
+    os.mkfifo(folder / "pipe.csv")
+    with pytest.raises(NotALabelFile, match="it is no file"):
+        read_dataset(folder, folder / "pipe.csv")
+
+
+def test_a_folder_with_too_long_a_name_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PathMissing):
+        read_dataset(tmp_path / ("x" * 5000))

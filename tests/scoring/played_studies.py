@@ -76,6 +76,11 @@ def _answer(task: Task) -> Answer:
             raise Refused(PATIENT)
         case "loses the backend":
             raise Lost
+        case "names its file":
+            name = task.path.name
+            raise InputError(f"{task.path} is damaged: send {name} anew.")
+        case "says inf":
+            return Answer((Seen("L1", height_loss=float("inf")),), (), "")
     return Answer((Seen("L1", p_malignant=0.9, p_osteoporotic=0.1, tier="malignant"),), (), "")
 
 

@@ -48,7 +48,10 @@ def test_each_direction_counts_its_own_way(
     ["", "[]", "{}", "null", '[{"direction": ["L", "R", "S"]}]', '[{"direction": ["L", "P"]}]',
      '[{"direction": ["L", "P", "S"]}, {"label": 20, "X": 1, "Y": 2}]',
      '[{"direction": ["L", "P", "S"]}, {"label": 20, "X": NaN, "Y": 2, "Z": 3}]',
-     '[{"direction": ["L", "P", "S"]}, {"label": "L1", "X": 1, "Y": 2, "Z": "x"}]', "[" * 20000],
+     '[{"direction": ["L", "P", "S"]}, {"label": "L1", "X": 1, "Y": 2, "Z": "x"}]', "[" * 20000,
+     '[{"direction": ["L", "P", "S"]}, {"label": 20, "X": 1, "Y": 2, "Z": 1e300}]',
+     '[{"direction": ["L", "P", "S"]}, {"label": 20, "X": 1, "Y": 2, "Z": 81}]',
+     '[{"direction": ["L", "P", "S"]}' + ", 0" * 1_000_000 + "]"],
 )  # fmt: skip
 def test_what_is_none_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(CentresUnreadable, match="VerSe"):

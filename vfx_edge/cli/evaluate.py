@@ -1,6 +1,7 @@
 """`vfx-edge evaluate`: model sets over labelled studies, and the tables of a study."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -181,9 +182,15 @@ def _sources(given: list[str] | None, kind: "type[Source]") -> "tuple[Source, ..
     """`NAME=PLACE`, or a place by itself; what is there under the whole text has no name."""
     found = []
     for text in given or ():
-        named = None if Path(text).exists() else _NAMED.fullmatch(text)
+        named = None if _is_there(text) else _NAMED.fullmatch(text)
         found.append(kind(named[1].strip(), named[2]) if named else kind("", text))
     return tuple(found)
+
+
+def _is_there(text: str) -> bool:
+    with suppress(OSError, ValueError):  # longer than any name, or a null byte
+        return Path(text).exists()
+    return False
 
 
 def _dataset(folder: Path, labels: Path | None, splits: frozenset[str], repeat: bool) -> "Dataset":

@@ -25,6 +25,7 @@ from vfx_edge.vocabulary import Level
 
 SAME_PLACE_MM = 1.0
 """Corners of one grid, as two programs write them."""
+_NONE = "What the path leads to is no CT: give a NIfTI file or DICOM"
 MOST_LOOKED_AT = 200
 """Files of a folder in which a DICOM one is looked for."""
 
@@ -102,10 +103,12 @@ def _ct_header(path: Path) -> VoxelFile | None:
             if not _holds_dicom(path):
                 raise _NoCt("There is no DICOM file in the folder: correct the path")
             return None
+        if not path.is_file():  # nobody may ever write into a pipe
+            raise _NoCt(_NONE)
         if is_nifti(path):
             return read_nifti(path, MAX_VOXELS)
         if not (is_dicom(path) or _is_zip(path) or is_directory(path)):
-            raise _NoCt("What the path leads to is no CT: give a NIfTI file or DICOM")
+            raise _NoCt(_NONE)
         return None
     except InputError as error:
         raise _NoCt(str(error).replace(path.name, "Its CT").rstrip(".")) from None

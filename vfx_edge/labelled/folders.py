@@ -87,9 +87,9 @@ def _centres(named: list[tuple[str, Path]]) -> dict[str, Path]:
 
 def _walked(folder: Path) -> list[Path]:
     """NIfTI and JSON files below `folder`, sorted; hidden ones and links to folders are left."""
-    if not folder.exists():
+    if not os.path.exists(folder):  # Path.exists raises where the name is too long
         raise PathMissing(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise PathUnreadable(folder, "it is a file, not the folder of a dataset")
     kept: list[Path] = []
     entries = 0
@@ -102,5 +102,6 @@ def _walked(folder: Path) -> list[Path]:
             Path(place, name)
             for name in names
             if name.lower().endswith((*_NIFTI, ".json")) and not name.startswith(".")
+            if os.path.isfile(os.path.join(place, name))  # no pipe, no link to nowhere
         ]
     return sorted(kept)

@@ -3,6 +3,7 @@ byte order mark, code page."""
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,8 @@ def read_table(path: Path, columns: Columns = LABEL_COLUMNS) -> Table:
 
 
 def _content(path: Path) -> bytes:
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise NotALabelFile(path, "it is no file", "give the table of labels")
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

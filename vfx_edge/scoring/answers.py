@@ -5,11 +5,28 @@ It stays true when labels.csv changes, so it is this that a run keeps and a late
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from vfx_edge.study import Point
+from msgspec import Meta
+
+from vfx_edge.study import Level, Tier
 
 CHAIN, EXPERT = "chain", "expert"
 """Who drew the outlines that were classified."""
+TO_ONE = 1e-3
+"""How far the two probabilities may be beyond one together: they are rounded."""
+
+# What msgspec checks wherever an answer is read back: from a process, a file, a result of others.
+LevelName = Annotated[str, Meta(pattern=f"^({'|'.join(Level)})$")]
+TierName = Annotated[str, Meta(pattern=f"^({'|'.join(Tier)})?$")]
+Word = Annotated[str, Meta(pattern="^[a-z0-9_]*$", max_length=60)]
+MOST_WORDS = 2000
+Sentence = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", max_length=MOST_WORDS)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(ge=0, le=1e7)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Millimetre = Annotated[float, Meta(ge=-1e6, le=1e6)]
+LpsMm = tuple[Millimetre, Millimetre, Millimetre]
 
 
 @dataclass(frozen=True)
@@ -17,22 +34,26 @@ class Seen:
     """A vertebra that was found. Millimetres; probabilities and shares 0..1; None and "": not
     told. tier: malignant, osteoporotic, uncertain, not_assessable."""
 
-    level: str
-    lps_mm: Point | None = None
+    level: LevelName
+    lps_mm: LpsMm | None = None
     """None where only the name is told."""
-    probability: float | None = None
+    probability: Share | None = None
     whole: bool = True
     """False: only the edge of the scan shows it."""
-    anterior_mm: float | None = None
-    middle_mm: float | None = None
-    posterior_mm: float | None = None
-    height_loss: float | None = None
+    anterior_mm: Positive | None = None
+    middle_mm: Positive | None = None
+    posterior_mm: Positive | None = None
+    height_loss: Share | None = None
     suspected: bool | None = None
-    p_osteoporotic: float | None = None
-    p_malignant: float | None = None
-    tier: str = ""
-    reason: str = ""
+    p_osteoporotic: Share | None = None
+    p_malignant: Share | None = None
+    tier: TierName = ""
+    reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+
+    def __post_init__(self) -> None:
+        if (self.p_osteoporotic or 0) + (self.p_malignant or 0) > 1 + TO_ONE:
+            raise ValueError("its probabilities are more than 1 together")
 
 
 @dataclass(frozen=True)
@@ -40,34 +61,38 @@ class Known:
     """A vertebra whose place the experts' mask or centres tell, and what was found of it: the
     fields of `rows.VertebraRow` of the same names. finding: number of the one in its place."""
 
-    level: str
+    level: LevelName
     whole: bool
-    finding: int | None = None
-    distance_mm: float | None = None
-    named_distance_mm: float | None = None
+    finding: Count | None = None
+    distance_mm: Positive | None = None
+    named_distance_mm: Positive | None = None
     identified: bool = False
-    dice: float | None = None
-    assd_mm: float | None = None
-    hd_mm: float | None = None
-    hd95_mm: float | None = None
-    place_dice: float | None = None
+    dice: Share | None = None
+    assd_mm: Positive | None = None
+    hd_mm: Positive | None = None
+    hd95_mm: Positive | None = None
+    place_dice: Share | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
     """All of one study. tier: the verdict of `vfx-edge run` without options. failure: why nothing
-    was found although the scan could be read."""
+    was found although the scan could be read. ValueError where it contradicts itself."""
 
     seen: tuple[Seen, ...]
     known: tuple[Known, ...]
-    tier: str
-    mask_by: str = CHAIN
-    slice_mm: float | None = None
+    tier: TierName
+    mask_by: Word = CHAIN
+    slice_mm: Positive | None = None
     contrast: bool | None = None
-    doubled: int = 0
-    invented: int = 0
-    seconds: float | None = None
-    failure: str = ""
+    doubled: Count = 0
+    invented: Count = 0
+    seconds: Positive | None = None
+    failure: Sentence = ""
+
+    def __post_init__(self) -> None:
+        if any(one.finding is not None and one.finding >= len(self.seen) for one in self.known):
+            raise ValueError("a known vertebra names a finding that is not there")
 
 
 @dataclass(frozen=True)

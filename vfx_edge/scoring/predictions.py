@@ -11,7 +11,7 @@ from vfx_edge.labelled.errors import ColumnsMissing, NotALabelFile
 from vfx_edge.labelled.folders import key_of
 from vfx_edge.labelled.table import Columns, Line, read_table
 from vfx_edge.labelled.words import is_missing, level_of, name_of
-from vfx_edge.scoring.answers import Answer, Failed, Seen
+from vfx_edge.scoring.answers import TO_ONE, Answer, Failed, Seen
 from vfx_edge.scoring.joined import Rows, joined
 from vfx_edge.study import Tier
 
@@ -21,8 +21,6 @@ TIERS = (Tier.MALIGNANT, Tier.OSTEOPOROTIC, Tier.UNCERTAIN, Tier.NOT_ASSESSABLE)
 NOT_TOLD = "not_told"
 """Why a vertebra has no answer: the file says nothing of it."""
 NO_LINE = "the file of predictions has no line of this study: add it, or leave it out by --split."
-_TO_ONE = 1e-3
-"""How far the two probabilities may be from adding up to one."""
 
 
 class PredictionsUnreadable(InputError):
@@ -91,7 +89,7 @@ def _answer(cells: Line) -> tuple[str, Seen]:
     if malignant is None and not tier:
         raise ValueError("it has neither p_malignant nor a tier")
     if malignant is not None and osteoporotic is not None:
-        if malignant + osteoporotic > 1 + _TO_ONE:
+        if malignant + osteoporotic > 1 + TO_ONE:
             raise ValueError("p_malignant and p_osteoporotic are more than 1 together")
     elif malignant is not None:
         osteoporotic = 1 - malignant

@@ -12,8 +12,9 @@ import msgspec
 
 from vfx_edge import __version__
 from vfx_edge.files import write_bytes
+from vfx_edge.inputs.files import MAX_FILES
 from vfx_edge.outputs.file_names import safe_stem
-from vfx_edge.scoring.answers import Answer, Failed, Outcome, Task
+from vfx_edge.scoring.answers import Answer, Failed, Outcome, Sentence, Task
 
 SCHEMA = "vfx-edge/study-answer/1"
 FOLDER = "studies"
@@ -28,7 +29,7 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     study: str
     key: str
     outcome: Answer | None
-    failure: str
+    failure: Sentence
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Records:
     def read(self, study: str, key: str) -> Outcome | None:
         """What was answered from just these inputs; None where nothing was, or the file is none."""
         try:
-            record = msgspec.json.decode(self.path(study).read_bytes(), type=_Record)
+            path = self.path(study)
+            data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
+            record = msgspec.json.decode(data, type=_Record)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         if (record.schema, record.study, record.key) != (SCHEMA, study, key):
@@ -76,8 +79,7 @@ def _files(path: Path) -> Iterator[tuple[str, int, int]]:
     there: the run says so."""
     if path.name == "result.json":  # its masks lie beside it
         path = path.parent
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for file in files:
+    for file in sorted(_below(path)) if os.path.isdir(path) else [path]:
         try:
             state = file.stat()
         except OSError:
@@ -85,6 +87,17 @@ def _files(path: Path) -> Iterator[tuple[str, int, int]]:
         if not file.is_dir():
             name = file.relative_to(path).as_posix() if file != path else file.name
             yield os.fsencode(name).decode("utf-8", "replace"), state.st_size, state.st_mtime_ns
+
+
+def _below(folder: Path) -> list[Path]:
+    """Files of a study; of a folder that holds more than one can hold, which the run refuses, some
+    of them."""
+    found: list[Path] = []
+    for place, _, names in os.walk(folder):
+        found += [Path(place, name) for name in names]
+        if len(found) > MAX_FILES:
+            break
+    return found
 
 
 def _file_name(text: str) -> str:

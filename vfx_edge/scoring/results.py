@@ -1,5 +1,6 @@
 """A `result.json` of `vfx-edge run`, and the masks beside it, in place of a run."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
 from vfx_edge.outputs.result_json import SCHEMA
-from vfx_edge.scoring.answers import Seen
+from vfx_edge.scoring.answers import Positive, Seen
 from vfx_edge.scoring.json_file import read_json
 from vfx_edge.study import Scan, Tier
 from vfx_edge.vocabulary import Level
 
 MASKS = "*_seg-vert_msk.nii.gz"
+MOST_FINDINGS = 100
 
 
 class ResultUnreadable(InputError):
@@ -52,8 +54,9 @@ class Result:
 
 def result_of(folder: Path, study: str) -> Path:
     """Where the study's result lies. ResultMissing."""
+    home = Path(os.path.realpath(folder))  # unlike Path's own, it bears circles and long names
     for path in (folder / study / "result.json", folder / f"{study}.json"):
-        if folder.resolve() in path.resolve().parents and path.is_file():
+        if home in Path(os.path.realpath(path)).parents and os.path.isfile(path):
             return path
     raise ResultMissing
 
@@ -63,10 +66,13 @@ def read_result(path: Path, scan: Scan) -> Result:
     try:
         facts = read_json(path)
         if facts["schema"] != SCHEMA:
-            raise ResultUnreadable(path, f"its schema is {str(facts['schema'])[:40]}")
+            raise ResultUnreadable(path, "its schema is another one")
         cut = facts["triage"]["coverage"]["cut"]
+        if len(facts["findings"]) > MOST_FINDINGS:
+            raise ValueError("no spine has so many vertebrae")
         seen = tuple(_seen(finding, cut) for finding in facts["findings"])
-        tier, seconds = Tier(facts["triage"]["tier"]), float(facts["run"]["seconds"]["total"])
+        tier = Tier(facts["triage"]["tier"])
+        seconds = msgspec.convert(facts["run"]["seconds"]["total"], Positive)
     except OSError as error:
         raise ResultUnreadable(path, error.strerror or type(error).__name__) from None
     except (ValueError, msgspec.ValidationError):

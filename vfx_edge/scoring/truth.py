@@ -17,6 +17,8 @@ from vfx_edge.study import Level, Scan
 _AXES = {"L": (0, False), "R": (0, True), "P": (1, False), "A": (1, True), "S": (2, False),
          "I": (2, True)}  # fmt: skip
 """Direction -> which of x, y, z, and whether it is counted from the other end."""
+MOST_ENTRIES = 1000
+"""VerSe's list of a whole spine has 26; with the parts of each vertebra some hundreds."""
 
 
 class CentresUnreadable(InputError):
@@ -68,6 +70,8 @@ def read_centres(path: Path, image: Image) -> dict[str, Point]:
         axes = [_AXES[letter] for letter in listed[0]["direction"]]
         if sorted(axis for axis, _ in axes) != [0, 1, 2]:
             raise ValueError("its directions are not of three axes")
+        if len(listed) > MOST_ENTRIES:
+            raise ValueError("it lists more than a spine has")
         found = {}
         for entry in listed[1:]:
             index = [float(entry[axis]) for axis in "XYZ"]
@@ -94,7 +98,8 @@ def _place(index: list[float], axes: list[tuple[int, bool]], image: Image) -> Po
     xyz = np.zeros(3)
     for value, (axis, from_end) in zip(index, axes, strict=True):
         xyz[axis] = image.shape[2 - axis] - 1 - value if from_end else value
-    if not np.isfinite(xyz).all():
-        raise ValueError("a number is not finite")
+    size = np.array(image.shape[::-1])
+    if not ((-size <= xyz) & (xyz <= 2 * size)).all():  # nor where one is no number
+        raise ValueError("a centre lies far outside the scan")
     x, y, z = (float(v) for v in image.to_lps(xyz[None, ::-1])[0])
     return x, y, z

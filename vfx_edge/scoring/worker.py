@@ -5,6 +5,7 @@ Its order says which networks to open; then each line is a task, and each answer
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,13 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from vfx_edge.bench.protocol import Order, Parent, serve
-from vfx_edge.errors import BackendError, VfxError
+from vfx_edge.errors import A_FILE, BackendError, VfxError
 from vfx_edge.room import memory_error_as_sentence
-from vfx_edge.scoring.answers import PATHS, Answer, Task
+from vfx_edge.scoring.answers import MOST_WORDS, PATHS, Answer, Task
 from vfx_edge.service.reasons import code_location
 
 READY, ANSWERED = "ready", "answered"
+_LEAST_NAME = 3
+"""Characters: a shorter name may be a part of any sentence, and is nobody's."""
 
 
 def line_of(task: Task) -> bytes:
@@ -43,17 +48,32 @@ def answer_all(parent: Parent, answer: Callable[[Task], Answer]) -> NoReturn:
 
 
 def _event(line: str, answer: Callable[[Task], Answer]) -> dict[str, Any]:
+    task = _task_of(line)
     try:
         with memory_error_as_sentence():
-            return {"outcome": asdict(answer(_task_of(line))), "failure": "", "go_on": True}
+            outcome = asdict(answer(task))
+            msgspec.convert(outcome, Answer)  # what can't be is this study's own bug
+            return {"outcome": outcome, "failure": "", "go_on": True}
     except VfxError as error:
         # a lost GPU stays lost to this process
         lost = isinstance(error, BackendError)
-        return {"outcome": None, "failure": error.nameless, "go_on": not lost}
+        return {"outcome": None, "failure": _nameless(error, task), "go_on": not lost}
     except Exception as error:  # noqa: BLE001  one study must not stop the others
         where = code_location(error)
         sentence = f"the study ended in a bug ({where}): please report it with these words."
         return {"outcome": None, "failure": sentence, "go_on": True}
+
+
+def _nameless(error: VfxError, task: Task) -> str:
+    """The sentence without the names of the study's files, which may be a patient's."""
+    words = error.nameless
+    for path in (task.path, task.mask, task.centres):  # a result's name is the study's own
+        if path is None:
+            continue
+        for name in (str(path), path.name):
+            if len(name) >= _LEAST_NAME:
+                words = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", A_FILE, words)
+    return "".join(c if c.isprintable() else " " for c in words)[:MOST_WORDS]
 
 
 def _work(order: Order, parent: Parent) -> None:
