@@ -3,6 +3,8 @@
 import gzip
 import os
 import shutil
+import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +205,24 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
 def test_a_folder_with_too_long_a_name_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PathMissing):
         read_dataset(tmp_path / ("x" * 5000))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_umlauts_are_the_same_however_they_are_written(tmp_path: Path, form: str) -> None:
+    """A file system and a spreadsheet may differ in it; a patient stays one patient."""
+    name, other = (unicodedata.normalize(one, "Käfer") for one in ("NFC", form))
+    folder = verse(tmp_path, name)
+    write_ct(folder / f"{name}.nii.gz")
+    labels(folder, f"{other},p,,L1,malignant,", f"2,q,{other}.nii.gz,L1,malignant,")
+    assert [study.path.is_file() for study in read_dataset(folder).studies] == [True, True]
+    labels(folder, f"{name},ä,,L1,malignant,train", f"2,a\u0308,{name}.nii.gz,L1,intact,test")
+    with pytest.raises(errors.PatientInTwoSplits):
+        read_dataset(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a system whose names are all text")
+def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
+    folder = verse(tmp_path, "a", "b")
+    ct = write_ct(folder / "rawdata" / "c" / "c_ct.nii.gz")
+    os.rename(ct, os.fsencode(ct.parent) + b"/sub-\xfc_ct.nii.gz")
+    assert [study.name for study in read_dataset(folder).studies] == ["\\xfc", "a", "b"]

@@ -36,7 +36,7 @@ def cases(
                 study=f"s{number // per_patient}",
                 patient=f"p{number // per_patient}",
                 split=split,
-                level="L1",
+                level=f"L{1 + number % per_patient}",
                 label="malignant" if malignant else "osteoporotic",
                 row=number + 2,
                 p_osteoporotic=float(1 - p),

@@ -227,25 +227,26 @@ def _write(
     import json
 
     from vfx_edge.files import write_text
+    from vfx_edge.labelled.folders import told
     from vfx_edge.scoring.about import About
     from vfx_edge.scoring.figures import evaluation
     from vfx_edge.scoring.page import page
     from vfx_edge.scoring.tables import write_studies, write_vertebrae
 
     about = About(
-        dataset=dataset.absolute().name,
+        dataset=told(dataset.absolute().name),
         one_per_patient=one_per_patient,
         problems=(*wanted.dataset.problems, *evaluated.problems),
         run=evaluated.run,
     )
     rows, out = evaluated.rows, wanted.folder
-    told = evaluation(rows.vertebrae, rows.studies, about)
-    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    content = evaluation(rows.vertebrae, rows.studies, about)
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
     write_studies(out / "cases.csv", rows.studies)
-    write_text(out / PAGE, page(told))
+    write_text(out / PAGE, page(content))
     write_text(out / "evaluation.json", text)
-    return told
+    return content
 
 
 def _show(told: dict[str, Any], page: Path) -> None:

@@ -8,6 +8,7 @@ verse005/ct.nii.gz, verse005/seg-vert_msk.nii.gz                 a folder a stud
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,14 @@ class Files:
 
 
 def key_of(study: str) -> str:
-    """As studies are compared: without BIDS' prefix, capitals don't count."""
-    return study.casefold().removeprefix("sub-")
+    """As studies are compared: without BIDS' prefix; capitals don't count, nor how a file system
+    writes an umlaut."""
+    return unicodedata.normalize("NFC", told(study)).casefold().removeprefix("sub-")
+
+
+def told(file_name: str) -> str:
+    """A file's name as text that can be written down, also where its bytes are none."""
+    return file_name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def subject_of(study: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy
+from vfx_edge.labelled.folders import told
 
 SINGLE_FILES = (".nii", ".nii.gz", ".zip")
 NO_CT = ("_msk", "_seg")
@@ -39,4 +40,4 @@ def _is_study(path: Path) -> bool:
 
 def _name(path: Path) -> str:
     """Files of two kinds may share a stem, so a file keeps its whole name."""
-    return path.absolute().name
+    return told(path.absolute().name)

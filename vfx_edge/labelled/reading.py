@@ -2,6 +2,7 @@
 
 import ntpath
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +135,9 @@ def _path_of(folder: Path, files: Files, table: Path, rows: list[Row], read: Rea
 def _normal(folder: Path, cell: str) -> Path:
     """Without following links: a dataset may be made of them. Backslashes are a spreadsheet's."""
     cell = cell if os.sep == "\\" else cell.replace("\\", "/")
-    return Path(os.path.normpath(folder / cell))
+    forms = (cell, *(unicodedata.normalize(form, cell) for form in ("NFC", "NFD")))
+    paths = [Path(os.path.normpath(folder / form)) for form in forms]
+    return next(filter(_is_there, paths), paths[0])  # a file system may write umlauts otherwise
 
 
 def _is_absolute(cell: str) -> bool:

@@ -3,6 +3,7 @@ never repeats the cell, which may hold anything."""
 
 import math
 import re
+import unicodedata
 from typing import TypeVar
 
 from vfx_edge.inputs.segment_names import vertebra_label
@@ -124,9 +125,10 @@ def contrast_of(cell: str) -> bool | None:
 
 
 def text_of(cell: str) -> str:
-    """Free text, in one line."""
+    """Free text, in one line; an umlaut is one, whichever way it was typed."""
     if is_missing(cell):
         return ""
+    cell = unicodedata.normalize("NFC", cell)
     text = " ".join("".join(c if c.isprintable() else " " for c in cell).split())
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"write at most {MOST_CHARACTERS} characters")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vfx_edge import __version__
 from vfx_edge.errors import UsageError
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
+from vfx_edge.labelled.folders import told
 from vfx_edge.scoring.answers import CHAIN, Failed, Outcome, Task
 from vfx_edge.scoring.joined import Rows, joined, together
 from vfx_edge.scoring.pool import MODULE, Crew, answers
@@ -151,7 +152,7 @@ def _shown_set(name: str, manifest: "ModelManifest") -> dict[str, Any]:
         "set": manifest.name,
         "version": manifest.version,
         "digest": manifest.digest,
-        "folder": str(manifest.directory),
+        "folder": told(str(manifest.directory)),
         "thresholds": {
             "height_loss": manifest.height_loss_suspected,
             "malignant": limits.threshold_malignant,
@@ -170,11 +171,12 @@ def _of_results(wanted: Wanted) -> Iterator[Approach]:
                 tasks[study.name] = replace(_task(study), result=result)
             except ResultMissing as error:
                 refused[study.name] = Failed(error.nameless)
+        name = one.name or told(Path(one.place).absolute().name)
         yield Approach(
-            name=one.name or Path(one.place).name,
+            name=name,
             order=_order(wanted, None),
             about={"result": True},
-            shown={"name": one.name or Path(one.place).name, "results": True},
+            shown={"name": name, "results": True},
             tasks=tasks,
             refused=refused,
         )
@@ -193,7 +195,7 @@ def _absolute(path: Path | None) -> Path | None:
 
 
 def _predictions(one: Source) -> Predicted:
-    return read_predictions(Path(one.place), one.name or Path(one.place).stem)
+    return read_predictions(Path(one.place), one.name or told(Path(one.place).stem))
 
 
 def _shown_file(one: Predicted) -> dict[str, Any]:

@@ -9,6 +9,7 @@ when it is read.
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
@@ -17,7 +18,8 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 from vfx_edge.errors import InputError
 from vfx_edge.files import write_text
-from vfx_edge.labelled.dataset import Label, Problem
+from vfx_edge.labelled.dataset import Label, Problem, Split
+from vfx_edge.scoring.answers import TO_ONE
 from vfx_edge.scoring.rows import StudyRow, VertebraRow
 from vfx_edge.vocabulary import Level
 
@@ -31,6 +33,11 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     "tier": [*ANSWERS, "not_assessable", "none_suspected"],
 }
 """Columns of few words; "" is allowed in each."""
+ABOUT = ("model", "study", "level")
+"""What a row is about: there is one of each."""
+SPLITS = ("", *Split)
+CHANCES = ("p_malignant", "p_osteoporotic")
+MOST_BYTES = 2**28
 _FORMULA = "=+-@\t\r'"
 
 
@@ -127,13 +134,32 @@ def _read(path: Path, kind: type[Row]) -> Table[Row]:
     needed = [one.name for one in fields(kind) if one.default is MISSING and _has_no_factory(one)]
     if missing := [name for name in needed if name not in header]:
         raise TableUnreadable(path.name, f"it has no column {', '.join(missing)}")
-    rows, problems = [], []
+    if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
+        raise TableUnreadable(path.name, f"it has several columns {', '.join(twice)}")
+    rows: dict[tuple[str, ...], Row] = {}
+    problems: list[Problem] = []
     for number, line in lines[1:]:
         cells = _Cells(number, dict(zip(header, line, strict=False)))
-        if any(line):
-            rows.append(cells.row(kind))
-            problems += cells.problems
-    return Table(tuple(rows), tuple(problems))
+        if not any(line):
+            continue
+        if len(line) < len(header):
+            problems.append(_left_out(number, "is cut off"))
+            continue
+        row = cells.row(kind)
+        if row.split not in SPLITS:  # it may be anybody's: to choose cuts, or to prove them
+            problems.append(_left_out(number, f"has a split that is none of {', '.join(Split)}"))
+            continue
+        about = tuple(getattr(row, name) for name in ABOUT if hasattr(row, name))
+        if about in rows:
+            problems.append(_left_out(number, "says again what a line above says"))
+            continue
+        rows[about] = row
+        problems += cells.problems
+    return Table(tuple(rows.values()), tuple(problems))
+
+
+def _left_out(number: int, what: str) -> Problem:
+    return Problem(number, f"line {number} {what}; it is left out.")
 
 
 def _has_no_factory(one: "Field[Any]") -> bool:
@@ -143,11 +169,7 @@ def _has_no_factory(one: "Field[Any]") -> bool:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Each record with the number of the line it ends in; semicolons where a spreadsheet put
     them."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        words = "it is not there" if isinstance(error, FileNotFoundError) else type(error).__name__
-        raise TableUnreadable(path.name, words) from error
+    text = _decoded(path)
     first = text.split("\n", 1)[0]
     semicolons = first.count(";") > first.count(",")
     # newline="": a carriage return may belong to a cell
@@ -157,6 +179,22 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     except csv.Error as error:
         raise TableUnreadable(path.name, f"line {reader.line_num} is damaged") from error
     return [(n, [_point(c) for c in line]) for n, line in lines] if semicolons else lines
+
+
+def _decoded(path: Path) -> str:
+    if not os.path.isfile(path):  # nor a pipe, which may never end
+        raise TableUnreadable(path.name, "it is not there")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise TableUnreadable(path.name, error.strerror or type(error).__name__) from None
+    except UnicodeDecodeError:
+        raise TableUnreadable(path.name, "it is no text in UTF-8") from None
+    if len(data) > MOST_BYTES:
+        raise TableUnreadable(path.name, f"it is larger than {MOST_BYTES >> 20} MiB")
+    return text
 
 
 def _point(cell: str) -> str:
@@ -178,6 +216,10 @@ class _Cells:
                 values[name] = self._readings()
             elif name in self.cells:
                 values[name] = self._value(name, str(hint))
+        both = [values.get(name) for name in CHANCES]
+        if None not in both and sum(both) > 1 + TO_ONE:
+            self._problem(" and ".join(CHANCES), "are more than 1 together")
+            values |= dict.fromkeys(CHANCES)
         given = {name: value for name, value in values.items() if value is not _ABSENT}
         return kind(**given)
 

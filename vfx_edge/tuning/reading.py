@@ -1,6 +1,6 @@
 """A folder that `vfx-edge evaluate` wrote -> the cases that a set can be calibrated on."""
 
-import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from vfx_edge.evaluation.temperature import SATURATED
 from vfx_edge.labelled.dataset import Label, Problem, Split
 from vfx_edge.manifest import ModelManifest, load_model_set
+from vfx_edge.scoring.cases import patient_of
+from vfx_edge.scoring.json_file import read_json
 from vfx_edge.scoring.rows import VertebraRow
-from vfx_edge.scoring.tables import read_vertebrae
+from vfx_edge.scoring.tables import MOST_BYTES, read_vertebrae
 from vfx_edge.tuning.errors import (
     EvaluationUnreadable,
     ModelNotNamed,
@@ -92,7 +94,7 @@ def read_evaluation(
     """model: which of several; splits: whose cases count, `USUAL` and those without a split where
     none is named. Raises EvaluationUnreadable, ModelNotNamed, SplitEmpty, OneClassOnly, and
     TableUnreadable of the rows."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path's own raises where the name is too long
         raise EvaluationUnreadable(folder, "there is no such folder")
     table = read_vertebrae(folder / "vertebrae.csv")
     known = list(dict.fromkeys(row.model for row in table.rows))
@@ -104,19 +106,22 @@ def read_evaluation(
 
 
 def _place(model: Evaluated) -> str | Path:
-    folder = Path(model.folder)
-    return folder if model.folder and folder.is_dir() else model.set_name or model.name
+    there = model.folder and os.path.isdir(model.folder)
+    return Path(model.folder) if there else model.set_name or model.name
 
 
 def _evaluated(folder: Path, name: str) -> Evaluated:
     """What evaluation.json says of the set: `run.model_sets`."""
+    path = folder / "evaluation.json"
+    if not os.path.isfile(path):  # nor a pipe, which may never end
+        raise EvaluationUnreadable(folder, "evaluation.json is missing")
     try:
-        content = json.loads((folder / "evaluation.json").read_bytes())
-    except FileNotFoundError:
-        raise EvaluationUnreadable(folder, "evaluation.json is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        why = f"evaluation.json can't be read: {type(error).__name__}"
+        content = read_json(path, MOST_BYTES)
+    except OSError as error:
+        why = f"evaluation.json can't be read: {error.strerror or type(error).__name__}"
         raise EvaluationUnreadable(folder, why) from None
+    except ValueError as error:
+        raise EvaluationUnreadable(folder, f"of evaluation.json {error}") from None
     run = content.get("run") if isinstance(content, dict) else None
     listed = run.get("model_sets") if isinstance(run, dict) else None
     for one in listed if isinstance(listed, list) else []:
@@ -134,9 +139,9 @@ def _cases(rows: Sequence[VertebraRow], splits: Sequence[str]) -> Cases:
     fractures = [row for row in rows if row.label and Label(row.label).fractured]
     wanted = tuple(splits) or (*USUAL, "")
     own = [row for row in fractures if row.split in wanted]
-    answered = [row for row in own if row.p_malignant is not None]
+    answered = [row for row in own if _is_answered(row)]
     if not answered:
-        there = Counter(row.split for row in fractures if row.p_malignant is not None)
+        there = Counter(row.split for row in fractures if _is_answered(row))
         named = [f"{split or 'without a split'} ({count})" for split, count in there.items()]
         raise SplitEmpty(tuple(splits) or USUAL, named)
     labels = {row.label for row in answered}
@@ -145,10 +150,15 @@ def _cases(rows: Sequence[VertebraRow], splits: Sequence[str]) -> Cases:
     return Cases(
         _probabilities(answered),
         np.array([row.label == Label.MALIGNANT for row in answered]),
-        tuple(row.patient for row in answered),
+        tuple(map(patient_of, answered)),
         tuple(dict.fromkeys(row.split for row in answered)),
         len(own) - len(answered),
     )
+
+
+def _is_answered(row: VertebraRow) -> bool:
+    """Neither cause at all says nothing of which it is."""
+    return row.p_malignant is not None and (row.p_malignant, row.p_osteoporotic) != (0, 0)
 
 
 def _probabilities(rows: Sequence[VertebraRow]) -> NDArray[np.float64]:
