@@ -53,6 +53,15 @@ def test_a_calibration_sharpens_or_dulls_and_says_what_may_be(tmp_path: Path) ->
         ("coverage = 0.9\n", "", "'coverage' is missing"),
         ("coverage = 0.9", "coverage = 90", "'coverage' is 90 and must be a number from 0 to 1"),
         ("temperature = 2.0", "temperature = 0", "'temperature' is 0 and must"),
+        ("temperature = 2.0", "temperature = nan", "'temperature' is nan and must"),
+        ("temperature = 2.0", "temperature = -1", "'temperature' is -1 and must"),
+        ("temperature = 2.0", "temperature = 1e300", "'temperature' is 1e.300 and must"),
+        ("coverage = 0.9", "coverage = nan", "'coverage' is nan and must"),
+        ("conformal_malignant = 0.1", "conformal_malignant = inf", "is inf and must"),
+        ('"spine clinic"', '"spine\\nclinic"', "'name' is .* one line of text"),
+        ('"spine clinic"', '"a\\u001b[31mb"', "'name' is .* one line of text"),
+        ('"spine clinic"', f'"{"x" * 201}"', "at most 200 characters"),
+        ('"sensitivity 0.95"', '" "', "'wanted' is .* one line of text"),
     ],
 )
 def test_a_calibration_that_is_wrong_is_refused(

@@ -12,6 +12,7 @@ A leaf takes facts and writes one sentence that names the thing and ends in what
 """
 
 import traceback
+from typing import Any
 
 A_FILE = "a file of the study"
 """In the place of its name."""
@@ -27,6 +28,10 @@ class VfxError(Exception):
     exit_code = 1
     names: tuple[str, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From a process of its own it comes as it was: leaves take facts, not their sentence."""
+        return _again, (type(self), self.args, dict(vars(self)))
+
     @property
     def nameless(self) -> str:
         """The sentence for logs and lists, without the names."""
@@ -34,6 +39,13 @@ class VfxError(Exception):
         for name in sorted(filter(None, self.names), key=len, reverse=True):
             words = words.replace(name, A_FILE)
         return words
+
+
+def _again(kind: type[VfxError], words: tuple[Any, ...], facts: dict[str, Any]) -> VfxError:
+    error = kind.__new__(kind, *words)
+    error.args = words
+    vars(error).update(facts)
+    return error
 
 
 class UsageError(VfxError):

@@ -24,7 +24,8 @@ CALLS = st.lists(st.sampled_from(["", "malignant", "uncertain"]), max_size=2).ma
 )
 VERTEBRA = st.builds(
     VertebraRow,
-    model=TEXT, study=TEXT, patient=TEXT, split=st.sampled_from(SPLITS), level=st.sampled_from(["T1", "L5"]),
+    model=TEXT, study=TEXT, patient=TEXT, split=st.sampled_from(SPLITS),
+    level=st.sampled_from(["T1", "L5"]),
     label=st.sampled_from(["malignant", "intact", ""]), row=st.none() | st.integers(1, 10**6),
     age=st.none() | st.floats(0, 120), contrast=st.none() | st.booleans(), scanner=TEXT,
     readings=st.dictionaries(st.sampled_from(["anna", "B. C.", "=x"]), CALLS),

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from vfx_edge.manifest.roles import Share, Table
 
 Text = Annotated[str, Meta(pattern=r"\S")]
+LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+Line = Annotated[str, Meta(pattern=LINE, max_length=200)]
+"""Printed as it stands, in results and on terminals."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Factor = Annotated[float, Meta(ge=1e-3, le=1e3)]
 Floats = NDArray[np.floating]
@@ -25,13 +28,13 @@ class CalibrationSpec(Table, frozen=True, kw_only=True):
     which probability on a class may be (class-conditional conformal prediction, Vovk 2012).
     """
 
-    name: Text
+    name: Line
     made: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     cases: Count
     """Fractures it rests on, of both classes."""
     malignant: Count
     """Those of them that are malignant."""
-    wanted: Text
+    wanted: Line
     """What the thresholds were chosen for: "sensitivity 0.95"."""
     temperature: Factor = 1.0
     coverage: Share | None = None

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from vfx_edge.manifest.calibration import LINE
 from vfx_edge.manifest.errors import ManifestInvalid
 
 T = TypeVar("T")
 _PATTERNS = {
     r"\S": "a text that is not empty",
+    LINE: "one line of text, of at most 200 characters",
     r"^\d{4}-\d{2}-\d{2}$": "a date such as 2026-01-31",
     "^[0-9a-fA-F]{64}$": "64 hexadecimal digits",
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "at most 64 letters, digits, '.', '_' or '-'",
