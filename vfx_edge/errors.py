@@ -11,11 +11,16 @@ A leaf takes facts and writes one sentence that names the thing and ends in what
 "Not assessable" is a value of the result, never an exception.
 """
 
+import re
 import traceback
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 A_FILE = "a file of the study"
 """In the place of its name."""
+_LEAST_NAME = 3
+"""Characters: a shorter name may be a part of any sentence, and is nobody's."""
 
 
 class VfxError(Exception):
@@ -76,6 +81,16 @@ class OutputError(VfxError):
     """An output can't be written."""
 
     exit_code = 6
+
+
+def without_names(error: VfxError, files: Iterable[Path]) -> str:
+    """The sentence for lists, without the names of these files either; in one line."""
+    words = error.nameless
+    for file in files:
+        for name in (str(file), file.name):
+            if len(name) >= _LEAST_NAME:
+                words = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", A_FILE, words)
+    return "".join(c if c.isprintable() else " " for c in words)
 
 
 def first_line(error: BaseException) -> str:

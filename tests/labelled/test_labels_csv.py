@@ -251,3 +251,10 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     (folder / "labels.csv").write_text(text, encoding="utf-8")
     assert read_dataset(folder).studies == found.studies
     assert "rawdata/sub-one/sub-one_ct.nii.gz" in text
+
+
+def test_a_patient_has_one_spelling(folder: Path) -> None:
+    """Whoever counts patients, or splits by them, meets each once."""
+    dataset = read(folder, "one,Ab,,L1,intact,", "two,aB,,L1,intact,")
+    assert {study.patient for study in dataset.studies} == {"Ab"}
+    assert {row.patient for study in dataset.studies for row in study.rows} == {"Ab"}

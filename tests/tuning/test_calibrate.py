@@ -1,12 +1,9 @@
 """`vfx-edge calibrate` from outside: a set that keeps its promise on cases it never saw, never over
 another, and a sentence for what can't be."""
 
-import json
 import re
-import sys
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,37 +11,11 @@ import pytest
 
 from tests.tiny_models import tiny_classifier, write_full_set, write_set
 from tests.tuning import evaluations
-from vfx_edge.cli import answer, app
+from tests.tuning.conftest import Command
 from vfx_edge.manifest import ClassifierParameters, ModelManifest, load_model_set
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.spine.classify import combined_views, decide
 from vfx_edge.study import Classified, Tier
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def run(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["vfx-edge", "calibrate", *map(str, words)])
-        code = answer(app, "vfx-edge")
-        said = capsys.readouterr()
-        return Done(code, said.out, said.err)
-
-    return run
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> ModelManifest:
-    return load_model_set(write_full_set(tmp_path / "ours"))
 
 
 def read_of(made: ModelManifest, rows: list[VertebraRow]) -> tuple[float, float, float]:
@@ -281,36 +252,6 @@ def test_what_cannot_be_calibrated_is_one_sentence_and_no_folder(
     assert says in done.err
     assert done.err.count("\n") == 1
     assert not (tmp_path / "new").exists()
-
-
-def test_an_evaluation_that_was_tampered_with_is_a_sentence(
-    command: Command, source: ModelManifest, tmp_path: Path
-) -> None:
-    """What evaluation.json says of the set's folder, and files that are none."""
-    rows = evaluations.cases(40, "ours")
-    folder = evaluations.write(tmp_path / "a", rows, source)
-    page = folder / "evaluation.json"
-    where = json.dumps(str(source.directory))
-    page.write_text(page.read_text("utf-8").replace(where, f'"{"x" * 5000}"'), encoding="utf-8")
-    assert command(folder, "-o", tmp_path / "new", "--uncertain", "0.2").code == 4
-    for text, says in (("[" * 200_000, "it is no JSON"), ('{"run": NaN}', "it is no JSON")):
-        page.write_text(text, encoding="utf-8")
-        done = command(folder, "--show")
-        assert (done.code, done.err.count("\n")) == (3, 1)
-        assert says in done.err
-    assert command("x" * 5000, "--show").code == 3
-
-
-def test_patients_that_are_not_named_are_those_of_their_studies(
-    command: Command, source: ModelManifest, tmp_path: Path
-) -> None:
-    rows = [replace(row, patient="") for row in evaluations.cases(60, "ours")]
-    rows.append(replace(rows[0], study="neither", p_osteoporotic=0.0, p_malignant=0.0))
-    folder = evaluations.write(tmp_path / "evaluation", rows, source)
-    done = command(folder, "--show", "--uncertain", "0.1")
-    assert done.code == 0
-    assert "patients have" not in done.out
-    assert "unlike all it was taught): 1 of these" in done.out
 
 
 def test_train_is_taken_where_it_is_said_and_so_is_what_that_means(

@@ -44,6 +44,7 @@ def rows_of(table: Table) -> Read:
             read.paths[line.number] = path
         if not words.is_missing(again := line.get(REPEAT_OF)):
             read.repeats[line.number] = again
+    read.rows = _with_one_spelling(read.rows)
     _check_patients(table.path, read.rows)
     read.rows = _without_doubles(table.path, _with_splits(table.path, read.rows), read.problems)
     return read
@@ -136,6 +137,12 @@ def _reader(column: str, columns: Iterable[str]) -> tuple[str, int]:
 def _key(name: str) -> str:
     """As patients and studies are told apart: a typist's capitals make no other patient."""
     return name.casefold()
+
+
+def _with_one_spelling(rows: list[Row]) -> list[Row]:
+    """Every patient as first written: whoever counts patients counts none twice."""
+    first: dict[str, str] = {}
+    return [replace(r, patient=first.setdefault(_key(r.patient), r.patient)) for r in rows]
 
 
 def _check_patients(path: Path, rows: list[Row]) -> None:

@@ -5,7 +5,6 @@ Its order says which networks to open; then each line is a task, and each answer
 
 import json
 import os
-import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,14 +15,12 @@ from typing import Any, NoReturn
 import msgspec
 
 from vfx_edge.bench.protocol import Order, Parent, serve
-from vfx_edge.errors import A_FILE, BackendError, VfxError
+from vfx_edge.errors import BackendError, VfxError, without_names
 from vfx_edge.room import memory_error_as_sentence
 from vfx_edge.scoring.answers import MOST_WORDS, PATHS, Answer, Task
 from vfx_edge.service.reasons import code_location
 
 READY, ANSWERED = "ready", "answered"
-_LEAST_NAME = 3
-"""Characters: a shorter name may be a part of any sentence, and is nobody's."""
 
 
 def line_of(task: Task) -> bytes:
@@ -65,15 +62,9 @@ def _event(line: str, answer: Callable[[Task], Answer]) -> dict[str, Any]:
 
 
 def _nameless(error: VfxError, task: Task) -> str:
-    """The sentence without the names of the study's files, which may be a patient's."""
-    words = error.nameless
-    for path in (task.path, task.mask, task.centres):  # a result's name is the study's own
-        if path is None:
-            continue
-        for name in (str(path), path.name):
-            if len(name) >= _LEAST_NAME:
-                words = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", A_FILE, words)
-    return "".join(c if c.isprintable() else " " for c in words)[:MOST_WORDS]
+    """A result's name is the study's own."""
+    files = [path for path in (task.path, task.mask, task.centres) if path is not None]
+    return without_names(error, files)[:MOST_WORDS]
 
 
 def _work(order: Order, parent: Parent) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from models.recipes.labelled.crops import STORED, CropFacts, StoredCrop, cut, load, save
 from vfx_edge.backends import OpenModels, open_models
-from vfx_edge.errors import InputError, VfxError
+from vfx_edge.errors import InputError, VfxError, without_names
 from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.segmentation import load_segmentation
 from vfx_edge.labelled.dataset import Dataset, Label, LabelledStudy, Row
+from vfx_edge.labelled.errors import row_numbers
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import analyze
 from vfx_edge.spine.segment import masks_from_labels
@@ -65,7 +66,7 @@ def collect(
     dataset: Dataset, folder: Path, tell: Tell, model: str = "default", backend: str = "auto"
 ) -> Collected:
     """Cut what is missing in `folder` and read all of it. model: the set whose chain outlines
-    studies without a mask. NoCrops; other errors leave the study out by name."""
+    studies without a mask. NoCrops; other errors leave the study out, by its rows."""
     found: list[StoredCrop] = []
     left_out: list[str] = []
     with ExitStack() as stack:
@@ -78,16 +79,26 @@ def collect(
             try:
                 crops = _crops_of(study, wanted, folder, chain)
             except (VfxError, OSError) as error:
-                why = error.strerror if isinstance(error, OSError) else error
-                left_out.append(f"study {study.name}: {why}")
+                left_out.append(f"{_of(study)}: {_why(error, study)}")
                 continue
             found += crops
-            left_out += _missing(study, wanted, crops)
+            left_out += _missing(wanted, crops)
             if number % 10 == 0 or number == len(dataset.studies):
                 tell(f"crops: {number} of {len(dataset.studies)} studies, {len(found)} vertebrae")
     if not found:
         raise NoCrops(left_out)
     return Collected(tuple(found), tuple(left_out))
+
+
+def _of(study: LabelledStudy) -> str:
+    """A card goes where the set goes: it names rows, no study, no file."""
+    return row_numbers([row.number for row in study.rows])
+
+
+def _why(error: VfxError | OSError, study: LabelledStudy) -> str:
+    if isinstance(error, VfxError):
+        return without_names(error, (study.path, *([study.mask] if study.mask else [])))
+    return error.strerror or type(error).__name__
 
 
 def _rows(study: LabelledStudy) -> dict[str, Row]:
@@ -101,9 +112,11 @@ def _crops_of(
 ) -> list[StoredCrop]:
     """Of one study; what the file knows of labels and split is taken from the rows of today."""
     path = folder / f"{_key(study, wanted, chain)}.npz"
-    if not path.exists():
-        save(path, _cut_study(study, wanted, chain))
-    return [replace(crop, facts=_told(crop.facts, wanted)) for crop in load(path)]
+    crops = load(path)
+    if crops is None or not {crop.facts.level for crop in crops} <= set(wanted):
+        crops = _cut_study(study, wanted, chain)
+        save(path, crops)
+    return [replace(crop, facts=_told(crop.facts, wanted)) for crop in crops]
 
 
 def _told(facts: CropFacts, rows: dict[str, Row]) -> CropFacts:
@@ -133,12 +146,12 @@ def _cut_study(study: LabelledStudy, wanted: dict[str, Row], chain: _Chain) -> l
 
 
 def _missing(
-    study: LabelledStudy, wanted: dict[str, Row], crops: Sequence[StoredCrop]
+    wanted: dict[str, Row], crops: Sequence[StoredCrop]
 ) -> list[str]:
     """Labelled vertebrae without an outline, a sentence each."""
     there = {crop.facts.level for crop in crops}
     return [
-        f"row {row.number}: study {study.name} has no outline of {level}"
+        f"row {row.number}: its study has no outline of {level}"
         for level, row in wanted.items()
         if level not in there
     ]

@@ -4,6 +4,8 @@ The rim leaves room for turning and scaling; the middle of a stored crop is what
 shown at run time, but for whole HU.
 """
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ STORED = 80
 RIM = (STORED - EDGE) // 2
 _HIDDEN = -30000.0
 """HU that no image has: it marks what a mask hides."""
+_DAMAGED = (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises about a file that is not whole."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,23 @@ def save(path: Path, crops: Sequence[StoredCrop]) -> None:
         )
 
 
-def load(path: Path) -> list[StoredCrop]:
-    """What `save` wrote."""
-    with np.load(path) as stored:
-        rows = zip(stored["facts"], stored["hu"], stored["shown"], strict=True)
-        return [StoredCrop(_facts(words), hu, shown) for words, hu, shown in rows]
+def load(path: Path) -> list[StoredCrop] | None:
+    """What `save` wrote; None where there is nothing, or nothing whole."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            stored = np.load(file)
+            facts, hu, shown = (stored[name] for name in ("facts", "hu", "shown"))
+    except _DAMAGED:
+        return None
+    whole = (len(facts), *(STORED,) * 3)
+    if (hu.dtype, shown.dtype) != (np.int16, np.bool_) or not hu.shape == shown.shape == whole:
+        return None
+    try:
+        return [StoredCrop(_facts(f), h, s) for f, h, s in zip(facts, hu, shown, strict=True)]
+    except ValueError:
+        return None
 
 
 def _words(facts: CropFacts) -> list[str]:

@@ -5,6 +5,7 @@ same weights as one that was not, on the same machine and threads, unless the cl
 """
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from vfx_edge.files import replacing
 
 Tell = Callable[[str], None]
 BATCH = 32
+_PLAIN = ("epoch", "seconds", "best_loss", "best_epoch", "best", "log")
 AT_ONCE = 16
 """Crops at a time where no gradient is asked for."""
 
@@ -33,6 +35,16 @@ class TrainingDiverged(InputError):
         super().__init__(
             f"the loss became no number in epoch {epoch}: look for broken images among the crops, "
             "or train with a lower --rate"
+        )
+
+
+class StateUnreadable(InputError):
+    """What a stopped training left behind is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} can't be read, which a stopped training left to go on from: remove it, and "
+            "that training begins anew"
         )
 
 
@@ -74,16 +86,20 @@ class Progress:
     log: list[dict[str, float]] | None = None
 
     def state(self) -> dict[str, Any]:
-        plain = ("epoch", "seconds", "best_loss", "best_epoch", "best", "log")
-        kept = {name: getattr(self, name) for name in plain}
+        kept = {name: getattr(self, name) for name in _PLAIN}
         return {**kept, "net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def resume(self, path: Path, device: str) -> None:
-        known = torch.load(path, weights_only=True, map_location=device)
-        self.net.load_state_dict(known.pop("net"))
-        self.optimiser.load_state_dict(known.pop("optimiser"))
-        for name, value in known.items():
-            setattr(self, name, value)
+        """StateUnreadable."""
+        try:
+            known = torch.load(path, weights_only=True, map_location=device)
+            self.net.load_state_dict(known["net"])
+            self.optimiser.load_state_dict(known["optimiser"])
+            for name in _PLAIN:
+                setattr(self, name, known[name])
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError,
+                AttributeError, pickle.UnpicklingError):  # fmt: skip
+            raise StateUnreadable(path) from None
 
 
 def train(
