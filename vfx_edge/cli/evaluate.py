@@ -232,6 +232,7 @@ def _write(
     from vfx_edge.scoring.figures import evaluation
     from vfx_edge.scoring.page import page
     from vfx_edge.scoring.tables import write_studies, write_vertebrae
+    from vfx_edge.scoring.whole import MARK, as_a_set
 
     about = About(
         dataset=told(dataset.absolute().name),
@@ -242,10 +243,12 @@ def _write(
     rows, out = evaluated.rows, wanted.folder
     content = evaluation(rows.vertebrae, rows.studies, about)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
-    write_studies(out / "cases.csv", rows.studies)
-    write_text(out / PAGE, page(content))
-    write_text(out / "evaluation.json", text)
+    html = page(content)
+    with as_a_set(out):
+        write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
+        write_studies(out / "cases.csv", rows.studies)
+        write_text(out / PAGE, html)
+        write_text(out / MARK, text)
     return content
 
 

@@ -145,9 +145,7 @@ def _cut_study(study: LabelledStudy, wanted: dict[str, Row], chain: _Chain) -> l
     ]
 
 
-def _missing(
-    wanted: dict[str, Row], crops: Sequence[StoredCrop]
-) -> list[str]:
+def _missing(wanted: dict[str, Row], crops: Sequence[StoredCrop]) -> list[str]:
     """Labelled vertebrae without an outline, a sentence each."""
     there = {crop.facts.level for crop in crops}
     return [
