@@ -1,4 +1,4 @@
-"""The tables of one run, as a set: where evaluation.json lies, all beside it are of the same run."""
+"""The tables of one run, as a set: where evaluation.json lies, all beside it are of that run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
