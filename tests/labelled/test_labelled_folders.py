@@ -6,6 +6,7 @@ import shutil
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -208,9 +209,11 @@ def test_a_folder_with_too_long_a_name_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_umlauts_are_the_same_however_they_are_written(tmp_path: Path, form: str) -> None:
+def test_umlauts_are_the_same_however_they_are_written(
+    tmp_path: Path, form: Literal["NFC", "NFD"]
+) -> None:
     """A file system and a spreadsheet may differ in it; a patient stays one patient."""
-    name, other = (unicodedata.normalize(one, "Käfer") for one in ("NFC", form))
+    name, other = "Käfer", unicodedata.normalize(form, "Käfer")
     folder = verse(tmp_path, name)
     write_ct(folder / f"{name}.nii.gz")
     labels(folder, f"{other},p,,L1,malignant,", f"2,q,{other}.nii.gz,L1,malignant,")

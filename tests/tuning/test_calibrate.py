@@ -183,8 +183,8 @@ def test_ten_cases_give_a_set_and_say_how_little_is_known(
     command: Command, source: ModelManifest, tmp_path: Path
 ) -> None:
     rows = evaluations.cases(10, "ours", seed=4)
-    lost = {"p_malignant": None, "p_osteoporotic": None, "reason": "not_found"}
-    rows.append(replace(rows[0], study="lost", **lost))
+    lost = replace(rows[0], study="lost", reason="not_found")
+    rows.append(replace(lost, p_malignant=None, p_osteoporotic=None))
     folder = evaluations.write(tmp_path / "evaluation", rows, source)
     words = ("--sensitivity", "0.95", "--coverage", "0.95")
     done = command(folder, "-o", tmp_path / "new", *words)

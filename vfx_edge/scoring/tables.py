@@ -216,8 +216,7 @@ class _Cells:
                 values[name] = self._readings()
             elif name in self.cells:
                 values[name] = self._value(name, str(hint))
-        both = [values.get(name) for name in CHANCES]
-        if None not in both and sum(both) > 1 + TO_ONE:
+        if sum(values.get(name) or 0.0 for name in CHANCES) > 1 + TO_ONE:
             self._problem(" and ".join(CHANCES), "are more than 1 together")
             values |= dict.fromkeys(CHANCES)
         given = {name: value for name, value in values.items() if value is not _ABSENT}

@@ -77,10 +77,12 @@ def _hu(phantom: Phantom, label: Label, seed: int) -> np.ndarray:
 
 def cohort(folder: Path, label: Label, seeds: range) -> list[StoredCrop]:
     """The crops of so many phantoms with one label; those on disk are taken from there."""
-    found = []
+    found: list[StoredCrop] = []
     for seed in seeds:
         path = folder / f"{label.value}_{seed:05d}.npz"
-        if not path.exists():
-            save(path, crops_of(label, seed))
-        found += load(path)
+        crops = load(path)
+        if crops is None:
+            crops = crops_of(label, seed)
+            save(path, crops)
+        found += crops
     return found
