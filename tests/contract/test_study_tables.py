@@ -1,6 +1,6 @@
 """The study's own tables by the real command: labels.csv and files of answers in, figures out.
 
-The counts are those of Foreman et al. 2024; no network runs, and the CTs are a few voxels.
+The counts are those of Foreman et al. 2024; no network runs, so no CT is needed.
 """
 
 import csv
@@ -9,9 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from tests.contract.conftest import Answer, call
 
@@ -69,15 +67,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     labels, one, two = [], [], []
     every = [(split, *case) for split in COUNTS for case in cases(split)]
-    for place, (split, study, label, number, side) in enumerate(every):
-        hu = np.full((2, 2, 2), place, np.int16)
-        sitk.WriteImage(sitk.GetImageFromArray(hu), str(folder / "data" / f"{study}.nii"))
+    for split, study, label, number, side in every:
         said = [label if number < of[split][side] else other(label) for of in READERS.values()]
-        labels.append((study, f"p-{study}", f"{study}.nii", "L1", label, split, *said))
+        labels.append((study, f"p-{study}", "L1", label, split, *said))
         right = number < COUNTS[split]["one"][side]
         one.append((study, "L1", 0.8 if right == (side == 0) else 0.3))
         two.append((study, "L1", *told_apart(split, label, number, side)))
-    header = ("study", "patient", "path", "level", "label", "split")
+    header = ("study", "patient", "level", "label", "split")
     readers = [f"reader_{name}" for name in READERS]
     write(folder / "data" / "labels.csv", (*header, *readers), labels)
     write(folder / "one.csv", ("study", "level", "p_malignant"), one)

@@ -81,7 +81,7 @@ def test_what_is_taught_is_what_is_asked_at_run_time(tmp_path: Path) -> None:
                 if m.vertebra.level.value == spec.fractures[0].level)  # fmt: skip
     facts = CropFacts("s", "p", spec.fractures[0].level, Label.OSTEOPOROTIC)
     save(tmp_path / "one.npz", [cut(image, mask, facts)])
-    (stored,) = load(tmp_path / "one.npz")
+    (stored,) = load(tmp_path / "one.npz") or []
     assert stored.facts == facts
     for plan in (Plan(), Plan(masked=False, window="bone")):
         own = crop_spec(plan)

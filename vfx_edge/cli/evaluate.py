@@ -154,7 +154,7 @@ def evaluate(
     with tidy_end():
         folders.check_writable(out)
         wanted = Wanted(
-            dataset=_dataset(dataset, labels, wanted_splits, repeat),
+            dataset=_dataset(dataset, labels, wanted_splits, repeat, bool(model) or repeat),
             folder=out,
             models=_sources(model, Source),
             results=_sources(results, Source),
@@ -193,8 +193,10 @@ def _is_there(text: str) -> bool:
     return False
 
 
-def _dataset(folder: Path, labels: Path | None, splits: frozenset[str], repeat: bool) -> "Dataset":
-    dataset = evaluate_repeat.labelled_or_plain(folder, labels, repeat)
+def _dataset(
+    folder: Path, labels: Path | None, splits: frozenset[str], repeat: bool, needs_ct: bool
+) -> "Dataset":
+    dataset = evaluate_repeat.labelled_or_plain(folder, labels, repeat, needs_ct)
     if not splits:
         return dataset
     chosen = tuple(study for study in dataset.studies if study.split in splits)

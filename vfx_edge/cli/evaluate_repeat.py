@@ -51,14 +51,14 @@ def perturbations_of(repeat: bool, names: str, masks: str) -> "tuple[Perturbatio
     return made
 
 
-def labelled_or_plain(folder: Path, labels: Path | None, repeat: bool) -> "Dataset":
+def labelled_or_plain(folder: Path, labels: Path | None, repeat: bool, needs_ct: bool) -> "Dataset":
     """The dataset; with --repeat also a folder of CT without labels."""
     from vfx_edge.labelled.errors import NoDataset
     from vfx_edge.labelled.plain import plain_dataset
     from vfx_edge.labelled.reading import read_dataset
 
     try:
-        return read_dataset(folder, labels)
+        return read_dataset(folder, labels, needs_ct=needs_ct)
     except NoDataset:
         plain = plain_dataset(folder)
         if not repeat or not plain.studies:

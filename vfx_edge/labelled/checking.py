@@ -56,12 +56,16 @@ class _Checked:
     problems: tuple[Problem, ...] = ()
 
 
-def check_dataset(dataset: Dataset, on_study: Callable[[int, int], None] | None = None) -> Dataset:
-    """What of it can be used; the rest as problems. on_study: as of `read_dataset`."""
+def check_dataset(
+    dataset: Dataset,
+    on_study: Callable[[int, int], None] | None = None,
+    needs_ct: bool = True,
+) -> Dataset:
+    """What of it can be used; the rest as problems. on_study, needs_ct: as of `read_dataset`."""
     done = count(1)
 
     def one(study: LabelledStudy) -> _Checked:
-        checked = _checked(study)
+        checked = _checked(study, needs_ct)
         if on_study is not None:
             on_study(next(done), len(dataset.studies))
         return checked
@@ -76,9 +80,9 @@ def check_dataset(dataset: Dataset, on_study: Callable[[int, int], None] | None 
     return replace(dataset, studies=studies, problems=(*dataset.problems, *told))
 
 
-def _checked(study: LabelledStudy) -> _Checked:
+def _checked(study: LabelledStudy, needs_ct: bool) -> _Checked:
     try:
-        ct = _ct_header(study.path)
+        ct = _ct_header(study.path) if needs_ct or os.path.exists(study.path) else None
     except _NoCt as error:
         return _Checked(None, (_of(study, f"{error}; {_left_out(study.rows)}."),))
     if study.mask is None:

@@ -67,7 +67,8 @@ class Row:
 
 @dataclass(frozen=True)
 class LabelledStudy:
-    """One CT and its rows. mask, centres: of experts, where there are any (VerSe's layout)."""
+    """One CT and its rows. path: may lead nowhere where no CT was asked for. mask, centres: of
+    experts, where there are any (VerSe's layout)."""
 
     name: str
     patient: str

@@ -25,16 +25,23 @@ from vfx_edge.labelled.table import Table, read_table
 
 LABELS = ("labels.csv", "labels.tsv")
 _CORRECT = "correct the path"
+NO_CT = "no CT of row "
+"""Begins the name of what stands for a CT that is not there."""
 
 
 def read_dataset(
-    folder: Path, labels: Path | None = None, on_study: Callable[[int, int], None] | None = None
+    folder: Path,
+    labels: Path | None = None,
+    on_study: Callable[[int, int], None] | None = None,
+    *,
+    needs_ct: bool = True,
 ) -> Dataset:
     """The dataset in `folder`, with `labels` or the labels.csv in it, checked against its files.
 
     on_study: told of each study that is checked, how many are done and how many there are; in
-    threads. Raises InputError leaves where nothing can be used, or where rows contradict each
-    other so that nothing that came of them could be trusted.
+    threads. needs_ct: whether a study whose CT is not there is left out; answers that are there
+    already can be scored without. Raises InputError leaves where nothing can be used, or where
+    rows contradict each other so that nothing that came of them could be trusted.
     """
     folder = Path(os.path.abspath(folder))
     files = files_of(folder)
@@ -48,9 +55,10 @@ def read_dataset(
         return dataset
     table = read_table(path)
     read = rows_of(table)
-    studies = _studies(folder, files, table.path, read)
+    studies = _studies(folder, files, table.path, read, needs_ct)
     problems = [*_remarks(table, files, studies), *read.problems, *remarks_on(read.rows)]
-    dataset = check_dataset(Dataset(folder, tuple(studies), tuple(problems)), on_study)
+    dataset = Dataset(folder, tuple(studies), tuple(problems))
+    dataset = check_dataset(dataset, on_study, needs_ct)
     for mine in same_content(dataset.studies):
         if len({study.patient.casefold() for study in mine}) > 1:
             raise CtOfTwoPatients(path, [row.number for study in mine for row in study.rows])
@@ -80,14 +88,16 @@ def _unlabelled(folder: Path, files: Files) -> Dataset:
     return Dataset(folder, tuple(sorted(studies, key=lambda study: study.name)))
 
 
-def _studies(folder: Path, files: Files, table: Path, read: Read) -> list[LabelledStudy]:
+def _studies(
+    folder: Path, files: Files, table: Path, read: Read, needs_ct: bool
+) -> list[LabelledStudy]:
     """In the order of the file. StudyOfTwoPaths, CtOfTwoPatients."""
     by_study: dict[str, list[Row]] = {}
     for row in read.rows:
         by_study.setdefault(row.study.casefold(), []).append(row)
     studies = []
     for rows in by_study.values():
-        if (path := _path_of(folder, files, table, rows, read)) is not None:
+        if (path := _path_of(folder, files, table, rows, read, needs_ct)) is not None:
             studies.append(_study(files, rows, path))
     studies = with_repeats(studies, read.repeats, read.problems)
     by_path: dict[Path, list[LabelledStudy]] = {}
@@ -111,14 +121,18 @@ def _study(files: Files, rows: list[Row], path: Path) -> LabelledStudy:
     )  # fmt: skip
 
 
-def _path_of(folder: Path, files: Files, table: Path, rows: list[Row], read: Read) -> Path | None:
-    """Where the study's CT lies; None, and a problem, where it can't be."""
+def _path_of(
+    folder: Path, files: Files, table: Path, rows: list[Row], read: Read, needs_ct: bool
+) -> Path | None:
+    """Where the study's CT lies, or would; None, and a problem, where it must be and is not."""
     cells = {row.number: read.paths[row.number] for row in rows if row.number in read.paths}
     paths = {_normal(folder, cell) for cell in cells.values()}
     if len(paths) > 1:
         raise StudyOfTwoPaths(table, list(cells))
     path = paths.pop() if paths else found(files.ct, rows[0].study)
     given = next(iter(cells.values()), "")
+    if not needs_ct and (path is None or not _is_there(path)):
+        return path or folder / f"{NO_CT}{rows[0].number}"
     if path is None:
         why = "No path is given, and no CT in the folder has the study's name: give its path"
     elif given and not _is_absolute(given) and not path.is_relative_to(_normal(folder, "")):
