@@ -51,7 +51,9 @@ def perturbations_of(repeat: bool, names: str, masks: str) -> "tuple[Perturbatio
     return made
 
 
-def labelled_or_plain(folder: Path, labels: Path | None, repeat: bool, needs_ct: bool) -> "Dataset":
+def labelled_or_plain(
+    folder: Path, labels: Path | None, repeat: bool, needs_ct: bool = True
+) -> "Dataset":
     """The dataset; with --repeat also a folder of CT without labels."""
     from vfx_edge.labelled.errors import NoDataset
     from vfx_edge.labelled.plain import plain_dataset
