@@ -244,4 +244,5 @@ if __name__ == "__main__":
     try:
         app()
     except VfxError as error:
-        raise SystemExit(str(error)) from error
+        typer.echo(str(error), err=True)
+        raise SystemExit(error.exit_code) from error

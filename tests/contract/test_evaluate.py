@@ -112,3 +112,11 @@ def test_results_that_are_there_are_read(home: Path, evaluated: Answer) -> None:
 )  # fmt: skip
 def test_what_cant_be_done_is_one_sentence(home: Path, words: tuple[str, ...], code: int) -> None:
     call("evaluate", *words, cwd=home).assert_refused(code)
+
+
+def test_where_every_study_failed_the_exit_code_tells(home: Path) -> None:
+    (home / "empty").mkdir()
+    told = call("evaluate", "cohort", "-o", "none", "--results", "empty", cwd=home)
+    assert told.code == 3
+    assert "None of the 2 studies could be scored" in told.stderr
+    assert (home / "none" / "evaluation.html").is_file()

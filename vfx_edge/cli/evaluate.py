@@ -143,7 +143,7 @@ def evaluate(
     on; stopped with Ctrl-C, the same command goes on from there.
     """
     from vfx_edge.scoring.pool import default_workers
-    from vfx_edge.scoring.run import Source, Wanted
+    from vfx_edge.scoring.run import NothingAnswered, Source, Wanted
 
     masks = parse.one_of(masks, MASKS, "choice of masks")
     backend = parse.one_of(backend, parse.backends(), "backend")
@@ -170,6 +170,8 @@ def evaluate(
             _show(told, out / PAGE)
         if repeat:
             evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
+        if (rows := evaluated.rows.studies) and all(row.failure for row in rows):
+            raise NothingAnswered(len(wanted.dataset.studies))
 
 
 def _splits(given: list[str] | None) -> frozenset[str]:

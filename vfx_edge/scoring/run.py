@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfx_edge import __version__
-from vfx_edge.errors import UsageError
+from vfx_edge.errors import InputError, UsageError
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
 from vfx_edge.labelled.folders import told
 from vfx_edge.scoring.answers import CHAIN, Failed, Outcome, Task
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 OnStudy = Callable[[str, int, int], None]
 """Name of the model set, studies done of it and of all sets, and how many there are in all."""
+
+
+class NothingAnswered(InputError):
+    """Every study failed."""
+
+    def __init__(self, studies: int) -> None:
+        super().__init__(
+            f"None of the {studies} studies could be scored: look at the reasons above, which the "
+            "page has as well"
+        )
 
 
 class SameName(UsageError):
