@@ -38,7 +38,7 @@ endif
 
 # Every harness for a few seconds; most of the minute is their start.
 fuzz: $(VENV)/.installed-peers
-	$(BIN)/python -m tests.fuzz all --seconds 3
+	$(BIN)/python -m tests.fuzz all --seconds 3 --at-once 2
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from tests.fuzz.campaign import ROOT, Keeping, Tally, read_state, run, write_state
 
@@ -26,15 +28,22 @@ def main() -> int:
     keeping = Keeping(asked.keep)
     names = NAMES if asked.name == "all" else (asked.name,)
     total_s = int(asked.minutes * 60) if asked.minutes else asked.seconds * len(names)
-    left = total_s
+    left, telling = total_s, Lock()
+    for name in names:
+        tallies.setdefault(name, Tally())
     while asked.runs or left > 0:
         seconds = 0 if asked.runs else max(1, min(asked.round, total_s // len(names), left))
-        for name in names:
-            tally = tallies.setdefault(name, Tally())
+
+        def turn(name: str, seconds: int = seconds) -> None:
+            tally = tallies[name]
             run(name, tally, keeping, seconds=seconds, runs=asked.runs)
-            write_state(asked.state, tallies)
-            _tell(name, tally)
-            left -= seconds
+            with telling:
+                write_state(asked.state, tallies)
+                _tell(name, tally)
+
+        with ThreadPoolExecutor(asked.at_once) as pool:
+            list(pool.map(turn, names))
+        left -= seconds * len(names)
         if asked.runs:
             break
     found = sum(len(tally.findings) + tally.deaths for tally in tallies.values())
@@ -58,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=0, help="executions instead of a time")
     parser.add_argument("--minutes", type=float, default=0, help="of all harnesses together")
     parser.add_argument("--round", type=int, default=ROUND_S, help="seconds of a turn")
+    parser.add_argument("--at-once", type=int, default=1, help="harnesses, each a process")
     parser.add_argument("--state", type=Path, help="JSON that adds up all runs")
     parser.add_argument(
         "--keep", type=Path, default=ROOT / "build" / "fuzz", help="corpus and findings"

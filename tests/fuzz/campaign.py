@@ -11,6 +11,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.fuzz.target import IN_MEMORY
+
 ROOT = Path(__file__).resolve().parents[2]
 HANG_S, MOST_MIB = 60, 1536
 _DONE = re.compile(r"stat::number_of_executed_units:\s+(\d+)|^#(\d+)\s", re.MULTILINE)
@@ -85,13 +87,13 @@ def _started(name: str, keeping: Keeping, limit: list[str], tally: Tally) -> tup
         tally.deaths += 1
         (findings / f"death-{int(time.time())}.txt").write_text(said[-20_000:])
     tally.findings = sorted({*tally.findings, *(set(os.listdir(findings)) - before)})
-    _sweep()
+    _sweep(Path(scratch).name)
     return max(counts, default=0), done.returncode
 
 
-def _sweep() -> None:
+def _sweep(scratch: str) -> None:
     """What a process that was ended left in memory."""
-    for left in Path("/dev/shm").glob("vfx-fuzz-*"):
+    for left in Path("/dev/shm").glob(f"{IN_MEMORY}{scratch}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 

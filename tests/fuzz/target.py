@@ -13,6 +13,8 @@ Try = Callable[[bytes], None]
 Mutate = Callable[[bytes, int, int], bytes]
 """(input, most bytes, seed) -> another input; b"" leaves it to the fuzzer."""
 FOUND = Path(__file__).parent / "found"
+IN_MEMORY = "vfx-fuzz-"
+"""Begins the names of folders in memory; the harness' temporary folder follows."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Work:
     def __init__(self) -> None:
         shm = Path("/dev/shm")
         where = shm if os.access(shm, os.W_OK) else None
-        self.root = Path(tempfile.mkdtemp(prefix="vfx-fuzz-", dir=where))
+        of_harness = f"{IN_MEMORY}{Path(tempfile.gettempdir()).name}-"  # several may run at once
+        self.root = Path(tempfile.mkdtemp(prefix=of_harness, dir=where))
         self.input = self.root / "in"
         self.temporary = self.root / "tmp"
         self.temporary.mkdir()
