@@ -1,6 +1,7 @@
 """What was chosen, in words and tables: the card of the new set, and what the terminal shows."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from vfx_edge.evaluation.intervals import Estimate
@@ -24,11 +25,12 @@ HELD_OUT = (
 
 
 def curve_rows(choice: Choice, *, intervals: bool = True) -> list[tuple[str, ...]]:
-    """The curve to choose from, a row a share uncertain, in the order of HEADINGS; the row of what
-    was chosen is the last, and its first cell says so."""
-    steps = [(f"{step.share:.0%}", step) for step in choice.curve]
-    chosen = Step(0.0, choice.point, choice.expected)
-    return [(name, *_row(step, intervals)) for name, step in (*steps, ("chosen", chosen))]
+    """The curve to choose from, a row a share uncertain that changes the cuts, in the order of
+    HEADINGS; the row of what was chosen is the last, and its first cell says so."""
+    of_share = [(f"{step.share:.0%}", _row(step, intervals)) for step in choice.curve]
+    steps = [next(same) for _, same in groupby(of_share, key=lambda named: named[1])]
+    chosen = _row(Step(0.0, choice.point, choice.expected), intervals)
+    return [(name, *row) for name, row in (*steps, ("chosen", chosen))]
 
 
 def _row(step: Step, intervals: bool) -> tuple[str, ...]:
