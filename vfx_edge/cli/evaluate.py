@@ -154,7 +154,9 @@ def evaluate(
     with tidy_end():
         folders.check_writable(out)
         wanted = Wanted(
-            dataset=_dataset(dataset, labels, wanted_splits, repeat, bool(model) or repeat),
+            dataset=_dataset(
+                dataset, labels, wanted_splits, repeat, bool(model or results) or repeat
+            ),
             folder=out,
             models=_sources(model, Source),
             results=_sources(results, Source),

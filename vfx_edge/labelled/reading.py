@@ -39,8 +39,8 @@ def read_dataset(
     """The dataset in `folder`, with `labels` or the labels.csv in it, checked against its files.
 
     on_study: told of each study that is checked, how many are done and how many there are; in
-    threads. needs_ct: whether a study whose CT is not there is left out; answers that are there
-    already can be scored without. Raises InputError leaves where nothing can be used, or where
+    threads. needs_ct: whether a study whose CT is not there is left out; answers of other
+    programs can be scored without. Raises InputError leaves where nothing can be used, or where
     rows contradict each other so that nothing that came of them could be trusted.
     """
     folder = Path(os.path.abspath(folder))
