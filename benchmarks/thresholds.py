@@ -23,8 +23,8 @@ from vfx_edge.evaluation.temperature import fit_temperature
 from vfx_edge.image.grids import FloatArray
 from vfx_edge.labelled.dataset import Label
 from vfx_edge.manifest import ClassifierParameters, NetworkSpec, load_model_set
+from vfx_edge.manifest.calibration import tempered
 from vfx_edge.spine.classify import combined_views
-from vfx_edge.tuning.choice import tempered
 
 NAME = "thresholds"
 PAGE = results.ROOT / "docs" / "evaluation.md"

@@ -1,7 +1,7 @@
 """[network.calibration]: what a department set of a classifier on its own labelled cases."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from msgspec import Meta
@@ -15,7 +15,7 @@ Line = Annotated[str, Meta(pattern=LINE, max_length=200)]
 """Printed as it stands, in results and on terminals."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Factor = Annotated[float, Meta(ge=1e-3, le=1e3)]
-Floats = NDArray[np.floating]
+F = TypeVar("F", bound=np.floating[Any])
 _LEAST = 1e-12
 """A probability of 0 has no logarithm."""
 
@@ -52,14 +52,9 @@ class CalibrationSpec(Table, frozen=True, kw_only=True):
         if self.coverage is None and limits != (None, None):
             raise ValueError("'coverage' is missing, which the conformal limits were chosen for")
 
-    def tempered(self, p: Floats) -> Floats:
-        """Probabilities (…, 2), osteoporotic and malignant, made less or more sure: p^(1/T),
-        divided by its sum over the last axis (temperature scaling, Guo et al. 2017)."""
-        if self.temperature == 1:
-            return p
-        logs = np.log(np.maximum(p.astype(np.float64), _LEAST)) / self.temperature
-        powers = np.exp(logs - logs.max(-1, keepdims=True))
-        return np.asarray(powers / powers.sum(-1, keepdims=True), p.dtype)
+    def tempered(self, p: NDArray[F]) -> NDArray[F]:
+        """Probabilities (…, 2), osteoporotic and malignant, by the temperature."""
+        return tempered(p, self.temperature)
 
     def possible(self, p_osteoporotic: float, p_malignant: float) -> tuple[str, ...] | None:
         """The classes that may be, by tempered probabilities; None where no limits were chosen.
@@ -71,3 +66,13 @@ class CalibrationSpec(Table, frozen=True, kw_only=True):
             ("malignant", p_malignant, self.conformal_malignant),
         )
         return tuple(name for name, p, limit in said if limit is None or p >= limit)
+
+
+def tempered(p: NDArray[F], temperature: float) -> NDArray[F]:
+    """Probabilities (…, n) of n classes, made less or more sure: p^(1/T), divided by its sum over
+    the last axis (temperature scaling, Guo et al. 2017)."""
+    if temperature == 1:
+        return p
+    logs = np.log(np.maximum(p.astype(np.float64), _LEAST)) / temperature
+    powers = np.exp(logs - logs.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True), p.dtype)

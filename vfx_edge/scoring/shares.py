@@ -1,6 +1,7 @@
 """How well two classes are told apart, as JSON: each figure with its interval, counts and name."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,7 @@ def figures(told: Told, about: About, thorough: bool = True) -> Json:
         "osteoporotic": table.negative,
         "patients": len(set(sure.cases.patients.tolist())),
         "ranked": len(told.cases),
-        "confusion": {
-            "true_positive": table.true_positive, "false_positive": table.false_positive,
-            "true_negative": table.true_negative, "false_negative": table.false_negative,
-        },
+        "confusion": asdict(table),
         **_shares(sure, about),
         "balanced_accuracy": estimate(
             _balanced(sure, about, thorough), NO_CASE["balanced_accuracy"], table.cases

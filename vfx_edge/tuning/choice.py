@@ -20,7 +20,8 @@ from vfx_edge.evaluation.operating_point import (
 )
 from vfx_edge.evaluation.operating_point import choose as choose_point
 from vfx_edge.evaluation.temperature import LEAST, MOST, fit_temperature
-from vfx_edge.manifest import CalibrationSpec, ClassifierParameters
+from vfx_edge.manifest import ClassifierParameters
+from vfx_edge.manifest.calibration import tempered
 from vfx_edge.tuning.reading import Cases
 
 FEW = 50
@@ -105,14 +106,6 @@ def choose(cases: Cases, asked: Asked, now: ClassifierParameters | None = None) 
     )
     said = (*_about(cases), *remarks, *_missed(point, wanted), *too_few)
     return Choice(asked, temperature, point, expected, limits, steps, said)
-
-
-def tempered(p: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """(…, 2) by the very code that runs the set."""
-    rule = CalibrationSpec(
-        name="-", made="2000-01-01", cases=1, malignant=0, wanted="-", temperature=temperature
-    )
-    return np.asarray(rule.tempered(p), np.float64)
 
 
 def _temperature(cases: Cases, asked: Asked) -> tuple[float, tuple[str, ...]]:

@@ -20,7 +20,8 @@ from models.recipes.labelled.runs import (
     taught_by,
     train_on,
 )
-from models.recipes.labelled.scores import Bools, Floats, by_thresholds, scores
+from models.recipes.labelled.scores import Floats, by_thresholds, scores
+from vfx_edge.evaluation.classification import Bools
 from vfx_edge.files import replacing, write_text
 from vfx_edge.labelled.dataset import Dataset, Split
 

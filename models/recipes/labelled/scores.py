@@ -1,34 +1,30 @@
 """How good a trained network's answers are, with 95 % intervals over patients."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.evaluation.classification import Answers, Bools
 from vfx_edge.evaluation.intervals import Estimate, bootstrap, share
-from vfx_edge.evaluation.rates import Confusion, mean_of_shares
+from vfx_edge.evaluation.rates import mean_of_shares
 from vfx_edge.evaluation.roc import auc_delong
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
-    """n crops, each array (n,): p of the second class, whether it is so, whose crop it is; and
-    which the network calls so, or not so (neither: uncertain)."""
+class Answered(Answers):
+    """n crops: besides what they are called and are, (n,) each: p of the second class, and whose
+    crop it is."""
 
     p: Floats
-    truth: Bools
     patients: NDArray[np.str_]
-    positive: Bools
-    negative: Bools
 
-    @property
-    def told(self) -> Bools:
-        """Which got one of the two answers."""
-        return self.positive | self.negative
+    def taken(self, rows: NDArray[np.intp]) -> Answers:
+        """Those of some rows, without what is known besides."""
+        return Answers(self.positive[rows], self.negative[rows], self.truth[rows])
 
 
 def by_thresholds(
@@ -36,7 +32,7 @@ def by_thresholds(
 ) -> Answered:
     """As `spine.classify.decide` has it: positive first, then negative from 1 - p on."""
     positive = p >= positive_from
-    return Answered(p, truth, patients, positive, ~positive & (1 - p >= negative_from))
+    return Answered(positive, ~positive & (1 - p >= negative_from), truth, p, patients)
 
 
 def scores(answers: Answered) -> dict[str, Any]:
@@ -46,8 +42,8 @@ def scores(answers: Answered) -> dict[str, Any]:
         "crops": len(answers.p),
         "patients": len(np.unique(answers.patients)),
         "positive": int(answers.truth.sum()),
-        "told": int(answers.told.sum()),
-        "confusion": _counts(_confusion(answers, np.arange(len(answers.p)))),
+        "told": int(answers.answered.sum()),
+        "confusion": asdict(answers.confusion),
     }
     found |= {name: _shown(share) for name, share in _shares(answers).items()}
     found["balanced_accuracy"] = _shown(_balanced(answers))
@@ -55,29 +51,9 @@ def scores(answers: Answered) -> dict[str, Any]:
     return {**found, "auc": _shown(area)}
 
 
-def _confusion(answers: Answered, rows: NDArray[np.intp]) -> Confusion:
-    positive, negative = answers.positive[rows], answers.negative[rows]
-    truth = answers.truth[rows]
-    return Confusion(
-        int((positive & truth).sum()),
-        int((positive & ~truth).sum()),
-        int((negative & ~truth).sum()),
-        int((negative & truth).sum()),
-    )
-
-
-def _counts(found: Confusion) -> dict[str, int]:
-    return {
-        "true_positive": found.true_positive,
-        "false_positive": found.false_positive,
-        "true_negative": found.true_negative,
-        "false_negative": found.false_negative,
-    }
-
-
 def _shares(answers: Answered) -> dict[str, Estimate | None]:
     """A patient's vertebrae are alike, and count as fewer in the intervals."""
-    told, truth, positive = answers.told, answers.truth, answers.positive
+    told, truth, positive = answers.answered, answers.truth, answers.positive
     right = positive == truth
     among = {"accuracy": told, "sensitivity": told & truth, "specificity": told & ~truth,
              "ppv": positive, "npv": answers.negative}  # fmt: skip
@@ -90,7 +66,9 @@ def _balanced(answers: Answered) -> Estimate | None:
     plain = mean_of_shares(shares["sensitivity"], shares["specificity"])
     if plain is None:
         return None
-    found = bootstrap(lambda rows: _confusion(answers, rows).balanced_accuracy, answers.patients)
+    found = bootstrap(
+        lambda rows: answers.taken(rows).confusion.balanced_accuracy, answers.patients
+    )
     return plain if found is None or found.low is None else found
 
 
