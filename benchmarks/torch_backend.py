@@ -50,7 +50,7 @@ class TorchBackend:
 
     name = "torch"
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         return Availability(self.name, True, device=cpu_name())
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> TorchNetwork:

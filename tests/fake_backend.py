@@ -36,7 +36,7 @@ class FakeBackend:
     def __init__(self, function: Function = zeros) -> None:
         self._function = function
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         return Availability(self.name, True, device="python")
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> FakeNetwork:

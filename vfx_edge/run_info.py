@@ -15,6 +15,19 @@ class ModelUse:
 
 
 @dataclass(frozen=True)
+class BackendRequest:
+    """What a person asks of the machine: who runs the networks, on which card, within how much."""
+
+    backend: str = "auto"
+    precision: str = "auto"
+    """One for all networks; "auto": for each the fastest that its manifest allows."""
+    device: int = 0
+    """The card's number, as CUDA counts those that it may see."""
+    gpu_gib: float | None = None
+    """Of the card's memory; None: what is free when the networks are opened, less a reserve."""
+
+
+@dataclass(frozen=True)
 class BackendUse:
     """What was asked for and what really ran."""
 
@@ -24,6 +37,10 @@ class BackendUse:
     precision: str
     skipped: tuple[tuple[str, str], ...] = ()
     """(backend, reason)"""
+    passed_over: tuple[tuple[str, str], ...] = ()
+    """Those of `skipped` that could have used a card that is there: worth a line to people."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """(backend, reason): opened, failed in the middle of this study, which the next one did."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Stub(FakeBackend):
         self.name, self.reason, self.breaks = name, reason, breaks
         self.opened: list[str] = []
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         if self.reason:
             return Availability(self.name, False, self.reason, "add it")
         return Availability(self.name, True, device=f"{self.name} device")

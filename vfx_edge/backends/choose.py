@@ -30,7 +30,7 @@ class _NotInstalled:
     name: str
     reason: str
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         return Availability(self.name, False, self.reason, "install what it needs")
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:

@@ -26,13 +26,15 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first CUDA device."""
+    """A CUDA device."""
 
     name: str
     memory_gib: float
     capability: tuple[int, int]
     driver_cuda: tuple[int, int]
     """The newest CUDA the driver serves."""
+    index: int = 0
+    """The card's number, as CUDA counts those that it may see."""
 
     def __str__(self) -> str:
         major, minor = self.capability
@@ -60,14 +62,14 @@ def driver_library() -> ctypes.CDLL:
 
 
 @functools.cache
-def find_gpu() -> Gpu | str:
-    """The first CUDA device, or the reason why there is none."""
+def find_gpu(device: int = 0) -> Gpu | str:
+    """The CUDA device of this number, or the reason why there is none."""
     try:
         cuda = driver_library()
     except OSError:
         return f"no NVIDIA driver ({_DRIVER} was not found)"
     try:
-        return _first_device(cuda)
+        return _device(cuda, device)
     except (CudaFailed, OutOfMemory) as error:
         return str(error) or "the NVIDIA GPU is out of memory"
 
@@ -85,7 +87,12 @@ def ask_driver(cuda: Any, function: str, *arguments: object) -> None:
         raise CudaFailed(f"the NVIDIA driver answers error {status} to {function}")
 
 
-def _first_device(cuda: ctypes.CDLL) -> Gpu:
+def free_gib(device: int = 0) -> float | None:
+    """Memory of the card that nobody holds now; None where it can't be told."""
+    return None
+
+
+def _device(cuda: ctypes.CDLL, index: int) -> Gpu:
     call = functools.partial(ask_driver, cuda)
     count, device, value, version = (ctypes.c_int() for _ in range(4))
     name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
@@ -93,7 +100,9 @@ def _first_device(cuda: ctypes.CDLL) -> Gpu:
     call("cuDeviceGetCount", ctypes.byref(count))
     if count.value < 1:
         raise CudaFailed("the NVIDIA driver shows no GPU")
-    call("cuDeviceGet", ctypes.byref(device), 0)
+    if index >= count.value:
+        raise CudaFailed(f"the NVIDIA driver shows no GPU number {index}, but {count.value} in all")
+    call("cuDeviceGet", ctypes.byref(device), index)
     call("cuDeviceGetName", name, 256, device)
     call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
     call("cuDriverGetVersion", ctypes.byref(version))
@@ -106,6 +115,7 @@ def _first_device(cuda: ctypes.CDLL) -> Gpu:
         memory_gib=memory.value / 2**30,
         capability=(capability[0], capability[1]),
         driver_cuda=(version.value // 1000, version.value % 1000 // 10),
+        index=index,
     )
 
 

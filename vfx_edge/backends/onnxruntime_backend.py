@@ -112,7 +112,7 @@ class OrtBackend:
     gpu = False
     precisions: tuple[str, ...] = ("fp32",)
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         raise NotImplementedError
 
     def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
@@ -173,7 +173,7 @@ class CpuBackend(OrtBackend):
 
     name, provider = "cpu", "CPUExecutionProvider"
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         try:
             runtime()
         except ImportError as error:

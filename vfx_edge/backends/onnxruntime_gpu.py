@@ -28,7 +28,7 @@ class CudaBackend(OrtBackend):
     name, provider, gpu = "cuda", "CUDAExecutionProvider", True
     precisions: tuple[str, ...] = ("tf32", "fp32", "fp16")
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         # The GPU first: where there is none, the runtime need not even be imported.
         gpu = nvidia.find_gpu()
         if isinstance(gpu, str):

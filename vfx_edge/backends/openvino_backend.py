@@ -75,7 +75,7 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         try:
             devices = _core().available_devices
         except (ImportError, RuntimeError, OSError) as error:

@@ -20,6 +20,8 @@ class Availability:
     reason: str = ""
     remedy: str = ""
     device: str = ""
+    card: bool = False
+    """A card is there that the backend could use: where it can't, people want to know."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Budget:
     gpu_gib: float = 16.0
     host_gib: float = 4.0
     threads: int | None = None
+    device: int = 0
+    """The card's number."""
 
 
 class Network(Protocol):
@@ -72,8 +76,8 @@ class Backend(Protocol):
     @property
     def name(self) -> str: ...
 
-    def availability(self) -> Availability:
-        """Cheap, silent, and without opening a network."""
+    def availability(self, device: int = 0) -> Availability:
+        """Cheap, silent, and without opening a network. device: the card's number."""
         ...
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:

@@ -122,7 +122,7 @@ class TensorRtRtxBackend:
 
     name = NAME
 
-    def availability(self) -> Availability:
+    def availability(self, device: int = 0) -> Availability:
         gpu = nvidia.find_gpu()
         if isinstance(gpu, str):
             return Availability(NAME, False, gpu, nvidia.INSTALL)
