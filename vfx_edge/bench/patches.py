@@ -115,9 +115,7 @@ def chain_patches(
     }
 
 
-def _samplers(
-    models: OpenModels, specs: Sequence[NetworkSpec], count: int
-) -> dict[str, Sampler]:
+def _samplers(models: OpenModels, specs: Sequence[NetworkSpec], count: int) -> dict[str, Sampler]:
     """By network name. The last of the wanted ones need not answer: nobody is asked after it."""
     found = {n.spec.name: Sampler(n, most=count) for n in models.networks.values()}
     last = max(specs, key=lambda spec: max(map(ROLES.index, spec.roles)))
