@@ -9,7 +9,7 @@ import pytest
 from onnx import NodeProto, helper
 from typer.testing import CliRunner
 
-from export.manifests import update_hashes
+from export.manifests import update_hashes, write_folder
 from tests.fake_backend import FakeBackend
 from tests.tiny_models import (
     conv_weights,
@@ -73,7 +73,7 @@ BROKEN: list[tuple[str, bytes, dict[str, str], str]] = [
     ("classifier", clf(node("Magic", "means", domain="own")), {}, "no backend .* cpu: .*Magic"),
     ("classifier", clf(node("Log", "nil"), nil=-np.ones((1, 2), np.float32)), {}, "NaN"),
     ("classifier", clf(node("Softmax", "means")), {}, '"softmax" would be applied again'),
-    ("classifier", clf(node("Add", "means", "ten"), ten=np.float32([[10]])), {"softmax": "none"},
+    ("classifier", clf(node("Add", "means", "ten"), ten=np.full((1, 2), 10, np.float32)), {"softmax": "none"},
      "9.* which are no probabilities; .* activation"),
     ("classifier", clf(node("Reshape", "means", "s"), s=np.array([1, 2])), {}, "1 to 4 .* 2 fail"),
     ("classifier", clf(*IN_TRAINING, one=np.ones(2, np.float32), nil=np.zeros(2, np.float32)), {},
@@ -166,3 +166,12 @@ def test_a_network_too_large_for_this_machine_is_not_the_sets_fault(tmp_path: Pa
     folder = write_set(tmp_path / "set", {"classifier": clf()})
     _, error = verified(edited(folder, {"opt = 2": "opt = 2\nactivation_mib = 100000"}))
     assert isinstance(error, BudgetTooSmall)
+
+
+def test_an_export_that_would_fail_in_a_study_writes_nothing(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", {"finder": halving(["n", 3, "z", "y", "x"])})
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    new = tmp_path / "new"
+    with pytest.raises(ModelError, match=f"^{re.escape(str(new / 'finder.onnx'))} does not fit"):
+        write_folder(new, files)
+    assert not new.exists()
