@@ -186,7 +186,7 @@ def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A card of 8 GiB, as far as anyone asks; the user's cache folder."""
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -264,7 +264,9 @@ def test_fp16_is_the_networks_own_fp16_form(tmp_path: Path) -> None:
 
 
 def test_a_missing_gpu_is_told_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: "no NVIDIA driver (libcuda.so.1 was not found)")
+    monkeypatch.setattr(
+        nvidia, "find_gpu", lambda *_: "no NVIDIA driver (libcuda.so.1 was not found)"
+    )
     for backend in (CudaBackend(), TensorRtBackend()):
         state = backend.availability()
         assert not state.available
@@ -278,7 +280,7 @@ def test_what_a_gpu_lacks_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
     def first_missing(names: tuple[str, ...]) -> str | None:
         return next((name for name in names if name in missing), None)
 
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "first_missing", first_missing)
     cuda, tensorrt = CudaBackend(), TensorRtBackend()
     if "CUDAExecutionProvider" not in _providers():
@@ -291,7 +293,7 @@ def test_what_a_gpu_lacks_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
     assert cuda.availability().available
     assert cuda.availability().device == "Test GPU (compute capability 7.5, 8 GiB)"
     old = nvidia.Gpu("Old", 8.0, (7, 5), (12, 4))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: old)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: old)
     assert "serves CUDA 12.4" in cuda.availability().reason
     assert cuda.availability().remedy == "update the driver"
 
@@ -309,7 +311,7 @@ def test_a_session_that_silently_went_to_the_cpu_is_refused(
     if "CUDAExecutionProvider" not in _providers():
         pytest.skip("needs onnxruntime-gpu")
     models = load_model_set(write_full_set(tmp_path / "set"))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "first_missing", lambda _: None)
     for name in ("cuda", "tensorrt"):
         with pytest.raises(OpenFailed) as caught:

@@ -17,7 +17,7 @@ HOUR_S = 3600.0
 def test_without_a_gpu_each_part_is_described_and_nothing_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(gpu, "find_gpu", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(gpu, "find_gpu", lambda *_: "no NVIDIA driver")
     gpu.command(minutes=8, out=tmp_path)
     printed = capsys.readouterr().out
     assert "no NVIDIA driver" in printed
