@@ -23,6 +23,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
+from vfx_edge import nvml
 from vfx_edge.backends import cuda_memory, nvidia
 
 SOURCE = Path(__file__).parent / "fake_driver.c"
@@ -43,6 +44,8 @@ class Card:
     """From CUDA, as by CUDA_VISIBLE_DEVICES; NVML shows it all the same."""
     slice: bool = False
     """A part of a divided card (MIG)."""
+    mode: int = 0
+    """Compute mode: 0 all may use it, 2 nobody."""
 
 
 PASCAL = Card("Quadro P5000", (6, 1))
@@ -96,7 +99,7 @@ class Machine:
 
         for user in _USERS:
             self.patch.setattr(user, "driver_library", absent)
-        self.patch.setattr(pynvml, "nvmlInit", _no_nvml)
+        self.patch.setattr(nvml, "_ready", _no_nvml)
 
     @property
     def prefix(self) -> list[str]:
@@ -108,7 +111,7 @@ def _line(card: Card, number: int) -> str:
     free = card.gib - 0.5 if card.free_gib is None else card.free_gib
     major, minor = card.capability
     mib = f"{card.gib * 1024:.0f} {free * 1024:.0f}"
-    return f"card {number} {major} {minor} {mib} {int(card.slice)} {card.name}"
+    return f"card {number} {major} {minor} {mib} {int(card.slice)} {card.mode} {card.name}"
 
 
 def _no_nvml() -> None:
@@ -139,6 +142,9 @@ def machine(fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(user, "driver_library", lambda: library)
     monkeypatch.setattr(pynvml, "nvmlLib", library)
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    monkeypatch.setattr(nvml, "_ready", pynvml.nvmlInit)
+    monkeypatch.setattr(nvidia, "PCI", tmp_path / "bus")
+    monkeypatch.delenv(nvidia.VISIBLE, raising=False)
     played = Machine(fake_driver, tmp_path, monkeypatch)
     played.play()
     return played

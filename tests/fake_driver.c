@@ -4,8 +4,9 @@
  * a test may change the machine under a running program. Its lines:
  *   driver 580.65.06                    the driver's own version
  *   cuda 13000                          the newest CUDA it serves, as cuDriverGetVersion counts
- *   card 0 7 5 16384 15000 1 Quadro     number for CUDA (-1: hidden from it), capability, MiB in all
- *                                       and free, a divided card's slice: 1, name. NVML's order.
+ *   card 0 7 5 16384 15000 1 0 Quadro   number for CUDA (-1: hidden from it), capability, MiB in all
+ *                                       and free, a divided card's slice: 1, compute mode, name;
+ *                                       in NVML's order.
  *   fail cuInit 304 0                   a function, its error, and how often it works before
  * Memory of the card is memory of this process, and no more of it than is free.
  */
@@ -16,7 +17,7 @@
 
 #define MOST 8
 typedef int number;
-typedef struct { int cuda, major, minor, total, open, slice; char name[96]; } card;
+typedef struct { int cuda, major, minor, total, open, slice, mode; char name[96]; } card;
 typedef struct { unsigned long long total, room, used; } memory;
 
 static card cards[MOST];
@@ -50,8 +51,8 @@ static int read_state(const char *function, const char *path) {
     if (!file) return 999;
     while (fgets(line, sizeof line, file)) {
         card one = {0};
-        if (sscanf(line, "card %d %d %d %d %d %d %95[^\n]", &one.cuda, &one.major, &one.minor,
-                   &one.total, &one.open, &one.slice, one.name) == 7 && count < MOST) {
+        if (sscanf(line, "card %d %d %d %d %d %d %d %95[^\n]", &one.cuda, &one.major, &one.minor,
+                   &one.total, &one.open, &one.slice, &one.mode, one.name) == 8 && count < MOST) {
             shown += one.cuda >= 0;
             found[count++] = one;
         } else if (sscanf(line, "fail %63s %d %d", name, &code, &after) == 3) {
@@ -95,7 +96,7 @@ number cuDeviceTotalMem_v2(size_t *out, int index) {
 number cuDeviceGetAttribute(int *out, int what, int index) {
     ASK();
     card *one = by_number(index);
-    *out = what == 75 ? one->major : what == 76 ? one->minor : 0;
+    *out = what == 75 ? one->major : what == 76 ? one->minor : what == 20 ? one->mode : 0;
     return 0;
 }
 number cuDeviceGetUuid_v2(unsigned char *out, int index) {
