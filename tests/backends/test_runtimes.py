@@ -28,6 +28,7 @@ from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend, native_precision
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.study import BackendRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = np.random.default_rng(3).normal(size=(5, 1, 8, 8, 8)).astype(np.float32)
@@ -41,14 +42,15 @@ def convolution(_: NetworkSpec, batch: Array) -> Array:
     return np.stack([[correlate(p[0], w, mode="constant") for w in weights] for p in batch])
 
 
-def opened(tmp_path: Path, backend: str, **options: Any) -> OpenModels:
+def opened(tmp_path: Path, backend: str, precision: str = "auto", **options: Any) -> OpenModels:
     models = load_model_set(write_full_set(tmp_path / "set", precisions=("fp32", "bf16")))
-    return open_models(models, backend, **options)
+    return open_models(models, BackendRequest(backend, precision), **options)
 
 
 def test_all_runtimes_compute_the_same(tmp_path: Path) -> None:
     models = load_model_set(write_full_set(tmp_path / "set"))
-    fake = open_models(models, "fake", backends={"fake": FakeBackend(convolution)})
+    fakes = {"fake": FakeBackend(convolution)}
+    fake = open_models(models, "fake", roles=("finder",), backends=fakes)
     wanted = fake.network("finder").run(BATCH)
     for backend in ("cpu", "openvino"):
         with open_models(models, backend) as real:
