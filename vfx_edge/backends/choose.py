@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import TracebackType
 from typing import Self, cast
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.errors import BackendUnavailable
-from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
 from vfx_edge.errors import BackendError, first_line
@@ -113,7 +112,7 @@ def open_models(
         return OpenModels(manifest, {}, BackendUse(requested, "none", "", ""), ())
     with ThreadPoolExecutor(max_workers=max(1, len(specs))) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        request = _Request(specs, onnx, precision, _shares(specs, budget or Budget()), pool)
+        request = _Request(specs, onnx, precision, divide(specs, settled(budget or Budget())), pool)
         if requested == "auto":
             networks, used, skipped = _first_that_works(known, request)
         else:
@@ -148,14 +147,6 @@ class _Request:
                 if job.exception() is None:
                     job.result().close()
             raise
-
-
-def _shares(specs: list[NetworkSpec], budget: Budget) -> list[Budget]:
-    """The budget divided among the networks, on the GPU that is there."""
-    gpu = nvidia.find_gpu()
-    if isinstance(gpu, nvidia.Gpu):
-        budget = replace(budget, gpu_gib=min(budget.gpu_gib, gpu.memory_gib))
-    return divide(specs, budget)
 
 
 def _read_checked(spec: NetworkSpec) -> bytes:
