@@ -10,7 +10,7 @@ def test_x(machine: Machine) -> None:
     machine.play(TURING)
     print(nvidia.find_gpu(0), nvml.used_mib(), nvml.driver_version())
     m = CudaMemory()
-    a = m.allocate(1<<30)
+    a = m.allocate(1 << 30)
     print(nvml.used_mib())
     m.free(a)
     m.close()

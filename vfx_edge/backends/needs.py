@@ -104,14 +104,18 @@ def _not_served(need: Needs, gpu: nvidia.Gpu, cuda: int) -> tuple[str, str]:
     known = need.kernels.get(cuda, need.kernels[NEWEST_CUDA])
     has = f"{gpu.name} has compute capability {dotted(gpu.sm)}"
     if gpu.sm < known[0]:
-        reason = f"{has}, and {need.who} for CUDA {cuda} begins at {dotted(known[0])}"
-        return reason, f"no package serves this card; {_INSTEAD}"
+        reason = f"{has}, and what is made for CUDA {cuda} begins at {dotted(known[0])}"
+        return reason, _NEWER
     reason = f"{has}, and {need.who} knows {', '.join(map(dotted, known))} only"
     others = " or ".join(n for n, other in NEEDS.items() if other.serves(gpu.sm, cuda))
-    return reason, f"use --backend {others}" if others else f"none serves this card; {_INSTEAD}"
+    return reason, f"use --backend {others}" if others else _NEWER
 
 
-_INSTEAD = "use --backend openvino, or a card from Turing on (7.5 or more)"
+_NEWER = (
+    "take a card from Turing on (7.5 or more), for no package serves this one; until then use "
+    "--backend openvino"
+)
+_NOT_MADE = "no packages are made for this system: use --backend openvino or cpu"
 
 
 def _driver(gpu: nvidia.Gpu, cuda: int) -> Absent:
@@ -125,5 +129,5 @@ def _driver(gpu: nvidia.Gpu, cuda: int) -> Absent:
 
 def _packages(need: Needs, absent: Absent) -> Absent:
     if (sys.platform, platform.machine()) not in PACKAGED:
-        return absent._replace(remedy=f"no packages are made for this system: {_INSTEAD}")
+        return absent._replace(remedy=_NOT_MADE)
     return absent._replace(remedy=absent.remedy or f'pip install "vfx-edge[{need.extra}]"')

@@ -96,10 +96,8 @@ def find_gpu(device: int = 0) -> Gpu | NoGpu:
 
 
 def find_gpus() -> tuple[Gpu | NoGpu, ...]:
-    """Every card that CUDA sees, by its number; or the one reason why it sees none."""
-    first = find_gpu()
-    count = _count() if isinstance(first, Gpu) else 1
-    return (first, *(find_gpu(device) for device in range(1, count)))
+    """Every card that CUDA may see, by its number; or the one reason why it sees none."""
+    return tuple(find_gpu(device) for device in range(_count()))
 
 
 def free_gib(device: int = 0) -> float | None:
@@ -136,7 +134,7 @@ def _device(cuda: Any, index: int) -> Gpu | NoGpu:
     if index not in range(count := _started(cuda)):
         known = "0 only" if count == 1 else f"0 to {count - 1}"
         reason = f"there is no card number {index} (the driver shows {known})"
-        return NoGpu(reason, "choose one that `vfx-edge doctor` lists", card=True)
+        return NoGpu(reason, "name one of those with --device", card=True)
     call("cuDeviceGet", ctypes.byref(device), index)
     call("cuDeviceGetName", name, 256, device)
     call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
@@ -165,6 +163,7 @@ def _started(cuda: Any) -> int:
 
 
 def _count() -> int:
+    """Of the cards; 1 where none can be used, for the reason is told in its place."""
     try:
         return _started(driver_library())
     except (OSError, CudaFailed, OutOfMemory):

@@ -5,6 +5,8 @@ use and kept in the user's cache folder. What the runtime compiles for this very
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from vfx_edge.backends import needs, nvidia
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
+from vfx_edge.backends.budget import batch_limit, settled
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import (
     BudgetTooSmall,
@@ -20,7 +23,7 @@ from vfx_edge.backends.errors import (
     OutOfMemory,
     RunFailed,
 )
-from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.backends.tensorrt_rtx_engine import (
     EngineStale,
@@ -36,6 +39,10 @@ from vfx_edge.files import write_bytes
 from vfx_edge.manifest import NetworkSpec
 
 NAME = "tensorrt-rtx"
+_SCRATCH = ""
+"""No tensor has this name."""
+_ALIGNED = 256
+"""Bytes; the driver gives no buffer of none."""
 
 
 class RtxNetwork(CheckedNetwork):
@@ -54,23 +61,21 @@ class RtxNetwork(CheckedNetwork):
         self._engine: runtime.Engine | None = engine
         self._memory = memory
         self._cache = cache
-        self._buffers: dict[str, tuple[int, int]] = {}  # tensor -> address, bytes
-
-    def warn(self, line: str) -> None:
-        """Something that went differently from what was planned."""
-        self._warnings.append(line)
+        self._buffers: dict[str, tuple[int, int]] = {}  # tensor or scratch -> address, bytes
 
     def _infer(self, batch: Array) -> Array:
         assert self._engine is not None, "run after close"
         given, answer = self.spec.input.name, self.spec.output.name
         try:
-            shape = self._engine.output_shape(given, batch.shape, answer)
+            self._memory.make_current()
+            shape, scratch = self._engine.prepare(given, batch.shape, answer)
             addresses = {
                 given: self._buffer(given, batch.nbytes),
                 answer: self._buffer(answer, int(np.prod(shape)) * batch.itemsize),
             }
+            beside = self._buffer(_SCRATCH, max(scratch, _ALIGNED)), scratch
             self._memory.upload(addresses[given], batch)
-            self._engine.run(addresses, self._memory.stream)
+            self._engine.run(addresses, beside, self._memory.stream)
             return self._memory.download(addresses[answer], shape)
         except OutOfMemory:
             self._release()
@@ -100,6 +105,7 @@ class RtxNetwork(CheckedNetwork):
     def close(self) -> None:
         if self._engine is None:
             return
+        self._memory.make_current()
         if self._cache is not None and (kept := self._engine.runtime_cache()):
             _keep(self._cache, kept)
         self._engine = None
@@ -133,23 +139,43 @@ class TensorRtRtxBackend:
         gpu = nvidia.find_gpu(budget.device)
         if isinstance(gpu, nvidia.NoGpu):
             raise OpenFailed(NAME, spec.name, gpu.reason)
+        share = settled(budget) if budget.gpu_gib is None else budget
         pick_precision(NAME, spec, precision, ("fp16",))
-        limit = batch_limit(spec, budget, gpu=True)
+        limit = batch_limit(spec, share, gpu=True)
         data, notes = _fresh_engine(spec, onnx, gpu.sm)
         cache = _runtime_cache(spec, gpu)
         try:
-            engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
-            if engine.memory_bytes > budget.gpu_gib * 2**30:
-                needed = engine.memory_bytes / 2**20
-                raise BudgetTooSmall(spec.name, needed, budget.gpu_gib * 1024)
-            memory = CudaMemory()
+            memory = CudaMemory(share.device)
+            with _closed_if_it_fails(memory):
+                engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
+                limit = _fitting(spec, engine, share, limit)
         except (runtime.Refused, nvidia.CudaFailed, OutOfMemory, OSError) as error:
             reason = str(error) or "the GPU is out of memory"
             raise OpenFailed(NAME, spec.name, reason) from error
         network = RtxNetwork(spec, str(gpu), limit, engine, memory, cache)
-        for note in notes:
+        for note in (share.note, *notes):
             network.warn(note)
         return network
+
+
+@contextmanager
+def _closed_if_it_fails(memory: CudaMemory) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        with suppress(nvidia.CudaFailed, OutOfMemory):  # the first error counts
+            memory.close()
+        raise
+
+
+def _fitting(spec: NetworkSpec, engine: runtime.Engine, share: Budget, limit: int) -> int:
+    """The batch, halved until what the engine itself says it needs is within the share."""
+    given, answer, room = spec.input.name, spec.output.name, (share.gpu_gib or 0.0) * 2**30
+    while (needed := engine.prepare(given, spec.shape(limit), answer)[1]) > room:
+        if limit // 2 < spec.batch.min:
+            raise BudgetTooSmall(spec.name, needed / 2**20, room / 2**20, gpu=True)
+        limit //= 2
+    return limit
 
 
 def _absent() -> needs.Absent:
