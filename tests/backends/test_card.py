@@ -181,8 +181,9 @@ STATES = [
           ("GPU 0   NVIDIA RTX A4000 (compute capability 8.6, 16 GiB), 3.0 GiB free",
            "GPU 1   Quadro P5000 (compute capability 6.1, 16 GiB), 12.0 GiB free"),
           (replace(AMPERE, free_gib=3.0), replace(PASCAL, free_gib=12.0)), nvml_order=(1, 0)),
-    State("without its management library", "tensorrt-rtx", ("7.5, 16 GiB)\n  driver  of an unknown version, serves CUDA 13.0",), (TURING,),
-          ("GiB free",), fail={"nvmlDeviceGetHandleByUUID": 1, "nvmlSystemGetDriverVersion": 1}),
+    State("without its management library", "tensorrt-rtx",
+          ("7.5, 16 GiB)\n  driver  of an unknown version, serves CUDA 13.0",), (TURING,),
+          fail={"nvmlDeviceGetHandleByUUID": 1, "nvmlSystemGetDriverVersion": 1}),
 ]  # fmt: skip
 
 
