@@ -16,7 +16,7 @@ from vfx_edge.study import BackendRequest, Classified
 from vfx_edge.vocabulary import NEEDED_ROLES
 
 pytestmark = pytest.mark.skipif(
-    isinstance(nvidia.find_gpu(), str), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
+    not isinstance(nvidia.find_gpu(), nvidia.Gpu), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
 )
 GPU_BACKENDS = {"cuda": 1e-3, "tensorrt": 5e-3, "tensorrt-rtx": 5e-3}
 """Largest difference of a probability from FP32 on the CPU: cuda computes in FP32, the others

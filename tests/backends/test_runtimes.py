@@ -264,38 +264,12 @@ def test_fp16_is_the_networks_own_fp16_form(tmp_path: Path) -> None:
 
 
 def test_a_missing_gpu_is_told_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        nvidia, "find_gpu", lambda *_: "no NVIDIA driver (libcuda.so.1 was not found)"
-    )
+    none = nvidia.NoGpu("no NVIDIA driver (libcuda.so.1 was not found)", "install one")
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: none)
     for backend in (CudaBackend(), TensorRtBackend()):
         state = backend.availability()
         assert not state.available
         assert state.reason == "no NVIDIA driver (libcuda.so.1 was not found)"
-
-
-def test_what_a_gpu_lacks_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order in which a user would mend it: package, TensorRT, driver, CUDA."""
-    missing = {"libcudnn.so.9", "cudnn64_9.dll", *nvidia.tensorrt_libraries()}
-
-    def first_missing(names: tuple[str, ...]) -> str | None:
-        return next((name for name in names if name in missing), None)
-
-    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
-    monkeypatch.setattr(nvidia, "first_missing", first_missing)
-    cuda, tensorrt = CudaBackend(), TensorRtBackend()
-    if "CUDAExecutionProvider" not in _providers():
-        assert "built without it" in cuda.availability().reason
-        return
-    assert "cudnn" in cuda.availability().reason
-    assert "nvinfer" in tensorrt.availability().reason
-    assert "tensorrt-cu13" in tensorrt.availability().remedy
-    missing.clear()
-    assert cuda.availability().available
-    assert cuda.availability().device == "Test GPU (compute capability 7.5, 8 GiB)"
-    old = nvidia.Gpu("Old", 8.0, (7, 5), (12, 4))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: old)
-    assert "serves CUDA 12.4" in cuda.availability().reason
-    assert cuda.availability().remedy == "update the driver"
 
 
 def _providers() -> list[str]:
@@ -312,7 +286,7 @@ def test_a_session_that_silently_went_to_the_cpu_is_refused(
         pytest.skip("needs onnxruntime-gpu")
     models = load_model_set(write_full_set(tmp_path / "set"))
     monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
-    monkeypatch.setattr(nvidia, "first_missing", lambda _: None)
+    monkeypatch.setattr(nvidia, "missing", lambda _: ())
     for name in ("cuda", "tensorrt"):
         with pytest.raises(OpenFailed) as caught:
             open_models(models, name)

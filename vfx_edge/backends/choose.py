@@ -8,9 +8,8 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import cast
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, without_remedy
-from vfx_edge.backends.network import divide
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
 from vfx_edge.backends.proof import ask_once
@@ -47,9 +46,9 @@ def _made(name: str, kind: str) -> Backend:
         return _NotInstalled(name, first_line(error))
 
 
-def probe_backends() -> tuple[Availability, ...]:
-    """The state of every backend that can be asked for, in `auto`'s order."""
-    return tuple(backend.availability() for backend in default_backends().values())
+def probe_backends(device: int = 0) -> tuple[Availability, ...]:
+    """The state of every backend that can be asked for, in `auto`'s order, with this card."""
+    return tuple(backend.availability(device) for backend in default_backends().values())
 
 
 def open_models(
@@ -119,7 +118,7 @@ def _open(plan: _Plan) -> OpenModels:
     specs = list({id(s): s for s in map(plan.manifest.network, plan.roles)}.values())
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        request = _Request(specs, onnx, plan.request, _shares(specs, plan.budget), pool)
+        request = _Request(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
         if plan.request.backend == "auto":
             networks, state, tried = _first_that_works(plan.backends, request)
         else:
@@ -199,14 +198,6 @@ def _close(network: Network) -> None:
 def _budget(request: BackendRequest, budget: Budget) -> Budget:
     budget = replace(budget, device=request.device)
     return budget if request.gpu_gib is None else replace(budget, gpu_gib=request.gpu_gib)
-
-
-def _shares(specs: list[NetworkSpec], budget: Budget) -> list[Budget]:
-    """The budget divided among the networks, on the GPU that is there."""
-    gpu = nvidia.find_gpu(budget.device)
-    if isinstance(gpu, nvidia.Gpu):
-        budget = replace(budget, gpu_gib=min(budget.gpu_gib, gpu.memory_gib))
-    return divide(specs, budget)
 
 
 def _read_checked(spec: NetworkSpec) -> bytes:
