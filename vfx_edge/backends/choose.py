@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pkgutil import resolve_name
@@ -11,7 +11,7 @@ from typing import cast
 from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
+from vfx_edge.backends.opened import OpenModels, close, log, passed_over_sentence
 from vfx_edge.backends.proof import ask_once
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
 from vfx_edge.errors import BackendError, first_line
@@ -137,7 +137,7 @@ def _open(plan: _Plan) -> OpenModels:
     )
     rest = plan.after(state.name)
     again = None if rest is None else partial(_open, rest)
-    return OpenModels(plan.manifest, by_role, use, _model_uses(by_role), again)
+    return OpenModels(plan.manifest, by_role, use, _model_uses(by_role), again, state.card)
 
 
 def _passed_over(used: Availability, tried: tuple[_Tried, ...]) -> tuple[tuple[str, str], ...]:
@@ -177,7 +177,7 @@ class _Request:
         except Exception:
             for job in jobs:
                 if job.exception() is None:
-                    _close(job.result())
+                    close(job.result())
             raise
 
 
@@ -186,13 +186,8 @@ def _closed_if_it_fails(network: Network) -> Iterator[None]:
     try:
         yield
     except Exception:
-        _close(network)
+        close(network)
         raise
-
-
-def _close(network: Network) -> None:
-    with suppress(Exception):  # a card that is lost refuses this, too; the first error counts
-        network.close()
 
 
 def _budget(request: BackendRequest, budget: Budget) -> Budget:
