@@ -12,6 +12,7 @@ import pytest
 from tests.fake_backend import FakeBackend, FakeNetwork, zeros
 from tests.test_tasks import KIND, TASK
 from tests.tiny_models import write_full_set
+from tests.toy_task import Likeliness
 from vfx_edge.backends import Availability, Backend, Budget, OpenModels, choose, open_models
 from vfx_edge.backends.errors import BackendUnavailable, OpenFailed, RequestInvalid, RunFailed
 from vfx_edge.job import Job, run_alone
@@ -252,6 +253,8 @@ def test_a_card_lost_in_the_middle_costs_time_and_no_study(
     told = json.loads((tmp_path / "auto" / "result.json").read_text("utf-8"))["run"]
     assert told["backend"]["failed"] == [{"name": "cuda", "reason": LOST}]
     plain = run_alone(replace(job, out=tmp_path / "cpu"), "cpu", str(models.directory)).answer
+    assert isinstance(answer, Likeliness)
+    assert isinstance(plain, Likeliness)
     np.testing.assert_array_equal(answer.image.values, plain.image.values)
     assert np.ptp(plain.image.values) > 0
 
