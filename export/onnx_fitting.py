@@ -206,9 +206,6 @@ def _checked_layout(model: ModelProto, ends: Ends, spec: NetworkSpec, path: Path
     if (stored := stored_in(model)) != spec.precision.stored:
         what = f'its numbers are {stored}: say stored = "{stored}" in [network.precision]'
         raise Misfit(path, what)
-    step = _last_step(model, spec.output.name)
-    if step and spec.output.activation != "none":
-        raise Misfit(path, f'it ends in {step} already: say activation = "none"')
     own, wanted = shape_of(ends.input)[1:], spec.shape(1)[1:]
     if not own or _fits(own, wanted):
         return False
