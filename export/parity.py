@@ -44,7 +44,8 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="PATH",
         help="What the set was exported from: it answers in PyTorch, or ONNX Runtime where it is "
-        "an .onnx, and all else is compared with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
+        "an .onnx, and all else is compared with it. Without it, ONNX Runtime on the CPU in fp32 "
+        "is the reference.",
         readable=False,
     ),
 ]
