@@ -48,7 +48,14 @@ _MOST_CHANNELS = 4
 Shape = tuple[int | None, ...]
 Floats = NDArray[np.float32]
 Form = Literal["as it is", "channels last", "flat"]
-"""Of an answer: what has to be done to it; flat: voxel by voxel of a grid of one."""
+"""Of an answer; flat: voxel by voxel of a grid of one."""
+Step = tuple[str, dict[str, Any]]
+_TURNS: dict[Form, list[Step]] = {
+    "as it is": [],
+    "channels last": [("Transpose", {"perm": _TO_FIRST})],
+    "flat": [("Flatten", {"axis": 1})],
+}
+"""What has to be done to it."""
 
 
 @dataclass(frozen=True)
@@ -268,11 +275,7 @@ def _wrap(graph: GraphProto, ends: Ends, last: bool, form: Form) -> None:
     """Float32 and channels first on both sides; the names of input and output stay."""
     given, answer = ends.input.name, ends.output.name
     before = [("Transpose", {"perm": _TO_LAST})] * last + _casts(ends.input, inside=True)
-    after = _casts(ends.output, inside=False)
-    after += {
-        "channels last": [("Transpose", {"perm": _TO_FIRST})],
-        "flat": [("Flatten", {"axis": 1})],
-    }.get(form, [])
+    after = _casts(ends.output, inside=False) + _TURNS[form]
     if before:
         _rename(graph, given, f"{given}.own")
     if after:
@@ -280,9 +283,6 @@ def _wrap(graph: GraphProto, ends: Ends, last: bool, form: Form) -> None:
     nodes = [*_chain(before, given, f"{given}.own"), *graph.node]
     nodes += _chain(after, f"{answer}.own", answer)
     _replace(graph.node, nodes)
-
-
-Step = tuple[str, dict[str, Any]]
 
 
 def _casts(value: ValueInfoProto, *, inside: bool) -> list[Step]:

@@ -9,7 +9,6 @@ from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import (
     ModelProto,
     NodeProto,
@@ -95,8 +94,8 @@ def _parsed(path: Path) -> ModelProto:
         raise NotOnnx(path, error.strerror or error, "let it be read") from error
     read_outline(data, path)  # also refuses graphs that are nested too deep
     try:
-        model = ModelProto.FromString(data)
-    except DecodeError as error:
+        model: ModelProto = ModelProto.FromString(data)
+    except Exception as error:  # protobuf's own, which onnx has no name for
         raise NotOnnx(path, "it is damaged, or no ONNX") from error
     opset = opset_of(model)
     if not OLDEST <= opset <= OPSETS[-1]:
