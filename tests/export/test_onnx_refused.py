@@ -145,6 +145,7 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "Windows path": (outside("..\\secret.bin"), "which is not beside it"),
     "absolute": (outside("/etc/passwd"), "which is not beside it"),
     "a link": (outside("link.bin"), "no such file beside it): put that file there, no link"),
+    "long name": (outside("w" * 300), "no such file beside it"),
     "missing": (outside("gone.bin"), "no such file beside it"),
     "too long": (outside("w.bin", length="9" * 18), "the weights of 'w' are not whole in 'w.bin'"),
     "negative": (outside("w.bin", offset="-4"), "the weights of 'w' are not whole in 'w.bin'"),
