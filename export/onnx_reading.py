@@ -156,7 +156,7 @@ def _check_place(tensor: TensorProto, path: Path) -> None:
         raise NotOnnx(path, why, "put the file with the weights beside it, and export it again")
     size = _size_of(path.parent / name)
     if size is None:
-        why = f"its weights lie in '{name}', and there is no such file beside it"
+        why = f"its weights lie in '{name[:80]}', and there is no such file beside it"
         raise NotOnnx(path, why, "put that file there, no link")
     wanted = prod(tensor.dims) * _item_bytes(tensor, path)
     offset = _number(facts.get("offset", "0"))

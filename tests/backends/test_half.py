@@ -151,6 +151,16 @@ def test_no_network_is_refused() -> None:
         half_precision(b"no network at all")
 
 
+def test_a_quantised_one_has_no_fp16_form() -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s"], ["w"]),
+        helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 6),
+    ]
+    whole = np.ones_like(kernel(), np.int8)
+    with pytest.raises(ValueError, match="INT8 file has no FP16 form"):
+        half_precision(model(nodes, {"q": whole, "s": np.array(0.02, np.float32)}))
+
+
 @pytest.fixture(scope="module")
 def phantom() -> np.ndarray:
     """A lumbar spine in 3 mm voxels, HU."""
