@@ -150,9 +150,14 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     sha256_fp16: Sha256 | None = None
     input: InputSpec
     output: OutputSpec
-    renamed: dict[str, str] = field(name="classes", default_factory=dict)
-    """[network.classes]: the network's own name of a class -> what it is called here, "" for one
-    that is never read. Several may mean the same: their probabilities are added."""
+    renamed: Annotated[
+        dict[str, str],
+        Meta(
+            description='a network\'s own name of a class -> its name here, "": never read; '
+            "several may mean one, their probabilities are added"
+        ),
+    ] = field(name="classes", default_factory=dict)
+    """[network.classes]."""
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None

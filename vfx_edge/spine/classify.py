@@ -57,12 +57,10 @@ def combined_views(
     given = {name: views[..., i] for i, name in enumerate(classes)}
     unknown, intact = given.get("unknown", none), given.get("intact", none)
     known = np.maximum(1 - unknown, _LEAST)
-    pair = np.stack([given["osteoporotic"], given["malignant"]], -1)
+    pair = np.stack([given["osteoporotic"], given["malignant"]])
     # answers of a sigmoid are no shares of one whole
-    broken = np.maximum(np.maximum(known - intact, pair.sum(-1)), _LEAST)
-    both = np.stack(
-        [least_certain(np.minimum(one / broken, 1)) for one in np.moveaxis(pair, -1, 0)]
-    )
+    broken = np.maximum(np.maximum(known - intact, pair.sum(0)), _LEAST)
+    both = np.stack([least_certain(one) for one in np.minimum(pair / broken, 1)])
     if calibration is not None:
         both = calibration.tempered(both.T).T * np.minimum(both.sum(0), 1)
     return Answers(both[0], both[1], unknown.max(0), np.minimum(intact / known, 1).min(0))
