@@ -61,8 +61,8 @@ class CudaBackend(OrtBackend):
         return None
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> OrtNetwork:
-        if isinstance(gpu := nvidia.find_gpu(budget.device), str):
-            raise OpenFailed(self.name, spec.name, gpu)
+        if not isinstance(gpu := nvidia.find_gpu(budget.device), nvidia.Gpu):
+            raise OpenFailed(self.name, spec.name, str(gpu))
         share = settled(budget) if budget.gpu_gib is None else budget
         network = super().open(spec, onnx, precision, share)
         network.warn(share.note)
@@ -150,6 +150,8 @@ class TensorRtBackend(CudaBackend):
             # used, but without this its FP16 parts would compute in FP32.
             "trt_fp16_enable": str(precision == "fp16"),
             "trt_bf16_enable": str(precision == "bf16"),
+            # A file that was quantised (QuantizeLinear) is refused without it.
+            "trt_int8_enable": str(b"QuantizeLinear" in form),
             # Networks are opened side by side: two builds at once would time each other.
             "trt_force_sequential_engine_build": "True",
         }

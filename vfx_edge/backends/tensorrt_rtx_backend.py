@@ -89,9 +89,10 @@ class RtxNetwork(CheckedNetwork):
 
     def _release(self) -> None:
         """Buffers of a batch that was too big would stand in a smaller one's way."""
-        while self._buffers:
-            _, (address, _) = self._buffers.popitem()
-            self._memory.free(address)
+        buffers, self._buffers = self._buffers, {}
+        with suppress(nvidia.CudaFailed):  # a card that is lost says so to the smaller batch, too
+            for address, _ in buffers.values():
+                self._memory.free(address)
 
     def _buffer(self, tensor: str, count: int) -> int:
         """A buffer of at least so many bytes, kept from batch to batch."""
@@ -146,8 +147,8 @@ class TensorRtRtxBackend:
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> RtxNetwork:
         gpu = nvidia.find_gpu(budget.device)
-        if isinstance(gpu, str):
-            raise OpenFailed(NAME, spec.name, gpu)
+        if not isinstance(gpu, nvidia.Gpu):
+            raise OpenFailed(NAME, spec.name, str(gpu))
         share = settled(budget) if budget.gpu_gib is None else budget
         pick_precision(NAME, spec, precision, ("fp16",))
         limit = batch_limit(spec, share, gpu=True)
