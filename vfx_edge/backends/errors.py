@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from vfx_edge.errors import BackendError, ModelError
+from vfx_edge.errors import BackendError, ModelError, UsageError
 
 _WHERE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :")
 """Where in a runtime's own source something failed: left out of our sentences."""
@@ -14,6 +14,10 @@ class BackendUnavailable(BackendError):
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}: {remedy}")
+
+
+class RequestInvalid(UsageError):
+    """What was asked of the machine can't be meant."""
 
 
 class OpenFailed(BackendError):
@@ -109,6 +113,12 @@ class NoCache(BackendError):
 
 class OutOfMemory(Exception):
     """Inside the backends only: the batch was too big; a smaller one may do."""
+
+
+def without_remedy(error: BackendError) -> str:
+    """What is wrong, without what to do about it: every sentence ends in that, after a colon."""
+    words = str(error)
+    return words.rpartition(": ")[0] or words
 
 
 def one_line(text: object, limit: int = 200) -> str:

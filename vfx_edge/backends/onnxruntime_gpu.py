@@ -5,12 +5,12 @@ Options: onnxruntime.ai/docs/execution-providers, CUDA and TensorRT.
 
 import ctypes
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends import needs, nvidia
 from vfx_edge.backends.budget import scratch_mib, settled
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import OpenFailed
@@ -18,12 +18,23 @@ from vfx_edge.backends.fixed_batch import ShapesOpen, with_batch
 from vfx_edge.backends.half import kept_full
 from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtBackend, OrtNetwork, runtime
 from vfx_edge.backends.protocol import Availability, Budget
+from vfx_edge.errors import first_line
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.quiet import runtime_quiet
 
 log = logging.getLogger("vfx_edge.backends")
 AMPERE = (8, 0)
 """From this compute capability on there are TF32 and BF16."""
+
+_WITHOUT = "the installed onnxruntime is built without it"
+_REPLACE = 'pip uninstall onnxruntime onnxruntime-gpu, then pip install "vfx-edge[{}]"'
+"""Both packages have the same files: whichever came last would be left broken."""
+
+
+def cuda_major() -> int:
+    """The CUDA that the installed runtime was made for."""
+    version = str(getattr(runtime(), "cuda_version", "") or needs.NEWEST_CUDA)
+    return int(version.split(".")[0])
 
 
 class CudaBackend(OrtBackend):
@@ -33,36 +44,40 @@ class CudaBackend(OrtBackend):
 
     def availability(self, device: int = 0) -> Availability:
         # The GPU first: where there is none, the runtime need not even be imported.
-        gpu = nvidia.find_gpu()
-        if isinstance(gpu, str):
-            return self._no(gpu, nvidia.INSTALL)
+        gpu = nvidia.find_gpu(device)
+        if isinstance(gpu, nvidia.NoGpu):
+            return needs.no_card(self.name, gpu)
         try:
             known = runtime().get_available_providers()
         except ImportError as error:
-            remedy = "pip install onnxruntime-gpu"
-            return self._no(f"onnxruntime can't be imported ({error})", remedy)
+            wrong = f"onnxruntime can't be imported ({first_line(error)})"
+            return self._judged(gpu, lambda: needs.Absent(wrong))
         if self.provider not in known:
-            remedy = "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-            return self._no("the installed onnxruntime is built without it", remedy)
-        if problem := self._driver_or_libraries(gpu):
-            return self._no(*problem)
-        return Availability(self.name, True, device=str(gpu))
+            return self._judged(gpu, lambda: needs.Absent(_WITHOUT, _REPLACE.format(self.extra)))
+        return self._judged(gpu, lambda: needs.absent_libraries(self._missing()), cuda_major())
 
-    def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
-        """What the provider needs beside the runtime: (reason, remedy) of the first lack."""
-        major = int(str(getattr(runtime(), "cuda_version", "") or "13").split(".")[0])
-        if old := gpu.too_old_for(major):
-            return old, nvidia.UPDATE
+    def _judged(
+        self,
+        gpu: nvidia.Gpu,
+        absent: Callable[[], needs.Absent],
+        cuda: int = needs.NEWEST_CUDA,
+    ) -> Availability:
+        return needs.judged(self.name, gpu, cuda, absent)
+
+    @property
+    def extra(self) -> str:
+        """What brings all that this backend needs."""
+        return needs.NEEDS[self.name].extra
+
+    def _missing(self) -> tuple[str, ...]:
+        """Libraries that the provider would not find."""
         with runtime_quiet():
             runtime().preload_dlls()
-        if missing := nvidia.first_missing(nvidia.cuda_libraries(major)):
-            reason = f"{missing} was not found"
-            return reason, f'pip install "onnxruntime-gpu[cuda,cudnn]", or CUDA {major} and cuDNN 9'
-        return None
+        return nvidia.missing(nvidia.cuda_libraries(cuda_major()))
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> OrtNetwork:
-        if not isinstance(gpu := nvidia.find_gpu(budget.device), nvidia.Gpu):
-            raise OpenFailed(self.name, spec.name, str(gpu))
+        if isinstance(gpu := nvidia.find_gpu(budget.device), nvidia.NoGpu):
+            raise OpenFailed(self.name, spec.name, gpu.reason)
         share = settled(budget) if budget.gpu_gib is None else budget
         network = super().open(spec, onnx, precision, share)
         network.warn(share.note)
@@ -103,11 +118,9 @@ class TensorRtBackend(CudaBackend):
 
     name, provider = "tensorrt", "TensorrtExecutionProvider"
 
-    def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
+    def _missing(self) -> tuple[str, ...]:
         nvidia.preload_tensorrt()
-        if missing := nvidia.first_missing(nvidia.tensorrt_libraries()):
-            return f"{missing} was not found", 'pip install "tensorrt-cu13>=10.13,<11"'
-        return super()._driver_or_libraries(gpu)
+        return (*nvidia.missing(nvidia.tensorrt_libraries()), *super()._missing())
 
     def _session(self, spec: NetworkSpec, onnx: bytes, providers: Any, budget: Budget) -> Any:
         """With explicit profiles the engine is built while the session is made: minutes."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends import needs, nvidia
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.budget import batch_limit, settled
 from vfx_edge.backends.cuda_memory import CudaMemory
@@ -30,12 +30,11 @@ from vfx_edge.backends.tensorrt_rtx_engine import (
     beside_model,
     build_engine,
     cache_folder,
-    dotted,
     in_cache,
     read_engine,
     wanted_key,
 )
-from vfx_edge.errors import OutputError
+from vfx_edge.errors import OutputError, first_line
 from vfx_edge.files import write_bytes
 from vfx_edge.manifest import NetworkSpec
 
@@ -130,25 +129,17 @@ class TensorRtRtxBackend:
     name = NAME
 
     def availability(self, device: int = 0) -> Availability:
-        gpu = nvidia.find_gpu()
-        if isinstance(gpu, str):
-            return Availability(NAME, False, gpu, nvidia.INSTALL)
-        try:
-            known = runtime.architectures()
-        except ImportError as error:
-            reason = f"the package tensorrt-rtx can't be imported ({error})"
-            return Availability(NAME, False, reason, 'pip install "tensorrt-rtx>=1.4"')
-        except OSError as error:
-            reason = f"a library of the package tensorrt-rtx can't be loaded ({error})"
-            return Availability(NAME, False, reason, "pip install --force-reinstall tensorrt-rtx")
-        if lack := _unsupported(gpu, known):
-            return Availability(NAME, False, *lack)
-        return Availability(NAME, True, device=str(gpu))
+        gpu = nvidia.find_gpu(device)
+        if isinstance(gpu, nvidia.NoGpu):
+            return needs.no_card(NAME, gpu)
+        absent = _absent()
+        known = () if absent.what else runtime.architectures()
+        return needs.judged(NAME, gpu, _cuda_major(), lambda: absent, known)
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> RtxNetwork:
         gpu = nvidia.find_gpu(budget.device)
-        if not isinstance(gpu, nvidia.Gpu):
-            raise OpenFailed(NAME, spec.name, str(gpu))
+        if isinstance(gpu, nvidia.NoGpu):
+            raise OpenFailed(NAME, spec.name, gpu.reason)
         share = settled(budget) if budget.gpu_gib is None else budget
         pick_precision(NAME, spec, precision, ("fp16",))
         limit = batch_limit(spec, share, gpu=True)
@@ -188,28 +179,28 @@ def _fitting(spec: NetworkSpec, engine: runtime.Engine, share: Budget, limit: in
     return limit
 
 
-def _unsupported(gpu: nvidia.Gpu, known: tuple[int, ...]) -> tuple[str, str] | None:
-    """(reason, remedy) when the package can't serve this GPU or driver."""
-    if gpu.sm not in known:
-        reason = (
-            f"TensorRT-RTX {runtime.version()} builds no engines for compute capability "
-            f"{dotted(gpu.sm)} (it knows {', '.join(map(dotted, known))})"
-        )
-        return reason, "use --backend tensorrt or cuda"
-    old = gpu.too_old_for(_cuda_major())
-    return (old, nvidia.UPDATE) if old else None
+def _absent() -> needs.Absent:
+    """What of the package is missing."""
+    try:
+        runtime.package()
+    except ImportError as error:
+        return needs.Absent(f"the package tensorrt-rtx can't be imported ({first_line(error)})")
+    except OSError as error:
+        wrong = f"a library of the package tensorrt-rtx can't be loaded ({first_line(error)})"
+        return needs.Absent(wrong, "pip install --force-reinstall tensorrt-rtx")
+    return needs.Absent()
 
 
 @functools.cache
 def _cuda_major() -> int:
-    """The CUDA that the installed package was made for; 12 at least."""
+    """The CUDA that the installed package was made for, or the one that would be installed."""
     for major in (13, 12):
         try:
             metadata.version(f"tensorrt-rtx-cu{major}")
         except metadata.PackageNotFoundError:
             continue
         return major
-    return 12
+    return needs.NEWEST_CUDA
 
 
 def _fresh_engine(spec: NetworkSpec, onnx: bytes, sm: int) -> tuple[bytes, list[str]]:
