@@ -1,11 +1,13 @@
 """What every network does the same way, tried on a Python function."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.fake_backend import FakeBackend, FakeNetwork, Function
+from tests.fake_card import AMPERE, SMALL, Machine
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Array, Budget, activate, nvidia
 from vfx_edge.backends.budget import RESERVE_GIB, batch_limit, divide, patch_mib, settled
@@ -152,7 +154,7 @@ def test_networks_that_are_open_together_share_the_budget(tmp_path: Path) -> Non
     specs = load_model_set(folder).networks
     for gib in (4.0, 16.0, 100.0):
         shares = divide(specs, Budget(gpu_gib=gib))
-        assert sum(share.gpu_gib for share in shares) == pytest.approx(gib - 1)
+        assert sum(share.gpu_gib or 0 for share in shares) == pytest.approx(gib - 1)
         assert {share.host_gib for share in shares} == {Budget().host_gib}
     small, large = divide(specs, Budget(gpu_gib=100))
     assert batch_limit(specs[0], small, gpu=True) == 1
@@ -197,6 +199,14 @@ def test_the_budget_is_what_is_free(
     assert ("6 GiB of GPU memory may be used and 5.0 GiB are free on RTX" in budget.note) == said
     notes = [share.note for share in divide(load_model_set().networks, budget)]
     assert notes == [budget.note, "", "", "", ""]
+
+
+def test_free_is_what_the_driver_says_of_this_very_card(machine: Machine) -> None:
+    """NVML counts the cards the other way round."""
+    machine.play(AMPERE, replace(SMALL, free_gib=5.0), nvml_order=(1, 0))
+    assert settled(Budget()).gpu_gib == 15.0
+    assert settled(Budget(device=1)).gpu_gib == 4.5
+    assert settled(Budget(device=2)) == Budget(device=2), "there is none"
 
 
 def test_a_precision_needs_the_manifests_leave(tmp_path: Path) -> None:
