@@ -109,6 +109,16 @@ def test_precisions_are_those_that_the_card_has(
                 backend().open(spec, data, name, Budget())
 
 
+def test_nvidias_own_switch_takes_tf32_away(
+    spec: NetworkSpec, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    for backend in (CudaBackend(), TensorRtBackend()):
+        assert backend.open(spec, spec.read(), "fp32", Budget()).precision == "fp32"
+        with pytest.raises(PrecisionUnavailable):
+            backend.open(spec, spec.read(), "tf32", Budget())
+
+
 def test_a_network_for_fp32_alone_is_left_to_cuda(tmp_path: Path, opened: Opened) -> None:
     only = finder(tmp_path / "exact", ("fp32",))
     assert CudaBackend().open(only, only.read(), "auto", Budget()).precision == "fp32"
