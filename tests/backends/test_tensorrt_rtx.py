@@ -5,6 +5,7 @@ everything that we do between a patch and an answer.
 """
 
 import ctypes
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class HostDriver:
 class HostEngine:
     """What `runtime.Engine` does, by ONNX Runtime; its "engine" is the FP16 network itself."""
 
-    memory_bytes = 1 << 20
+    scratch_bytes = 1 << 10
+    """Of a patch."""
     most = 99
     given_cache = b""
 
@@ -77,11 +79,15 @@ class HostEngine:
         HostEngine.given_cache = cache
         self._session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
-    def output_shape(self, name: str, shape: tuple[int, ...], output: str) -> tuple[int, ...]:
+    def prepare(
+        self, name: str, shape: tuple[int, ...], output: str
+    ) -> tuple[tuple[int, ...], int]:
         self._shape = shape
-        return (shape[0], 3, *shape[2:])
+        return (shape[0], 3, *shape[2:]), shape[0] * self.scratch_bytes
 
-    def run(self, addresses: dict[str, int], stream: int) -> None:
+    def run(self, addresses: dict[str, int], scratch: tuple[int, int], stream: int) -> None:
+        assert scratch[1] == self._shape[0] * self.scratch_bytes
+        ctypes.memset(scratch[0], 255, scratch[1])  # it is ours to spoil
         if self._shape[0] > self.most:
             raise runtime.Refused("CUDA out of memory")
         batch = _at(addresses["image"], self._shape)
@@ -104,7 +110,7 @@ def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
     driver = HostDriver()
     monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "driver_version", lambda: "580.65")
-    monkeypatch.setattr(backend, "CudaMemory", lambda: CudaMemory(driver))
+    monkeypatch.setattr(backend, "CudaMemory", lambda device: CudaMemory(device, driver))
     monkeypatch.setattr(backend, "_cuda_major", lambda: 13)
     monkeypatch.setattr(runtime, "version", lambda: "1.7.1")
     monkeypatch.setattr(runtime, "architectures", lambda: (75, 86, 89, 120))
@@ -136,7 +142,7 @@ def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostD
         assert network.precision == "fp16"
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
         np.testing.assert_array_equal(network.run(BATCH[:1]), expected(spec, BATCH[:1]))
-        assert len(driver.held) == 2, "buffers are kept from batch to batch"
+        assert len(driver.held) == 3, "buffers are kept from batch to batch"
         assert network.warnings == ()
     assert driver.held == {}
     assert driver.released == 1
@@ -151,7 +157,7 @@ def test_out_of_memory_halves_the_batch(
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
         assert network.batch_limit == 2
         assert "ran out of memory with 4 patches" in network.warnings[0]
-    driver.room = (1 + 3) * 8**3 * 4  # image and answer of one patch
+    driver.room = (1 + 3) * 8**3 * 4 + 1024  # image, answer and scratch of one patch
     with opened(spec) as network:
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
         assert network.batch_limit == 1
@@ -171,7 +177,7 @@ def test_other_failures_are_reported(
         opened(spec)
     monkeypatch.setattr(driver, "cuInit", lambda _: 100, raising=False)
     with pytest.raises(nvidia.CudaFailed, match="error 100 to cuInit"):
-        CudaMemory(driver)
+        CudaMemory(driver=driver)
 
 
 def beside_cache(spec: NetworkSpec) -> list[Path]:
@@ -207,13 +213,32 @@ def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
 
 
-def test_an_engine_that_wants_more_than_the_budget_is_refused(
+def test_an_engine_that_wants_more_than_its_share_gets_smaller_batches(
     spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HostEngine, "memory_bytes", 3 << 30)
-    opened(spec, Budget(gpu_gib=4)).close()
-    with pytest.raises(BudgetTooSmall, match="3072 MiB"):
-        opened(spec, Budget(gpu_gib=2))
+    """One engine serves every card: its scratch is ours, and as large as the batch makes it."""
+    monkeypatch.setattr(HostEngine, "scratch_bytes", 1 << 20)
+    for mib, batch in ((4, 4), (3, 2), (1, 1)):
+        with opened(spec, Budget(gpu_gib=mib / 1024)) as network:
+            assert network.batch_limit == batch
+            np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
+    assert len(beside_cache(spec)) == 1
+    released = driver.released
+    with pytest.raises(BudgetTooSmall, match="needs about 1 MiB of GPU memory"):
+        opened(spec, Budget(gpu_gib=0.5 / 1024))
+    assert driver.released == released + 1, "a card that is not used is let go"
+
+
+def test_the_second_card_is_the_second_card(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(driver, "cuDeviceGet", lambda _, i: asked.append(i), raising=False)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda device=0: replace(GPU, name=f"card {device}"))
+    with opened(spec, Budget(gpu_gib=1, device=1, note="Less is free.")) as network:
+        assert asked == [1]
+        assert network.device.startswith("card 1 ")
+        assert network.warnings == ("Less is free.",)
 
 
 @pytest.fixture

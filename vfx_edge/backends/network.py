@@ -106,7 +106,7 @@ class CheckedNetwork(ABC):
             try:
                 out = self._checked(self._infer(self._filled(part)))[: len(part)]
             except (OutOfMemory, MemoryError) as error:
-                self._halve(len(part), error)
+                self._halve(max(len(part), self._least), error)
                 continue
             if len(part) == len(batch):
                 return out
