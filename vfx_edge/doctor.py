@@ -119,7 +119,7 @@ def diagnose(device: int = 0) -> Diagnosis:
     taken = next((state for state in backends if state.available), None)
     return Diagnosis(
         backends=backends,
-        auto=taken and taken.name,
+        auto=taken.name if taken else None,
         passed_over=any(state.card for state in backends) and not (taken and taken.card),
         cpu=cpu_state(any(s.name == "openvino" and s.available for s in backends)),
         gpu=gpu_state(),

@@ -3,6 +3,7 @@
 The driver is `tests/fake_card.py`; which packages and libraries are there is played here.
 """
 
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from tests.fake_card import (
 )
 from tests.waiting import HANG_S
 from vfx_edge import doctor
-from vfx_edge.backends import needs, nvidia, onnxruntime_gpu, tensorrt_rtx_backend
+from vfx_edge.backends import nvidia, onnxruntime_gpu, tensorrt_rtx_backend
 from vfx_edge.backends import tensorrt_rtx_runtime as rtx
 from vfx_edge.cli.doctor import doctor as say
 
@@ -222,7 +223,7 @@ def set_up(state: State, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> N
         machine.on_the_bus()
     if state.visible is not None:
         monkeypatch.setenv(nvidia.VISIBLE, state.visible)
-    monkeypatch.setattr(needs.platform, "machine", lambda: state.system)
+    monkeypatch.setattr(platform, "machine", lambda: state.system)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(onnxruntime_gpu, "runtime", lambda: runtime(state))
     monkeypatch.setattr(rtx, "package", lambda: package(state))

@@ -14,13 +14,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from tests.fake_card import TURING, Machine
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Budget, nvidia
+from vfx_edge.backends import Budget, OpenModels, nvidia, open_models
 from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
+from vfx_edge.backends.onnxruntime_backend import CpuBackend
 from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
@@ -105,19 +107,25 @@ def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
+def driver(monkeypatch: pytest.MonkeyPatch, engine: None) -> HostDriver:
     """A machine with a Turing card, as far as the backend can see."""
     driver = HostDriver()
     monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "driver_version", lambda: "580.65")
     monkeypatch.setattr(backend, "CudaMemory", lambda device: CudaMemory(device, driver))
+    return driver
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The package, whose engines are played."""
     monkeypatch.setattr(backend, "_cuda_major", lambda: 13)
+    monkeypatch.setattr(runtime, "package", lambda: None)
     monkeypatch.setattr(runtime, "version", lambda: "1.7.1")
     monkeypatch.setattr(runtime, "architectures", lambda: (75, 86, 89, 120))
     monkeypatch.setattr(runtime, "Engine", HostEngine)
     monkeypatch.setattr(runtime, "build", lambda onnx, *_: onnx)
     monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
-    return driver
 
 
 @pytest.fixture
@@ -239,6 +247,30 @@ def test_the_second_card_is_the_second_card(
         assert asked == [1]
         assert network.device.startswith("card 1 ")
         assert network.warnings == ("Less is free.",)
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_card_that_is_lost_in_the_middle(machine: Machine, tmp_path: Path) -> None:
+    """With auto the next backend answers the same question; a named one ends."""
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16", "fp32"))
+    known = {"tensorrt-rtx": backend.TensorRtRtxBackend(), "cpu": CpuBackend()}
+
+    def ask(requested: str) -> tuple[np.ndarray, OpenModels]:
+        machine.play(TURING)
+        with open_models(load_model_set(folder), requested, backends=known) as models:
+            assert models.backend.used == "tensorrt-rtx"
+            machine.play(TURING, fail={"cuMemcpyHtoD_v2": 719}, after=1)
+            return models.answer(lambda: models.network("finder").run(BATCH)), models
+
+    answer, models = ask("auto")
+    assert models.backend.used == "cpu"
+    ((name, reason),) = models.backend.failed
+    assert name == "tensorrt-rtx"
+    assert "lost what it computed on the card (error 719 to cuMemcpyHtoD_v2)" in reason
+    with open_models(load_model_set(folder), "cpu", backends=known) as models:
+        np.testing.assert_array_equal(answer, models.network("finder").run(BATCH))
+    with pytest.raises(RunFailed, match="error 719"):
+        ask("tensorrt-rtx")
 
 
 @pytest.fixture
