@@ -152,6 +152,7 @@ def machine(fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(nvml, "_ready", pynvml.nvmlInit)
     monkeypatch.setattr(nvidia, "PCI", tmp_path / "bus")
     monkeypatch.delenv(nvidia.VISIBLE, raising=False)
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))  # no engine in the user's own
     played = Machine(fake_driver, tmp_path, monkeypatch)
     played.play()
     return played
