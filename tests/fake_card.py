@@ -101,6 +101,13 @@ class Machine:
             self.patch.setattr(user, "driver_library", absent)
         self.patch.setattr(nvml, "_ready", _no_nvml)
 
+    def on_the_bus(self) -> None:
+        """A card is plugged in, whatever driver and CUDA say."""
+        card = nvidia.PCI / "0000:01:00.0"
+        card.mkdir(parents=True)
+        (card / "vendor").write_text("0x10de\n")
+        (card / "class").write_text("0x030000\n")
+
     @property
     def prefix(self) -> list[str]:
         """To put before a command, so that the program finds this driver, too."""

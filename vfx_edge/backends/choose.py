@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from typing import cast
 
 from vfx_edge.backends.budget import divide, settled
-from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, without_remedy
+from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
 from vfx_edge.backends.proof import ask_once
@@ -225,7 +225,7 @@ def _first_that_works(
         try:
             return request.open_on(backend, on_card=state.card), state, tuple(tried)
         except BackendError as error:
-            tried.append(_Tried(state, without_remedy(error), opened=True))
+            tried.append(_Tried(state, reason_of(error), opened=True))
     reasons = "; ".join(f"{name}: {reason}" for name, reason in (one.line for one in tried))
     raise BackendUnavailable(f"no backend can be used here ({reasons})", "see `vfx-edge doctor`")
 

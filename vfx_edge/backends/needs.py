@@ -104,15 +104,18 @@ def _not_served(need: Needs, gpu: nvidia.Gpu, cuda: int) -> tuple[str, str]:
     known = need.kernels.get(cuda, need.kernels[NEWEST_CUDA])
     has = f"{gpu.name} has compute capability {dotted(gpu.sm)}"
     if gpu.sm < known[0]:
-        reason = f"{has}, and what is made for CUDA {cuda} begins at {dotted(known[0])}"
-        return reason, _NEWER
-    reason = f"{has}, and {need.who} knows {', '.join(map(dotted, known))} only"
-    others = " or ".join(n for n, other in NEEDS.items() if other.serves(gpu.sm, cuda))
-    return reason, f"use --backend {others}" if others else _NEWER
+        return f"{has}, and what is made for CUDA {cuda} begins at {dotted(known[0])}", _NEWER
+    others = " or ".join(name for name, other in NEEDS.items() if other.serves(gpu.sm, cuda))
+    remedy = f"use --backend {others}" if others else _UPDATE.format(need.extra)
+    return f"{has}, and {need.who} knows {', '.join(map(dotted, known))} only", remedy
 
 
 _NEWER = (
     "take a card from Turing on (7.5 or more), for no package serves this one; until then use "
+    "--backend openvino"
+)
+_UPDATE = (
+    'pip install --upgrade "vfx-edge[{}]", which may know the card by now; until then use '
     "--backend openvino"
 )
 _NOT_MADE = "no packages are made for this system: use --backend openvino or cpu"

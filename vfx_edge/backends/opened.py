@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
-from vfx_edge.backends.errors import without_remedy
+from vfx_edge.backends.errors import reason_of
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest
@@ -74,7 +74,7 @@ class OpenModels:
             now.backend,
             skipped=before.skipped + now.backend.skipped,
             passed_over=before.passed_over + now.backend.passed_over,
-            failed=((before.used, without_remedy(error)),),
+            failed=((before.used, reason_of(error)),),
         )
         log.warning("%s", failed_sentence(self.backend))
 
@@ -123,9 +123,9 @@ def passed_over_sentence(use: BackendUse) -> str:
 
 def failed_sentence(use: BackendUse) -> str:
     """What failed in the middle of this study; empty where nothing did."""
-    why = "; ".join(reason for _, reason in use.failed)
-    if not why:
+    if not use.failed:
         return ""
+    why = "; ".join(f"{name} failed ({reason})" for name, reason in use.failed)
     return (
         f"In the middle of this study {why}; all of it was done once more, on {use.used}: "
         "if that happens again, see `vfx-edge doctor`, or name another backend."

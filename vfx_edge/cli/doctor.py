@@ -69,8 +69,11 @@ def _gpu(gpu: "GpuState") -> None:
     for number, (card, free) in enumerate(zip(gpu.cards, gpu.free_gib, strict=True)):
         room = "" if free is None else f", {free:.1f} GiB free"
         print(f"  GPU {number}   {card}{room}")
-    serves = f", serves CUDA {'.'.join(map(str, gpu.first.driver_cuda))}" if gpu.first else ""
-    print(f"  driver  {gpu.driver or 'no NVIDIA driver'}{serves}")
+    if gpu.first is None:
+        print(f"  driver  {gpu.driver or 'none that can be asked'}")
+        return
+    serves = ".".join(map(str, gpu.first.driver_cuda))
+    print(f"  driver  {gpu.driver or 'of an unknown version'}, serves CUDA {serves}")
 
 
 def _model_set(state: "ModelSetState") -> None:

@@ -112,16 +112,12 @@ def listen(
     can't be done stays listed by `vfx-edge queue list`, with the reason.
     """
     settings = serving.settings_from(
-        config,
-        send,
-        outputs,
+        *(config, send, outputs),
         spool=spool,
         quiet_s=quiet_time,
         http=http,
         backend=backend,
-        device=device,
-        gpu_memory_gib=gpu_memory,
-        precision=precision,
+        **serving.of_card(device, gpu_memory, precision),
         model=model,
         language=language,
         ae_title=ae_title,

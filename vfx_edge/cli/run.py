@@ -70,10 +70,7 @@ def run(
         levels_by_hand=parse.by_hand(shift_levels, anchor),
     )
     job = Job(
-        path=path,
-        out=out,
-        series=series,
-        task=task,
+        *(path, out, series, task),
         options=asked if task == DEFAULT else None,
         kinds=parse.output_kinds(outputs, task),
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),

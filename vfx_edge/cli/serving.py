@@ -111,6 +111,11 @@ Model = Annotated[
 ]
 
 
+def of_card(device: int | None, gpu_memory: float | None, precision: str | None) -> dict[str, Any]:
+    """The settings that say how a card is used."""
+    return {"device": device, "gpu_memory_gib": gpu_memory, "precision": precision}
+
+
 def settings_from(
     config: Path | None, send: list[str] | None, outputs: str | None, **given: Any
 ) -> "Settings":

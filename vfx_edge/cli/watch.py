@@ -53,9 +53,7 @@ def watch(
         quiet_s=quiet_time,
         http=http,
         backend=backend,
-        device=device,
-        gpu_memory_gib=gpu_memory,
-        precision=precision,
+        **serving.of_card(device, gpu_memory, precision),
         model=model,
         language=language,
     )

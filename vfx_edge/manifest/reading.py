@@ -184,6 +184,9 @@ def _parameters(
 ) -> tuple[RoleParameters, ...]:
     """Of all the network's roles: each takes the keys it knows, and no key may be left over."""
     kinds = [PARAMETERS[role] for role in table.roles] if not table.window else [JointParameters]
+    if len({kind.voxelwise for kind in kinds}) > 1:
+        what = "one of its roles wants an answer for each voxel, another one for the whole patch"
+        raise invalid(path, f"{what}: give each a network of its own", where)
     for kind in kinds:
         if (count := table.input.channels) != kind.channels:
             what = f"'channels' is {count} and must be {kind.channels}"

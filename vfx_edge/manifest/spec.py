@@ -185,6 +185,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         """Of its input: (batch, channels, *patch_zyx)."""
         return (batch, self.input.channels, *self.input.patch_zyx)
 
+    def answer_shape(self, batch: int) -> tuple[int, ...]:
+        """Of its output, as its roles read it: (batch, classes), or with *patch_zyx behind."""
+        voxels = self.input.patch_zyx if self.parameters[0].voxelwise else ()
+        return (batch, len(self.output.classes), *voxels)
+
     def parameters_of(self, role: type[P]) -> P:
         """The parameters of one of its roles: `spec.parameters_of(ClassifierParameters)`."""
         for given in self.parameters:
