@@ -22,11 +22,12 @@ from vfx_edge.backends import Array, Budget, nvidia, openvino_backend
 from vfx_edge.backends import tensorrt_rtx_runtime as rtx
 from vfx_edge.backends.errors import OpenFailed, PrecisionUnavailable, RunFailed
 from vfx_edge.backends.fixed_batch import ShapesOpen, with_batch
-from vfx_edge.backends.half import half_precision
+from vfx_edge.backends.half import half_of, half_precision
 from vfx_edge.backends.onnxruntime_backend import OrtBackend, OrtNetwork
 from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend
 from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.vocabulary import NEEDED_ROLES
 
 TURING = nvidia.Gpu("Quadro RTX 5000", 16.0, (7, 5), (13, 0))
 AMPERE = nvidia.Gpu("NVIDIA RTX A4000", 16.0, (8, 6), (13, 0))
@@ -172,6 +173,15 @@ def test_tensorrt_must_not_lower_what_stays_in_fp32(opened: Opened) -> None:
     kept = providers[0][1]["trt_op_types_to_exclude"].split(",")
     assert {"Log", "ReduceMean", "Pow", "Sqrt", "Sigmoid"} <= set(kept)
     assert not {"Conv", "Gemm", "InstanceNormalization", "Cast", "Concat", "Relu"} & set(kept)
+
+
+@pytest.mark.parametrize("role", NEEDED_ROLES)
+def test_a_fixed_batch_settles_every_shape_of_a_shipped_network(role: str) -> None:
+    spec = load_model_set().network(role)
+    fixed = onnx.load_from_string(with_batch(half_of(spec, spec.read()), 3))
+    graph = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        assert all(dim.dim_value for dim in value.type.tensor_type.shape.dim), value.name
 
 
 def branching() -> bytes:
