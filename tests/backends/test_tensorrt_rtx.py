@@ -163,6 +163,16 @@ def test_out_of_memory_halves_the_batch(
         assert network.batch_limit == 1
 
 
+def test_a_card_that_is_lost_while_it_is_out_of_memory_is_a_failed_run(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = opened(spec)
+    monkeypatch.setattr(HostEngine, "most", 0)
+    monkeypatch.setattr(driver, "cuMemFree_v2", lambda _: 999, raising=False)
+    with pytest.raises(RunFailed, match="out of memory with 1 patches"):
+        network.run(BATCH)
+
+
 def test_other_failures_are_reported(
     spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
