@@ -28,6 +28,7 @@ from vfx_edge.parallel import cores
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
+    "nvidia-cudnn-cu13",
     "onnx", "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "pynetdicom",
 )  # fmt: skip
 FAST_ARITHMETIC = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_fp16", "avx_ne_convert")
