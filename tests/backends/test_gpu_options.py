@@ -27,6 +27,7 @@ from vfx_edge.backends.onnxruntime_backend import OrtBackend, OrtNetwork
 from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend
 from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.vocabulary import NEEDED_ROLES
 
 TURING = nvidia.Gpu("Quadro RTX 5000", 16.0, (7, 5), (13, 0))
 AMPERE = nvidia.Gpu("NVIDIA RTX A4000", 16.0, (8, 6), (13, 0))
@@ -112,11 +113,14 @@ def test_precisions_are_those_that_the_card_has(
 def test_nvidias_own_switch_takes_tf32_away(
     spec: NetworkSpec, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    TensorRtBackend().open(spec, spec.read(), "tf32", Budget())
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     for backend in (CudaBackend(), TensorRtBackend()):
         assert backend.open(spec, spec.read(), "fp32", Budget()).precision == "fp32"
         with pytest.raises(PrecisionUnavailable):
             backend.open(spec, spec.read(), "tf32", Budget())
+    first, _, last = (told.get("TensorrtExecutionProvider", {}) for told in opened.options)
+    assert first["trt_engine_cache_path"] != last["trt_engine_cache_path"]
 
 
 def test_a_network_for_fp32_alone_is_left_to_cuda(tmp_path: Path, opened: Opened) -> None:
@@ -172,6 +176,16 @@ def test_tensorrt_must_not_lower_what_stays_in_fp32(opened: Opened) -> None:
     kept = providers[0][1]["trt_op_types_to_exclude"].split(",")
     assert {"Log", "ReduceMean", "Pow", "Sqrt", "Sigmoid"} <= set(kept)
     assert not {"Conv", "Gemm", "InstanceNormalization", "Cast", "Concat", "Relu"} & set(kept)
+
+
+@pytest.mark.parametrize("role", NEEDED_ROLES)
+def test_a_fixed_batch_settles_every_shape_of_a_shipped_network(role: str) -> None:
+    spec = load_model_set().network(role)
+    fixed = onnx.load_from_string(with_batch(spec.read(), 3))
+    assert not fixed.graph.value_info, "ONNX Runtime keeps to what stands there"
+    graph = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        assert all(dim.dim_value for dim in value.type.tensor_type.shape.dim), value.name
 
 
 def branching() -> bytes:

@@ -11,8 +11,9 @@ from tests.fake_card import AMPERE, SMALL, Machine
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Array, Budget, activate, nvidia
 from vfx_edge.backends.budget import RESERVE_GIB, batch_limit, divide, patch_mib, settled
-from vfx_edge.backends.errors import BudgetTooSmall, PrecisionUnavailable, RunFailed
+from vfx_edge.backends.errors import BudgetTooSmall, OnnxInvalid, PrecisionUnavailable, RunFailed
 from vfx_edge.backends.network import pick_precision
+from vfx_edge.backends.onnxruntime_gpu import TensorRtBackend
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 
@@ -114,7 +115,8 @@ def test_an_answer_that_is_no_number_is_an_error(spec: NetworkSpec, bad: float) 
 
 
 def test_an_answer_of_other_classes_is_an_error(spec: NetworkSpec) -> None:
-    with pytest.raises(RunFailed, match="instead of 3 classes"):
+    """Of the file, not of the backend."""
+    with pytest.raises(OnnxInvalid, match=r"it answers 1x1x8x8x8, .* 1x3x8x8x8 is right"):
         opened(spec, lambda _, batch: batch).run(patches(1))
 
 
@@ -164,15 +166,22 @@ def test_networks_that_are_open_together_share_the_budget(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("gib", "batches"),
-    [(16, (16, 16, 48, 16, 16)), (5, (6, 6, 18, 6, 6)), (3, (2, 2, 7, 2, 2)), (2, (1,) * 5)],
+    ("gib", "batches", "of_tensorrt"),
+    [
+        (16, (16, 16, 48, 16, 16), (4, 4, 16, 4, 8)),
+        (5, (6, 6, 18, 6, 6), (4, 4, 16, 4, 4)),
+        (3, (2, 2, 7, 2, 2), (2, 2, 4, 2, 2)),
+        (2, (1,) * 5, (1,) * 5),
+    ],
 )
-def test_small_cards_are_served_by_smaller_batches(gib: float, batches: tuple[int, ...]) -> None:
+def test_small_cards_are_served_by_smaller_batches(
+    gib: float, batches: tuple[int, ...], of_tensorrt: tuple[int, ...]
+) -> None:
     """The shipped set, by what is free on the card."""
     specs = load_model_set().networks
-    shares = divide(specs, Budget(gpu_gib=gib - RESERVE_GIB))
-    limits = [batch_limit(*both, gpu=True) for both in zip(specs, shares, strict=True)]
-    assert tuple(limits) == batches
+    shared = list(zip(specs, divide(specs, Budget(gpu_gib=gib - RESERVE_GIB)), strict=True))
+    assert tuple(batch_limit(*both, gpu=True) for both in shared) == batches
+    assert tuple(TensorRtBackend()._limit(*both) for both in shared) == of_tensorrt
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.onnxruntime_backend import CpuBackend
-from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
+from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 GPU = nvidia.Gpu("Quadro Test", 16.0, (7, 5), (13, 0))
@@ -171,6 +171,16 @@ def test_out_of_memory_halves_the_batch(
         assert network.batch_limit == 1
 
 
+def test_a_card_that_is_lost_while_it_is_out_of_memory_is_a_failed_run(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = opened(spec)
+    monkeypatch.setattr(HostEngine, "most", 0)
+    monkeypatch.setattr(driver, "cuMemFree_v2", lambda _: 999, raising=False)
+    with pytest.raises(RunFailed, match="out of memory with 1 patches"):
+        network.run(BATCH)
+
+
 def test_other_failures_are_reported(
     spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +219,7 @@ def test_an_engine_is_built_once_and_kept(
 def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     spec: NetworkSpec, driver: HostDriver
 ) -> None:
-    path = beside_model(spec, 75)
+    path = beside_set(spec, 75)
     build_engine(spec, spec.read(), wanted_key(spec, 75), path)
     opened(spec).close()
     assert beside_cache(spec) == []

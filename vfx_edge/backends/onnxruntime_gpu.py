@@ -165,8 +165,10 @@ class TensorRtBackend(CudaBackend):
             # used, but without this its FP16 parts would compute in FP32.
             "trt_fp16_enable": str(precision == "fp16"),
             "trt_bf16_enable": str(precision == "bf16"),
-            # A file that was quantised (QuantizeLinear) is refused without it.
+            # Leave for the INT8 of a file that was quantised.
             "trt_int8_enable": str(b"QuantizeLinear" in form),
+            # A cut or two nodes by themselves, between those on CUDA, are no engine's worth.
+            "trt_min_subgraph_size": "4",
             # Networks are opened side by side: two builds at once would time each other.
             "trt_force_sequential_engine_build": "True",
         }

@@ -29,6 +29,8 @@ def doctor(device: Device = 0) -> None:
         _model_set(model_set)
     if not found.model_sets:
         print("  none installed: reinstall vfx-edge, or name a folder with --model")
+    else:
+        print("  whether each network answers on each backend: vfx-edge models verify")
     print("\nPackages")
     print("  " + ", ".join(f"{name} {version}" for name, version in found.packages))
 
@@ -83,6 +85,8 @@ def _model_set(state: "ModelSetState") -> None:
         print(f"    {', '.join(network.roles):<11} {network.file}: {words}")
         for engine in network.engines:
             words = f"stale: {engine.problem}" if engine.problem else "fresh"
-            print(f"    {'':<11} {engine.path.name}: {words}")
+            beside = engine.path.is_relative_to(state.folder)
+            place = engine.path.relative_to(state.folder) if beside else engine.path
+            print(f"    {'':<11} {place}: {words}")
     if state.problem and not any(network.problem for network in state.networks):
         print(f"    {state.problem}")
