@@ -107,6 +107,8 @@ STATES = [
     broken("no fabric manager", 802, "is not ready", "fabric manager"),
     broken("memory is full", 2, "has no memory left on the card", "end the programs"),
     broken("broken memory", 214, "memory of the card that is broken"),
+    broken("a driver from long ago", 500, "lacks a function that is needed (error 500 to cuInit",
+           "update the driver"),
     broken("an unheard-of error", 555, "answers error 555 to cuInit"),
     broken("exclusive", 46, "another has it to itself", "nvidia-smi -c 0",
            function="cuDeviceGetName"),
@@ -276,6 +278,11 @@ def test_a_whole_program_sees_the_same_machine(fail: dict[str, int], machine: Ma
     said = "is not let at the card by the system" if fail else "16 GiB), 5.0 GiB free"
     assert said in done.stdout
     assert ("does not use it" in done.stdout) >= bool(fail)
+
+
+def test_a_driver_that_is_there_and_can_not_be_loaded(machine: Machine) -> None:
+    machine.no_driver("libcuda.so.1: wrong ELF class: ELFCLASS32")
+    assert "it can't be loaded: libcuda.so.1: wrong ELF class" in str(nvidia.find_gpu())
 
 
 def test_a_card_that_is_lost_is_not_remembered(machine: Machine) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.fake_card import TURING, Machine
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Budget, OpenModels, nvidia, open_models
+from vfx_edge.backends import Backend, Budget, OpenModels, nvidia, open_models
 from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
@@ -263,7 +263,10 @@ def test_the_second_card_is_the_second_card(
 def test_a_card_that_is_lost_in_the_middle(machine: Machine, tmp_path: Path) -> None:
     """With auto the next backend answers the same question; a named one ends."""
     folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16", "fp32"))
-    known = {"tensorrt-rtx": backend.TensorRtRtxBackend(), "cpu": CpuBackend()}
+    known: dict[str, Backend] = {
+        "tensorrt-rtx": backend.TensorRtRtxBackend(),
+        "cpu": CpuBackend(),
+    }
 
     def ask(requested: str) -> tuple[np.ndarray, OpenModels]:
         machine.play(TURING)
