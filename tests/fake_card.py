@@ -91,11 +91,11 @@ class Machine:
         state.write_text("\n".join((f"driver {driver}", f"cuda {version}", *lines, "")))
         self.patch.setenv(VARIABLE, str(state))
 
-    def no_driver(self) -> None:
-        """The machine has no NVIDIA driver; in this process only."""
+    def no_driver(self, why: str = "libcuda.so.1: cannot open shared object file") -> None:
+        """The machine has no NVIDIA driver that can be loaded; in this process only."""
 
         def absent() -> ctypes.CDLL:
-            raise OSError("libcuda.so.1: cannot open shared object file")
+            raise OSError(why)
 
         for user in _USERS:
             self.patch.setattr(user, "driver_library", absent)
@@ -152,6 +152,7 @@ def machine(fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(nvml, "_ready", pynvml.nvmlInit)
     monkeypatch.setattr(nvidia, "PCI", tmp_path / "bus")
     monkeypatch.delenv(nvidia.VISIBLE, raising=False)
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))  # no engine in the user's own
     played = Machine(fake_driver, tmp_path, monkeypatch)
     played.play()
     return played

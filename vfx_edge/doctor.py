@@ -28,6 +28,7 @@ from vfx_edge.parallel import cores
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
+    "nvidia-cudnn-cu13",
     "onnx", "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "pynetdicom",
 )  # fmt: skip
 FAST_ARITHMETIC = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_fp16", "avx_ne_convert")
@@ -120,7 +121,7 @@ def diagnose(device: int = 0) -> Diagnosis:
     taken = next((state for state in backends if state.available), None)
     return Diagnosis(
         backends=backends,
-        auto=taken and taken.name,
+        auto=taken.name if taken else None,
         passed_over=any(state.card for state in backends) and not (taken and taken.card),
         cpu=cpu_state(any(s.name == "openvino" and s.available for s in backends)),
         gpu=gpu_state(),

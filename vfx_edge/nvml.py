@@ -54,22 +54,22 @@ def held_mib() -> float | None:
     return found / 2**20 if found else None
 
 
-def used_mib() -> float | None:
-    """GPU memory taken on the first card by all programs, MiB; None without a card."""
-    found = _asked(lambda: pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)))
+def used_mib(uuid: str) -> float | None:
+    """Memory taken on a card by all programs, MiB; None without one."""
+    found = _asked(lambda: pynvml.nvmlDeviceGetMemoryInfo(_card(uuid)))
     return None if found is None else found.used / 2**20
 
 
 class MemoryWatch:
-    """The most memory taken on the first card inside the `with` block, by all programs."""
+    """The most memory taken on a card inside the `with` block, by all programs."""
 
-    def __init__(self, every_s: float = 0.005) -> None:
-        self._every_s = every_s
+    def __init__(self, uuid: str, every_s: float = 0.005) -> None:
+        self._uuid, self._every_s = uuid, every_s
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        self._first = self._most = used_mib()
+        self._first = self._most = used_mib(self._uuid)
         if self._first is not None:
             self._thread.start()
         return self
@@ -93,7 +93,7 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._done.wait(self._every_s):
-            self._most = max(self._most or 0.0, used_mib() or 0.0)
+            self._most = max(self._most or 0.0, used_mib(self._uuid) or 0.0)
 
 
 def _held_bytes(card: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fake_backend import FakeBackend, FakeNetwork, zeros
+from tests.fake_card import AMPERE, PASCAL, Card, Machine
 from tests.test_tasks import KIND, TASK
 from tests.tiny_models import write_full_set
 from tests.toy_task import Likeliness
@@ -196,6 +197,41 @@ def test_nonsense_is_wrong_usage(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("cards", "state", "device", "sentence"),
+    [
+        ((), {}, 0, ""),
+        ((AMPERE,), {"fail": {"cuDeviceGetCount": 100}}, 0, "tensorrt-rtx, tensorrt, cuda ("),
+        (
+            (AMPERE,),
+            {"cuda": (12, 2), "driver": "535.183.01"},
+            0,
+            "tensorrt-rtx, tensorrt, cuda (the driver 535.183.01 serves CUDA 12.2, and CUDA 13 is "
+            "needed) and took",
+        ),
+        ((PASCAL,), {}, 0, "tensorrt-rtx, tensorrt, cuda (Quadro P5000 has compute capability 6.1"),
+        ((AMPERE,), {}, 1, "tensorrt-rtx, tensorrt, cuda (there is no card number 1"),
+    ],
+)
+def test_what_is_said_on_a_machine_whose_card_can_not_be_used(
+    models: ModelManifest,
+    machine: Machine,
+    cards: tuple[Card, ...],
+    state: dict[str, Any],
+    device: int,
+    sentence: str,
+) -> None:
+    machine.play(*cards, **state)
+    with open_models(models, BackendRequest(device=device), roles=("finder",)) as opened:
+        assert opened.backend.used in ("openvino", "cpu")
+        said = " ".join(opened.warnings)
+    assert sentence in said
+    assert bool(said) == bool(sentence)
+    with pytest.raises(BackendUnavailable) as caught:
+        open_models(models, BackendRequest("cuda", device=device), roles=("finder",))
+    assert caught.value.exit_code == 5
+
+
 def ask(models: OpenModels) -> Callable[[], int]:
     """Something like a study: two networks are asked, one more than once."""
 
@@ -225,7 +261,7 @@ def test_where_nothing_is_left_the_failure_itself_is_told(models: ModelManifest)
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Played, Played]]:
+def lossy(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Played, Played]]:
     """A card that is lost in the middle of a study, and a processor."""
     both = Played("cuda", "middle", True), Played("cpu")
     monkeypatch.setattr(choose, "default_backends", lambda: known(*both))
@@ -243,7 +279,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("lossy")
 def test_a_card_lost_in_the_middle_costs_time_and_no_study(
     models: ModelManifest, scan: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -262,7 +298,7 @@ def test_a_card_lost_in_the_middle_costs_time_and_no_study(
     assert np.ptp(plain.image.values) > 0
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("lossy")
 def test_a_named_card_lost_in_the_middle_ends_the_command(
     models: ModelManifest, scan: Path, tmp_path: Path
 ) -> None:
@@ -272,7 +308,7 @@ def test_a_named_card_lost_in_the_middle_ends_the_command(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("lossy")
 def test_in_the_service_the_study_is_done_and_the_process_begins_anew(
     models: ModelManifest, scan: Path, tmp_path: Path
 ) -> None:

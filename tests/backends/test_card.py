@@ -3,6 +3,7 @@
 The driver is `tests/fake_card.py`; which packages and libraries are there is played here.
 """
 
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from tests.fake_card import (
 )
 from tests.waiting import HANG_S
 from vfx_edge import doctor
-from vfx_edge.backends import needs, nvidia, onnxruntime_gpu, tensorrt_rtx_backend
+from vfx_edge.backends import nvidia, onnxruntime_gpu, tensorrt_rtx_backend
 from vfx_edge.backends import tensorrt_rtx_runtime as rtx
 from vfx_edge.cli.doctor import doctor as say
 
@@ -106,6 +107,8 @@ STATES = [
     broken("no fabric manager", 802, "is not ready", "fabric manager"),
     broken("memory is full", 2, "has no memory left on the card", "end the programs"),
     broken("broken memory", 214, "memory of the card that is broken"),
+    broken("a driver from long ago", 500, "lacks a function that is needed (error 500 to cuInit",
+           "update the driver"),
     broken("an unheard-of error", 555, "answers error 555 to cuInit"),
     broken("exclusive", 46, "another has it to itself", "nvidia-smi -c 0",
            function="cuDeviceGetName"),
@@ -222,7 +225,7 @@ def set_up(state: State, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> N
         machine.on_the_bus()
     if state.visible is not None:
         monkeypatch.setenv(nvidia.VISIBLE, state.visible)
-    monkeypatch.setattr(needs.platform, "machine", lambda: state.system)
+    monkeypatch.setattr(platform, "machine", lambda: state.system)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(onnxruntime_gpu, "runtime", lambda: runtime(state))
     monkeypatch.setattr(rtx, "package", lambda: package(state))
@@ -275,6 +278,11 @@ def test_a_whole_program_sees_the_same_machine(fail: dict[str, int], machine: Ma
     said = "is not let at the card by the system" if fail else "16 GiB), 5.0 GiB free"
     assert said in done.stdout
     assert ("does not use it" in done.stdout) >= bool(fail)
+
+
+def test_a_driver_that_is_there_and_can_not_be_loaded(machine: Machine) -> None:
+    machine.no_driver("libcuda.so.1: wrong ELF class: ELFCLASS32")
+    assert "it can't be loaded: libcuda.so.1: wrong ELF class" in str(nvidia.find_gpu())
 
 
 def test_a_card_that_is_lost_is_not_remembered(machine: Machine) -> None:

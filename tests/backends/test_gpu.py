@@ -63,7 +63,9 @@ def test_the_whole_chain_within_the_budget(backend: str, shared_data: Path) -> N
     needed(backend)
     volume = load_scan(shared_data / "ct_thoracolumbar_4mm_dicom")
     every = ChainOptions(classify="all")
-    with MemoryWatch() as watch, open_models(load_model_set(), backend) as models:
+    card = nvidia.find_gpu()
+    assert isinstance(card, nvidia.Gpu)
+    with MemoryWatch(card.uuid) as watch, open_models(load_model_set(), backend) as models:
         fast = analyze(volume, models, every).result
         assert models.warnings == ()
     assert watch.taken_mib is not None

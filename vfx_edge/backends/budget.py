@@ -72,20 +72,15 @@ def divide(specs: Sequence[NetworkSpec], budget: Budget) -> list[Budget]:
     another and give it back. The first share has the budget's note.
     """
     free = max((budget.gpu_gib or 0.0) - FIXED_GIB, 0.0)
-    least = [_share_gib(spec, spec.batch.min) for spec in specs]
-    beyond = [
-        _share_gib(spec, spec.batch.max) - few for spec, few in zip(specs, least, strict=True)
-    ]
-    rest = free - sum(least)
-    if rest < 0 or not sum(beyond):
-        shares = [free * few / sum(least) for few in least]
+    least = np.array([_share_gib(spec, spec.batch.min) for spec in specs])
+    beyond = np.array([_share_gib(spec, spec.batch.max) for spec in specs]) - least
+    rest = free - least.sum()
+    if rest < 0 or not beyond.any():
+        shares = least * free / least.sum()
     else:
-        pairs = zip(least, beyond, strict=True)
-        shares = [few + rest * more / sum(beyond) for few, more in pairs]
-    notes = [budget.note, *[""] * len(specs)]
-    return [
-        replace(budget, gpu_gib=gib, note=note) for gib, note in zip(shares, notes, strict=False)
-    ]
+        shares = least + beyond * rest / beyond.sum()
+    divided = [replace(budget, gpu_gib=float(share), note="") for share in shares]
+    return [replace(divided[0], note=budget.note), *divided[1:]]
 
 
 def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:

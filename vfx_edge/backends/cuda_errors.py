@@ -12,7 +12,7 @@ class Meaning(NamedTuple):
 
 _FREE = "end the programs that use the card, or give a smaller --gpu-memory"
 _RESTART = "restart the machine"
-OUT_OF_MEMORY, NO_DEVICE, UNAVAILABLE = 2, 100, 46
+OUT_OF_MEMORY, UNAVAILABLE, NO_DEVICE, NO_FUNCTION = 2, 46, 100, 500
 MEANINGS = {
     OUT_OF_MEMORY: Meaning("has no memory left on the card", _FREE),
     3: Meaning("could not be initialised", _RESTART),
@@ -35,6 +35,7 @@ MEANINGS = {
         "let this user (or container) read and write /dev/nvidia*, or load the module nvidia-uvm "
         "(nvidia-modprobe -u -c 0)",
     ),
+    NO_FUNCTION: Meaning("lacks a function that is needed", "update the driver"),
     719: Meaning("lost what it computed on the card", f"start again, or {_RESTART}"),
     802: Meaning("is not ready", "start NVIDIA's fabric manager"),
     803: Meaning(

@@ -65,9 +65,11 @@ def half_of(spec: NetworkSpec, onnx: bytes) -> bytes:
 
 
 def kept_full(half: bytes) -> tuple[str, ...]:
-    """Types of the nodes of an FP16 form that calculate in FP32, sorted, for runtimes that may lower
-    them. Left out: what only moves or selects numbers, and the normalisations that are one node,
-    which such runtimes keep in FP32 or fold into the convolution before them."""
+    """Types of the nodes of an FP16 form that calculate in FP32, for runtimes that may lower them.
+
+    Left out: what only moves or selects numbers, and normalisations of one node, which such
+    runtimes keep in FP32 or fold into the convolution before them. Sorted.
+    """
     from onnx import ModelProto, shape_inference
 
     graph = shape_inference.infer_shapes(ModelProto.FromString(half)).graph

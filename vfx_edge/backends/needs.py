@@ -50,7 +50,7 @@ NEEDS = {
         {12: (60, 70, 75, 80, 86, 90), 13: (75, 80, 86, 89, 90, 120)},
         {12: 90},
     ),
-    # NVIDIA's support matrix of 10.16.
+    # From Turing on, by NVIDIA; a card that it does not know after all ends at its first answer.
     "tensorrt": Needs("TensorRT", "tensorrt", {13: (75, 80, 86, 87, 89, 90, 100, 103, 120, 121)}),
     # What the package 1.7 lists; where it is installed, it is asked.
     "tensorrt-rtx": Needs("TensorRT-RTX", "rtx", {13: (75, 80, 86, 89, 120, 121)}, exact=True),

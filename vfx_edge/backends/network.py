@@ -120,7 +120,7 @@ class CheckedNetwork(ABC):
                 filled = self._filled(part)
                 out = self._checked(self._infer(filled), len(filled))[: len(part)]
             except (OutOfMemory, MemoryError) as error:
-                self._halve(len(part), error)
+                self._halve(max(len(part), self._least), error)
                 continue
             if len(part) == len(batch):
                 return out

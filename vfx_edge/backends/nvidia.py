@@ -19,6 +19,7 @@ from typing import Any
 from vfx_edge import nvml
 from vfx_edge.backends import cuda_errors
 from vfx_edge.backends.errors import OutOfMemory
+from vfx_edge.errors import first_line
 
 WINDOWS = sys.platform == "win32"
 _MAJOR, _MINOR, _MODE = 75, 76, 20  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_..., _COMPUTE_MODE
@@ -82,8 +83,8 @@ def find_gpu(device: int = 0) -> Gpu | NoGpu:
     """The CUDA device of this number, or the reason why there is none."""
     try:
         cuda = driver_library()
-    except OSError:
-        return _no_driver()
+    except OSError as error:
+        return _no_driver(error)
     try:
         found = _device(cuda, device)
     except OutOfMemory:
@@ -119,8 +120,9 @@ class CudaFailed(Exception):
 
 
 def ask_driver(cuda: Any, function: str, *arguments: object) -> None:
-    """Call a function of libcuda. OutOfMemory, CudaFailed."""
-    status = getattr(cuda, function)(*arguments)
+    """Call a function of libcuda, which an old one may lack. OutOfMemory, CudaFailed."""
+    asked = getattr(cuda, function, None)
+    status = cuda_errors.NO_FUNCTION if asked is None else asked(*arguments)
     if status == cuda_errors.OUT_OF_MEMORY:
         raise OutOfMemory
     if status:
@@ -181,13 +183,15 @@ def _uuid(cuda: Any, device: ctypes.c_int) -> str:
     found = ctypes.create_string_buffer(16)
     try:
         ask_driver(cuda, "cuDeviceGetUuid_v2", found, device)
-    except (AttributeError, CudaFailed, OutOfMemory):
+    except (CudaFailed, OutOfMemory):
         return ""
     return str(uuid.UUID(bytes=found.raw))
 
 
-def _no_driver() -> NoGpu:
-    reason = f"no NVIDIA driver ({_DRIVER} was not found)"
+def _no_driver(error: OSError) -> NoGpu:
+    absent = WINDOWS or f"{_DRIVER}: cannot open" in str(error)
+    why = f"{_DRIVER} was not found" if absent else f"it can't be loaded: {first_line(error)}"
+    reason = f"no NVIDIA driver ({why})"
     if not _on_the_bus():
         return NoGpu(reason, "install an NVIDIA GPU and its driver")
     remedy = "install NVIDIA's driver, or let the container have the card (--gpus all)"

@@ -21,7 +21,7 @@ from vfx_edge.manifest import NetworkSpec
 from vfx_edge.quiet import runtime_quiet
 
 FATAL = 4
-_HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_HEAVY = {"Conv", "ConvInteger", "ConvTranspose", "Gemm", "MatMul", "MatMulInteger"}
 """Nodes that must not run elsewhere; shape arithmetic on the CPU is harmless."""
 
 

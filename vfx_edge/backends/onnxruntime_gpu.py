@@ -5,6 +5,7 @@ Options: onnxruntime.ai/docs/execution-providers, CUDA and TensorRT.
 
 import ctypes
 import logging
+import os
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +88,7 @@ class CudaBackend(OrtBackend):
         return str(nvidia.find_gpu(budget.device))
 
     def _precisions(self, budget: Budget) -> tuple[str, ...]:
-        return ("tf32", "fp32", "fp16") if _since_ampere(budget) else ("fp32", "fp16")
+        return ("tf32", "fp32", "fp16") if _has_tf32(budget) else ("fp32", "fp16")
 
     def _providers(
         self, spec: NetworkSpec, form: bytes, precision: str, limit: int, budget: Budget
@@ -112,8 +113,8 @@ class TensorRtBackend(CudaBackend):
 
     The provider makes weakly typed networks: TensorRT may compute in FP16 what the FP16 form keeps
     in FP32, and casts don't stop it. So such nodes are kept from it. Normalisations of one node
-    TensorRT computes in FP32 by itself. Nor can its use of TF32 be switched off, so where a card
-    has it there is no "fp32" here.
+    TensorRT computes in FP32 by itself. Nor has the provider an option against TF32, so where a
+    card has it there is no "fp32" here.
     """
 
     name, provider = "tensorrt", "TensorrtExecutionProvider"
@@ -123,14 +124,15 @@ class TensorRtBackend(CudaBackend):
         return (*nvidia.missing(nvidia.tensorrt_libraries()), *super()._missing())
 
     def _session(self, spec: NetworkSpec, onnx: bytes, providers: Any, budget: Budget) -> Any:
-        """With explicit profiles the engine is built while the session is made: minutes."""
+        """With a fixed batch the engine is built while the session is made: minutes."""
         folder = providers[0][1].get("trt_engine_cache_path")
         if folder is None or not any(Path(folder).glob("*.engine")):
             log.info("Building the TensorRT engine of '%s', once; this takes minutes", spec.name)
         return super()._session(spec, onnx, providers, budget)
 
     def _precisions(self, budget: Budget) -> tuple[str, ...]:
-        return ("fp16", "bf16", "tf32") if _since_ampere(budget) else ("fp16", "fp32")
+        bf16 = ("bf16",) if _since_ampere(budget) else ()
+        return ("fp16", *bf16, "tf32" if _has_tf32(budget) else "fp32")
 
     def _limit(self, spec: NetworkSpec, budget: Budget) -> int:
         """The batch that an engine is built for: the usual one, for in larger ones a patch takes as
@@ -163,13 +165,17 @@ class TensorRtBackend(CudaBackend):
             # used, but without this its FP16 parts would compute in FP32.
             "trt_fp16_enable": str(precision == "fp16"),
             "trt_bf16_enable": str(precision == "bf16"),
+            # Leave for the INT8 of a file that was quantised.
+            "trt_int8_enable": str(b"QuantizeLinear" in form),
+            # A cut or two nodes by themselves, between those on CUDA, are no engine's worth.
+            "trt_min_subgraph_size": "4",
             # Networks are opened side by side: two builds at once would time each other.
             "trt_force_sequential_engine_build": "True",
         }
-        if precision == "fp16":
-            options["trt_op_types_to_exclude"] = ",".join(kept_full(form))
+        if precision == "fp16" and (kept := kept_full(form)):
+            options["trt_op_types_to_exclude"] = ",".join(kept)
         machine = (str(nvidia.find_gpu(budget.device)), nvidia.driver_version())
-        options |= _caches((spec.sha256, sha256(form).hexdigest(), options), machine)
+        options |= _caches((spec.sha256, sha256(form).hexdigest(), precision, options), machine)
         options["device_id"] = str(budget.device)
         cuda = self._cuda("fp32" if precision == "fp16" else precision, budget)
         return [(self.provider, options), (CudaBackend.provider, cuda), CpuBackend.provider]
@@ -178,6 +184,11 @@ class TensorRtBackend(CudaBackend):
 def _since_ampere(budget: Budget) -> bool:
     gpu = nvidia.find_gpu(budget.device)
     return isinstance(gpu, nvidia.Gpu) and gpu.capability >= AMPERE
+
+
+def _has_tf32(budget: Budget) -> bool:
+    """NVIDIA's variable takes TF32 from all its libraries, in the whole process."""
+    return _since_ampere(budget) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
 
 
 def _caches(network: Iterable[object], machine: Iterable[object]) -> dict[str, str]:

@@ -21,7 +21,7 @@ class Availability:
     remedy: str = ""
     device: str = ""
     card: bool = False
-    """A card is there that the backend could use: where it can't, people want to know."""
+    """An NVIDIA card is in the machine: where such a backend can't use it, people want to know."""
 
 
 @dataclass(frozen=True)

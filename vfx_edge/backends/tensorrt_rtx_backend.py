@@ -88,9 +88,10 @@ class RtxNetwork(CheckedNetwork):
 
     def _release(self) -> None:
         """Buffers of a batch that was too big would stand in a smaller one's way."""
-        while self._buffers:
-            _, (address, _) = self._buffers.popitem()
-            self._memory.free(address)
+        buffers, self._buffers = self._buffers, {}
+        with suppress(nvidia.CudaFailed):  # a card that is lost says so to the smaller batch, too
+            for address, _ in buffers.values():
+                self._memory.free(address)
 
     def _buffer(self, tensor: str, count: int) -> int:
         """A buffer of at least so many bytes, kept from batch to batch."""
