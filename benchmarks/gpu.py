@@ -40,7 +40,7 @@ def command(
     """
     ends_at = time.monotonic() + 60 * minutes
     if not isinstance(gpu := find_gpu(), Gpu):
-        print(plan(gpu, minutes))
+        print(plan(str(gpu), minutes))
         return
     about = results.about("gpu", {"minutes": minutes}, machine())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -119,7 +119,9 @@ def _obstacle(part: Part, done: list[Found], left_s: float) -> str:
 def _measured(part: Part, cache: Path, limit_s: float) -> tuple[list[Event], Found]:
     """The worker's events, and how it ended."""
     begin = time.monotonic()
-    with MemoryWatch() as watch, worker(part.module, part.order, cache, limit_s) as running:
+    card = find_gpu()
+    uuid = card.uuid if isinstance(card, Gpu) else ""
+    with MemoryWatch(uuid) as watch, worker(part.module, part.order, cache, limit_s) as running:
         *events, last = running.events
     about = {
         "state": last["event"],

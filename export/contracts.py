@@ -12,8 +12,9 @@ from vfx_edge.manifest.checking import described
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
-HEAD = """| role | channels | classes it must have | parameter | has to be | default | means |
-| --- | --- | --- | --- | --- | --- | --- |
+HEAD = """\
+| role | channels | answers | classes it must have | parameter | has to be | default | means |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _BETWEEN = re.compile(r"(?<=<!-- contracts -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -34,18 +35,20 @@ def replaced(page: str) -> str:
 
 def _rows(role: str, kind: type[RoleParameters]) -> Iterator[str]:
     info: Any = inspect.type_info(kind)
-    first = f"**{role}** | {kind.channels} | {_classes(kind)}"
+    answers = "each voxel" if kind.voxelwise else "once"
+    first = f"**{role}** | {kind.channels} | {answers} | {classes_of(kind)}"
     for field in info.fields or (None,):
         cells = _cells(field) if field is not None else "| | |"
         yield f"| {first} | {cells} |\n"
-        first = "| |"
+        first = "| | |"
 
 
-def _classes(kind: type[RoleParameters]) -> str:
+def classes_of(kind: type[RoleParameters]) -> str:
+    """The classes that a role demands, in words."""
     level = ("a level, such as `L1`",) if kind.a_level else ()
-    may = "" if kind.others is None else ", no other"
-    if kind.others:
-        may = f"; may have {_quoted(kind.others)}{may}"
+    may = ", no other" if kind.closed else ""
+    if kind.optional:
+        may = f"; may have {_quoted(kind.optional)}{may}"
     return ", ".join((*map(_code, kind.classes), *level)) + may
 
 

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfx_edge.backends.onnx_file import check_signature
+import typer
+
+from vfx_edge.backends.errors import BudgetTooSmall, reason_of
+from vfx_edge.backends.proof import prove, refusals
 from vfx_edge.errors import VfxError
 from vfx_edge.files import replacing_folder, write_text
 from vfx_edge.manifest import ManifestInvalid, load_model_set, sha256_of
@@ -57,7 +60,7 @@ def write_set(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write the model set and check it as `vfx-edge run` will: manifest, hashes, signatures.
+    """Write the model set and check it as `vfx-edge run` will: manifest, hashes, answers.
 
     head: version, base, intended_use, licence, training_data, summary; the set is named after its
     folder. Raises SetNotWritten, and the manifest's own errors when something does not fit.
@@ -78,13 +81,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Whatever lies there and belongs to no set stays: somebody's notes. A kill half way leaves files
     of both sets, which the manifest's hashes refuse. OutputError leaves.
     """
-    is_new = not folder.exists()
+    is_new, partial = not folder.exists(), folder
     try:
         with replacing_folder(folder) as partial:
             for name, data in files.items():
                 (partial / name).write_bytes(data)
             check_set(partial)
-    except VfxError:
+            _list_classes(partial)
+    except VfxError as error:
+        error.args = (str(error).replace(str(partial), str(folder)),)  # the place people know
         if is_new:
             with suppress(OSError):  # not empty, or never made
                 folder.rmdir()
@@ -95,12 +100,32 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     shutil.rmtree(folder / "engines", ignore_errors=True)  # of the networks that were replaced
 
 
+def _list_classes(folder: Path) -> None:
+    """Into the card: what the networks' own names of classes mean, and which nobody reads."""
+    own = [n for n in load_model_set(folder).networks if n.path.parent == folder.resolve()]
+    lines = [f"- **{spec.name}:** {spec.class_words}" for spec in own if spec.class_words]
+    if lines:
+        with (folder / "card.md").open("a", encoding="utf-8") as card:
+            card.write("\n".join(["", "## Classes", *lines, ""]))
+
+
 def check_set(folder: Path) -> None:
-    """Manifest, hashes and signatures of the set's own networks; ModelError leaves."""
-    manifest = load_model_set(folder)
-    for spec in manifest.networks:
-        if spec.path.parent == folder.resolve():
-            check_signature(spec, spec.read())
+    """Manifest and files of the set's own networks, each asked once on each backend that is here.
+
+    What this machine is too small for is not proven; that, and which backend refuses, is said on
+    standard error. Raises ModelError leaves.
+    """
+    for spec in load_model_set(folder).networks:
+        if spec.path.parent != folder.resolve():
+            continue
+        try:
+            refused = refusals(spec, prove(spec))
+        except BudgetTooSmall as error:
+            typer.echo(f"not proven here: {error}", err=True)
+        else:
+            for proof in refused:
+                why = reason_of(proof.problem)
+                typer.echo(f"'{spec.name}' is refused by {proof.backend}: {why}", err=True)
 
 
 def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> NewNetwork:
@@ -110,7 +135,8 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     """
     import torch
 
-    from export.to_onnx import compare, halved, onnx_bytes
+    from export.finishing import halved
+    from export.to_onnx import compare, onnx_bytes
 
     given = table["input"]
     size = (2, given["channels"], *given["patch_zyx"])

@@ -54,8 +54,9 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="PATH",
-        help="What the set was exported from: it answers in PyTorch, and all else is compared "
-        "with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
+        help="What the set was exported from: it answers in PyTorch, or ONNX Runtime where it is "
+        "an .onnx, and all else is compared with it. Without it, ONNX Runtime on the CPU in fp32 "
+        "is the reference.",
         readable=False,
     ),
 ]
@@ -111,7 +112,7 @@ def command(
     difference of probabilities, Dice of the masks, shift, changed tiers. The networks that a set
     borrows from its base are left out.
     """
-    from export import parity_report
+    from export import parity_reference, parity_report
     from vfx_edge.manifest import load_model_set
 
     if not (ct or phantom or random):
@@ -126,11 +127,7 @@ def command(
     with ShareProgress() as progress:
         found = gather(manifest, specs, tuple(ct or ()), crops, random, phantom, progress.step)
         rows = compare(specs, found, checkpoint, skipped, progress.step)
-    reference = (
-        f"PyTorch in fp32 ({checkpoint.name})"
-        if checkpoint
-        else "ONNX Runtime on the CPU in fp32, not from PyTorch: no --checkpoint was given"
-    )
+    reference = parity_reference.named(checkpoint, specs)
     parity_report.show(rows, skipped, reference, sys.stderr if json else sys.stdout)
     if json:
         print(parity_report.as_json(rows, skipped, reference))
@@ -197,7 +194,7 @@ def compare(
     on_step: Step = lambda *_: None,
 ) -> "list[Row]":
     """All rows of all networks; what could not be compared goes into `skipped`."""
-    from export.parity_reference import from_onnx, from_pytorch
+    from export.parity_reference import from_onnx, from_original
     from vfx_edge.bench.networks import rows_of
 
     rows: list[Row] = []
@@ -210,7 +207,7 @@ def compare(
         def asked(who: str, name: str = spec.name, share: "Iterator[float]" = share) -> None:
             on_step(f"{name}: {who}", next(share))
 
-        reference = from_pytorch(checkpoint, spec) if checkpoint else from_onnx(spec)
+        reference = from_original(checkpoint, spec) if checkpoint else from_onnx(spec)
         own = rows_of(spec, found[spec.name], reference, skipped, asked)
         # the reference against itself is left out
         rows += [r for r in own if checkpoint or (r.backend, r.precision) != ("cpu", "fp32")]

@@ -41,9 +41,11 @@ def _high_water_kib() -> float | None:
 
 
 def peak_vram_mib() -> float | None:
-    """GPU memory that this process holds, MiB; None where it is not known.
+    """GPU memory that this process holds, MiB; None where the driver does not count it.
 
-    To be called while the networks are still open: their runtimes give nothing back before they
-    are closed, so what is held then is the peak.
+    The driver's own figure, so it holds everything: context, weights, engines, buffers of every
+    runtime. To be called while the networks are still open: their runtimes give nothing back before
+    they are closed, so what is held then is the peak of the study. Building an engine takes more,
+    for as long as it lasts.
     """
     return held_mib()

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
-from vfx_edge.backends import activate
 from vfx_edge.backends.errors import OnnxInvalid
-from vfx_edge.backends.half import half_of, half_precision
+from vfx_edge.backends.half import half_of, half_precision, kept_full
+from vfx_edge.backends.network import activate
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.vocabulary import NEEDED_ROLES
@@ -105,6 +105,8 @@ def test_normalisation_softmax_and_preprocessing_stay_in_fp32() -> None:
     kinds = types(half_precision(data))
     assert {op for op, kind in kinds.items() if kind == "fp16"} == {"Conv", "Relu"}
     assert kinds["Add"] == "mixed"  # the residual one in FP16, that of HU not
+    taken_apart = {"Add", "Div", "Pow", "ReduceMean", "Softmax", "Sqrt", "Sub"}
+    assert set(kept_full(half_precision(data))) == taken_apart
     # squares of HU would overflow FP16
     batch = 900 * np.random.default_rng(3).normal(size=(2, 1, 8, 8, 8)).astype(np.float32)
     np.testing.assert_allclose(run(half_precision(data), batch), run(data, batch), atol=5e-3)
@@ -151,6 +153,16 @@ def test_no_network_is_refused() -> None:
         half_precision(b"no network at all")
 
 
+def test_a_quantised_one_has_no_fp16_form() -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s"], ["w"]),
+        helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 6),
+    ]
+    whole = np.ones_like(kernel(), np.int8)
+    with pytest.raises(ValueError, match="INT8 file has no FP16 form"):
+        half_precision(model(nodes, {"q": whole, "s": np.array(0.02, np.float32)}))
+
+
 @pytest.fixture(scope="module")
 def phantom() -> np.ndarray:
     """A lumbar spine in 3 mm voxels, HU."""
@@ -179,7 +191,9 @@ def test_every_shipped_network_answers_the_same(role: str, phantom: np.ndarray) 
     assert outside(half) == outside(data)
     kinds = types(half)
     assert {kinds[op] for op in WEIGHTS & set(kinds)} == {"fp16"}
-    assert kinds.get("InstanceNormalization", "fp32") == "fp32"
+    assert kinds["InstanceNormalization"] == "fp32"
+    # what TensorRT would lower: nothing in between the convolutions of a plain U-Net
+    assert role != "segmenter" or kept_full(half) == ()
     assert len(half) <= len(data) + 10_000
     batch = patch(spec, phantom)
     fast, exact = (activate(run(form, batch), spec.output.activation) for form in (half, data))

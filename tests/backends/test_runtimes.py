@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 from scipy.ndimage import correlate
 
 from tests.fake_backend import FakeBackend
@@ -21,13 +20,13 @@ from vfx_edge.backends.errors import (
     OpenFailed,
     RunFailed,
 )
-from vfx_edge.backends.half import half_precision
 from vfx_edge.backends.network import CheckedNetwork
 from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtNetwork, exceptions
 from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend, native_precision
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.study import BackendRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = np.random.default_rng(3).normal(size=(5, 1, 8, 8, 8)).astype(np.float32)
@@ -41,14 +40,15 @@ def convolution(_: NetworkSpec, batch: Array) -> Array:
     return np.stack([[correlate(p[0], w, mode="constant") for w in weights] for p in batch])
 
 
-def opened(tmp_path: Path, backend: str, **options: Any) -> OpenModels:
+def opened(tmp_path: Path, backend: str, precision: str = "auto", **options: Any) -> OpenModels:
     models = load_model_set(write_full_set(tmp_path / "set", precisions=("fp32", "bf16")))
-    return open_models(models, backend, **options)
+    return open_models(models, BackendRequest(backend, precision), **options)
 
 
 def test_all_runtimes_compute_the_same(tmp_path: Path) -> None:
     models = load_model_set(write_full_set(tmp_path / "set"))
-    fake = open_models(models, "fake", backends={"fake": FakeBackend(convolution)})
+    fakes = {"fake": FakeBackend(convolution)}
+    fake = open_models(models, "fake", roles=("finder",), backends=fakes)
     wanted = fake.network("finder").run(BATCH)
     for backend in ("cpu", "openvino"):
         with open_models(models, backend) as real:
@@ -181,117 +181,13 @@ def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message
     assert "ran out of memory with 2 patches" in network.warnings[0]
 
 
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A card of 8 GiB, as far as anyone asks; the user's cache folder."""
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
-    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def test_the_budget_is_a_limit_that_cuda_keeps(tmp_path: Path, gpu: Path) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
-    (name, options), last = CudaBackend()._providers(spec, "fp32", Budget(gpu_gib=2.5))
-    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert options["gpu_mem_limit"] == str(5 << 29)
-    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
-    assert options["use_tf32"] == "0"
-
-
-def test_tensorrt_gets_profiles_and_caches_that_depend_on_everything(
-    tmp_path: Path, gpu: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
-
-    def options(spec: NetworkSpec, precision: str = "fp16") -> dict[str, str]:
-        providers = TensorRtBackend()._providers(spec, precision, Budget())
-        assert [p if isinstance(p, str) else p[0] for p in providers] == [
-            "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
-        ]  # fmt: skip
-        return dict(providers[0][1])
-
-    first = options(spec)
-    shapes = [first[f"trt_profile_{kind}_shapes"] for kind in ("min", "opt", "max")]
-    assert shapes == [f"image:{n}x1x8x8x8" for n in (1, 2, 4)]
-    assert (first["trt_fp16_enable"], first["trt_bf16_enable"]) == ("True", "False")
-    assert first == options(spec)
-    variants = [
-        options(replace(spec, sha256="0" * 64)),
-        options(replace(spec, file_fp16="half.onnx", sha256_fp16="0" * 64)),
-        options(replace(spec, batch=replace(spec.batch, max=8))),
-        options(spec, "fp32"),
-    ]
-    monkeypatch.setattr(nvidia, "driver_version", lambda: "1.2.3")
-    variants.append(options(spec))
-    folders = [o["trt_engine_cache_path"] for o in (first, *variants)]
-    assert len(set(folders)) == len(folders)
-    assert all(Path(folder).is_dir() for folder in folders)
-    timings = [o["trt_timing_cache_path"] for o in (first, *variants)]
-    assert len(set(timings)) == 2, "networks share their timings, drivers don't"
-
-
-def test_no_cache_folder_is_no_reason_to_fail(tmp_path: Path, gpu: Path) -> None:
-    gpu.write_text("a file where the folder should be")
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
-    options = TensorRtBackend()._providers(spec, "fp16", Budget())[0][1]
-    assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "False"
-
-
-def test_a_build_of_minutes_is_announced(
-    tmp_path: Path, gpu: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
-    backend = TensorRtBackend()
-    providers = backend._providers(spec, "fp16", Budget())
-    monkeypatch.setattr(CudaBackend, "_session", lambda *_: None)
-    with caplog.at_level("INFO", "vfx_edge.backends"):
-        backend._session(spec, b"", providers, Budget())
-    assert "Building the TensorRT engine of 'tiny finder'" in caplog.text
-    caplog.clear()
-    (Path(providers[0][1]["trt_engine_cache_path"]) / "x.engine").write_bytes(b"")
-    backend._session(spec, b"", providers, Budget())
-    assert caplog.text == ""
-
-
-def test_fp16_is_the_networks_own_fp16_form(tmp_path: Path) -> None:
-    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
-    data = spec.read()
-    for backend in (CudaBackend(), TensorRtBackend()):
-        assert backend._form(spec, data, "fp16") == half_precision(data)
-        assert backend._form(spec, data, "fp32") is data
-
-
 def test_a_missing_gpu_is_told_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: "no NVIDIA driver (libcuda.so.1 was not found)")
+    none = nvidia.NoGpu("no NVIDIA driver (libcuda.so.1 was not found)", "install one")
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: none)
     for backend in (CudaBackend(), TensorRtBackend()):
         state = backend.availability()
         assert not state.available
         assert state.reason == "no NVIDIA driver (libcuda.so.1 was not found)"
-
-
-def test_what_a_gpu_lacks_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order in which a user would mend it: package, TensorRT, driver, CUDA."""
-    missing = {"libcudnn.so.9", "cudnn64_9.dll", *nvidia.tensorrt_libraries()}
-
-    def first_missing(names: tuple[str, ...]) -> str | None:
-        return next((name for name in names if name in missing), None)
-
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
-    monkeypatch.setattr(nvidia, "first_missing", first_missing)
-    cuda, tensorrt = CudaBackend(), TensorRtBackend()
-    if "CUDAExecutionProvider" not in _providers():
-        assert "built without it" in cuda.availability().reason
-        return
-    assert "cudnn" in cuda.availability().reason
-    assert "nvinfer" in tensorrt.availability().reason
-    assert "tensorrt-cu13" in tensorrt.availability().remedy
-    missing.clear()
-    assert cuda.availability().available
-    assert cuda.availability().device == "Test GPU (compute capability 7.5, 8 GiB)"
-    old = nvidia.Gpu("Old", 8.0, (7, 5), (12, 4))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: old)
-    assert "serves CUDA 12.4" in cuda.availability().reason
-    assert cuda.availability().remedy == "update the driver"
 
 
 def _providers() -> list[str]:
@@ -307,8 +203,8 @@ def test_a_session_that_silently_went_to_the_cpu_is_refused(
     if "CUDAExecutionProvider" not in _providers():
         pytest.skip("needs onnxruntime-gpu")
     models = load_model_set(write_full_set(tmp_path / "set"))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
-    monkeypatch.setattr(nvidia, "first_missing", lambda _: None)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
+    monkeypatch.setattr(nvidia, "missing", lambda _: ())
     for name in ("cuda", "tensorrt"):
         with pytest.raises(OpenFailed) as caught:
             open_models(models, name)

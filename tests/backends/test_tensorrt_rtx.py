@@ -5,6 +5,7 @@ everything that we do between a patch and an answer.
 """
 
 import ctypes
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from tests.fake_card import TURING, Machine
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Budget, nvidia
+from vfx_edge.backends import Backend, Budget, OpenModels, nvidia, open_models
 from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
-from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
+from vfx_edge.backends.onnxruntime_backend import CpuBackend
+from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 GPU = nvidia.Gpu("Quadro Test", 16.0, (7, 5), (13, 0))
@@ -67,7 +70,8 @@ class HostDriver:
 class HostEngine:
     """What `runtime.Engine` does, by ONNX Runtime; its "engine" is the FP16 network itself."""
 
-    memory_bytes = 1 << 20
+    scratch_bytes = 1 << 10
+    """Of a patch."""
     most = 99
     given_cache = b""
 
@@ -77,11 +81,15 @@ class HostEngine:
         HostEngine.given_cache = cache
         self._session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
-    def output_shape(self, name: str, shape: tuple[int, ...], output: str) -> tuple[int, ...]:
+    def prepare(
+        self, name: str, shape: tuple[int, ...], output: str
+    ) -> tuple[tuple[int, ...], int]:
         self._shape = shape
-        return (shape[0], 3, *shape[2:])
+        return (shape[0], 3, *shape[2:]), shape[0] * self.scratch_bytes
 
-    def run(self, addresses: dict[str, int], stream: int) -> None:
+    def run(self, addresses: dict[str, int], scratch: tuple[int, int], stream: int) -> None:
+        assert scratch[1] == self._shape[0] * self.scratch_bytes
+        ctypes.memset(scratch[0], 255, scratch[1])  # it is ours to spoil
         if self._shape[0] > self.most:
             raise runtime.Refused("CUDA out of memory")
         batch = _at(addresses["image"], self._shape)
@@ -99,19 +107,25 @@ def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
+def driver(monkeypatch: pytest.MonkeyPatch, engine: None) -> HostDriver:
     """A machine with a Turing card, as far as the backend can see."""
     driver = HostDriver()
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "driver_version", lambda: "580.65")
-    monkeypatch.setattr(backend, "CudaMemory", lambda: CudaMemory(driver))
+    monkeypatch.setattr(backend, "CudaMemory", lambda device: CudaMemory(device, driver))
+    return driver
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The package, whose engines are played."""
     monkeypatch.setattr(backend, "_cuda_major", lambda: 13)
+    monkeypatch.setattr(runtime, "package", lambda: None)
     monkeypatch.setattr(runtime, "version", lambda: "1.7.1")
     monkeypatch.setattr(runtime, "architectures", lambda: (75, 86, 89, 120))
     monkeypatch.setattr(runtime, "Engine", HostEngine)
     monkeypatch.setattr(runtime, "build", lambda onnx, *_: onnx)
     monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
-    return driver
 
 
 @pytest.fixture
@@ -136,7 +150,7 @@ def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostD
         assert network.precision == "fp16"
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
         np.testing.assert_array_equal(network.run(BATCH[:1]), expected(spec, BATCH[:1]))
-        assert len(driver.held) == 2, "buffers are kept from batch to batch"
+        assert len(driver.held) == 3, "buffers are kept from batch to batch"
         assert network.warnings == ()
     assert driver.held == {}
     assert driver.released == 1
@@ -151,10 +165,20 @@ def test_out_of_memory_halves_the_batch(
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
         assert network.batch_limit == 2
         assert "ran out of memory with 4 patches" in network.warnings[0]
-    driver.room = (1 + 3) * 8**3 * 4  # image and answer of one patch
+    driver.room = (1 + 3) * 8**3 * 4 + 1024  # image, answer and scratch of one patch
     with opened(spec) as network:
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
         assert network.batch_limit == 1
+
+
+def test_a_card_that_is_lost_while_it_is_out_of_memory_is_a_failed_run(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = opened(spec)
+    monkeypatch.setattr(HostEngine, "most", 0)
+    monkeypatch.setattr(driver, "cuMemFree_v2", lambda _: 999, raising=False)
+    with pytest.raises(RunFailed, match="out of memory with 1 patches"):
+        network.run(BATCH)
 
 
 def test_other_failures_are_reported(
@@ -171,7 +195,7 @@ def test_other_failures_are_reported(
         opened(spec)
     monkeypatch.setattr(driver, "cuInit", lambda _: 100, raising=False)
     with pytest.raises(nvidia.CudaFailed, match="error 100 to cuInit"):
-        CudaMemory(driver)
+        CudaMemory(driver=driver)
 
 
 def beside_cache(spec: NetworkSpec) -> list[Path]:
@@ -195,7 +219,7 @@ def test_an_engine_is_built_once_and_kept(
 def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     spec: NetworkSpec, driver: HostDriver
 ) -> None:
-    path = beside_model(spec, 75)
+    path = beside_set(spec, 75)
     build_engine(spec, spec.read(), wanted_key(spec, 75), path)
     opened(spec).close()
     assert beside_cache(spec) == []
@@ -207,37 +231,59 @@ def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
 
 
-def test_an_engine_that_wants_more_than_the_budget_is_refused(
+def test_an_engine_that_wants_more_than_its_share_gets_smaller_batches(
     spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HostEngine, "memory_bytes", 3 << 30)
-    opened(spec, Budget(gpu_gib=4)).close()
-    with pytest.raises(BudgetTooSmall, match="3072 MiB"):
-        opened(spec, Budget(gpu_gib=2))
+    """One engine serves every card: its scratch is ours, and as large as the batch makes it."""
+    monkeypatch.setattr(HostEngine, "scratch_bytes", 1 << 20)
+    for mib, batch in ((4, 4), (3, 2), (1, 1)):
+        with opened(spec, Budget(gpu_gib=mib / 1024)) as network:
+            assert network.batch_limit == batch
+            np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
+    assert len(beside_cache(spec)) == 1
+    released = driver.released
+    with pytest.raises(BudgetTooSmall, match="needs about 1 MiB of GPU memory"):
+        opened(spec, Budget(gpu_gib=0.5 / 1024))
+    assert driver.released == released + 1, "a card that is not used is let go"
 
 
-def test_availability_says_exactly_what_is_missing(
-    driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+def test_the_second_card_is_the_second_card(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def state() -> tuple[str, str]:
-        found = backend.TensorRtRtxBackend().availability()
-        return found.reason, found.remedy
+    asked: list[int] = []
+    monkeypatch.setattr(driver, "cuDeviceGet", lambda _, i: asked.append(i), raising=False)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda device=0: replace(GPU, name=f"card {device}"))
+    with opened(spec, Budget(gpu_gib=1, device=1, note="Less is free.")) as network:
+        assert asked == [1]
+        assert network.device.startswith("card 1 ")
+        assert network.warnings == ("Less is free.",)
 
-    assert state() == ("", "")
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: nvidia.Gpu("Old", 8, (7, 5), (12, 9)))
-    assert state() == ("the driver serves CUDA 12.9, CUDA 13 is needed", "update the driver")
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: nvidia.Gpu("H200", 141, (9, 0), (13, 0)))
-    reason, remedy = state()
-    assert "TensorRT-RTX 1.7.1 builds no engines for compute capability 9.0 (it knows 7.5" in reason
-    assert "--backend tensorrt" in remedy
 
-    def absent() -> tuple[int, ...]:
-        raise ImportError("No module named 'tensorrt_rtx'")
+@pytest.mark.usefixtures("engine")
+def test_a_card_that_is_lost_in_the_middle(machine: Machine, tmp_path: Path) -> None:
+    """With auto the next backend answers the same question; a named one ends."""
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16", "fp32"))
+    known: dict[str, Backend] = {
+        "tensorrt-rtx": backend.TensorRtRtxBackend(),
+        "cpu": CpuBackend(),
+    }
 
-    monkeypatch.setattr(runtime, "architectures", absent)
-    assert "tensorrt-rtx can't be imported" in state()[0]
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: "no NVIDIA driver")
-    assert state()[0] == "no NVIDIA driver"
+    def ask(requested: str) -> tuple[np.ndarray, OpenModels]:
+        machine.play(TURING)
+        with open_models(load_model_set(folder), requested, backends=known) as models:
+            assert models.backend.used == "tensorrt-rtx"
+            machine.play(TURING, fail={"cuMemcpyHtoD_v2": 719}, after=1)
+            return models.answer(lambda: models.network("finder").run(BATCH)), models
+
+    answer, models = ask("auto")
+    assert models.backend.used == "cpu"
+    ((name, reason),) = models.backend.failed
+    assert name == "tensorrt-rtx"
+    assert "lost what it computed on the card (error 719 to cuMemcpyHtoD_v2)" in reason
+    with open_models(load_model_set(folder), "cpu", backends=known) as models:
+        np.testing.assert_array_equal(answer, models.network("finder").run(BATCH))
+    with pytest.raises(RunFailed, match="error 719"):
+        ask("tensorrt-rtx")
 
 
 @pytest.fixture

@@ -77,6 +77,8 @@ BACKEND = BackendUse(
         ("tensorrt", "libnvinfer.so.10 was not found"),
         ("cuda", "no NVIDIA driver"),
     ),
+    passed_over=(("tensorrt", "libnvinfer.so.10 was not found"),),
+    failed=(("tensorrt-rtx", "the GPU was lost"),),
 )
 
 RUN = RunInfo(

@@ -2,68 +2,19 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from vfx_edge.backends.errors import (
-    BudgetTooSmall,
     OutOfMemory,
     PrecisionUnavailable,
     RunFailed,
 )
-from vfx_edge.backends.protocol import Array, Budget
+from vfx_edge.backends.onnx_file import misfit
+from vfx_edge.backends.protocol import Array
 from vfx_edge.manifest import NetworkSpec
-
-HOST_SHARE = 0.25
-"""Of the host budget: the scan, its resampled copy and the masks need the rest."""
-WINDOW_SHARE = 0.6
-"""Of the host budget, where a network is moved over the spine tile by tile: its tile can't be made
-smaller, and its stage holds little beside it."""
-GPU_SHARE = 0.75
-"""Of the GPU budget: weights, engines and convolution workspaces need the rest."""
-GPU_FIXED_GIB = 1.0
-"""Taken once a process by the CUDA context and its libraries' kernels, before any network."""
-ASSUMED_CHANNELS = 96
-"""Full-resolution fp32 channels alive at once in a 3-D U-Net of base width 16: measured at 64³
-93 MiB in OpenVINO fp32, 51 in bf16, 68 in ONNX Runtime, where this assumes 96."""
-
-
-def patch_mib(spec: NetworkSpec) -> float:
-    """Memory for computing one patch: the manifest's figure, else a careful guess."""
-    return (
-        spec.batch.activation_mib
-        or float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
-    )
-
-
-def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:
-    """How many patches are computed at once; BudgetTooSmall where not even the least fits.
-
-    On a GPU the most that the budget and the manifest allow. On a CPU the least: larger batches
-    take as long per patch and several times the memory (`python -m benchmarks limits`).
-    """
-    host_share = HOST_SHARE if spec.window is None else WINDOW_SHARE
-    gib = budget.gpu_gib * GPU_SHARE if gpu else budget.host_gib * host_share
-    fitting = int(gib * 1024 / patch_mib(spec))
-    if fitting < spec.batch.min:
-        raise BudgetTooSmall(spec.name, patch_mib(spec) * spec.batch.min, gib * 1024)
-    return min(fitting, spec.batch.max) if gpu else spec.batch.min
-
-
-def divide(specs: Sequence[NetworkSpec], budget: Budget) -> list[Budget]:
-    """A share of the GPU for each network, all open at once, by what its largest batch takes.
-
-    Memory that one runtime has taken is not lent to the next: the shares, and what is fixed, add
-    up to the budget. The host's memory is not divided: networks run one after another and give
-    it back.
-    """
-    wants = [patch_mib(spec) * spec.batch.max for spec in specs]
-    free = max(budget.gpu_gib - GPU_FIXED_GIB, 0.0)
-    return [replace(budget, gpu_gib=free * want / sum(wants)) for want in wants]
 
 
 def pick_precision(
@@ -90,16 +41,30 @@ def activate(raw: Array, activation: str) -> Array:
     return raw
 
 
+def class_probabilities(raw: Array, spec: NetworkSpec) -> Array:
+    """Network output (n, channels, ...) -> probabilities (n, len(spec.classes), ...): by the
+    manifest's activation, those that mean the same added, those that nothing reads left out."""
+    every = activate(raw, spec.output.activation)
+    means, classes = spec.means, spec.classes
+    if means == classes:
+        return every
+    return np.stack([every[:, [m == name for m in means]].sum(1) for name in classes], 1)
+
+
 class CheckedNetwork(ABC):
     """Base of all networks. A subclass says how one batch that fits is computed."""
 
     def __init__(
         self, backend: str, spec: NetworkSpec, device: str, precision: str, limit: int
     ) -> None:
+        self._least = spec.batch.min
+        """Patches that the network takes at least; fewer are filled up."""
         self.backend = backend
         self.spec = spec
         self.device = device
-        self.precision = precision
+        stored = spec.precision.stored
+        # What a file computes in by itself can't be chosen, so results name that.
+        self.precision = precision if stored == "fp32" else stored
         self.batch_limit = limit
         self._warnings: list[str] = []
         self._lock = threading.Lock()
@@ -114,6 +79,11 @@ class CheckedNetwork(ABC):
 
         Raises OutOfMemory when a smaller batch may do, RunFailed for all else.
         """
+
+    def warn(self, line: str) -> None:
+        """Something that went differently from what was planned; "" is nothing."""
+        if line:
+            self._warnings.append(line)
 
     def close(self) -> None:  # noqa: B027 - most have nothing to free
         """Free what the runtime holds."""
@@ -147,9 +117,10 @@ class CheckedNetwork(ABC):
         while at < len(batch):
             part = batch[at : at + self.batch_limit]
             try:
-                out = self._checked(self._infer(self._filled(part)))[: len(part)]
+                filled = self._filled(part)
+                out = self._checked(self._infer(filled), len(filled))[: len(part)]
             except (OutOfMemory, MemoryError) as error:
-                self._halve(len(part), error)
+                self._halve(max(len(part), self._least), error)
                 continue
             if len(part) == len(batch):
                 return out
@@ -162,13 +133,13 @@ class CheckedNetwork(ABC):
 
     def _filled(self, part: Array) -> Array:
         """Filled up with zeros to the smallest batch that the network takes."""
-        lacking = self.spec.batch.min - len(part)
+        lacking = self._least - len(part)
         if lacking <= 0:
             return part
         return np.concatenate([part, np.zeros((lacking, *part.shape[1:]), np.float32)])
 
     def _halve(self, size: int, error: Exception) -> None:
-        if size // 2 < self.spec.batch.min:
+        if size // 2 < self._least:
             reason = f"out of memory with {size} patches at once, which can't be less"
             raise RunFailed(self.backend, self.spec.name, reason) from error
         self.batch_limit = size // 2
@@ -177,11 +148,10 @@ class CheckedNetwork(ABC):
             f"went on with {self.batch_limit}."
         )
 
-    def _checked(self, out: Array) -> Array:
-        classes = len(self.spec.output.classes)
-        if out.ndim < 2 or out.shape[1] != classes:
-            reason = f"an answer of shape {out.shape} instead of {classes} classes"
-            raise RunFailed(self.backend, self.spec.name, reason)
+    def _checked(self, out: Array, count: int) -> Array:
+        if out.shape != (wanted := self.spec.answer_shape(count)):
+            got, want = ("x".join(map(str, shape)) for shape in (out.shape, wanted))
+            raise misfit(self.spec, f"it answers {got}, by its roles and classes {want} is right")
         # Half precision overflows to infinity, and a triage must not be built on that.
         if not np.isfinite(out).all():
             raise RunFailed(self.backend, self.spec.name, "the answer holds infinities or NaN")
@@ -189,4 +159,4 @@ class CheckedNetwork(ABC):
 
     def probabilities(self, batch: Array) -> Array:
         """See `Network.probabilities`."""
-        return activate(self.run(batch), self.spec.output.activation)
+        return class_probabilities(self.run(batch), self.spec)

@@ -21,18 +21,21 @@ class Availability:
     remedy: str = ""
     device: str = ""
     card: bool = False
-    """A card is there that the backend could use: where it can't, people want to know."""
+    """An NVIDIA card is in the machine: where such a backend can't use it, people want to know."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """Memory the whole program may use, and how many cores (None: those it may run on)."""
 
-    gpu_gib: float = 16.0
+    gpu_gib: float | None = None
+    """Of the card's memory; None: as much as is free, see `gpu_memory`."""
     host_gib: float = 4.0
     threads: int | None = None
     device: int = 0
     """The card's number."""
+    note: str = ""
+    """What people have to know of it, when a card runs the networks."""
 
 
 class Network(Protocol):
@@ -58,11 +61,12 @@ class Network(Protocol):
         ...
 
     def run(self, batch: Array) -> Array:
-        """(n, channels, *patch_zyx) float32 -> (n, classes, ...) float32, raw."""
+        """(n, channels, *patch_zyx) float32 -> (n, channels of the answer, ...), raw."""
         ...
 
     def probabilities(self, batch: Array) -> Array:
-        """`run`, then the manifest's activation: 0..1 (for "none" the raw numbers)."""
+        """`run`, then the manifest's activation and names: (n, len(spec.classes), ...), 0..1 (for
+        "none" the raw numbers)."""
         ...
 
     def close(self) -> None:

@@ -150,8 +150,9 @@ def _details(result: StudyResult, console: "Console") -> None:
         from vfx_edge.outputs.report.facts import calibrated
 
         console.print(f"Calibration: {calibrated(run, _english())}", soft_wrap=True)
-    for name, reason in run.backend.skipped:
-        console.print(f"  passed over {name}: {reason}")
+    for what, pairs in (("passed over", run.backend.skipped), ("failed:", run.backend.failed)):
+        for name, reason in pairs:
+            console.print(f"  {what} {name}: {reason}")
     for other in result.series.others:
         console.print(f"  series {other.series_uid} not taken: {other.reason}")
 
@@ -168,7 +169,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         measured.grade_words or "-",
         _assessment(finding) + _more(finding),
-        style="bold" if measured.suspected_fracture else None,
+        style="bold" if finding.suspected_fracture else None,
     )
 
 
@@ -197,5 +198,7 @@ def _assessment(finding: Finding) -> str:
             return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"
+        case NotClassified(p_intact=float(p_intact)):
+            return f"no fracture seen (intact {p_intact:.2f})"
         case NotClassified(reason=reason):
             return reason.replace("_", " ")
