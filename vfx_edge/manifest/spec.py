@@ -96,6 +96,7 @@ class BatchSpec(Table, frozen=True, kw_only=True):
 
     min: Edge = 1
     opt: Edge = 4
+    """The usual one: engines are tuned for it, and those of `tensorrt` take no other."""
     max: Edge = 8
     activation_mib: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     """Peak of intermediate tensors in fp32 for one patch; 0: estimated from the patch."""
