@@ -78,6 +78,8 @@ BACKEND = BackendUse(
         ("tensorrt", "libnvinfer.so.10 was not found"),
         ("cuda", "no NVIDIA driver"),
     ),
+    passed_over=(("tensorrt", "libnvinfer.so.10 was not found"),),
+    failed=(("tensorrt-rtx", "the GPU was lost"),),
 )
 
 RUN = RunInfo(
