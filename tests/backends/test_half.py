@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
-from vfx_edge.backends import activate
 from vfx_edge.backends.errors import OnnxInvalid
 from vfx_edge.backends.half import half_of, half_precision
+from vfx_edge.backends.network import activate
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.vocabulary import NEEDED_ROLES
