@@ -109,12 +109,19 @@ class Runner:
 
 
 def rows_of(
-    spec: NetworkSpec, crops: Mapping[str, Floats], reference: Ask, skipped: dict[str, str]
+    spec: NetworkSpec,
+    crops: Mapping[str, Floats],
+    reference: Ask,
+    skipped: dict[str, str],
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Row]:
-    """Source -> patches, all compared. Backends that can't run here go into `skipped`."""
+    """Source -> patches, all compared. Backends that can't run here go into `skipped`. on_step: is
+    told who is asked next."""
+    on_step("the reference")
     wanted = {source: reference(patches) for source, patches in crops.items()}
     rows = []
     for runner in _runners(spec, skipped):
+        on_step(f"{runner.backend} in {runner.precision}")
         for source, patches in crops.items():
             try:
                 got = runner.network.probabilities(patches)
