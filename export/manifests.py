@@ -87,6 +87,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             for name, data in files.items():
                 (partial / name).write_bytes(data)
             check_set(partial)
+            _list_classes(partial)
     except VfxError as error:
         error.args = (str(error).replace(str(partial), str(folder)),)  # the place people know
         if is_new:
@@ -97,6 +98,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         if path.suffix == ".onnx" and path.name not in files:
             path.unlink()
     shutil.rmtree(folder / "engines", ignore_errors=True)  # of the networks that were replaced
+
+
+def _list_classes(folder: Path) -> None:
+    """Into the card: what the networks' own names of classes mean, and which nobody reads."""
+    own = [n for n in load_model_set(folder).networks if n.path.parent == folder.resolve()]
+    lines = [f"- **{spec.name}:** {spec.class_words}" for spec in own if spec.class_words]
+    if lines:
+        with (folder / "card.md").open("a", encoding="utf-8") as card:
+            card.write("\n".join(["", "## Classes", *lines, ""]))
 
 
 def check_set(folder: Path) -> None:
@@ -125,7 +135,8 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     """
     import torch
 
-    from export.to_onnx import compare, halved, onnx_bytes
+    from export.finishing import halved
+    from export.to_onnx import compare, onnx_bytes
 
     given = table["input"]
     size = (2, given["channels"], *given["patch_zyx"])

@@ -1,15 +1,20 @@
 """`export parity`: does a model set answer the same on every backend as it did in PyTorch?"""
 
 import sys
+from collections.abc import Callable
+from itertools import count as counted
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vfx_edge.cli.progress import ShareProgress
 from vfx_edge.errors import InputError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vfx_edge.bench.networks import Row
     from vfx_edge.bench.patches import Floats
 
@@ -23,6 +28,12 @@ Examples:
 Exit codes: 0 every precision that the manifest allows keeps within its tolerance; 7 one does not.
 """
 FAILED = 7
+GATHERED = 0.4
+"""Share of the bar until all crops are cut."""
+RUNNERS = 6
+"""About so many ask each network: the reference, the backends in their precisions."""
+Step = Callable[[str, float], None]
+"""(what is done now, share of all)"""
 
 
 class NothingCompared(InputError):
@@ -43,8 +54,9 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="PATH",
-        help="What the set was exported from: it answers in PyTorch, and all else is compared "
-        "with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
+        help="What the set was exported from: it answers in PyTorch, or ONNX Runtime where it is "
+        "an .onnx, and all else is compared with it. Without it, ONNX Runtime on the CPU in fp32 "
+        "is the reference.",
         readable=False,
     ),
 ]
@@ -100,7 +112,7 @@ def command(
     difference of probabilities, Dice of the masks, shift, changed tiers. The networks that a set
     borrows from its base are left out.
     """
-    from export import parity_report
+    from export import parity_reference, parity_report
     from vfx_edge.manifest import load_model_set
 
     if not (ct or phantom or random):
@@ -111,14 +123,11 @@ def command(
         names = ", ".join(r for spec in specs for r in spec.roles)
         raise typer.BadParameter(f"--checkpoint is of one network: add --role, one of {names}")
     check_files(specs)
-    found = gather(manifest, specs, tuple(ct or ()), crops, random, phantom)
     skipped: dict[str, str] = {}
-    rows = compare(specs, found, checkpoint, skipped)
-    reference = (
-        f"PyTorch in fp32 ({checkpoint.name})"
-        if checkpoint
-        else "ONNX Runtime on the CPU in fp32, not from PyTorch: no --checkpoint was given"
-    )
+    with ShareProgress() as progress:
+        found = gather(manifest, specs, tuple(ct or ()), crops, random, phantom, progress.step)
+        rows = compare(specs, found, checkpoint, skipped, progress.step)
+    reference = parity_reference.named(checkpoint, specs)
     parity_report.show(rows, skipped, reference, sys.stderr if json else sys.stdout)
     if json:
         print(parity_report.as_json(rows, skipped, reference))
@@ -154,6 +163,7 @@ def gather(
     count: int,
     random: int,
     phantom: bool,
+    on_step: Step = lambda *_: None,
 ) -> "dict[str, dict[str, Floats]]":
     """Network name -> source -> patches."""
     from vfx_edge.bench.patches import affordable, chain_patches, phantom_scan, random_patches
@@ -161,9 +171,11 @@ def gather(
 
     sources: dict[str, dict[str, Floats]] = {}
     if cts:
+        on_step("Crops of the CTs", 0.0)
         scans = [load_scan(path) for path in cts]
         sources["real"] = chain_patches(scans, manifest, specs, count)
     if phantom:
+        on_step("Crops of a phantom", GATHERED / 2 if cts else 0.0)
         sources["phantom"] = chain_patches([phantom_scan()], manifest, specs, count)
     if random:
         noise = {s.name: random_patches(s, affordable(s, random)) for s in specs}
@@ -179,17 +191,24 @@ def compare(
     found: "dict[str, dict[str, Floats]]",
     checkpoint: Path | None,
     skipped: dict[str, str],
+    on_step: Step = lambda *_: None,
 ) -> "list[Row]":
     """All rows of all networks; what could not be compared goes into `skipped`."""
-    from export.parity_reference import from_onnx, from_pytorch
+    from export.parity_reference import from_onnx, from_original
     from vfx_edge.bench.networks import rows_of
 
     rows: list[Row] = []
-    for spec in specs:
+    each = (1 - GATHERED) / len(specs)
+    for i, spec in enumerate(specs):
         if not found[spec.name]:
             raise NothingCompared(spec.name)
-        reference = from_pytorch(checkpoint, spec) if checkpoint else from_onnx(spec)
-        own = rows_of(spec, found[spec.name], reference, skipped)
+        share = counted(GATHERED + each * i, each / RUNNERS)
+
+        def asked(who: str, name: str = spec.name, share: "Iterator[float]" = share) -> None:
+            on_step(f"{name}: {who}", next(share))
+
+        reference = from_original(checkpoint, spec) if checkpoint else from_onnx(spec)
+        own = rows_of(spec, found[spec.name], reference, skipped, asked)
         # the reference against itself is left out
         rows += [r for r in own if checkpoint or (r.backend, r.precision) != ("cpu", "fp32")]
     return rows

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from export.checkpoints import MAX_BYTES, NotACheckpoint, RunsCode, read_bytes
-from export.to_onnx import ExportFailed, program_bytes
+from export.finishing import ExportFailed
+from export.to_onnx import program_bytes
 from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError
 

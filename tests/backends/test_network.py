@@ -9,10 +9,10 @@ import pytest
 from tests.fake_backend import FakeBackend, FakeNetwork, Function
 from tests.fake_card import AMPERE, SMALL, Machine
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Array, Budget, activate, nvidia
+from vfx_edge.backends import Array, Budget, nvidia
 from vfx_edge.backends.budget import RESERVE_GIB, batch_limit, divide, patch_mib, settled
 from vfx_edge.backends.errors import BudgetTooSmall, OnnxInvalid, PrecisionUnavailable, RunFailed
-from vfx_edge.backends.network import pick_precision
+from vfx_edge.backends.network import activate, pick_precision
 from vfx_edge.backends.onnxruntime_gpu import TensorRtBackend
 from vfx_edge.manifest import NetworkSpec, load_model_set
 

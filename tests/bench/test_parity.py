@@ -1,6 +1,7 @@
 """The verdict beside a time: a backend that answers otherwise is found out."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from tests.fake_backend import FakeBackend
 from tests.outputs.fakes import example
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
-from vfx_edge.backends import OpenModels, open_models
+from vfx_edge.backends import Network, OpenModels, open_models
 from vfx_edge.bench.parity import Facts, NetworkParity, facts_of, judge, keep_asked, replay
-from vfx_edge.bench.patches import recorded
+from vfx_edge.bench.patches import Sampler, recorded, some_of
 from vfx_edge.bench.precisions import possible_precisions, refusal
 from vfx_edge.manifest import ModelManifest, NetworkSpec, load_model_set
 
@@ -105,3 +106,30 @@ def test_precisions_are_known_without_computing() -> None:
     default = load_model_set()
     assert possible_precisions("cpu", default) == ("fp32",)
     assert "bf16" in str(refusal("cpu", default, "bf16"))
+
+
+class _Doubles:
+    """Answers twice what it is asked, and counts how often."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        self.times += len(batch)
+        return batch * 2
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_sampler_keeps_some_of_all_that_was_asked(silent: bool) -> None:
+    network = _Doubles()
+    sampler = Sampler(cast(Network, network), most=4, silent=silent)
+    patches = np.arange(1, 101, dtype=np.float32).reshape(50, 2, 1, 1, 1, 1)
+    answers = np.concatenate([sampler.run(batch) for batch in patches])
+    kept = some_of(sampler.asked, 4).ravel()
+    assert len(kept) == 4
+    assert kept[0] == 1
+    assert kept[-1] > 85
+    assert np.ptp(np.diff(kept)) <= 16  # evenly: the step is a power of two
+    assert network.times == (1 if silent else 100)
+    assert answers.shape == (100, 1, 1, 1, 1)
+    assert (answers == (0 if silent else 2 * patches.reshape(answers.shape))).all()

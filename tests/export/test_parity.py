@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from export.parity_reference import from_pytorch
+from export.parity_reference import from_original
 from tests.export.conftest import Run
 from tests.export.nets import random_classifier, shaken
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
@@ -45,8 +45,8 @@ def like_bone(count: int, edge: int = 70) -> np.ndarray:
 @pytest.fixture(scope="module")
 def rows(published: Path, model_tar: Path) -> list[Row]:
     spec = load_model_set(published).network("classifier")
-    crops = {"random": random_patches(spec, 20), "like bone": like_bone(20)}
-    return rows_of(spec, crops, from_pytorch(model_tar, spec), {})
+    crops = {"random": random_patches(spec, 8), "like bone": like_bone(8)}
+    return rows_of(spec, crops, from_original(model_tar, spec), {})
 
 
 @pytest.mark.parametrize(("backend", "precision"), NEEDED, ids=map("-".join, NEEDED))
@@ -61,7 +61,7 @@ def test_the_published_classifier_keeps_its_answers(
     own = [row for row in rows if (row.backend, row.precision) == (backend, precision)]
     found = [row.figures for row in own if row.figures is not None]
     assert [row.source for row in own] == ["random", "like bone"]
-    assert [figures.crops for figures in found] == [20, 20]
+    assert [figures.crops for figures in found] == [8, 8]
     for row, figures in zip(own, found, strict=True):
         print(f"{backend} {precision} {row.source}: {figures}")
         assert figures.max_difference <= NEEDED[backend, precision], row

@@ -1,7 +1,7 @@
 """What runtimes are compared on: the patches that the chain cuts, kept as it asks, and noise."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +14,15 @@ from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
 from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.study import Scan
+from vfx_edge.vocabulary import ROLES
 
 Floats = NDArray[np.float32]
+Ask = Callable[[Floats], Floats]
+"""Patches (n, channels, ...) -> answers (n, classes, ...)."""
 MAX_NUMBERS = 200_000_000  # of one runtime's answers to the crops of one kind: 0.8 GB
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Recorder:
     """A network that remembers what it was asked."""
 
@@ -30,12 +33,40 @@ class Recorder:
         return getattr(self.network, name)
 
     def probabilities(self, batch: Floats) -> Floats:
-        self.asked.append(batch)
-        return self.network.probabilities(batch)
+        return self._answered(batch, self.network.probabilities)
 
     def run(self, batch: Floats) -> Floats:
+        return self._answered(batch, self.network.run)
+
+    def _answered(self, batch: Floats, ask: Ask) -> Floats:
         self.asked.append(batch)
-        return self.network.run(batch)
+        return ask(batch)
+
+
+@dataclass(eq=False)
+class Sampler(Recorder):
+    """Remembers some patches of all that were asked, evenly from first to last: a network that is
+    moved over a scan tile by tile is asked about gigabytes. `silent`: it is asked once, and what
+    it answers to all else are zeros of that shape."""
+
+    most: int = 1
+    silent: bool = False
+    _step: int = 1
+    _seen: int = 0
+    _zeros: Floats | None = None
+
+    def _answered(self, batch: Floats, ask: Ask) -> Floats:
+        for one in batch:
+            if self._seen % self._step == 0:
+                self.asked.append(one[None].copy())
+            self._seen += 1
+            if len(self.asked) > 2 * self.most:
+                self.asked, self._step = self.asked[::2], 2 * self._step
+        if not self.silent:
+            return ask(batch)
+        if self._zeros is None:
+            self._zeros = np.zeros_like(ask(batch[:1]))
+        return np.repeat(self._zeros, len(batch), axis=0)
 
 
 def recorded(models: OpenModels) -> tuple[OpenModels, dict[str, Recorder]]:
@@ -71,16 +102,25 @@ def chain_patches(
     asked: dict[str, list[Floats]] = {spec.name: [] for spec in specs}
     with open_models(manifest, "auto") as models:
         for scan in scans:
-            watched, recorders = recorded(models)
+            each = _samplers(models, specs, count)
+            watched = {role: each[network.spec.name] for role, network in models.networks.items()}
             with contextlib.suppress(NoSpineInView):  # what was asked until then will do
-                analyze(scan, watched, ChainOptions(classify="all"))
+                analyze(scan, replace(models, networks=watched), ChainOptions(classify="all"))
             for spec in specs:
-                asked[spec.name] += recorders[spec.roles[0]].asked
+                asked[spec.name] += each[spec.name].asked
     return {
         spec.name: some_of(asked[spec.name], affordable(spec, count))
         for spec in specs
         if asked[spec.name]
     }
+
+
+def _samplers(models: OpenModels, specs: Sequence[NetworkSpec], count: int) -> dict[str, Sampler]:
+    """By network name. The last of the wanted ones need not answer: nobody is asked after it."""
+    found = {n.spec.name: Sampler(n, most=count) for n in models.networks.values()}
+    last = max(specs, key=lambda spec: max(map(ROLES.index, spec.roles)))
+    found[last.name].silent = last.window is not None or "classifier" in last.roles
+    return found
 
 
 def random_patches(spec: NetworkSpec, count: int, seed: int = 0) -> Floats:
