@@ -23,7 +23,7 @@ from vfx_edge.backends.tensorrt_rtx_engine import (
     wanted_key,
 )
 from vfx_edge.doctor import inspect_set
-from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.manifest import NetworkSpec, PrecisionSpec, load_model_set
 
 
 @pytest.fixture(autouse=True)
@@ -177,4 +177,6 @@ def test_a_refusal_carries_the_reason(spec: NetworkSpec, monkeypatch: pytest.Mon
     monkeypatch.setattr(runtime, "build", refuse)
     with pytest.raises(EngineRefused, match=r"'tiny finder' .* 7\.5 \(FP32 3D convolution is"):
         built(spec)
+    with pytest.raises(EngineRefused, match="quantised to INT8"):
+        built(replace(spec, precision=PrecisionSpec(stored="int8")))
     assert not beside_set(spec, 75).exists()

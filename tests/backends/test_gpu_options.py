@@ -27,7 +27,7 @@ from vfx_edge.backends.onnxruntime_backend import OrtBackend, OrtNetwork
 from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend
 from vfx_edge.manifest import NetworkSpec, load_model_set
-from vfx_edge.vocabulary import NEEDED_ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES, Stored
 
 TURING = nvidia.Gpu("Quadro RTX 5000", 16.0, (7, 5), (13, 0))
 AMPERE = nvidia.Gpu("NVIDIA RTX A4000", 16.0, (8, 6), (13, 0))
@@ -152,6 +152,19 @@ def test_fp16_is_the_networks_own_fp16_form(spec: NetworkSpec, opened: Opened) -
     assert opened.forms == [half, with_batch(half, 2)]
     told = opened.options[1]["TensorrtExecutionProvider"]
     assert (told["trt_fp16_enable"], told["trt_bf16_enable"]) == ("True", "False")
+
+
+@pytest.mark.parametrize("stored", ["fp32", "fp16", "int8"])
+def test_what_a_file_is_stored_in_is_what_tensorrt_may_use(
+    spec: NetworkSpec, opened: Opened, stored: Stored
+) -> None:
+    precision = structs.replace(spec.precision, allowed=("fp32", "tf32"), stored=stored)
+    spec = structs.replace(spec, precision=precision)
+    network = TensorRtBackend().open(spec, spec.read(), "auto", Budget())
+    assert network.precision == {"fp32": "tf32"}.get(stored, stored)
+    told = opened.options[0]["TensorrtExecutionProvider"]
+    for name in ("fp16", "int8"):
+        assert told[f"trt_{name}_enable"] == str(stored == name)
 
 
 def test_tensorrt_takes_batches_of_one_size(spec: NetworkSpec, opened: Opened) -> None:

@@ -112,6 +112,17 @@ def test_normalisation_softmax_and_preprocessing_stay_in_fp32() -> None:
     np.testing.assert_allclose(run(half_precision(data), batch), run(data, batch), atol=5e-3)
 
 
+def test_an_activation_is_no_reason_to_keep_a_node_from_tensorrt() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 6),
+        helper.make_node("PRelu", ["c", "slope"], ["r"]),
+        helper.make_node("Mul", ["r", "slope"], ["y"]),
+    ]
+    half = half_precision(model(nodes, {"w": kernel(), "slope": np.float32([[[[[0.2]]]]])}))
+    assert types(half)["PRelu"] == "fp32"
+    assert kept_full(half) == ("Mul",)
+
+
 def test_a_node_whose_constants_overflow_stays_in_fp32() -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 6),

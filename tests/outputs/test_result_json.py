@@ -207,7 +207,7 @@ assessments = st.one_of(
         | st.lists(st.sampled_from(["osteoporotic", "malignant"]), unique=True).map(tuple),
     ),
     st.builds(CauseNotClassified, because=words),
-    st.builds(NotClassified, reason=words),
+    st.builds(NotClassified, reason=words, p_intact=st.none() | ratios),
     st.builds(NotAssessable, reason=words),
 )
 measurements = st.builds(

@@ -35,6 +35,10 @@ _MOVING = _FOLLOWING - {"Add"} | {
     "SpaceToDepth", "Split", "Tile", "Upsample", "Where",
 }  # fmt: skip
 """Rounded to FP16 or not, the numbers that come out are those that went in."""
+_ACTIVATING = {
+    "Celu", "Elu", "Gelu", "HardSwish", "Mish", "PRelu", "Selu", "Softplus", "ThresholdedRelu",
+}  # fmt: skip
+"""Of one number each, like LeakyRelu: never sums, and nothing that comes before a network."""
 _NORMALISING = {
     "BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization",
 }  # fmt: skip
@@ -67,8 +71,8 @@ def half_of(spec: NetworkSpec, onnx: bytes) -> bytes:
 def kept_full(half: bytes) -> tuple[str, ...]:
     """Types of the nodes of an FP16 form that calculate in FP32, for runtimes that may lower them.
 
-    Left out: what only moves or selects numbers, and normalisations of one node, which such
-    runtimes keep in FP32 or fold into the convolution before them. Sorted.
+    Left out: what only moves or selects numbers, activations, and normalisations of one node, which
+    such runtimes keep in FP32 or fold into the convolution before them. Sorted.
     """
     from onnx import ModelProto, shape_inference
 
@@ -76,7 +80,7 @@ def kept_full(half: bytes) -> tuple[str, ...]:
     values = (*graph.value_info, *graph.output)
     full = {value.name for value in values if value.type.tensor_type.elem_type == _FLOAT}
     types = {node.op_type for node in graph.node if full.intersection(node.output)}
-    return tuple(sorted(types - _MOVING - _NORMALISING))
+    return tuple(sorted(types - _MOVING - _ACTIVATING - _NORMALISING))
 
 
 def half_key(spec: NetworkSpec) -> str:

@@ -156,6 +156,8 @@ class TensorRtBackend(CudaBackend):
     def _providers(
         self, spec: NetworkSpec, form: bytes, precision: str, limit: int, budget: Budget
     ) -> list[Any]:
+        stored = spec.precision.stored
+        half = "fp16" in (precision, stored)
         options = {
             # Of one layer's scratch, by the batch and not by what is free today, which would be
             # another engine. What flows between layers and the weights come on top: the batch
@@ -163,16 +165,15 @@ class TensorRtBackend(CudaBackend):
             "trt_max_workspace_size": str(int(scratch_mib(spec, limit) * 2**20)),
             # TensorRT 10 takes the precision from here. The FP16 file says where FP16 may be
             # used, but without this its FP16 parts would compute in FP32.
-            "trt_fp16_enable": str(precision == "fp16"),
+            "trt_fp16_enable": str(half),
             "trt_bf16_enable": str(precision == "bf16"),
-            # Leave for the INT8 of a file that was quantised.
-            "trt_int8_enable": str(b"QuantizeLinear" in form),
+            "trt_int8_enable": str(stored == "int8"),
             # A cut or two nodes by themselves, between those on CUDA, are no engine's worth.
             "trt_min_subgraph_size": "4",
             # Networks are opened side by side: two builds at once would time each other.
             "trt_force_sequential_engine_build": "True",
         }
-        if precision == "fp16" and (kept := kept_full(form)):
+        if half and (kept := kept_full(form)):
             options["trt_op_types_to_exclude"] = ",".join(kept)
         machine = (str(nvidia.find_gpu(budget.device)), nvidia.driver_version())
         options |= _caches((spec.sha256, sha256(form).hexdigest(), precision, options), machine)

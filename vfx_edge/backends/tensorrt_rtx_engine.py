@@ -195,6 +195,9 @@ def build_engine(spec: NetworkSpec, onnx: bytes, key: EngineKey, path: Path) -> 
 
     Raises EngineRefused with TensorRT-RTX's reason, EngineNotWritten, ModelError leaves.
     """
+    if spec.precision.stored == "int8":
+        why = "it is quantised to INT8 in a form that TensorRT-RTX does not read"
+        raise EngineRefused(spec.name, dotted(key.sm), why)
     place = f"'{spec.name}' for compute capability {dotted(key.sm)}"
     log.info("Building the TensorRT-RTX engine of %s, once; up to a minute", place)
     start = time.perf_counter()
