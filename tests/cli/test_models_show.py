@@ -1,11 +1,13 @@
-"""`vfx-edge models show` names what the set's classifier was calibrated on."""
+"""`vfx-edge models show` names what a set's manifest says beside files and hashes."""
 
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from tests.test_manifest_options import with_calibration
+from tests.tiny_models import write_full_set
 from vfx_edge.cli import app
+from vfx_edge.doctor import inspect_set
 
 
 def test_a_calibration_is_shown(tmp_path: Path) -> None:
@@ -15,3 +17,15 @@ def test_a_calibration_is_shown(tmp_path: Path) -> None:
         "calibration spine clinic, 2026-03-01: 150 fractures, 60 malignant; "
         "wanted: sensitivity 0.95; temperature 2; coverage 90%"
     ) in shown.stdout
+
+
+def test_what_classes_mean_and_which_nobody_reads_is_listed(tmp_path: Path) -> None:
+    """By show, verify and doctor alike."""
+    place = write_full_set(tmp_path / "own", classes={"labeller": ("background", "Th12", "disc")})
+    words = "classes Th12 → T12; never read: disc"
+    for command in (["show"], ["verify", "--hashes-only"]):
+        told = CliRunner().invoke(app, ["models", *command, str(place)])
+        assert told.exit_code == 0, told.output
+        assert words in told.stdout
+    (state,) = [n for n in inspect_set(place).networks if n.roles == ("labeller",)]
+    assert f"classes {state.classes}" == words

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.waiting import HANG_S
 from vfx_edge.outputs.kinds import KINDS
 from vfx_edge.outputs.result_json import result_to_json
 from vfx_edge.service.settings import load_settings
+from vfx_edge.study import Level, NotClassified
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "integration"
@@ -60,7 +62,12 @@ def test_priority_by_exit_code(code: int, priority: str, ends: int, tmp_path: Pa
 
 def test_fhir_bundle_is_valid_and_refers_to_what_it_holds(tmp_path: Path) -> None:
     pytest.importorskip("fhir.resources.bundle")
-    (tmp_path / "result.json").write_text(result_to_json(example().result), "utf-8")
+    findings = tuple(
+        replace(f, assessment=NotClassified("intact", 0.91)) if f.vertebra.level is Level.L2 else f
+        for f in example().result.findings
+    )
+    result = replace(example().result, findings=findings)
+    (tmp_path / "result.json").write_text(result_to_json(result), "utf-8")
     script = SCRIPTS / "fhir" / "fhir_result.py"
     done = run(sys.executable, script, tmp_path / "result.json", "--patient", "Patient/1")
     assert done.returncode == 0, done.stderr
@@ -71,6 +78,9 @@ def test_fhir_bundle_is_valid_and_refers_to_what_it_holds(tmp_path: Path) -> Non
     assert kinds[-1] == "DiagnosticReport"
     suspected = [f for f in example().result.findings if f.measurement.suspected_fracture]
     assert kinds.count("Observation") == len(suspected) > 0
+    said = [r["valueCodeableConcept"]["text"] for r in (e["resource"] for e in bundle["entry"])
+            if r["resourceType"] == "Observation" and r["code"]["text"].endswith("L2")]  # fmt: skip
+    assert said == ["intact"]
     report = bundle["entry"][-1]["resource"]
     assert {one["reference"] for one in (*report["result"], *report["study"])} <= urls
     assert "L5 could not be judged: metal" in [note["text"] for note in report["note"]]
