@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.export.conftest import Run
@@ -213,3 +214,19 @@ def test_an_int8_set_is_compared_with_the_float_network(tmp_path: Path, run: Run
     assert code in (0, 7)
     code, said, err = run(*words)
     assert "what quantising to INT8 changed is not seen" in " ".join(said.split()), err
+
+
+def test_openvino_computes_an_int8_file_in_floats(tmp_path: Path) -> None:
+    """Its way of doing so in 8 bits ends the process on some networks."""
+    from vfx_edge.backends.openvino_backend import OpenVinoBackend
+
+    quantised(tmp_path / "finder.onnx")
+    spec = load_model_set("default").network("finder")
+    shape = structs.replace(spec.input, name="ct", patch_zyx=PATCH)
+    spec = structs.replace(spec, input=shape)
+    data = (tmp_path / "finder.onnx").read_bytes()
+    compiled = OpenVinoBackend()._compile(spec, data, "fp32", 1, 1)
+    nodes = compiled.get_runtime_model().get_ops()
+    kinds = {node.get_rt_info()["runtimePrecision"].astype(str) for node in nodes}
+    assert "f32" in kinds
+    assert not kinds & {"i8", "u8"}
