@@ -34,14 +34,15 @@ def replaced(page: str) -> str:
 
 def _rows(role: str, kind: type[RoleParameters]) -> Iterator[str]:
     info: Any = inspect.type_info(kind)
-    first = f"**{role}** | {kind.channels} | {_classes(kind)}"
+    first = f"**{role}** | {kind.channels} | {classes_of(kind)}"
     for field in info.fields or (None,):
         cells = _cells(field) if field is not None else "| | |"
         yield f"| {first} | {cells} |\n"
         first = "| |"
 
 
-def _classes(kind: type[RoleParameters]) -> str:
+def classes_of(kind: type[RoleParameters]) -> str:
+    """The classes that a role demands, in words."""
     level = ("a level, such as `L1`",) if kind.a_level else ()
     may = "" if kind.others is None else ", no other"
     if kind.others:

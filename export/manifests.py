@@ -110,7 +110,8 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     """
     import torch
 
-    from export.to_onnx import compare, halved, onnx_bytes
+    from export.finishing import halved
+    from export.to_onnx import compare, onnx_bytes
 
     given = table["input"]
     size = (2, given["channels"], *given["patch_zyx"])

@@ -63,7 +63,7 @@ def read_bundle(path: Path) -> Bundle:
         found[SCRIPT],
         _json(path, METADATA, found[_PLACES[0]]),
         _json(path, INFERENCE, found.get(_PLACES[1], b"{}")),
-        _text(found.get(LICENCE, b"").decode("utf-8", "replace").strip().partition("\n")[0]),
+        _licence(found.get(LICENCE, b"")),
     )
 
 
@@ -99,6 +99,12 @@ def _is_plain(member: zipfile.ZipInfo) -> bool:
 
 def _is_script(archive: zipfile.ZipFile) -> bool:
     return any("/code/" in name for name in archive.namelist())
+
+
+def _licence(text: bytes) -> str:
+    """The first line, where MONAI's own words were replaced by something."""
+    first = _text(text.decode("utf-8", "replace").strip().partition("\n")[0])
+    return "" if first.startswith("Select a license") else first
 
 
 def _json(path: Path, name: str, data: bytes) -> dict[str, Any]:

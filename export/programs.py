@@ -75,10 +75,10 @@ class Program:
     """None where the file does not say it, as a whole or of a dimension."""
 
 
-def open_program(path: Path) -> Program:
-    """Look through the file, then load it. Raises NoProgram and RunsCode."""
-    data = read_bytes(path)
-    members = _members(data, path)
+def open_program(path: Path, data: bytes | None = None) -> Program:
+    """Look through the file, then load it. data: where they are in memory already; the path names
+    them in errors. Raises NoProgram and RunsCode."""
+    members = _members(read_bytes(path) if data is None else data, path)
     if "models/model.json" in members:
         return _pt2(members, path)
     if "data.pkl" in members and any(name.startswith("code/") for name in members):

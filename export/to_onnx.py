@@ -14,33 +14,11 @@ import onnx
 import torch
 from torch import nn
 
-from vfx_edge.backends.errors import one_line
-from vfx_edge.errors import ModelError
+from export.finishing import MAX_BYTES, ExportFailed, NoNumbers, strip
 
 OPSET = 18
-MAX_BYTES = 2**31 - 1  # what protobuf can hold; beyond it weights would go into a second file
 SAME = 1e-3  # of the largest answer: rounding in another order, over some hundred operations
 LARGE = 1024  # weights below this are not worth halving
-
-
-class ExportFailed(ModelError):
-    """The network can't be written as ONNX."""
-
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(
-            f"'{name}' can't be written as ONNX ({one_line(why)}): "
-            "use operations that torch.onnx exports, and one input and one output"
-        )
-
-
-class NoNumbers(ModelError):
-    """The network answers NaN or infinity in PyTorch already."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"the network of '{name}' answers NaN or infinities to plain noise: its weights are "
-            "broken, take another checkpoint"
-        )
 
 
 def write_onnx(
@@ -81,16 +59,6 @@ def program_bytes(
 ) -> bytes:
     """ONNX of a program that `torch.export` made: its free dimensions stay free."""
     return _finished(_exported(program, (), input_name, output_name), False, "the program")
-
-
-def halved(model: bytes, name: str) -> bytes:
-    """The FP16 form of an ONNX file's bytes; ExportFailed where there can be none."""
-    from vfx_edge.backends.half import half_precision
-
-    try:
-        return half_precision(model)
-    except ValueError as error:
-        raise ExportFailed(name, str(error)) from error
 
 
 def compare(module: Callable[..., Any], model: bytes, example: torch.Tensor, name: str) -> None:
@@ -134,25 +102,13 @@ def _exported(
 
 def _finished(model: onnx.ModelProto, half_weights: bool, name: str) -> bytes:
     """Stripped, checked and as bytes."""
-    _strip(model)
+    strip(model)
     if half_weights:
         _halve_weights(model)
     if (size := model.ByteSize()) > MAX_BYTES:
         raise ExportFailed(name, f"{size / 2**30:.1f} GiB of weights do not fit into one file")
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Without the exporter's notes: they hold source lines and change from run to run."""
-    model.doc_string = ""
-    del model.metadata_props[:]
-    del model.graph.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
-        del value.metadata_props[:]
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export.to_onnx import ExportFailed
+from export.finishing import ExportFailed
 from vfx_edge.errors import ModelError
 
 _DTYPES = (

@@ -117,6 +117,10 @@ INTENDED_USES: tuple[IntendedUse, ...] = get_args(IntendedUse)
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+Stored = Literal["fp32", "fp16", "int8"]
+"""What a network's file computes in by itself, whatever it is asked for: int8 where it holds
+quantised operations, fp16 where it was saved so."""
+
 BACKENDS = {
     "tensorrt-rtx": "vfx_edge.backends.tensorrt_rtx_backend:TensorRtRtxBackend",
     "tensorrt": "vfx_edge.backends.onnxruntime_gpu:TensorRtBackend",

@@ -12,14 +12,16 @@ pytest.importorskip("torch")
 
 import torch
 
-from export.to_onnx import OPSET, NoNumbers, compare
+from export.finishing import NoNumbers
+from export.to_onnx import OPSET, compare
 from vfx_edge.backends.onnx_file import read_outline
 from vfx_edge.manifest import load_model_set
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_EXPORT = """
 import hashlib, torch
-from export.to_onnx import halved, onnx_bytes
+from export.finishing import halved
+from export.to_onnx import onnx_bytes
 from tests.export.nets import TinyNet
 torch.manual_seed(5)
 data = onnx_bytes(TinyNet(), torch.zeros(2, 1, 16, 16, 16), "hu", "parts")

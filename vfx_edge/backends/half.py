@@ -7,7 +7,7 @@ everything else (normalisations, reductions, softmax, arithmetic with constants)
 because sums over a patch overflow FP16 and small differences vanish in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from vfx_edge.backends.errors import not_onnx
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.vocabulary import Stored
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -31,6 +32,11 @@ _FOLLOWING = {
 """In FP16 when a node in FP16 reads them."""
 _ALL_FLOATS = _HEAVY | {"Add", "Concat"}
 """The others' first input is the only float."""
+QUANTISED = {
+    "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv",
+    "QLinearMatMul", "QuantizeLinear",
+}  # fmt: skip
+"""Of INT8: a file that holds one of these is quantised."""
 _FLOAT, _FLOAT16 = 1, 10  # TensorProto.DataType
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -70,8 +76,11 @@ def half_precision(onnx: bytes) -> bytes:
     except (checker.ValidationError, ValueError) as error:
         raise ValueError(f"no ONNX network ({error})") from error
     model = ModelProto.FromString(onnx)
-    if _is_half(model):
-        return onnx
+    match stored_in(model):
+        case "fp16":
+            return onnx
+        case "int8":
+            raise ValueError("it is quantised, and an INT8 file has no FP16 form")
     _Conversion(model.graph).rewrite()
     try:
         checker.check_model(model, full_check=True)
@@ -80,13 +89,26 @@ def half_precision(onnx: bytes) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _is_half(model: "ModelProto") -> bool:
-    """Whether the network computes in FP16, or at least partly does, as it is."""
+def stored_in(model: "ModelProto") -> Stored:
+    """What the network computes in, or at least partly, as it is."""
+    nodes = list(nodes_of(model.graph.node))
+    if any(node.op_type in QUANTISED for node in nodes):
+        return "int8"
     given = (value.type.tensor_type.elem_type for value in model.graph.input)
-    return _FLOAT16 in given or any(
+    to_half = any(
         node.op_type == "Cast" and any(a.name == "to" and a.i == _FLOAT16 for a in node.attribute)
-        for node in model.graph.node
+        for node in nodes
     )
+    return "fp16" if _FLOAT16 in given or to_half else "fp32"
+
+
+def nodes_of(nodes: "Iterable[NodeProto]") -> "Iterator[NodeProto]":
+    """The nodes and all in the graphs inside them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from nodes_of(graph.node)
 
 
 class _Conversion:
@@ -143,12 +165,12 @@ class _Conversion:
             if i in self.half:
                 self._add_half(node)
             elif node.output[0] not in self.stored_half:
-                for name in _read_by(node):
+                for name in read_by(node):
                     self._have_full(name)
                 self.nodes.append(node)
         for value in self.graph.output:
             self._have_full(value.name)
-        used = {name for node in self.nodes for name in _read_by(node)}
+        used = {name for node in self.nodes for name in read_by(node)}
         used.update(value.name for value in self.graph.output)
         kept = [tensor for tensor in self.constants.values() if tensor.name in used]
         for field, items in ((self.graph.node, self.nodes), (self.graph.initializer, kept)):
@@ -207,11 +229,11 @@ def _floats(node: "NodeProto") -> list[str]:
     return [name for name in node.input[:count] if name]
 
 
-def _read_by(node: "NodeProto") -> Iterator[str]:
+def read_by(node: "NodeProto") -> Iterator[str]:
     """Names that a node, or a graph inside it, reads."""
     yield from node.input
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graph.node:
-                yield from _read_by(inner)
+                yield from read_by(inner)
             yield from (value.name for value in graph.output)

@@ -99,7 +99,9 @@ class CheckedNetwork(ABC):
         self.backend = backend
         self.spec = spec
         self.device = device
-        self.precision = precision
+        stored = spec.precision.stored
+        # What a file computes in by itself can't be chosen, so results name that.
+        self.precision = precision if stored == "fp32" else stored
         self.batch_limit = limit
         self._warnings: list[str] = []
         self._lock = threading.Lock()

@@ -27,13 +27,15 @@ class RoleParameters(Table, frozen=True, kw_only=True):
     """Base of all: [network.parameters] of one role, and what its network must have.
 
     others: classes that it may have besides; None: any, they are not read. a_level: whether some
-    class must be a level.
+    class must be a level. voxelwise: whether it answers for each voxel of its patch, or once for
+    the whole.
     """
 
     channels: ClassVar[int] = 1
     classes: ClassVar[tuple[str, ...]] = ()
     others: ClassVar[tuple[str, ...] | None] = None
     a_level: ClassVar[bool] = False
+    voxelwise: ClassVar[bool] = True
 
     @classmethod
     def problem_of(cls, names: Sequence[str]) -> str:
@@ -66,6 +68,7 @@ class LabellerParameters(RoleParameters, frozen=True, kw_only=True):
 
     classes = (BACKGROUND,)
     a_level = True
+    voxelwise = False
 
     backward_mm: Annotated[Distance, Meta(description="the crop's middle lies so far behind it")]
     evidence_weight: Annotated[Weight, Meta(description="what a look's level counts for")] = 0.5
@@ -100,6 +103,8 @@ class JointParameters(RoleParameters, frozen=True, kw_only=True):
 
 class CropParameters(RoleParameters, frozen=True, kw_only=True):
     """Base of the roles that are asked about a crop around one vertebra: how it is cut."""
+
+    voxelwise = False
 
     levels: Annotated[
         tuple[Level, ...], Meta(min_length=1, description="the network is asked about no other")

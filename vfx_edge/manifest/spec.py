@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, read_verified
-from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
-from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role
+from vfx_edge.manifest.roles import RoleParameters, Share, Switch, Table, unique
+from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role, Stored
 
 SCHEMA = "vfx-edge/model/1"
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
@@ -28,30 +28,47 @@ _AXIS = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 
 
 class InputSpec(Table, frozen=True, kw_only=True):
-    """What a network wants to be fed.
+    """What a network wants to be fed: (clip(hu, *hu_clip) + hu_offset) / hu_scale."""
 
-    patch_zyx: edge lengths in the array's own axis order, after `orientation` and `transpose`.
-    orientation: what each axis of the array grows towards, e.g. "SPL"; then axes are
-    transposed. Network input = (clip(hu, *hu_clip) + hu_offset) / hu_scale.
-    """
-
-    name: Text
-    channels: Annotated[int, Meta(ge=1, le=64)] = 1
-    patch_zyx: tuple[Edge, Edge, Edge]
-    spacing: Mm | ThreeMm = field(name="spacing_mm")
-    """One number, or one for each axis in the order of patch_zyx, which only networks with a
-    `window` may have."""
-    orientation: str
-    transpose: tuple[Axis, Axis, Axis] = (0, 1, 2)
-    hu_clip: tuple[Number, Number]
-    hu_offset: Number
-    hu_scale: Annotated[float, Meta(ge=1e-6, le=1e9)]
-    padding_hu: Number | Literal["mean"]
-    """Fills what lies outside the volume; "mean": the crop's own."""
-    interpolation: Literal["linear", "cubic"] = "linear"
-    mask: Literal["none", "vertebra", "box"] = "none"
-    """"vertebra": voxels outside the vertebra's mask are padding; "box": the scan ends at the box
-    about all vertebrae. Both widened by the classifier's `mask_margin_mm`."""
+    name: Annotated[Text, Meta(description="of the input in the ONNX file")]
+    channels: Annotated[int, Meta(ge=1, le=64, description="of the input")] = 1
+    patch_zyx: Annotated[
+        tuple[Edge, Edge, Edge],
+        Meta(description="voxels along the array's axes, after `orientation` and `transpose`"),
+    ]
+    spacing: Annotated[
+        Mm | ThreeMm,
+        Meta(
+            description="edge of a voxel; one for each axis, in the order of patch_zyx, only with "
+            "[network.window]"
+        ),
+    ] = field(name="spacing_mm")
+    orientation: Annotated[
+        str, Meta(description="what each axis grows towards: one of L/R, A/P, S/I each, as SPL")
+    ]
+    transpose: Annotated[
+        tuple[Axis, Axis, Axis], Meta(description="of the axes, once they lie as `orientation`")
+    ] = (0, 1, 2)
+    hu_clip: Annotated[
+        tuple[Number, Number],
+        Meta(description="low and high; input = (clip(hu) + hu_offset) / hu_scale"),
+    ]
+    hu_offset: Annotated[Number, Meta(description="added after clipping")]
+    hu_scale: Annotated[float, Meta(ge=1e-6, le=1e9, description="divides after the offset")]
+    padding_hu: Annotated[
+        Number | Literal["mean"],
+        Meta(description="fills what lies outside the volume; mean: the crop's own"),
+    ]
+    interpolation: Annotated[
+        Literal["linear", "cubic"], Meta(description="splines that resample the scan")
+    ] = "linear"
+    mask: Annotated[
+        Literal["none", "vertebra", "box"],
+        Meta(
+            description="vertebra: voxels outside its mask are padding; box: the scan ends at the "
+            "box about all vertebrae; both widened by mask_margin_mm"
+        ),
+    ] = "none"
 
     def __post_init__(self) -> None:
         if sorted(_AXIS.get(letter, -1) for letter in self.orientation) != [0, 1, 2]:
@@ -83,9 +100,14 @@ class InputSpec(Table, frozen=True, kw_only=True):
 class OutputSpec(Table, frozen=True, kw_only=True):
     """What a network answers: one channel per class, and what turns it into probabilities."""
 
-    name: Text
-    classes: Annotated[tuple[Text, ...], Meta(min_length=1)]
-    activation: Literal["softmax", "sigmoid", "none"]
+    name: Annotated[Text, Meta(description="of the output in the ONNX file")]
+    classes: Annotated[
+        tuple[Text, ...], Meta(min_length=1, description="in the order of the output's channels")
+    ]
+    activation: Annotated[
+        Literal["softmax", "sigmoid", "none"],
+        Meta(description="makes probabilities of the answers; none: they are some already"),
+    ]
 
     def __post_init__(self) -> None:
         unique("classes", self.classes)
@@ -94,11 +116,17 @@ class OutputSpec(Table, frozen=True, kw_only=True):
 class BatchSpec(Table, frozen=True, kw_only=True):
     """Batch sizes for engines, and what one patch costs while it is computed."""
 
-    min: Edge = 1
-    opt: Edge = 4
-    max: Edge = 8
-    activation_mib: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
-    """Peak of intermediate tensors in fp32 for one patch; 0: estimated from the patch."""
+    min: Annotated[Edge, Meta(description="smallest batch")] = 1
+    opt: Annotated[Edge, Meta(description="usual batch: engines are fastest there")] = 4
+    max: Annotated[Edge, Meta(description="largest batch")] = 8
+    activation_mib: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1e6,
+            description="peak of intermediate tensors in fp32 for one patch; 0: estimated",
+        ),
+    ] = 0.0
 
     def __post_init__(self) -> None:
         if not self.min <= self.opt <= self.max:
@@ -108,27 +136,44 @@ class BatchSpec(Table, frozen=True, kw_only=True):
 class WindowSpec(Table, frozen=True, kw_only=True):
     """How a network that names and outlines all vertebrae at once is moved over the spine: as
     nnU-Net does it, Gaussian-weighted, on its own resampled grid.
-
-    step: share of a tile from one to the next. image_order, answer_order: splines that resample
-    the scan and the answers. separate: whether planes of thick slices are resampled one by one.
     """
 
-    step: Annotated[float, Meta(ge=0.1, le=1)] = 0.5
-    image_order: Order = 3
-    answer_order: Order = 1
-    separate: Switch = 1
+    step: Annotated[
+        float, Meta(ge=0.1, le=1, description="share of a tile from one to the next")
+    ] = 0.5
+    image_order: Annotated[Order, Meta(description="of the splines that resample the scan")] = 3
+    answer_order: Annotated[Order, Meta(description="of those that resample the answers")] = 1
+    separate: Annotated[
+        Switch, Meta(description="planes of thick slices are resampled one by one")
+    ] = 1
 
 
 class PrecisionSpec(Table, frozen=True, kw_only=True):
     """Number formats that were measured to keep the answers, and how closely."""
 
-    allowed: Annotated[tuple[Precision, ...], Meta(min_length=1)] = ("fp32",)
-    """fp32 is always among them."""
-    max_probability_difference: Annotated[float, Meta(ge=0, le=1)] = 0.05
-    min_dice: Annotated[float, Meta(ge=0, le=1)] = 0.99
+    stored: Annotated[
+        Stored,
+        Meta(description="what the file itself computes in; int8: a quantised one"),
+    ] = "fp32"
+    allowed: Annotated[
+        tuple[Precision, ...],
+        Meta(
+            min_length=1,
+            description="of what the file leaves open; fp32 is always among them; `export parity` "
+            "shows which keep the answers",
+        ),
+    ] = ("fp32",)
+    max_probability_difference: Annotated[
+        Share, Meta(description="that a precision may make against the original network")
+    ] = 0.05
+    min_dice: Annotated[Share, Meta(description="that masks must keep against the original's")] = (
+        0.99
+    )
 
     def __post_init__(self) -> None:
         unique("allowed", self.allowed)
+        if self.stored == "int8" and "fp16" in self.allowed:
+            raise ValueError("an int8 file has no FP16 form: 'allowed' must not hold fp16")
         if "fp32" not in self.allowed:
             force_setattr(self, "allowed", ("fp32", *self.allowed))
 
@@ -136,8 +181,10 @@ class PrecisionSpec(Table, frozen=True, kw_only=True):
 class NetworkTable(Table, frozen=True, kw_only=True):
     """[[network]] as it stands in the file, but for its parameters."""
 
-    roles: Annotated[tuple[Role, ...], Meta(min_length=1)]
-    name: Text
+    roles: Annotated[
+        tuple[Role, ...], Meta(min_length=1, description="what the network does in the chain")
+    ]
+    name: Annotated[Text, Meta(description="what people call the network")]
     file: Text
     sha256: Sha256
     file_fp16: Text | None = None
@@ -207,14 +254,19 @@ class FractureTable(Table, frozen=True, kw_only=True):
 class SetFacts(Table, frozen=True, kw_only=True):
     """The top of a manifest, as far as it is used as it stands."""
 
-    name: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")]
-    version: Text
-    base: Text | None = None
-    intended_use: IntendedUse
-    """The most restricted of the set's own and its base's."""
-    licence: Text
-    training_data: Text
-    summary: Text
+    name: Annotated[
+        str, Meta(pattern=f"^{NAME.pattern}$", description="of the set, in every result")
+    ]
+    version: Annotated[Text, Meta(description="of the set")]
+    base: Annotated[
+        Text | None, Meta(description="the set that brings every role that this one leaves open")
+    ] = None
+    intended_use: Annotated[
+        IntendedUse, Meta(description="the most restricted of the set's own and its base's holds")
+    ]
+    licence: Annotated[Text, Meta(description="of the weights")]
+    training_data: Annotated[Text, Meta(description="what the network was trained on")]
+    summary: Annotated[Text, Meta(description="one sentence for people")]
 
 
 class SetTable(SetFacts, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from vfx_edge.manifest.spec import SCHEMA
 
 def manifest_text(head: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> str:
     """TOML of a manifest: `head` holds the keys before the first [[network]]. None is left out."""
-    lines = [f"schema = {_value(SCHEMA)}", *_table(head, "")]
+    lines = [f"schema = {toml_value(SCHEMA)}", *_table(head, "")]
     for network in networks:
         lines += ["", "[[network]]", *_table(network, "network")]
     return "\n".join(lines) + "\n"
@@ -21,7 +21,7 @@ def manifest_text(head: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]
 def _table(values: Mapping[str, Any], path: str) -> list[str]:
     """A table's plain values come first: what follows a table's name belongs to it."""
     plain = {k: v for k, v in values.items() if not isinstance(v, Mapping) and v is not None}
-    lines = [f"{k} = {_value(v)}" for k, v in plain.items()]
+    lines = [f"{k} = {toml_value(v)}" for k, v in plain.items()]
     for key, value in values.items():
         if isinstance(value, Mapping):
             below = f"{path}.{key}".lstrip(".")
@@ -29,10 +29,10 @@ def _table(values: Mapping[str, Any], path: str) -> list[str]:
     return lines
 
 
-def _value(value: Any) -> str:
-    """Strings, numbers, booleans and lists are written in TOML as in JSON."""
+def toml_value(value: Any) -> str:
+    """One value as TOML. Strings, numbers, booleans and lists are written in TOML as in JSON."""
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from export.template import Facts
     from vfx_edge.manifest import NetworkSpec
 
+NAME = "monai"
 EXAMPLES = """\b
 Examples:
   python -m export monai spine_bundle --template mine.toml --role segmenter    then fill it in

@@ -1,0 +1,209 @@
+"""A stranger's ONNX file as one plain network, weights inside, or a sentence why not.
+
+Nothing here computes. What could harm is refused before a library follows it: weights in files
+elsewhere, lengths beyond what a file may have, functions that would unfold without end.
+"""
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, NodeProto, TensorProto, checker, inliner, version_converter
+
+from export.finishing import MAX_BYTES
+from vfx_edge.backends.errors import one_line
+from vfx_edge.backends.half import QUANTISED, nodes_of
+from vfx_edge.backends.onnx_file import OPSETS, read_outline
+from vfx_edge.errors import ModelError
+
+OLDEST = 7
+"""The first opset that ONNX Runtime runs, so that an upgrade can be compared with what was."""
+MAX_NODES = 100_000
+_STANDARD = ("", "ai.onnx")
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+_EIGHT_BITS = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32)  # the last: sums, biases
+
+
+class NotOnnx(ModelError):
+    """The file is no ONNX network that can be used."""
+
+    def __init__(self, path: Path, why: object, remedy: str = "export it again") -> None:
+        super().__init__(f"{path} can't be used ({one_line(why)}): {remedy}")
+
+
+def read_network(path: Path) -> ModelProto:
+    """The file's network: functions unfolded, weights inside, checked by onnx; else NotOnnx.
+
+    It computes what the file's own does, in the file's own opset.
+    """
+    model = _parsed(path)
+    _check_operations(model, path)
+    _inline_weights(model, path)
+    if model.functions:
+        model = _unfolded(model, path)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    given = [value for value in model.graph.input if value.name not in constants]
+    del model.graph.input[:]  # before IR version 4 constants were listed there, too
+    model.graph.input.extend(given)
+    model.ir_version = max(4, model.ir_version)
+    _check(model, path)
+    return model
+
+
+def upgraded(model: ModelProto, path: Path) -> ModelProto:
+    """In an opset that every runtime reads; NotOnnx where there is no way."""
+    if opset_of(model) >= OPSETS[0]:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSETS[0])
+    except (RuntimeError, ValueError) as error:
+        raise NotOnnx(path, f"opset {opset_of(model)} can't be upgraded: {error}") from error
+
+
+def opset_of(model: ModelProto) -> int:
+    """Of ONNX's own operations."""
+    return max((o.version for o in model.opset_import if o.domain in _STANDARD), default=0)
+
+
+def _parsed(path: Path) -> ModelProto:
+    try:
+        if not path.is_file():
+            raise NotOnnx(path, "it is no file", "name the .onnx file itself")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise NotOnnx(path, f"it is {size / 2**30:.1f} GiB long, and 2 are the most")
+        data = path.read_bytes()
+    except OSError as error:
+        raise NotOnnx(path, error.strerror or error, "let it be read") from error
+    read_outline(data, path)  # also refuses graphs that are nested too deep
+    try:
+        model = ModelProto.FromString(data)
+    except DecodeError as error:
+        raise NotOnnx(path, "it is damaged, or no ONNX") from error
+    opset = opset_of(model)
+    if not OLDEST <= opset <= OPSETS[-1]:
+        known = f"{OLDEST} to {OPSETS[-1]} are known"
+        raise NotOnnx(path, f"it is written in opset {opset}, {known}", "export it with opset 18")
+    return model
+
+
+def _check_operations(model: ModelProto, path: Path) -> None:
+    """NotOnnx when an operation is another library's own, or holds other than 8-bit integers."""
+    functions = {(function.domain, function.name) for function in model.functions}
+    for node in _all_nodes(model):
+        if node.domain not in _STANDARD and (node.domain, node.op_type) not in functions:
+            why = f"its operation {node.op_type} is one of '{node.domain}', not of ONNX"
+            remedy = "save it with ONNX's own operations only, quantised ones as QDQ"
+            raise NotOnnx(path, why, remedy)
+    if model.graph.sparse_initializer:
+        raise NotOnnx(path, "it holds sparse weights", "store them in full")
+    quantised = [node for node in _all_nodes(model) if node.op_type in QUANTISED]
+    read = {name for node in quantised for name in node.input}
+    for tensor in model.graph.initializer:
+        if tensor.name in read and tensor.data_type not in (*_FLOATS, *_EIGHT_BITS):
+            name = TensorProto.DataType.Name(tensor.data_type)
+            raise NotOnnx(path, f"it is quantised to {name}", "quantise it to INT8 or UINT8")
+
+
+def _all_nodes(model: ModelProto) -> Iterator[NodeProto]:
+    yield from nodes_of(model.graph.node)
+    for function in model.functions:
+        yield from nodes_of(function.node)
+
+
+# --- weights in other files ---------------------------------------------------------------------
+
+
+def _inline_weights(model: ModelProto, path: Path) -> None:
+    """Put weights of files beside it inside; NotOnnx when a name leads elsewhere."""
+    outside = [t for t in _tensors(model) if t.data_location == TensorProto.EXTERNAL]
+    total = model.ByteSize()
+    for tensor in outside:
+        _check_place(tensor, path)
+        total += prod(tensor.dims) * _item_bytes(tensor, path)
+        if total > MAX_BYTES:
+            raise NotOnnx(path, "its weights are longer than 2 GiB")
+    for tensor in outside:
+        try:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+        except (OSError, ValueError, RuntimeError, checker.ValidationError) as error:
+            raise NotOnnx(path, f"its weights can't be read: {error}") from error
+
+
+def _check_place(tensor: TensorProto, path: Path) -> None:
+    facts = {entry.key: entry.value for entry in tensor.external_data}
+    name = facts.get("location", "")
+    plain = PurePosixPath(name).name == PureWindowsPath(name).name == name
+    if not plain or name in ("", ".", ".."):
+        why = f"its weights lie in '{name}', which is not beside it"
+        raise NotOnnx(path, why, "put the file with the weights beside it, and export it again")
+    file = path.parent / name
+    if file.is_symlink() or not file.is_file():
+        why = f"its weights lie in '{name}', and there is no such file beside it"
+        raise NotOnnx(path, why, "put that file there, no link")
+    wanted, size = prod(tensor.dims) * _item_bytes(tensor, path), file.stat().st_size
+    numbers = [facts.get(key) or "0" for key in ("offset", "length")]
+    offset, length = (int(n) if n.isdecimal() and len(n) < 20 else -1 for n in numbers)
+    length = length or size - offset  # by ONNX's own rule: up to the end
+    if offset < 0 or min(tensor.dims, default=0) < 0 or length != wanted or offset + length > size:
+        raise NotOnnx(path, f"the weights of '{tensor.name}' are not whole in '{name}'")
+
+
+def _item_bytes(tensor: TensorProto, path: Path) -> int:
+    try:
+        return onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (KeyError, ValueError) as error:
+        raise NotOnnx(path, f"'{tensor.name}' holds no numbers") from error
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    yield from model.graph.initializer
+    for node in _all_nodes(model):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for graph in (attribute.g, *attribute.graphs):
+                yield from graph.initializer
+
+
+# --- functions ----------------------------------------------------------------------------------
+
+
+def _unfolded(model: ModelProto, path: Path) -> ModelProto:
+    """Without functions of its own, which not every runtime knows."""
+    sizes: dict[tuple[str, str], int] = {}
+    bodies = {(f.domain, f.name): f.node for f in model.functions}
+
+    def size(nodes: Iterable[NodeProto], open_ones: tuple[tuple[str, str], ...]) -> int:
+        """Of what the nodes become."""
+        total = 0
+        for node in nodes_of(nodes):
+            key = (node.domain, node.op_type)
+            if key in open_ones:
+                raise NotOnnx(path, f"its function {node.op_type} calls itself")
+            if key in bodies and key not in sizes:
+                sizes[key] = size(bodies[key], (*open_ones, key))
+            total += sizes.get(key, 1)
+        return total
+
+    try:
+        count = size(model.graph.node, ())
+    except RecursionError as error:
+        raise NotOnnx(path, "its functions are nested too deep") from error
+    if count > MAX_NODES:
+        raise NotOnnx(path, f"its functions unfold to more than {MAX_NODES} operations")
+    try:
+        return inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError) as error:
+        raise NotOnnx(path, f"its functions can't be unfolded: {error}") from error
+
+
+def _check(model: ModelProto, path: Path) -> None:
+    try:
+        checker.check_model(model, full_check=True)
+    except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise NotOnnx(path, error) from error
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise NotOnnx(path, f"onnx can't check it: {error}") from error

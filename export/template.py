@@ -1,0 +1,171 @@
+"""A manifest to fill in: every key of its role, with its type's own words, as far as is known.
+
+What only a person can say stands as text in <…>, so that the whole is TOML from the start.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import NODEFAULT, Struct, inspect
+
+from export.contracts import classes_of
+from vfx_edge.errors import UsageError
+from vfx_edge.manifest.checking import described
+from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
+from vfx_edge.manifest.spec import (
+    SCHEMA,
+    BatchSpec,
+    InputSpec,
+    NetworkTable,
+    OutputSpec,
+    PrecisionSpec,
+    SetTable,
+    WindowSpec,
+)
+from vfx_edge.manifest.writing import toml_value
+from vfx_edge.vocabulary import Level, Stored
+
+JOINT = "joint"
+KINDS: dict[str, type[RoleParameters]] = {**PARAMETERS, JOINT: JointParameters}
+"""What --role takes: a role, or labeller and segmenter in one."""
+HEAD = """\
+What vfx-edge has to know of {file}. Fill in what stands in <…>, and look at all the rest: a
+network that is fed otherwise than in its training answers nonsense, and no error.
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a network's file tells of itself; None and empty: it does not."""
+
+    channels: int | None = None
+    patch: tuple[int | None, ...] = (None, None, None)
+    batch: int | None = None
+    """The only one that it takes; None: any."""
+    classes: int | None = None
+    voxelwise: bool | None = None
+    """Whether it answers for each voxel, or once for the whole patch."""
+    inputs: tuple[str, ...] = ("image",)
+    outputs: tuple[str, ...] = ("answer",)
+    activation: str | None = None
+    stored: Stored = "fp32"
+    class_names: tuple[str, ...] = ()
+    licence: str | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences for the head of the template."""
+    known: Mapping[tuple[type, str], Any] = field(default_factory=dict)
+    """(table, key) -> value, of whatever else it tells."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Those whose contract does not speak against what is known."""
+        return tuple(name for name, kind in KINDS.items() if self._suits(kind))
+
+    def _suits(self, kind: type[RoleParameters]) -> bool:
+        return (
+            self.channels in (None, kind.channels)
+            and self.voxelwise in (None, kind.voxelwise)
+            and (self.classes is None or self.classes >= len(kind.classes) + kind.a_level)
+        )
+
+    def __str__(self) -> str:
+        channels = f"{self.channels or '?'} channel{'s' * (self.channels != 1)}"
+        how = {True: " for each voxel", False: " for the whole patch", None: ""}[self.voxelwise]
+        return f"{channels}, {self.classes or 'unknown'} classes{how}"
+
+
+class RoleNotSaid(UsageError):
+    """A template is of one role, and none or an impossible one was given."""
+
+    def __init__(self, role: str | None, facts: Facts) -> None:
+        what = f"--role {role} is unknown" if role else "a template is of one role"
+        fitting = ", ".join(facts.roles) or "none of them, by what the file says"
+        super().__init__(
+            f"{what}: add --role, one of {', '.join(KINDS)} ({JOINT}: labeller and segmenter in "
+            f"one); a network of {facts} can be {fitting}"
+        )
+
+
+def template(file: str, role: str | None, facts: Facts) -> str:
+    """The TOML text. RoleNotSaid when the role is none."""
+    if role not in KINDS:
+        raise RoleNotSaid(role, facts)
+    kind = KINDS[role]
+    known = _known(role, kind, facts)
+    tables: list[tuple[str, type[Struct]]] = [
+        ("network.input", InputSpec),
+        ("network.output", OutputSpec),
+        ("network.batch", BatchSpec),
+        ("network.precision", PrecisionSpec),
+        *[("network.window", WindowSpec)] * (role == JOINT),
+        ("network.parameters", kind),
+    ]
+    warning = (f"Not likely a {role}: the file says {facts}.",) * (role not in facts.roles)
+    lines = _comment(" ".join((HEAD.format(file=file), *facts.notes, *warning)))
+    lines += [f"schema = {toml_value(SCHEMA)}", *_keys(SetTable, known)]
+    lines += ["", "[[network]]", *_keys(NetworkTable, known)]
+    for name, table in tables:
+        rows = list(_keys(table, known, classes_of(kind)))
+        lines += ["", f"[{name}]", *rows] if rows else []
+    return "\n".join(lines) + "\n"
+
+
+def _known(role: str, kind: type[RoleParameters], facts: Facts) -> dict[tuple[type, str], Any]:
+    """(table, key) -> value or words to put there; without one, the type's default stands."""
+    count = facts.classes or len(kind.classes) + kind.a_level
+    formats = {"fp32": ("fp32", "bf16", "fp16"), "fp16": ("fp32", "fp16"), "int8": ("fp32",)}
+    known: dict[tuple[type, str], Any] = {
+        (SetTable, "base"): "default",
+        (SetTable, "licence"): facts.licence,
+        (NetworkTable, "roles"): ("labeller", "segmenter") if role == JOINT else (role,),
+        (InputSpec, "name"): _one_of(facts.inputs),
+        (InputSpec, "channels"): facts.channels or kind.channels,
+        (InputSpec, "patch_zyx"): tuple(n or "<voxels>" for n in facts.patch),
+        (InputSpec, "hu_clip"): ("<lowest HU>", "<highest HU>"),
+        (OutputSpec, "name"): _one_of(facts.outputs),
+        (OutputSpec, "classes"): facts.class_names
+        or tuple(f"<class {i + 1}>" for i in range(count)),
+        (OutputSpec, "activation"): facts.activation,
+        (PrecisionSpec, "stored"): facts.stored,
+        (PrecisionSpec, "allowed"): formats[facts.stored],
+        (kind, "levels"): (f"<{Level.T1}>", f"<{Level.T2}>"),
+    }
+    if facts.batch:
+        known |= {(BatchSpec, key): facts.batch for key in ("min", "opt", "max")}
+    if role == JOINT:
+        known[InputSpec, "spacing_mm"] = ("<mm along z>", "<mm along y>", "<mm along x>")
+    return {key: value for key, value in known.items() if value is not None} | facts.known
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"<one of {', '.join(names)}>"
+
+
+def _keys(
+    table: type[Struct], known: Mapping[tuple[type, str], Any], classes: str = ""
+) -> Iterator[str]:
+    """A comment and a line for each key that a person may set. classes: what the role demands."""
+    info: Any = inspect.type_info(table)
+    for field in info.fields:
+        about = getattr(field.type, "extra_json_schema", None)
+        if about is None:
+            continue  # a table of its own, or what the export fills in
+        key, meaning, rule = field.encode_name, about["description"], described(field.type)
+        plain = rule.startswith("a text")
+        value = known.get((table, key), field.default)
+        if value is NODEFAULT:
+            value = f"<{meaning if plain else rule}>"
+        elif not plain:
+            meaning = f"{meaning}: {rule}"
+        if (table, key) == (OutputSpec, "classes"):
+            meaning = f"{about['description']}: {classes}"
+        yield from _comment(meaning)
+        yield f"{key} = {toml_value(value)}"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
