@@ -22,6 +22,7 @@ METADATA, INFERENCE = "metadata.json", "inference.json"
 SCRIPT, WEIGHTS, LICENCE = "models/model.ts", "models/model.pt", "LICENSE"
 MAX_JSON_BYTES = 16 << 20
 MAX_TEXT = 300
+AS_WRITTEN = "give the bundle as MONAI writes it"
 _PLACES = (*(f"configs/{name}" for name in (METADATA, INFERENCE)), SCRIPT, WEIGHTS, LICENCE)
 _INSIDE = "extra/"
 """Where TorchScript keeps what MONAI's ckpt_export put beside the network."""
@@ -30,7 +31,7 @@ _INSIDE = "extra/"
 class NoBundle(ModelError):
     """The folder or file is no MONAI bundle whose network can be exported."""
 
-    def __init__(self, path: Path, why: str, remedy: str = "give the bundle as MONAI writes it"):
+    def __init__(self, path: Path, why: str, remedy: str = AS_WRITTEN) -> None:
         super().__init__(f"{path} is no MONAI bundle that can be exported ({why}): {remedy}")
 
 
@@ -49,15 +50,17 @@ def read_bundle(path: Path) -> Bundle:
     """Of a folder, a zip of it, or the TorchScript file of MONAI's ckpt_export by itself."""
     found = _folder(path) if path.is_dir() else _archive(path)
     if SCRIPT not in found and WEIGHTS in found:
-        why = f"it holds weights, {WEIGHTS}, and its network is Python code"
-        remedy = (
-            f"make {SCRIPT} of them with MONAI: python -m monai.bundle ckpt_export "
-            f"--bundle_root {path}"
+        raise NoBundle(
+            path,
+            f"it holds weights, {WEIGHTS}, and its network is Python code",
+            f"make {SCRIPT} with MONAI: python -m monai.bundle ckpt_export --bundle_root {path} "
+            f"--config_file {path}/{_PLACES[1]}",
         )
-        raise NoBundle(path, why, remedy)
-    for name in (SCRIPT, _PLACES[0]):
-        if name not in found:
-            raise NoBundle(path, f"{name} is missing")
+    if SCRIPT not in found:
+        raise NoBundle(path, f"{SCRIPT} is missing")
+    if _PLACES[0] not in found:
+        why = f"{_PLACES[0]} is missing"
+        raise NoBundle(path, why, "without it, python -m export network takes a TorchScript file")
     return Bundle(
         path,
         found[SCRIPT],
@@ -125,7 +128,9 @@ def facts_of(bundle: Bundle) -> Facts:
     image, answer = (_only(bundle, kind) for kind in ("inputs", "outputs"))
     sizes = _list(image.get("spatial_shape"))
     if sizes and len(sizes) != 3:
-        raise NoBundle(bundle.path, f"its network takes {len(sizes)}-D images", "3-D ones are known")
+        raise NoBundle(
+            bundle.path, f"its network takes {len(sizes)}-D images", "3-D ones are known"
+        )
     transforms = dict(_transforms(bundle.inference.get("preprocessing")))
     after = dict(_transforms(bundle.inference.get("postprocessing")))
     patch = _patch(_list(_table(bundle.inference.get("inferer")).get("roi_size")) or sizes)
@@ -226,7 +231,7 @@ def _notes(
     known = {"Orientationd", "Spacingd", "ScaleIntensityRanged", "LoadImaged", "EnsureTyped"}
     known |= {"EnsureChannelFirstd", "CastToTyped", "ToTensord"}
     if others := [name for name in transforms if name not in known]:
-        yield f"Its preprocessing does besides: {_text(', '.join(others))}; look whether it matters."
+        yield f"Its preprocessing does besides: {_text(', '.join(others))}. See if that matters."
     for key in ("intended_use", "copyright"):
         if said := _text(bundle.metadata.get(key)):
             yield f"Its {key.replace('_', ' ')}: {said.rstrip('.')}."

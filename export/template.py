@@ -5,7 +5,8 @@ What only a person can say stands as text in <…>, so that the whole is TOML fr
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made_field
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
@@ -55,7 +56,7 @@ class Facts:
     licence: str | None = None
     notes: tuple[str, ...] = ()
     """Sentences for the head of the template."""
-    known: Mapping[tuple[type, str], Any] = field(default_factory=dict)
+    known: Mapping[tuple[type, str], Any] = made_field(default_factory=dict)
     """(table, key) -> value, of whatever else it tells."""
 
     @property
