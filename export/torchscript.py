@@ -69,7 +69,7 @@ def to_program(module: Any, example: Tensor, name: str) -> torch.export.Exported
     free = ({0: torch.export.Dim("batch", min=1)},) if len(example) > 1 else None
     try:
         with _muted(), torch.no_grad():
-            walked = _Walked(torch.jit.freeze(module))  # type: ignore[no-untyped-call]
+            walked = _Walked(torch.jit.freeze(module))
             return torch.export.export(walked, (example,), dynamic_shapes=free)
     except _REFUSALS as error:
         said = f"{type(error).__name__}: {error}"
