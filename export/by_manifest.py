@@ -77,9 +77,7 @@ class Unfilled(ModelError):
     """The manifest is not one of a single network."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(
-            f"{path}: {what}: correct it, or make a new one with --template"
-        )
+        super().__init__(f"{path}: {what}: correct it, or make a new one with --template")
 
 
 class Misfit(ModelError):
@@ -111,9 +109,7 @@ def take(
         )
 
 
-def _write_template(
-    command: str, steps: Steps, target: Path, facts: "Callable[[], Facts]"
-) -> None:
+def _write_template(command: str, steps: Steps, target: Path, facts: "Callable[[], Facts]") -> None:
     from export.template import template
 
     if target.exists() and not steps.overwrite:
@@ -139,7 +135,7 @@ def _write_set(
     make: "Callable[[NetworkSpec], Made]",
 ) -> None:
     from export import manifests
-    from export.finishing import halved
+    from export.finishing import ExportFailed, halved
     from vfx_edge.manifest.writing import check_target
 
     check_target(out, overwrite=steps.overwrite)
@@ -147,7 +143,11 @@ def _write_set(
     made = make(spec)
     files = {f"{STEM}.onnx": made.onnx}
     if spec.precision.stored == "fp32" and "fp16" in spec.precision.allowed:
-        files[f"{STEM}.fp16.onnx"] = halved(made.onnx, steps.file.name)
+        try:
+            files[f"{STEM}.fp16.onnx"] = halved(made.onnx, steps.file.name)
+        except ExportFailed as error:
+            what = 'it has no FP16 form, which "allowed" in [network.precision] names'
+            raise Misfit(steps.file, what) from error
     text = with_files(manifest.read_text(encoding="utf-8"), files)
     notes = "".join(f"- {note}\n" for note in made.notes)
     card = CARD.format(name=spec.set_name, file=steps.file.name, command=command, notes=notes)

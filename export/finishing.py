@@ -1,4 +1,4 @@
-"""What every ONNX file goes through, whoever wrote it: notes off, length and FP16 form. No torch."""
+"""What every ONNX file goes through, whoever wrote it: notes off, FP16 form. No torch."""
 
 from typing import TYPE_CHECKING
 

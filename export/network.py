@@ -96,8 +96,6 @@ def _checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
         raise Misfit(program.path, f"it answers a {type(answer).__name__}, not one tensor")
     classes, patch = len(spec.output.classes), tuple(spec.input.patch_zyx)
     if tuple(answer.shape) not in ((size[0], classes), (size[0], classes, *patch)):
-        what = (
-            f"it answers {by(tuple(answer.shape))} to {by(size)}, the manifest names {classes} classes"
-        )
-        raise Misfit(program.path, what)
+        shapes = f"it answers {by(tuple(answer.shape))} to {by(size)}"
+        raise Misfit(program.path, f"{shapes}, the manifest names {classes} classes")
     return example

@@ -10,7 +10,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, NodeProto, TensorProto, checker, inliner, version_converter
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    checker,
+    helper,
+    inliner,
+    shape_inference,
+    version_converter,
+)  # fmt: skip
 
 from export.finishing import MAX_BYTES
 from vfx_edge.backends.errors import one_line
@@ -47,7 +56,9 @@ def read_network(path: Path) -> ModelProto:
     given = [value for value in model.graph.input if value.name not in constants]
     del model.graph.input[:]  # before IR version 4 constants were listed there, too
     model.graph.input.extend(given)
-    model.ir_version = max(4, model.ir_version)
+    model.ir_version = oldest_format(model)  # a newer one than the runtimes' says nothing more
+    if not all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        model = shape_inference.infer_shapes(model)  # runtimes do without; onnx's checker doesn't
     _check(model, path)
     return model
 
@@ -60,6 +71,12 @@ def upgraded(model: ModelProto, path: Path) -> ModelProto:
         return version_converter.convert_version(model, OPSETS[0])
     except (RuntimeError, ValueError) as error:
         raise NotOnnx(path, f"opset {opset_of(model)} can't be upgraded: {error}") from error
+
+
+def oldest_format(model: ModelProto) -> int:
+    """The IR version that its opset needs, and that takes constants which are no inputs."""
+    opset = helper.make_opsetid("", opset_of(model))
+    return max(4, helper.find_min_ir_version_for([opset]))
 
 
 def opset_of(model: ModelProto) -> int:
@@ -152,7 +169,7 @@ def _check_place(tensor: TensorProto, path: Path) -> None:
 
 def _item_bytes(tensor: TensorProto, path: Path) -> int:
     try:
-        return onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        return helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except (KeyError, ValueError) as error:
         raise NotOnnx(path, f"'{tensor.name}' holds no numbers") from error
 
@@ -203,7 +220,7 @@ def _unfolded(model: ModelProto, path: Path) -> ModelProto:
 def _check(model: ModelProto, path: Path) -> None:
     try:
         checker.check_model(model, full_check=True)
-    except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (checker.ValidationError, shape_inference.InferenceError) as error:
         raise NotOnnx(path, error) from error
     except (RuntimeError, ValueError, MemoryError) as error:
         raise NotOnnx(path, f"onnx can't check it: {error}") from error

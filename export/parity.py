@@ -43,8 +43,9 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="PATH",
-        help="What the set was exported from: it answers in PyTorch, and all else is compared "
-        "with it. Without it, ONNX Runtime on the CPU in fp32 is the reference.",
+        help="What the set was exported from: it answers in PyTorch, or ONNX Runtime where it is "
+        "an .onnx, and all else is compared with it. Without it, ONNX Runtime on the CPU in fp32 "
+        "is the reference.",
         readable=False,
     ),
 ]
@@ -100,7 +101,7 @@ def command(
     difference of probabilities, Dice of the masks, shift, changed tiers. The networks that a set
     borrows from its base are left out.
     """
-    from export import parity_report
+    from export import parity_reference, parity_report
     from vfx_edge.manifest import load_model_set
 
     if not (ct or phantom or random):
@@ -114,11 +115,7 @@ def command(
     found = gather(manifest, specs, tuple(ct or ()), crops, random, phantom)
     skipped: dict[str, str] = {}
     rows = compare(specs, found, checkpoint, skipped)
-    reference = (
-        f"PyTorch in fp32 ({checkpoint.name})"
-        if checkpoint
-        else "ONNX Runtime on the CPU in fp32, not from PyTorch: no --checkpoint was given"
-    )
+    reference = parity_reference.named(checkpoint, specs)
     parity_report.show(rows, skipped, reference, sys.stderr if json else sys.stdout)
     if json:
         print(parity_report.as_json(rows, skipped, reference))
@@ -181,14 +178,14 @@ def compare(
     skipped: dict[str, str],
 ) -> "list[Row]":
     """All rows of all networks; what could not be compared goes into `skipped`."""
-    from export.parity_reference import from_onnx, from_pytorch
+    from export.parity_reference import from_onnx, from_original
     from vfx_edge.bench.networks import rows_of
 
     rows: list[Row] = []
     for spec in specs:
         if not found[spec.name]:
             raise NothingCompared(spec.name)
-        reference = from_pytorch(checkpoint, spec) if checkpoint else from_onnx(spec)
+        reference = from_original(checkpoint, spec) if checkpoint else from_onnx(spec)
         own = rows_of(spec, found[spec.name], reference, skipped)
         # the reference against itself is left out
         rows += [r for r in own if checkpoint or (r.backend, r.precision) != ("cpu", "fp32")]

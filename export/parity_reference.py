@@ -1,17 +1,18 @@
-"""Who is right: the PyTorch network that was exported, else ONNX Runtime's fp32 on the CPU."""
+"""Who is right: the network that was exported, in PyTorch or ONNX, else the set's own file."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
-from vfx_edge.backends import Budget, activate, default_backends
+from vfx_edge.backends import Budget, class_probabilities, default_backends
 from vfx_edge.backends.errors import one_line
 from vfx_edge.bench.networks import Ask, Floats
-from vfx_edge.errors import ModelError
-from vfx_edge.manifest import JointParameters, NetworkSpec
+from vfx_edge.errors import ModelError, first_line
+from vfx_edge.manifest import JointParameters, NetworkSpec, PrecisionSpec
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 AT_ONCE = 2  # patches, so that a network of 128³ stays within a few GB
 
 
-def from_pytorch(checkpoint: Path, spec: NetworkSpec) -> Ask:
-    """The network of a model.tar, an nnU-Net folder, a .pt2 or a TorchScript file, in fp32."""
+def from_original(checkpoint: Path, spec: NetworkSpec) -> Ask:
+    """The network of a model.tar, an nnU-Net folder, a .pt2 or TorchScript file in PyTorch, or of
+    an ONNX file in ONNX Runtime on the CPU; in fp32."""
+    if is_onnx(checkpoint):
+        return _from_other_onnx(checkpoint, spec)
     import torch
 
     module = _module(checkpoint, spec)
@@ -31,7 +35,7 @@ def from_pytorch(checkpoint: Path, spec: NetworkSpec) -> Ask:
             for at in range(0, len(patches), AT_ONCE):
                 batch = torch.from_numpy(np.ascontiguousarray(patches[at : at + AT_ONCE]))
                 parts.append(_answer(module, batch, checkpoint, spec))
-        return activate(np.concatenate(parts), spec.output.activation)
+        return class_probabilities(np.concatenate(parts), spec)
 
     return ask
 
@@ -78,6 +82,42 @@ def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
     from export.tum import load
 
     return load(checkpoint)
+
+
+def named(checkpoint: Path | None, specs: Sequence[NetworkSpec]) -> str:
+    """Who is right, in words for the table."""
+    if checkpoint is not None:
+        who = "ONNX Runtime on the CPU" if is_onnx(checkpoint) else "PyTorch"
+        return f"{who} in fp32 ({checkpoint.name})"
+    words = "ONNX Runtime on the CPU in fp32, not from PyTorch: no --checkpoint was given"
+    if any(spec.precision.stored == "int8" for spec in specs):
+        words += "; what quantising to INT8 changed is not seen without the float network's file"
+    return words
+
+
+def is_onnx(checkpoint: Path | None) -> bool:
+    return checkpoint is not None and checkpoint.suffix.lower() == ".onnx"
+
+
+def _from_other_onnx(file: Path, spec: NetworkSpec) -> Ask:
+    """Such as the float network that a quantised one was made of: fed as the manifest says."""
+    from export.by_manifest import Misfit
+    from export.onnx_fitting import fitted
+    from export.onnx_reading import read_network
+    from vfx_edge.backends.half import stored_in
+
+    model = read_network(file)
+    stored = PrecisionSpec(stored=stored_in(model))
+    own = structs.replace(spec, precision=stored)
+    for end, values in (("input", model.graph.input), ("output", model.graph.output)):
+        if len(values) == 1:  # whatever it is called there
+            named = structs.replace(getattr(spec, end), name=values[0].name)
+            own = structs.replace(own, **{end: named})
+    try:
+        onnx = fitted(model, own, file).onnx
+    except Misfit as error:
+        raise AnotherNetwork(file, spec, first_line(error)) from error
+    return default_backends()["cpu"].open(own, onnx, "fp32", Budget()).probabilities
 
 
 def from_onnx(spec: NetworkSpec) -> Ask:

@@ -108,6 +108,8 @@ def template(file: str, role: str | None, facts: Facts) -> str:
     lines += [f"schema = {toml_value(SCHEMA)}", *_keys(SetTable, known)]
     lines += ["", "[[network]]", *_keys(NetworkTable, known)]
     for name, table in tables:
+        if table is BatchSpec:
+            lines += ["", "[network.classes]", *_comment(_renaming())]
         rows = list(_keys(table, known, classes_of(kind)))
         lines += ["", f"[{name}]", *rows] if rows else []
     return "\n".join(lines) + "\n"
@@ -140,6 +142,13 @@ def _known(role: str, kind: type[RoleParameters], facts: Facts) -> dict[tuple[ty
     return {key: value for key, value in known.items() if value is not None} | facts.known
 
 
+def _renaming() -> str:
+    """What [network.classes] is for, by its type's own words."""
+    fields: Any = inspect.type_info(NetworkTable)
+    about = next(f.type for f in fields.fields if f.name == "renamed").extra_json_schema
+    return f"{about['description']}. A level needs no line: Th12, LWK3 or vertebrae_L1 are known."
+
+
 def _one_of(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"<one of {', '.join(names)}>"
 
@@ -151,7 +160,7 @@ def _keys(
     info: Any = inspect.type_info(table)
     for field in info.fields:
         about = getattr(field.type, "extra_json_schema", None)
-        if about is None:
+        if about is None or field.name == "renamed":
             continue  # a table of its own, or what the export fills in
         key, meaning, rule = field.encode_name, about["description"], described(field.type)
         plain = rule.startswith("a text")

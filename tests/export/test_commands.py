@@ -14,7 +14,7 @@ from export.manifests import update_hashes
 from tests.export.conftest import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("tum", "nnunet", "network", "engine", "parity")
+COMMANDS = ("tum", "nnunet", "network", "onnx", "engine", "parity")
 HELP = """
 import sys
 sys.argv = ["export", *sys.argv[1:]]
@@ -46,7 +46,7 @@ def test_help_has_examples_and_imports_nothing_heavy(words: list[str]) -> None:
         (["torch"], "No such command"),
         (["tum", "model.tar"], "Missing option '--out'"),
         (["tum", "model.tar", "-o", "x", "--mask", "bones"], "use one of box, vertebra, none"),
-        (["network", "net.pt2"], "give either --template FILE, or --manifest FILE and -o DIR"),
+        (["network", "net.pt2"], "give either --template FILE and --role ROLE, or --manifest FILE"),
         (["parity", "default", "--no-phantom"], "nothing to compare on"),
         (["parity", "default", "--random", "2", "--checkpoint", "x"], "add --role, one of locator"),
     ],

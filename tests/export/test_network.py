@@ -15,8 +15,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from export.network import spec_of
 from tests.export.conftest import Run
+from tests.export.filling import filled
 from tests.export.nets import TinyNet, shaken
 from vfx_edge.backends import open_models
 from vfx_edge.manifest import load_model_set
@@ -60,28 +60,8 @@ def script(net: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-FILLED = {
-    '"<letters, digits, . _ ->"': '"mine"',
-    '"<licence of the weights>"': '"CC0"',
-    '"<what it was trained on>"': '"noise"',
-    '"<one sentence>"': '"A test."',
-    '"<locator, finder, labeller, segmenter, detector or classifier>"': '"classifier"',
-    '"<what people call it>"': '"Tiny"',
-    '"<mm>"': "1.5",
-    '["<first>", "<second>"]': '["osteoporotic", "malignant", "unknown"]',
-    '"<channels>"': "1",
-    '["<voxels>", "<voxels>", "<voxels>"]': "[8, 12, 16]",
-    '"<voxels>", "<voxels>", "<voxels>"': "8, 12, 16",
-}
-
-
-def filled(template: Path, **changes: str) -> Path:
-    text = template.read_text("utf-8")
-    for old, new in {**FILLED, **changes}.items():
-        text = text.replace(old, new)
-    assert "<" not in text.replace("<…>", "")
-    template.write_text(text, "utf-8")
-    return template
+CLASSIFIER = ("--role", "classifier")
+ANSWERS = {"input.patch_zyx": PATCH, "output.classes": ["osteoporotic", "malignant", "unknown"]}
 
 
 @pytest.mark.parametrize("kind", ["pt2", "script"])
@@ -89,14 +69,14 @@ def test_from_a_file_by_a_template_to_a_set_that_answers_the_same(
     kind: str, net: torch.nn.Module, request: pytest.FixtureRequest, tmp_path: Path, run: Run
 ) -> None:
     file, manifest = request.getfixturevalue(kind), tmp_path / "mine.toml"
-    code, _, err = run("network", file, "--template", manifest)
+    code, _, err = run("network", file, "--template", manifest, *CLASSIFIER)
     assert code == 0, err
     if kind == "pt2":
         assert "patch_zyx = [8, 12, 16]" in manifest.read_text("utf-8")
     code, out, err = run("network", file, "--manifest", manifest, "-o", tmp_path / "mine")
     assert (code, out) == (4, ""), "an unfilled template"
     assert str(manifest) in err
-    filled(manifest)
+    filled(manifest, "classifier", ANSWERS)
     code, _, err = run("network", file, "--manifest", manifest, "-o", tmp_path / "mine")
     assert code == 0, err
     with open_models(load_model_set(tmp_path / "mine"), "cpu", roles=["classifier"]) as models:
@@ -121,8 +101,8 @@ def test_a_manifest_of_another_network_is_refused_in_its_own_name(
     old: str, new: str, says: str, pt2: Path, tmp_path: Path, run: Run
 ) -> None:
     manifest = tmp_path / "mine.toml"
-    run("network", pt2, "--template", manifest)
-    text = filled(manifest).read_text("utf-8")
+    run("network", pt2, "--template", manifest, *CLASSIFIER)
+    text = filled(manifest, "classifier", ANSWERS).read_text("utf-8")
     assert old in text
     manifest.write_text(text.replace(old, new, 1), "utf-8")
     code, _, err = run("network", pt2, "--manifest", manifest, "-o", tmp_path / "mine")
@@ -133,18 +113,11 @@ def test_a_manifest_of_another_network_is_refused_in_its_own_name(
 
 def test_what_was_not_filled_in_is_named(pt2: Path, tmp_path: Path, run: Run) -> None:
     manifest = tmp_path / "mine.toml"
-    run("network", pt2, "--template", manifest)
-    text = filled(manifest).read_text("utf-8")
+    run("network", pt2, "--template", manifest, *CLASSIFIER)
+    text = filled(manifest, "classifier", ANSWERS).read_text("utf-8")
     manifest.write_text(re.sub(r'licence = ".*"', 'licence = "<whose?>"', text), "utf-8")
     code, _, err = run("network", pt2, "--manifest", manifest, "-o", tmp_path / "mine")
     assert (code, "'licence' still holds the template's words" in err) == (4, True)
-
-
-def test_a_template_is_a_manifest_once_it_is_filled_in(pt2: Path, tmp_path: Path, run: Run) -> None:
-    manifest = tmp_path / "mine.toml"
-    run("network", pt2, "--template", manifest)
-    spec = spec_of(filled(manifest))
-    assert (spec.roles, spec.input.patch_zyx, spec.batch.max) == (("classifier",), PATCH, 8)
 
 
 def rewritten(path: Path, to: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
@@ -214,7 +187,7 @@ def test_a_pt2_that_does_more_than_arithmetic_is_refused(
     change: Callable[[str, bytes], bytes], says: str, pt2: Path, tmp_path: Path, run: Run
 ) -> None:
     evil = rewritten(pt2, tmp_path / "evil.pt2", change)
-    code, _, err = run("network", evil, "--template", tmp_path / "t.toml")
+    code, _, err = run("network", evil, "--template", tmp_path / "t.toml", *CLASSIFIER)
     assert (code, err.count("\n")) == (4, 1)
     assert "would execute code" in err
     assert says in err
@@ -226,7 +199,7 @@ def test_so_is_one_with_a_pickle_or_a_library_inside(pt2: Path, tmp_path: Path, 
         evil.write_bytes(pt2.read_bytes())
         with zipfile.ZipFile(evil, "a") as archive:
             archive.writestr(f"net/{name}", b"\x7fELF")
-        code, _, err = run("network", evil, "--template", tmp_path / "t.toml")
+        code, _, err = run("network", evil, "--template", tmp_path / "t.toml", *CLASSIFIER)
         assert (code, name in err) == (4, True)
 
 
@@ -247,7 +220,7 @@ def test_a_script_that_touches_files_is_refused(tmp_path: Path, run: Run) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(Writes(str(trap))).save(str(file))
-    code, _, err = run("network", file, "--template", tmp_path / "t.toml")
+    code, _, err = run("network", file, "--template", tmp_path / "t.toml", *CLASSIFIER)
     assert (code, err.count("\n")) == (4, 1)
     assert "would execute code" in err
     assert "save" in err
@@ -270,6 +243,6 @@ def test_other_files_are_no_networks(net: torch.nn.Module, tmp_path: Path, run: 
         (archive, "an archive of something else"),
         (cut, "not a zip file"),
     ):
-        code, _, err = run("network", file, "--template", tmp_path / "t.toml")
+        code, _, err = run("network", file, "--template", tmp_path / "t.toml", *CLASSIFIER)
         assert (code, err.count("\n")) == (4, 1), err
         assert says in err

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from export.parity_reference import from_pytorch
+from export.parity_reference import from_original
 from tests.export.conftest import Run
 from tests.export.nets import random_classifier, shaken
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
@@ -46,7 +46,7 @@ def like_bone(count: int, edge: int = 70) -> np.ndarray:
 def rows(published: Path, model_tar: Path) -> list[Row]:
     spec = load_model_set(published).network("classifier")
     crops = {"random": random_patches(spec, 20), "like bone": like_bone(20)}
-    return rows_of(spec, crops, from_pytorch(model_tar, spec), {})
+    return rows_of(spec, crops, from_original(model_tar, spec), {})
 
 
 @pytest.mark.parametrize(("backend", "precision"), NEEDED, ids=map("-".join, NEEDED))

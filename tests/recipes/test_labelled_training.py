@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.parity_reference import from_pytorch
+from export.parity_reference import from_original
 from models.recipes.__main__ import app
 from models.recipes.labelled import (
     card,
@@ -189,7 +189,7 @@ def test_the_set_answers_as_the_network_and_takes_a_detector_besides(
     with open_models(manifest, "cpu", roles=("classifier",)) as models:
         answered = models.network("classifier").probabilities(inputs.numpy())
     np.testing.assert_allclose(answered, told, atol=1e-4)
-    kept = from_pytorch(wanted.work / "classifier.pt", manifest.network("classifier"))
+    kept = from_original(wanted.work / "classifier.pt", manifest.network("classifier"))
     np.testing.assert_allclose(kept(inputs.numpy()), told, atol=1e-6)
     text = (wanted.out / "card.md").read_text(encoding="utf-8")
     assert "row 7: it was blurred" in text

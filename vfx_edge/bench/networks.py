@@ -15,12 +15,17 @@ from vfx_edge.evaluation.overlap import dice
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import combined_views, decide
 from vfx_edge.study import tier_of
-from vfx_edge.vocabulary import PRECISIONS
+from vfx_edge.vocabulary import PRECISIONS, Stored
 
 Floats = NDArray[np.float32]
 Ask = Callable[[Floats], Floats]
 """Patches (n, channels, ...) -> probabilities (n, classes, ...)."""
 FP16_ON_CPU = "FP16 file: the CPU computes it in fp32, weights and some activations rounded to fp16"
+STORED: dict[Stored, str] = {
+    "fp32": "",
+    "fp16": "FP16 file, whatever is asked for",
+    "int8": "INT8 file; the precision is that of what is not quantised",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def _tier_changes(got: Floats, wanted: Floats, spec: NetworkSpec) -> int:
 
 def _tiers(answers: Floats, spec: NetworkSpec) -> list[str]:
     """The tier that `vfx-edge run` would give each crop, taken as a suspected fracture."""
-    each = zip(*combined_views(answers[None], spec.output.classes, spec.calibration), strict=True)
+    each = zip(*combined_views(answers[None], spec.classes, spec.calibration), strict=True)
     tiers = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
     return [tier_of(one) or one.kind for one in tiers]
 
@@ -137,16 +142,18 @@ def _row(spec: NetworkSpec, source: str, runner: Runner, figures: Figures | None
 def _runners(spec: NetworkSpec, skipped: dict[str, str]) -> Iterator[Runner]:
     """One after another, also in precisions that the manifest does not allow: rows have that."""
     onnx = spec.read()
-    any_precision = structs.replace(spec.precision, allowed=PRECISIONS)
+    stored = spec.precision.stored
+    possible = tuple(name for name in PRECISIONS if (stored, name) != ("int8", "fp16"))
+    any_precision = structs.replace(spec.precision, allowed=possible)
     every = structs.replace(spec, precision=any_precision)
     for name, backend in default_backends().items():
         if not (state := backend.availability()).available:
             skipped[name] = state.reason
             continue
-        for precision in PRECISIONS:
+        for precision in possible:
             if network := _opened(backend, every, onnx, precision, skipped):
-                yield Runner(name, precision, "", network)
-        if name == "cpu":
+                yield Runner(name, precision, STORED[stored], network)
+        if name == "cpu" and stored == "fp32":
             half = spec.read_half() or half_precision(onnx)
             if network := _opened(backend, every, half, "fp32", skipped):
                 yield Runner(name, "fp16", FP16_ON_CPU, network)

@@ -40,6 +40,7 @@ from vfx_edge.manifest.spec import (
     InputSpec,
     ModelManifest,
     NetworkSpec,
+    PrecisionSpec,
     WindowSpec,
 )
 from vfx_edge.manifest.trust import DIGEST, Demand
@@ -63,6 +64,7 @@ __all__ = [
     "ModelSetNotTheOne",
     "ModelSetNotTrusted",
     "NetworkSpec",
+    "PrecisionSpec",
     "RoleMissing",
     "SegmenterParameters",
     "WindowSpec",

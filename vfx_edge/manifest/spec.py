@@ -9,6 +9,7 @@ from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
+from vfx_edge.manifest.classes import each_once, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Share, Switch, Table, unique
@@ -98,7 +99,11 @@ class InputSpec(Table, frozen=True, kw_only=True):
 
 
 class OutputSpec(Table, frozen=True, kw_only=True):
-    """What a network answers: one channel per class, and what turns it into probabilities."""
+    """What a network answers: one channel per class, and what turns it into probabilities.
+
+    classes: the network's own names of its channels, in their order; what they mean here is
+    `NetworkSpec.means`.
+    """
 
     name: Annotated[Text, Meta(description="of the output in the ONNX file")]
     classes: Annotated[
@@ -192,6 +197,13 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     sha256_fp16: Sha256 | None = None
     input: InputSpec
     output: OutputSpec
+    renamed: Annotated[
+        dict[str, str],
+        Meta(
+            description='a network\'s own name of a class = what it is called here, or "" where it '
+            "is never read; several may mean the same: their probabilities are added"
+        ),
+    ] = field(name="classes", default_factory=dict)
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
@@ -215,6 +227,22 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     """A digest or a signature was demanded: only what the manifest's hashes cover may be used."""
 
     @property
+    def means(self) -> tuple[str, ...]:
+        """What each channel of the network is called here; "" where it is never read."""
+        levels = any(given.a_level for given in self.parameters)
+        return meanings(self.output.classes, self.renamed, with_levels=levels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of `Network.probabilities`: each meaning once, in the channels' order."""
+        return each_once(self.means)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The network's own names of classes that nobody reads."""
+        return unread(self.output.classes, self.means, [type(given) for given in self.parameters])
+
+    @property
     def path(self) -> Path:
         """The ONNX file, in FP32."""
         return self.manifest_path.parent / self.file
@@ -226,6 +254,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def shape(self, batch: int) -> tuple[int, ...]:
         """Of its input: (batch, channels, *patch_zyx)."""
         return (batch, self.input.channels, *self.input.patch_zyx)
+
+    def answer_shape(self, batch: int) -> tuple[int, ...]:
+        """Of its output, as its roles read it: (batch, classes), or with *patch_zyx behind."""
+        voxels = self.input.patch_zyx if self.parameters[0].voxelwise else ()
+        return (batch, len(self.output.classes), *voxels)
 
     def parameters_of(self, role: type[P]) -> P:
         """The parameters of one of its roles: `spec.parameters_of(ClassifierParameters)`."""
