@@ -110,6 +110,7 @@ def opened(
     orientation: str | None = None,
 ) -> "tuple[Plan, dict[str, dict[str, Any]]]":
     """The plan, and the checkpoints by fold; NotExportable, RunsCode or NotACheckpoint."""
+    from export.nnunet_files import model_folder
     from export.nnunet_network import chosen_folds, read_fold
 
     model = model_folder(folder, configuration)
@@ -134,34 +135,13 @@ def reference(folder: Path, origin: "JointParameters | None" = None) -> "nn.Modu
     return load(plan, read, checkpoint)
 
 
-def model_folder(folder: Path, configuration: str | None) -> Path:
-    """The folder with the plans: the one given, or the one below it for the configuration."""
-    from export.nnunet_plans import NotExportable
-
-    if not folder.is_dir():
-        raise NotExportable(folder, "there is no such folder", "give an nnU-Net model folder")
-    if (folder / "plans.json").is_file():
-        return folder
-    below = sorted(
-        path.parent
-        for path in folder.glob("*/plans.json")
-        if configuration is None or path.parent.name.endswith(f"__{configuration}")
-    )
-    if len(below) == 1:
-        return below[0]
-    if below:
-        names = ", ".join(path.name for path in below)
-        remedy = "give one of these folders, or choose with --configuration"
-        raise NotExportable(folder, f"it holds several models: {names}", remedy)
-    raise NotExportable(folder, "plans.json is missing", "give the folder as nnU-Net v2 wrote it")
-
-
 def plan_of(
-    folder: Path, folds: dict[str, dict[str, Any]], wanted: str | None, orientation: str | None
+    folder: "Folder", folds: dict[str, dict[str, Any]], wanted: str | None, orientation: str | None
 ) -> "Plan":
     """The plan of the configuration in which all the folds were trained."""
     from export.nnunet_network import trained_as
-    from export.nnunet_plans import CONFIGURATIONS, NotExportable, read_plan
+    from export.nnunet_files import CONFIGURATIONS, NotExportable
+    from export.nnunet_plans import read_plan
 
     stated = {name for name in map(trained_as, folds.values()) if name is not None}
     if len(stated | ({wanted} if wanted else set())) > 1:

@@ -9,14 +9,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from export.checkpoints import NO_ZIP, size_of
+from export.nnunet_files import CONFIGURATIONS, Folder, NotExportable
 from vfx_edge.backends.errors import one_line
-from vfx_edge.errors import ModelError
 from vfx_edge.study import Level
 
-CONFIGURATIONS = ("3d_fullres", "3d_lowres")
 MAX_JSON_BYTES = 64 << 20
 MAX_CLASSES = 255
 READERS = {"SimpleITKIO": "SPL", "NibabelIO": "SPL", "NibabelIOWithReorient": "SAR"}
@@ -30,19 +29,12 @@ _VERSE = re.compile(r"(?:(?:vertebrae?|verse|label)[ _-]?)?0?(\d{1,2})", re.IGNO
 MAX_TILE = 256**3  # voxels: beyond, one tile takes more than a 16 GB card has
 
 
-class NotExportable(ModelError):
-    """The folder holds no nnU-Net that can be run here as nnU-Net itself would."""
-
-    def __init__(self, folder: Path, why: str, remedy: str) -> None:
-        super().__init__(f"{folder} can't be exported ({why}): {remedy}")
-
-
 @dataclass(frozen=True)
 class Plan:
     """One configuration of a plans.json with its dataset.json. Axes: nnU-Net's own, after
     `transpose`; orientation: what the axes grow towards before it."""
 
-    folder: Path
+    folder: Folder
     dataset: str
     configuration: str
     spacing_mm: tuple[float, ...]
@@ -66,7 +58,7 @@ class Plan:
 class Reading:
     """Getting values out of a folder's JSON; NotExportable for what is missing or odd."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Folder) -> None:
         self.folder = folder
 
     def refused(
@@ -77,15 +69,16 @@ class Reading:
     def json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:
-            if path.stat().st_size > MAX_JSON_BYTES:
+            if (size := size_of(path)) > MAX_JSON_BYTES:
                 raise self.refused(f"{name} is larger than such a file ever is")
-            values = json.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                values = json.loads(file.read(size + 1).decode())
             json.dumps(values, ensure_ascii=False).encode()  # half a surrogate can't be written
         except FileNotFoundError as error:
             raise self.refused(f"{name} is missing") from error
         except OSError as error:
             raise self.refused(f"{name} can't be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:  # no UTF-8, no JSON
+        except (*NO_ZIP, RecursionError) as error:  # damaged, no UTF-8, no JSON
             raise self.refused(f"{name} is no valid JSON") from error
         if not isinstance(values, dict):
             raise self.refused(f"{name} holds no table")
@@ -116,7 +109,7 @@ class Reading:
         return float(value)
 
 
-def read_plan(folder: Path, configuration: str, orientation: str | None = None) -> Plan:
+def read_plan(folder: Folder, configuration: str, orientation: str | None = None) -> Plan:
     """The configuration's plan; NotExportable says what can't be done with it.
 
     orientation: of the training images, where they are known better than by the reader's name.

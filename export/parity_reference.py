@@ -20,7 +20,7 @@ AT_ONCE = 2  # patches, so that a network of 128³ stays within a few GB
 
 
 def from_pytorch(checkpoint: Path, spec: NetworkSpec) -> Ask:
-    """The network of a model.tar, an nnU-Net folder, a .pt2 or a TorchScript file, in fp32."""
+    """The network of a model.tar, an nnU-Net folder or zip, a .pt2 or a TorchScript file, in fp32."""
     import torch
 
     module = _module(checkpoint, spec)
@@ -63,7 +63,7 @@ def _answer(
 
 
 def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
-    if checkpoint.is_dir():
+    if spec.window is not None or checkpoint.is_dir():
         from export import nnunet
 
         origin = spec.parameters_of(JointParameters) if spec.window is not None else None
