@@ -63,10 +63,10 @@ def _answer(
 
 
 def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
-    if spec.window is not None or checkpoint.is_dir():
+    origin = spec.parameters_of(JointParameters) if spec.window is not None else None
+    if checkpoint.is_dir() or (origin and origin.configuration):  # perhaps in a zip
         from export import nnunet
 
-        origin = spec.parameters_of(JointParameters) if spec.window is not None else None
         return nnunet.reference(checkpoint, origin)
     if checkpoint.is_file() and zipfile.is_zipfile(checkpoint):
         with zipfile.ZipFile(checkpoint) as archive:
