@@ -43,9 +43,9 @@ def _rows(role: str, kind: type[RoleParameters]) -> Iterator[str]:
 
 def _classes(kind: type[RoleParameters]) -> str:
     level = ("a level, such as `L1`",) if kind.a_level else ()
-    may = "" if kind.others is None else ", no other"
-    if kind.others:
-        may = f"; may have {_quoted(kind.others)}{may}"
+    may = ", no other" if kind.closed else ""
+    if kind.optional:
+        may = f"; may have {_quoted(kind.optional)}{may}"
     return ", ".join((*map(_code, kind.classes), *level)) + may
 
 

@@ -6,7 +6,6 @@ done here exactly as nnU-Net does it is refused, not approximated.
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from export.checkpoints import NO_ZIP, size_of
 from export.nnunet_files import CONFIGURATIONS, Folder, NotExportable
 from vfx_edge.backends.errors import one_line
+from vfx_edge.level_names import class_level
 from vfx_edge.study import Level
 
 MAX_JSON_BYTES = 64 << 20
@@ -22,9 +22,6 @@ READERS = {"SimpleITKIO": "SPL", "NibabelIO": "SPL", "NibabelIOWithReorient": "S
 """What the axes of a reader's arrays grow towards. The first two keep the files' own axes, so it
 is a guess that they were those of an axial DICOM series."""
 RESAMPLERS = ("resample_data_or_seg_to_shape", "resample_torch_fornnunet")
-_LEVEL = re.compile(r"(?:vertebrae?[ _-]?)?([CTL])0?(\d{1,2})", re.IGNORECASE)
-_VERSE = re.compile(r"(?:(?:vertebrae?|verse|label)[ _-]?)?0?(\d{1,2})", re.IGNORECASE)
-
 
 MAX_TILE = 256**3  # voxels: beyond, one tile takes more than a 16 GB card has
 
@@ -215,7 +212,7 @@ def class_names(read: Reading, dataset: Mapping[str, Any]) -> tuple[str, ...]:
 
 def levels_named(read: Reading, names: Sequence[str]) -> tuple[str, ...]:
     """The names with those of vertebrae as our levels; NotExportable when none is one."""
-    out = tuple(level.value if (level := level_of(name)) else name for name in names)
+    out = tuple(level.value if (level := class_level(name)) else name for name in names)
     if not any(name in set(Level) for name in out):
         why = f"none of its classes ({', '.join(names[1:6])}, …) is a vertebra"
         raise read.refused(why, "export one whose classes are named vertebrae_L1, L1 or 20")
@@ -223,16 +220,6 @@ def levels_named(read: Reading, names: Sequence[str]) -> tuple[str, ...]:
         if out.count(name) > 1:
             raise read.refused(f"two of its classes mean '{name}'", "rename them in dataset.json")
     return out
-
-
-def level_of(name: str) -> Level | None:
-    """The level that a class name means: vertebrae_L1, L1, or a VerSe number such as 20."""
-    if match := _LEVEL.fullmatch(name.strip()):
-        level = f"{match[1].upper()}{int(match[2])}"
-        return Level(level) if level in set(Level) else None
-    match = _VERSE.fullmatch(name.strip())
-    numbers = {level.verse: level for level in Level}
-    return numbers.get(int(match[1])) if match else None
 
 
 def _orientation(read: Reading, plans: Mapping[str, Any], given: str | None) -> tuple[bool, str]:

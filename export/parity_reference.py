@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfx_edge.backends import Budget, activate, default_backends
+from vfx_edge.backends import Budget, class_probabilities, default_backends
 from vfx_edge.backends.errors import one_line
 from vfx_edge.bench.networks import Ask, Floats
 from vfx_edge.errors import ModelError
@@ -31,7 +31,7 @@ def from_pytorch(checkpoint: Path, spec: NetworkSpec) -> Ask:
             for at in range(0, len(patches), AT_ONCE):
                 batch = torch.from_numpy(np.ascontiguousarray(patches[at : at + AT_ONCE]))
                 parts.append(_answer(module, batch, checkpoint, spec))
-        return activate(np.concatenate(parts), spec.output.activation)
+        return class_probabilities(np.concatenate(parts), spec)
 
     return ask
 

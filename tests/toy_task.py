@@ -43,7 +43,7 @@ def analyze(scan: Scan, models: OpenModels, options: Options, on_stage: OnStage)
     clock = StageClock(on_stage=on_stage)
     network = models.network("locator")
     with clock.stage("locate"):
-        wanted = network.spec.output.classes.index(options.name)
+        wanted = network.spec.classes.index(options.name)
         image = probability_image(network, scan.image, wanted)
     return Likeliness(scan, image, run_info(models, clock, scan.series.warnings))
 

@@ -19,7 +19,6 @@ pytest.importorskip("dynamic_network_architectures", reason="needs the extra `ex
 import torch
 
 from export.nnunet import reference
-from export.nnunet_plans import level_of
 from tests.conftest import SHARED
 from tests.contract.conftest import call
 from tests.export import nnunet_folders as folders
@@ -29,6 +28,7 @@ from vfx_edge.backends import open_models
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
 from vfx_edge.inference.resize import Box
+from vfx_edge.level_names import class_level
 from vfx_edge.manifest import JointParameters, load_model_set
 from vfx_edge.phantom import PhantomSpec
 from vfx_edge.spine.joint import label_spine
@@ -100,7 +100,7 @@ def network(
 def verse_labels(peer: Path, case: str) -> np.ndarray:
     """nnU-Net's label map in VerSe labels."""
     labels = json.loads((peer / "models" / case / "dataset.json").read_text())["labels"]
-    verse = [level.verse if (level := level_of(name)) else 0 for name in labels]
+    verse = [level.verse if (level := class_level(name)) else 0 for name in labels]
     return np.asarray(np.array(verse, np.uint8)[np.load(peer / f"{case}.npy")])
 
 
@@ -125,7 +125,7 @@ def test_labels_are_those_of_nnunets_own_predictor(
     assert (ours.labels == theirs)[where].mean() >= 0.999
     assert (ours.labels == theirs).mean() >= 0.995
     assert ours.tiles[0] == ours.tiles[1]
-    assert set(ours.probability) == {level_of(n) for n in opened.spec.output.classes} - {None}
+    assert set(ours.probability) == {class_level(n) for n in opened.spec.output.classes} - {None}
 
 
 def test_in_a_part_they_are_the_same_for_fewer_tiles(
@@ -224,7 +224,7 @@ def test_a_network_that_knows_nothing_ends_honestly(
      ("vertebrae_L9", None), ("0", None), ("aorta", None), ("L1_disc", None)],
 )  # fmt: skip
 def test_class_names_that_mean_a_level(name: str, level: str | None) -> None:
-    assert level_of(name) == (None if level is None else Level(level))
+    assert class_level(name) == (None if level is None else Level(level))
 
 
 def _architecture(**changes: object) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from tests.fuzz.tiny_seg import tiny_seg
 from vfx_edge.errors import ModelError, UsageError
 from vfx_edge.image import Image
 from vfx_edge.inputs import load_scan
-from vfx_edge.inputs.segment_names import coded_label, vertebra_label
+from vfx_edge.inputs.segment_names import coded_label
 from vfx_edge.inputs.segmentation import read_segmentation
+from vfx_edge.level_names import vertebra_label
 from vfx_edge.manifest import load_model_set
 from vfx_edge.manifest.files import find_model_set
 from vfx_edge.study import Scan, SeriesInfo

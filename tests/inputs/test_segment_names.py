@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vfx_edge.inputs.segment_names import coded_label, vertebra_label
+from vfx_edge.inputs.segment_names import coded_label
+from vfx_edge.level_names import vertebra_label
 from vfx_edge.study import Level
 
 FORMS = ("{r}{n}", "{r} {n}", "vertebrae_{r}{n}", "{r}{n} vertebra", "Vertebra {r}{n}",

@@ -11,7 +11,7 @@ from vfx_edge.backends.choose import (
     open_models,
     probe_backends,
 )
-from vfx_edge.backends.network import activate
+from vfx_edge.backends.network import class_probabilities
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "Budget",
     "Network",
     "OpenModels",
-    "activate",
+    "class_probabilities",
     "default_backends",
     "open_models",
     "probe_backends",

@@ -90,6 +90,16 @@ def activate(raw: Array, activation: str) -> Array:
     return raw
 
 
+def class_probabilities(raw: Array, spec: NetworkSpec) -> Array:
+    """Network output (n, channels, ...) -> probabilities (n, len(spec.classes), ...): by the
+    manifest's activation, those that mean the same added, those that nothing reads left out."""
+    every = activate(raw, spec.output.activation)
+    means, classes = spec.means, spec.classes
+    if means == classes:
+        return every
+    return np.stack([every[:, [m == name for m in means]].sum(1) for name in classes], 1)
+
+
 class CheckedNetwork(ABC):
     """Base of all networks. A subclass says how one batch that fits is computed."""
 
@@ -189,4 +199,4 @@ class CheckedNetwork(ABC):
 
     def probabilities(self, batch: Array) -> Array:
         """See `Network.probabilities`."""
-        return activate(self.run(batch), self.spec.output.activation)
+        return class_probabilities(self.run(batch), self.spec)

@@ -15,7 +15,7 @@ def ask_once(network: Network) -> None:
     rng = np.random.default_rng(0)
     hu = rng.uniform(*spec.input.hu_clip, size=spec.shape(spec.batch.min))
     answer = network.probabilities(spec.input.normalise(hu))
-    wanted = (spec.batch.min, len(spec.output.classes))
+    wanted = (spec.batch.min, len(spec.classes))
     if answer.shape[:2] != wanted:
         reason = f"an answer of shape {answer.shape}"
         raise RunFailed(network.device, spec.name, reason)

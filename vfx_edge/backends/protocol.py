@@ -58,11 +58,12 @@ class Network(Protocol):
         ...
 
     def run(self, batch: Array) -> Array:
-        """(n, channels, *patch_zyx) float32 -> (n, classes, ...) float32, raw."""
+        """(n, channels, *patch_zyx) float32 -> (n, channels of the answer, ...), raw."""
         ...
 
     def probabilities(self, batch: Array) -> Array:
-        """`run`, then the manifest's activation: 0..1 (for "none" the raw numbers)."""
+        """`run`, then the manifest's activation and names: (n, len(spec.classes), ...), 0..1 (for
+        "none" the raw numbers)."""
         ...
 
     def close(self) -> None:

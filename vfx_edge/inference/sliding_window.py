@@ -279,7 +279,7 @@ def _classify(
     looked = np.zeros(size_of(outer), np.bool_)
     for box in wanted:
         looked[within(box, outer)] = True
-    background = frame.spec.output.classes.index("background")
+    background = frame.spec.means.index("background")
     classes = np.full(looked.shape, background, np.uint8)
     corner = [s.start for s in outer]
     for low in product(*(range(0, n, BRICK) for n in looked.shape)):

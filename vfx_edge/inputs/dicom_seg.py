@@ -31,8 +31,9 @@ from vfx_edge.inputs.headers import (
     PixelElement,
     pixel_element,
 )
-from vfx_edge.inputs.segment_names import coded_label, vertebra_label
+from vfx_edge.inputs.segment_names import coded_label
 from vfx_edge.inputs.stored import Ahead, Frame, StoredNumbers
+from vfx_edge.level_names import vertebra_label
 from vfx_edge.study import Scan
 
 Floats = NDArray[np.float64]

@@ -20,8 +20,9 @@ from vfx_edge.inputs.dicom_seg import read_dicom_seg
 from vfx_edge.inputs.files import PathMissing
 from vfx_edge.inputs.nifti_file import read_nifti
 from vfx_edge.inputs.nrrd_file import is_nrrd, read_nrrd
-from vfx_edge.inputs.segment_names import coded_label, vertebra_label
+from vfx_edge.inputs.segment_names import coded_label
 from vfx_edge.inputs.voxel_file import NiftiUnreadable, VoxelFile
+from vfx_edge.level_names import vertebra_label
 from vfx_edge.parallel import map_computing
 from vfx_edge.quiet import quiet
 from vfx_edge.study import Scan

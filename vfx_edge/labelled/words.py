@@ -6,8 +6,8 @@ import re
 import unicodedata
 from typing import TypeVar
 
-from vfx_edge.inputs.segment_names import vertebra_label
 from vfx_edge.labelled.dataset import Label, Split
+from vfx_edge.level_names import vertebra_label
 from vfx_edge.vocabulary import Level
 
 _T = TypeVar("_T")

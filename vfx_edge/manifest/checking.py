@@ -17,6 +17,7 @@ _PATTERNS = {
     "^[0-9a-fA-F]{64}$": "64 hexadecimal digits",
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "at most 64 letters, digits, '.', '_' or '-'",
 }
+_PLAIN = {"NoneType": "nothing", "BoolType": "true or false"}
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(\w+)`")
 
 
@@ -73,8 +74,6 @@ def described(info: Any) -> str:
         case "UnionType":
             words = (described(one) for one in info.types)
             return ", or ".join(one for one in words if one != "nothing")
-        case "NoneType":
-            return "nothing"
         case "LiteralType":
             return f"one of {', '.join(map(str, info.values))}"
         case "EnumType":
@@ -92,6 +91,6 @@ def described(info: Any) -> str:
             return f"a number from {info.ge:g} to {info.le:g}"
         case "StrType":
             return _PATTERNS.get(info.pattern, "a text")
-        case "BoolType":
-            return "true or false"
-    return "a table"
+        case "DictType":
+            return f"a table, each entry {described(info.value_type)}"
+    return _PLAIN.get(type(info).__name__, "a table")

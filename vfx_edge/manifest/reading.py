@@ -1,6 +1,7 @@
 """manifest.toml -> ModelManifest: every field checked, `base` sets merged in."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -9,6 +10,7 @@ from msgspec.structs import asdict, replace
 
 from vfx_edge.errors import first_line
 from vfx_edge.manifest.checking import checked, invalid
+from vfx_edge.manifest.classes import TABLE, each_once, meanings, several_problem, table_problem
 from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
@@ -188,8 +190,7 @@ def _parameters(
         if (count := table.input.channels) != kind.channels:
             what = f"'channels' is {count} and must be {kind.channels}"
             raise invalid(path, what, f"{where} [input]")
-        if problem := kind.problem_of(table.output.classes):
-            raise invalid(path, f"'classes' {problem}", f"{where} [output]")
+    _check_classes(table, kinds, path, where)
     where = f"{where} [parameters]"
     if not isinstance(given, dict):
         raise invalid(path, "they must be a table", where)
@@ -201,3 +202,20 @@ def _parameters(
         checked({k: given[k] for k in kind.__struct_fields__ if k in given}, kind, path, where)
         for kind in kinds
     )
+
+
+def _check_classes(
+    table: NetworkTable, kinds: Sequence[type[RoleParameters]], path: Path, where: str
+) -> None:
+    """Every role finds its classes, under the names that [network.classes] gives them."""
+    names, renamed = table.output.classes, table.renamed
+    if problem := table_problem(names, renamed, kinds):
+        raise invalid(path, problem, f"{where} {TABLE}")
+    means = meanings(names, renamed, with_levels=any(kind.a_level for kind in kinds))
+    softmax, joint = table.output.activation == "softmax", table.window is not None
+    if problem := several_problem(names, means, softmax=softmax, joint=joint):
+        raise invalid(path, problem, f"{where} {TABLE}")
+    for kind in kinds:
+        if problem := kind.problem_of(each_once(means)):
+            how = f"; say in {TABLE} what its own names mean" * (not renamed)
+            raise invalid(path, f"'classes' {problem}{how}", f"{where} [output]")

@@ -26,21 +26,23 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RoleParameters(Table, frozen=True, kw_only=True):
     """Base of all: [network.parameters] of one role, and what its network must have.
 
-    others: classes that it may have besides; None: any, they are not read. a_level: whether some
-    class must be a level.
+    optional: classes that are read where it has them. closed: whether it may have no other, which
+    would not be read. a_level: whether some class must be a level.
     """
 
     channels: ClassVar[int] = 1
     classes: ClassVar[tuple[str, ...]] = ()
-    others: ClassVar[tuple[str, ...] | None] = None
+    optional: ClassVar[tuple[str, ...]] = ()
+    closed: ClassVar[bool] = False
     a_level: ClassVar[bool] = False
 
     @classmethod
     def problem_of(cls, names: Sequence[str]) -> str:
-        """Which of the role's classes is missing, or which would not be read; empty when right."""
+        """Which of the role's classes is missing, or which would not be read; empty when right.
+        names: what [network.classes] made of the network's own."""
         if lacking := [name for name in cls.classes if name not in names]:
             return f"lacks '{lacking[0]}' (it has {', '.join(names)})"
-        known = names if cls.others is None else (*cls.classes, *cls.others)
+        known = (*cls.classes, *cls.optional) if cls.closed else names
         if unread := [name for name in names if name not in known]:
             return f"holds '{unread[0]}', known are {', '.join(known)}"
         if cls.a_level and not set(names) & set(Level):
@@ -65,6 +67,7 @@ class LabellerParameters(RoleParameters, frozen=True, kw_only=True):
     "sacrum" that it is none."""
 
     classes = (BACKGROUND,)
+    optional = ("rib", "sacrum")
     a_level = True
 
     backward_mm: Annotated[Distance, Meta(description="the crop's middle lies so far behind it")]
@@ -126,16 +129,18 @@ class DetectorParameters(CropParameters, frozen=True, kw_only=True):
     """Whether a vertebra is broken, also where it has lost no height. A set may have none."""
 
     classes = ("intact", "fractured")
-    others = ()
+    closed = True
 
     threshold: Annotated[Share, Meta(description="suspected from this p(fractured) on")]
 
 
 class ClassifierParameters(CropParameters, frozen=True, kw_only=True):
-    """Why a vertebra broke. "unknown" is the probability that the crop is unlike all training."""
+    """Why a vertebra broke. "unknown" is the probability that the crop is unlike all training,
+    "intact" that it shows no fracture of the kinds that the network knows."""
 
     classes = ("osteoporotic", "malignant")
-    others = ("unknown",)
+    optional = ("unknown", "intact")
+    closed = True
 
     threshold_malignant: Annotated[Share, Meta(description="malignant from this probability on")]
     threshold_osteoporotic: Annotated[
@@ -143,6 +148,9 @@ class ClassifierParameters(CropParameters, frozen=True, kw_only=True):
     ]
     threshold_unknown: Annotated[
         Share, Meta(description="no answer from this probability of the class unknown on")
+    ] = 0.5
+    threshold_intact: Annotated[
+        Share, Meta(description="no fracture from this probability of the class intact on")
     ] = 0.5
     temperature: Annotated[
         float,

@@ -9,6 +9,7 @@ from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
+from vfx_edge.manifest.classes import each_once, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
@@ -81,7 +82,11 @@ class InputSpec(Table, frozen=True, kw_only=True):
 
 
 class OutputSpec(Table, frozen=True, kw_only=True):
-    """What a network answers: one channel per class, and what turns it into probabilities."""
+    """What a network answers: one channel per class, and what turns it into probabilities.
+
+    classes: the network's own names of its channels, in their order; what they mean here is
+    `NetworkSpec.means`.
+    """
 
     name: Text
     classes: Annotated[tuple[Text, ...], Meta(min_length=1)]
@@ -145,6 +150,9 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     sha256_fp16: Sha256 | None = None
     input: InputSpec
     output: OutputSpec
+    renamed: dict[str, str] = field(name="classes", default_factory=dict)
+    """[network.classes]: the network's own name of a class -> what it is called here, "" for one
+    that is never read. Several may mean the same: their probabilities are added."""
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
@@ -166,6 +174,22 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     parameters: tuple[RoleParameters, ...]
     proven: bool = False
     """A digest or a signature was demanded: only what the manifest's hashes cover may be used."""
+
+    @property
+    def means(self) -> tuple[str, ...]:
+        """What each channel of the network is called here; "" where it is never read."""
+        levels = any(given.a_level for given in self.parameters)
+        return meanings(self.output.classes, self.renamed, with_levels=levels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of `Network.probabilities`: each meaning once, in the channels' order."""
+        return each_once(self.means)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The network's own names of classes that nobody reads."""
+        return unread(self.output.classes, self.means, [type(given) for given in self.parameters])
 
     @property
     def path(self) -> Path:

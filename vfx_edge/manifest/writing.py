@@ -1,6 +1,7 @@
 """The text of a manifest, and whether a folder may become a model set."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,17 @@ def manifest_text(head: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]
 def _table(values: Mapping[str, Any], path: str) -> list[str]:
     """A table's plain values come first: what follows a table's name belongs to it."""
     plain = {k: v for k, v in values.items() if not isinstance(v, Mapping) and v is not None}
-    lines = [f"{k} = {_value(v)}" for k, v in plain.items()]
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in plain.items()]
     for key, value in values.items():
         if isinstance(value, Mapping):
             below = f"{path}.{key}".lstrip(".")
             lines += [f"[{below}]", *_table(value, below)]
     return lines
+
+
+def _key(name: str) -> str:
+    """Bare where TOML allows it: a network's classes may be called anything."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
 
 
 def _value(value: Any) -> str:

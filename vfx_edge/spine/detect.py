@@ -32,7 +32,7 @@ def detect_fractures(
     if not asked:
         return tuple(measurements)
     answers = views(image, [masks[i] for i in asked], masks, detector)
-    fractured = detector.spec.output.classes.index("fractured")
+    fractured = detector.spec.classes.index("fractured")
     said = dict(zip(asked, map(float, least_certain(answers[..., fractured])), strict=True))
     return tuple(
         replace(one, detection=Detection(said[i], said[i] >= parameters.threshold))

@@ -63,7 +63,7 @@ def centre_heat(image: Image, region: SpineRegion, finder: Network) -> tuple[Flo
     shape = our_shape(spec.input)
     grid = _grid_along(region, shape, spec.input.spacing_mm)
     starts = _tile_starts(grid.to_zyx(region.centreline_lps_mm), shape)
-    centre = spec.output.classes.index("centre")
+    centre = spec.classes.index("centre")
     return run_tiles(finder, sample(image, grid), starts, centre, image.outside), grid
 
 

@@ -64,7 +64,7 @@ def spine_boxes(image: Image, region: SpineRegion) -> list[Box]:
 
 def label_spine(image: Image, boxes: Sequence[Box], network: Network) -> SpineLabels:
     """What the network names inside `boxes`; the other voxels are background."""
-    levels = [Level(n) if n in set(Level) else None for n in network.spec.output.classes]
+    levels = [Level(n) if n in set(Level) else None for n in network.spec.means]
     found = class_map(image, boxes, network, [level.verse if level else 0 for level in levels])
     if found.tiles == (0, 0):
         return SpineLabels(found.numbers, {}, frozenset(), found.tiles)

@@ -85,7 +85,7 @@ def candidates_of(
 ) -> Candidates:
     """What the column is named from. answers: (n, classes) of the labeller; seen: (n,)
     as of `weight_in_view`."""
-    names = spec.output.classes
+    names = spec.classes
     elsewhere = answers[:, [i for i, name in enumerate(names) if name in ("background", "sacrum")]]
     score = bodies.score * (1 - elsewhere.sum(1))
     rib = answers[:, names.index(RIB)] if RIB in names else None

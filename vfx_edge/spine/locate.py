@@ -38,9 +38,8 @@ class SpineRegion:
 
 def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]:
     """Probability (z, y, x) that a coarse voxel is spine, and its grid."""
-    wanted = locator.spec.output.classes.index("background")
-    background, grid = run_everywhere(locator, image, wanted, OVERLAP)
-    return 1 - background, grid
+    wanted = locator.spec.classes.index("spine")
+    return run_everywhere(locator, image, wanted, OVERLAP)
 
 
 def _main_column(probability: FloatArray) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.backends import activate
+from vfx_edge.backends import class_probabilities
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
 from vfx_edge.image.components import largest_piece
@@ -238,8 +238,8 @@ def _segment_patches(
 
 def _largest_bone(raw: FloatArray, spec: NetworkSpec) -> FloatArray:
     """The network's own answer to one patch -> (body, arch) probabilities of one piece of bone."""
-    soft = activate(raw[None], spec.output.activation)[0]
-    parts = [spec.output.classes.index(name) for name in ("body", "arch")]
+    soft = class_probabilities(raw[None], spec)[0]
+    parts = [spec.classes.index(name) for name in ("body", "arch")]
     return _one_piece(from_network(soft[parts], spec.input))
 
 
