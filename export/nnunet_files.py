@@ -4,16 +4,20 @@
 Nothing of a zip is ever unpacked: its members are read one by one, so no name in it leads anywhere.
 """
 
+import json
+import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from export.checkpoints import NO_ZIP
+from export.checkpoints import NO_ZIP, size_of
 from vfx_edge.errors import ModelError
 
 Folder = Path | zipfile.Path
 """What both have in common is all that is used: `/`, name, iterdir, is_file, open."""
 PLANS = "plans.json"
+MAX_JSON_BYTES = 64 << 20
 CONFIGURATIONS = ("3d_fullres", "3d_lowres")
 MAX_MEMBERS = 100_000  # with all predictions of its validation a zip has some thousands
 MAX_DEPTH = 16  # folders
@@ -99,3 +103,57 @@ def _with_plans(folder: Folder, depth: int, name: str = "") -> Iterator[tuple[st
         for below in folder.iterdir():
             if below.is_dir():
                 yield from _with_plans(below, depth - 1, f"{name}/{below.name}".lstrip("/"))
+
+
+class Reading:
+    """Getting values out of a folder's JSON; NotExportable for what is missing or odd."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def refused(
+        self, why: str, remedy: str = "give the folder as nnU-Net v2 wrote it"
+    ) -> NotExportable:
+        return NotExportable(self.folder, why, remedy)
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            if (size := size_of(path)) > MAX_JSON_BYTES:
+                raise self.refused(f"{name} is larger than such a file ever is")
+            with path.open("rb") as file:
+                values = json.loads(file.read(size + 1).decode())
+            json.dumps(values, ensure_ascii=False).encode()  # half a surrogate can't be written
+        except FileNotFoundError as error:
+            raise self.refused(f"{name} is missing") from error
+        except OSError as error:
+            raise self.refused(f"{name} can't be read: {error.strerror}") from error
+        except (*NO_ZIP, RecursionError) as error:  # damaged, no UTF-8, no JSON
+            raise self.refused(f"{name} is no valid JSON") from error
+        if not isinstance(values, dict):
+            raise self.refused(f"{name} holds no table")
+        return values
+
+    def table(self, values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+        found = values.get(key)
+        if not isinstance(found, dict):
+            raise self.refused(f"{where} has no table '{key}'")
+        return found
+
+    def numbers(
+        self, values: Mapping[str, Any], key: str, low: float, high: float
+    ) -> tuple[float, ...]:
+        """Three numbers within bounds."""
+        found = values.get(key)
+        if not isinstance(found, list) or len(found) != 3:
+            raise self.refused(f"'{key}' does not hold three numbers")
+        return tuple(self.number(value, key, low, high) for value in found)
+
+    def number(
+        self, value: Any, what: str, low: float = -math.inf, high: float = math.inf
+    ) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.refused(f"'{what}' is no number")
+        if not math.isfinite(value) or not low <= value <= high:
+            raise self.refused(f"'{what}' is {value:g}, outside {low:g} to {high:g}")
+        return float(value)

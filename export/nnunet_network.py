@@ -13,8 +13,8 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from torch import Tensor, nn
 
 from export.checkpoints import load_weights, numpy_scalars, read_checkpoint, weights_in
-from export.nnunet_files import Folder, NotExportable
-from export.nnunet_plans import Plan, Reading
+from export.nnunet_files import Folder, NotExportable, Reading
+from export.nnunet_plans import Plan
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "dynamic_network_architectures.architectures.unet.PlainConvUNet": PlainConvUNet,
@@ -91,7 +91,7 @@ def build(plan: Plan) -> nn.Module:
 
 def _network(name: str, plan: Plan, arguments: Mapping[str, Any]) -> nn.Module:
     return NETWORKS[name](
-        input_channels=1, num_classes=len(plan.classes), deep_supervision=False, **arguments
+        input_channels=1, num_classes=len(plan.labels.names), deep_supervision=False, **arguments
     )
 
 

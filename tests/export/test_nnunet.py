@@ -39,9 +39,10 @@ CASES = {
     "folds": ("3d_fullres", (0, 1)),
     "lowres": ("3d_lowres", (0,)),
     "residual": ("3d_fullres", (0,)),
+    "regions": ("3d_fullres", (0,)),
     "old": ("3d_fullres", (0,)),
 }
-"""Two folds averaged; tiles larger than the scan; thick slices lying across it; the first fold of
+"""Two folds averaged, out of nnU-Net's own zip; tiles larger than the scan; thick slices lying across it; regions painted one over the other; the first fold of
 the first with plans in the words of earlier versions."""
 
 
@@ -91,7 +92,8 @@ def network(
 ) -> Iterator[tuple[str, Network]]:
     """A case, exported, as ONNX Runtime runs it in FP32."""
     out = tmp_path_factory.mktemp("sets") / request.param
-    code, _, err = run("nnunet", peer / "models" / request.param, "-o", out)
+    model = peer / ("exported.zip" if request.param == "folds" else f"models/{request.param}")
+    code, _, err = run("nnunet", model, "-o", out)
     assert code == 0, err
     with open_models(load_model_set(out), "cpu", roles=("segmenter",)) as models:
         yield request.param, models.network("segmenter")
@@ -100,8 +102,11 @@ def network(
 def verse_labels(peer: Path, case: str) -> np.ndarray:
     """nnU-Net's label map in VerSe labels."""
     labels = json.loads((peer / "models" / case / "dataset.json").read_text())["labels"]
-    verse = [level.verse if (level := class_level(name)) else 0 for name in labels]
-    return np.asarray(np.array(verse, np.uint8)[np.load(peer / f"{case}.npy")])
+    verse = np.zeros(len(labels) + 1, np.uint8)
+    for name, number in labels.items():
+        if level := class_level(name):
+            verse[number] = level.verse
+    return np.asarray(verse[np.load(peer / f"{case}.npy")])
 
 
 def compared(case: str) -> tuple[slice, ...]:
@@ -126,6 +131,8 @@ def test_labels_are_those_of_nnunets_own_predictor(
     assert (ours.labels == theirs).mean() >= 0.995
     assert ours.tiles[0] == ours.tiles[1]
     assert set(ours.probability) == {class_level(n) for n in opened.spec.output.classes} - {None}
+    sure = [ours.probability[level] for level in ours.probability if level.verse in ours.labels]
+    assert all(0.5 < p <= 1 if case == "regions" else 0 < p <= 1 for p in sure)
 
 
 def test_in_a_part_they_are_the_same_for_fewer_tiles(
