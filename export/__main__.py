@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from export import engine, network, nnunet, parity, tum
+from export import engine, network, nnunet, parity, totalsegmentator, tum
 from vfx_edge.cli import answer
 
 EXAMPLES = """\b
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tum, nnunet, network, parity, engine):
+for module in (tum, nnunet, totalsegmentator, network, parity, engine):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=module.EXAMPLES)(module.command)
 

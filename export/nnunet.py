@@ -18,6 +18,7 @@ from vfx_edge.vocabulary import INTENDED_USES
 if TYPE_CHECKING:
     from torch import nn
 
+    from export.nnunet_files import Folder
     from export.nnunet_plans import Plan
     from vfx_edge.manifest import JointParameters
 
@@ -173,8 +174,8 @@ def plan_of(
     folder: "Folder", folds: dict[str, dict[str, Any]], wanted: str | None, orientation: str | None
 ) -> "Plan":
     """The plan of the configuration in which all the folds were trained."""
-    from export.nnunet_network import trained_as
     from export.nnunet_files import CONFIGURATIONS, NotExportable
+    from export.nnunet_network import trained_as
     from export.nnunet_plans import read_plan
 
     stated = {name for name in map(trained_as, folds.values()) if name is not None}

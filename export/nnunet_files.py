@@ -91,7 +91,9 @@ def _problem(archive: zipfile.ZipFile) -> str:
         if member.flag_bits & 1 or member.compress_type not in KINDS:
             return "it is encrypted, or packed by rules that nnU-Net does not use"
         if member.file_size > max(SMALL, MAX_SHRUNK * member.compress_size):
-            return f"'{member.filename[:80]}' would be {member.file_size >> 20} MB of almost nothing"
+            return (
+                f"'{member.filename[:80]}' would be {member.file_size >> 20} MB of almost nothing"
+            )
     return ""
 
 

@@ -188,9 +188,16 @@ def test_a_network_that_is_right_gives_the_right_levels(
     """The whole command; the network wants other axes than the scan has, in both ways."""
     scan, centres = coded
     codes = {f"vertebrae_{name}": 400.0 + 60 * i for i, name in enumerate(SPINE)}
-    model = folders.reader_of_codes(tmp_path / "model", codes)
-    code, _, err = run("nnunet", model, "-o", tmp_path / "set", "--orientation", "SAR")
+    codes["Bogen=12"] = codes.pop("vertebrae_T12")  # no name that anybody knows
+    codes["pelvis"] = 2000.0
+    folders.reader_of_codes(tmp_path / "weights" / "Dataset292_A" / "model", codes)
+    code, out, err = run(
+        "totalsegmentator", "total", "--from", tmp_path / "weights", "-o", tmp_path / "set",
+        "--map", "Bogen=12=Th12",
+    )  # fmt: skip
     assert code == 0, err
+    assert "background here: pelvis" in out
+    assert "pelvis" in (tmp_path / "set" / "card.md").read_text()
     answer = call(
         "run", scan, "--model", tmp_path / "set", "--backend", "cpu", "--outputs", "json",
         "--out", tmp_path / "out", cwd=tmp_path,
@@ -243,14 +250,28 @@ def _argument(**changes: object) -> dict[str, Any]:
     return _architecture(arch_kwargs={**known["arch_kwargs"], **changes})
 
 
+def _regions(labels: dict[str, list[int]], order: list[int]) -> dict[str, Any]:
+    return folders.dataset(labels={"background": 0, **labels}, regions_class_order=order)
+
+
 GIANT: dict[str, object] = {"features_per_stage": 4096, "kernel_sizes": 9}
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
-    "no vertebra": ({}, folders.dataset(("spleen", "liver")), "is a vertebra"),
-    "named twice": ({}, folders.dataset(("L1", "20")), "two of its classes mean 'L1'"),
+    "no vertebra": ({}, folders.dataset(("spleen", "liver")), "(spleen, liver) tell no vertebra"),
+    "named twice": ({}, folders.dataset(("L1", "20")), "'L1' and '20' all mean 'L1'"),
+    "one class": ({}, folders.dataset(("vertebra",)), "(vertebra) tell no vertebra from another"),
     "two channels": ({}, folders.dataset(channel_names={"0": "CT", "1": "PET"}), "2 input"),
-    "regions": ({}, folders.dataset(labels={"background": 0, "L1": [1, 2]}), "regions"),
+    "regions in no order": (
+        {}, folders.dataset(labels={"background": 0, "L1": [1, 2]}), "no 'regions_class_order'",
+    ),
+    "a region painted as another": (
+        {}, _regions({"spine": [1, 2], "L1": [2]}, [2, 1]), "'L1' does not hold the label",
+    ),
+    "a hole in a vertebra": (
+        {}, _regions({"L1": [1, 2], "L1_canal": [2]}, [1, 2]), "covers a part of 'L1'",
+    ),
+    "a label twice": ({}, folders.dataset(labels={"background": 0, "L1": 1, "L2": 1}), "same"),
     "normalisation": (
-        {"normalization_schemes": ["ZScoreNormalization"]}, None, "'ZScoreNormalization'",
+        {"normalization_schemes": ["ZScoreNormalization"]}, None, 'write "channel_names": {"0": "CT"}',
     ),
     "cascade": ({"previous_stage": "3d_lowres"}, None, "second stage of a cascade"),
     "resampling": ({"resampling_fn_data": "my_own"}, None, "resampled by 'my_own'"),

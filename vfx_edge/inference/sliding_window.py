@@ -185,9 +185,7 @@ def _slide(frame: _Frame, network: Network, wanted: Sequence[Box]) -> _Answer:
         np.divide(total, weight, out=total, where=weight > 0)
     if not np.isfinite(total).all():
         raise AnswerOverflows(spec.name)
-    return _Answer(
-        total, box, (len(touched), len(starts)), spec.output.activation == "sigmoid"
-    )
+    return _Answer(total, box, (len(touched), len(starts)), spec.output.activation == "sigmoid")
 
 
 def _tile_starts(frame: _Frame, step: float) -> Iterator[tuple[int, ...]]:
