@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.nnunet_files import Reading
-from vfx_edge.level_names import class_level
 from vfx_edge.manifest import JointParameters
 from vfx_edge.manifest.classes import meanings, several_problem, table_problem
 from vfx_edge.study import Level

@@ -20,7 +20,8 @@ AT_ONCE = 2  # patches, so that a network of 128³ stays within a few GB
 
 
 def from_pytorch(checkpoint: Path, spec: NetworkSpec) -> Ask:
-    """The network of a model.tar, an nnU-Net folder or zip, a .pt2 or a TorchScript file, in fp32."""
+    """The network of a model.tar, an nnU-Net's folder or zip, a .pt2 or TorchScript file, in
+    fp32."""
     import torch
 
     module = _module(checkpoint, spec)

@@ -4,8 +4,8 @@ planner and trainer write them, weights random, and what its own predictor says 
     python nnunet_peer.py WORK
 
 takes WORK/ct.npz (hu, spacing) and WORK/cases.json (case -> configuration, folds), and writes
-WORK/models/CASE and WORK/CASE.npy, the label map; of the case `folds` WORK/exported.zip. Needs the three folders of
-nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed, nnUNet_results.
+WORK/models/CASE and WORK/CASE.npy, the label map; of the case `folds` WORK/exported.zip.
+Needs the three folders of nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed, nnUNet_results.
 """
 
 import json
@@ -108,7 +108,8 @@ def in_old_words(plans: dict, configuration: str) -> dict:
 
 def export(model: Path, name: str, folds: list[int]) -> None:
     """The folder as a zip, by nnU-Net's own command; it wants files that training leaves."""
-    placed = Path(os.environ["nnUNet_results"]) / name / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    results = Path(os.environ["nnUNet_results"])  # noqa: SIM112
+    placed = results / name / "nnUNetTrainer__nnUNetPlans__3d_fullres"
     shutil.copytree(model, placed, dirs_exist_ok=True)
     (placed / "dataset_fingerprint.json").touch()
     for fold in folds:

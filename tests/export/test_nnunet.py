@@ -42,8 +42,9 @@ CASES = {
     "regions": ("3d_fullres", (0,)),
     "old": ("3d_fullres", (0,)),
 }
-"""Two folds averaged, out of nnU-Net's own zip; tiles larger than the scan; thick slices lying across it; regions painted one over the other; the first fold of
-the first with plans in the words of earlier versions."""
+"""Two folds averaged, out of nnU-Net's own zip; tiles larger than the scan; thick slices lying
+across it; regions painted one over the other; the first fold of the first with plans in the words
+of earlier versions."""
 
 
 def small_ct() -> tuple[np.ndarray, np.ndarray]:
@@ -271,7 +272,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
     ),
     "a label twice": ({}, folders.dataset(labels={"background": 0, "L1": 1, "L2": 1}), "same"),
     "normalisation": (
-        {"normalization_schemes": ["ZScoreNormalization"]}, None, 'write "channel_names": {"0": "CT"}',
+        {"normalization_schemes": ["ZScoreNormalization"]}, None, '{"0": "CT"} into dataset.json',
     ),
     "cascade": ({"previous_stage": "3d_lowres"}, None, "second stage of a cascade"),
     "resampling": ({"resampling_fn_data": "my_own"}, None, "resampled by 'my_own'"),

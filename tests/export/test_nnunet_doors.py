@@ -1,4 +1,4 @@
-"""An nnU-Net by its zip, and TotalSegmentator's by name: what is there, what is not, what does harm.
+"""An nnU-Net by its zip, TotalSegmentator's by name: what is there, what is not, what does harm.
 
 That a zip of nnU-Net's own is read right, test_nnunet.py shows.
 """
@@ -29,13 +29,23 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def packed(results: Path, place: Path, *below: str, kind: int = zipfile.ZIP_DEFLATED) -> Path:
+Change = Callable[[zipfile.ZipFile], object]
+
+
+def packed(
+    results: Path,
+    place: Path,
+    *below: str,
+    kind: int = zipfile.ZIP_DEFLATED,
+    change: Change = lambda _: None,
+) -> Path:
     """The results as a zip; below: under each of these names, else as they lie."""
     with zipfile.ZipFile(place, "w", kind) as archive:
         for path in sorted(results.rglob("*.*")):
             name = path.relative_to(results).as_posix()
             for top in below or ("",):
                 archive.write(path, top + name)
+        change(archive)
     return place
 
 
@@ -55,8 +65,8 @@ def test_a_zip_with_several_models_is_chosen_from(results: Path, run: Run, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.zip", "set"]
 
 
-def _named(name: str) -> Callable[[zipfile.ZipFile], None]:
-    return lambda archive: archive.writestr(name, "{}")
+def _named(*names: str) -> Change:
+    return lambda archive: [archive.writestr(name, "{}") for name in names]
 
 
 def _link(archive: zipfile.ZipFile) -> None:
@@ -74,14 +84,14 @@ def _bomb(archive: zipfile.ZipFile) -> None:
     archive.writestr(f"{MODEL}/fold_1/checkpoint_final.pth", bytes(1 << 20), zipfile.ZIP_DEFLATED)
 
 
-HARMFUL: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
+HARMFUL: dict[str, tuple[Change, str]] = {
     "a name that leads out": (_named(f"{MODEL}/../../../x/plans.json"), "odd name"),
     "a name from the root": (_named("/tmp/plans.json"), "odd name"),
     "a name of many folders": (_named("a/" * 30 + "plans.json"), "odd name"),
     "a link": (_link, "no valid JSON"),
     "encrypted": (_encrypted, "encrypted"),
     "a bomb": (_bomb, "would be 1 MB of almost nothing"),
-    "too many files": (lambda archive: [_named(str(i))(archive) for i in range(20)][0], "it holds"),
+    "too many files": (_named(*map(str, range(20))), "it holds"),
     "nothing of nnU-Net's": (lambda archive: archive.filelist.clear(), "plans.json is missing"),
 }
 
@@ -92,11 +102,8 @@ def test_a_zip_that_may_do_harm_is_refused(
 ) -> None:
     monkeypatch.setattr(nnunet_files, "SMALL", 1 << 19)
     monkeypatch.setattr(nnunet_files, "MAX_MEMBERS", 12)
-    place = packed(results, tmp_path / "model.zip")
     change, words = HARMFUL[case]
-    with zipfile.ZipFile(place, "a") as archive:
-        archive._didModify = True
-        change(archive)
+    place = packed(results, tmp_path / "model.zip", change=change)
     code, out, err = run("nnunet", place, "-o", tmp_path / "set")
     assert (code, out, err.count("\n")) == (4, "", 1)
     assert words in err
