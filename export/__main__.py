@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from export import engine, monai_door, network, nnunet, onnx_door, parity, tum
+from export import engine, monai_door, network, nnunet, onnx_door, parity, totalsegmentator, tum
 from vfx_edge.cli import answer
 
 EXAMPLES = """\b
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tum, nnunet, network, monai_door, onnx_door, parity, engine):
+for module in (tum, nnunet, totalsegmentator, network, monai_door, onnx_door, parity, engine):
     name = getattr(module, "NAME", module.__name__.rpartition(".")[2])
     app.command(name, epilog=module.EXAMPLES)(module.command)
 

@@ -140,7 +140,8 @@ class BatchSpec(Table, frozen=True, kw_only=True):
 
 class WindowSpec(Table, frozen=True, kw_only=True):
     """How a network that names and outlines all vertebrae at once is moved over the spine: as
-    nnU-Net does it, Gaussian-weighted, on its own resampled grid.
+    nnU-Net does it, Gaussian-weighted, on its own resampled grid. With the activation sigmoid its
+    classes are regions: of those that hold a voxel the last counts, and background is the rest.
     """
 
     step: Annotated[
