@@ -109,6 +109,9 @@ def _answer(network: Network, batch: Array) -> Array:
     if activation == "none":
         if not within and spec.window is None:  # a window takes what there is for logits
             raise AnswerNoProbability(spec.name, network.device, (low, high))
+        if spec.adds_classes and spec.window is None and not _sums_to_one(raw):
+            what = "its probabilities do not sum to 1: classes of it can't be added"
+            raise misfit(spec, f"{what} by [network.classes]")
     elif within and (raw.size >= MANY if activation == "sigmoid" else _sums_to_one(raw)):
         what = f'it answers with probabilities, to which activation = "{activation}" would be'
         raise misfit(spec, f'{what} applied again: "none" is right')
@@ -119,9 +122,7 @@ def _sums_to_one(raw: Array) -> bool:
     return raw.shape[1] > 1 and bool(np.abs(raw.sum(axis=1) - 1).max() <= SLACK)
 
 
-def _ask(
-    name: str, backend: Backend, spec: NetworkSpec, onnx: bytes
-) -> tuple[Proof, Array | None]:
+def _ask(name: str, backend: Backend, spec: NetworkSpec, onnx: bytes) -> tuple[Proof, Array | None]:
     """One backend's proof, and its raw answer."""
     precision = ""
     try:

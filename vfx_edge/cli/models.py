@@ -48,6 +48,8 @@ def show(name: Name = "default") -> None:
         spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
         print(f"  input {patch} at {spacing} mm,", end=" ")
         print(f"precision {' or '.join(spec.precision.allowed)}")
+        if spec.class_words:
+            print(f"  classes {spec.class_words}")
         if spec.calibration is not None:
             print("  calibration", _calibration(spec.calibration))
     if manifest.card.is_file():
@@ -116,6 +118,8 @@ def _verify(spec: "NetworkSpec", hashes_only: bool) -> list[VfxError]:
             wrong.append(error)
             state = "NOT WHOLE"
         _say(spec, path, state)
+    if spec.means != spec.output.classes:
+        _say(spec, spec.path, f"classes {spec.class_words}")
     return wrong if wrong or hashes_only else _prove(spec)
 
 

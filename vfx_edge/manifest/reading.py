@@ -215,8 +215,8 @@ def _check_classes(
     if problem := table_problem(names, renamed, kinds):
         raise invalid(path, problem, f"{where} {TABLE}")
     means = meanings(names, renamed, with_levels=any(kind.a_level for kind in kinds))
-    softmax, joint = table.output.activation == "softmax", table.window is not None
-    if problem := several_problem(names, means, softmax=softmax, joint=joint):
+    whole, joint = table.output.activation != "sigmoid", table.window is not None
+    if problem := several_problem(names, means, whole=whole, joint=joint):
         raise invalid(path, problem, f"{where} {TABLE}")
     if joint and table.output.activation == "sigmoid":
         means = (BACKGROUND, *means)  # of regions, what none covers: no channel stands for it

@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
-from vfx_edge.manifest.classes import each_once, meanings, unread
+from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Share, Switch, Table, unique
@@ -201,10 +201,11 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     renamed: Annotated[
         dict[str, str],
         Meta(
-            description='a network\'s own name of a class = what it is called here, or "" where it '
-            "is never read; several may mean the same: their probabilities are added"
+            description='a network\'s own name of a class -> its name here, "": never read; '
+            "several may mean one, their probabilities are added"
         ),
     ] = field(name="classes", default_factory=dict)
+    """[network.classes]."""
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
@@ -242,6 +243,16 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def unread(self) -> tuple[str, ...]:
         """The network's own names of classes that nobody reads."""
         return unread(self.output.classes, self.means, [type(given) for given in self.parameters])
+
+    @property
+    def adds_classes(self) -> bool:
+        """Whether several channels mean one class: then their probabilities are added."""
+        return sum(meaning != DROPPED for meaning in self.means) > len(self.classes)
+
+    @property
+    def class_words(self) -> str:
+        """What its own names mean, and which classes nobody reads, for people; may be empty."""
+        return in_words(self.output.classes, self.means, self.unread)
 
     @property
     def path(self) -> Path:
