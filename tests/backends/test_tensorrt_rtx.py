@@ -20,7 +20,7 @@ from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
-from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
+from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 GPU = nvidia.Gpu("Quadro Test", 16.0, (7, 5), (13, 0))
@@ -195,7 +195,7 @@ def test_an_engine_is_built_once_and_kept(
 def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     spec: NetworkSpec, driver: HostDriver
 ) -> None:
-    path = beside_model(spec, 75)
+    path = beside_set(spec, 75)
     build_engine(spec, spec.read(), wanted_key(spec, 75), path)
     opened(spec).close()
     assert beside_cache(spec) == []

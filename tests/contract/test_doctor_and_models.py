@@ -31,7 +31,7 @@ def test_models_list_show_verify(vfx: Command, default_models: Path) -> None:
     assert (default_models / "card.md").read_text("utf-8").strip() in shown
     verified = vfx("models", "verify")
     assert verified.code == 0
-    assert verified.stdout.count(" ok") >= 1
+    assert verified.stdout.count(" ok, answered in ") == len(list(default_models.glob("*.onnx")))
     assert "NOT WHOLE" not in verified.stdout
 
 

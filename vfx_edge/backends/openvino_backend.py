@@ -109,6 +109,8 @@ class OpenVinoBackend:
         try:
             model = _core().read_model(onnx)
         except RuntimeError as error:
+            if "OpConversionFailure" in str(error):  # which another runtime may know
+                raise OpenFailed(self.name, spec.name, str(error)) from error
             raise not_onnx(spec.path, error) from error
         try:
             model.reshape({spec.input.name: list(spec.shape(batch))})

@@ -1,6 +1,6 @@
 """TensorRT for RTX: NVIDIA's engine for workstations, from Turing on.
 
-An engine built ahead of time beside the model is used when it is fresh; else one is built at first
+An engine built ahead of time beside the set is used when it is fresh; else one is built at first
 use and kept in the user's cache folder. What the runtime compiles for this very GPU is kept, too.
 """
 
@@ -24,7 +24,7 @@ from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precisio
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.backends.tensorrt_rtx_engine import (
     EngineStale,
-    beside_model,
+    beside_set,
     build_engine,
     cache_folder,
     dotted,
@@ -190,7 +190,7 @@ def _fresh_engine(spec: NetworkSpec, onnx: bytes, sm: int) -> tuple[bytes, list[
     key = wanted_key(spec, sm)
     notes: list[str] = []
     # what lies beside a set is not in its manifest: no digest and no signature covers it
-    beside = () if spec.proven else (beside_model(spec, sm),)
+    beside = () if spec.proven else (beside_set(spec, sm),)
     for path in (*beside, in_cache(key)):
         try:
             return read_engine(path, key), notes

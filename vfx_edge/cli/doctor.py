@@ -65,6 +65,8 @@ def _model_set(state: "ModelSetState") -> None:
             print(f"    {'':<11} classes {network.classes}")
         for engine in network.engines:
             words = f"stale: {engine.problem}" if engine.problem else "fresh"
-            print(f"    {'':<11} {engine.path.name}: {words}")
+            beside = engine.path.is_relative_to(state.folder)
+            place = engine.path.relative_to(state.folder) if beside else engine.path
+            print(f"    {'':<11} {place}: {words}")
     if state.problem and not any(network.problem for network in state.networks):
         print(f"    {state.problem}")

@@ -224,6 +224,9 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
 
     set_name: str
     manifest_path: Path
+    directory: Path
+    """Of the set that was named, which may have borrowed this network: what is made of a network
+    lies there."""
     parameters: tuple[RoleParameters, ...]
     proven: bool = False
     """A digest or a signature was demanded: only what the manifest's hashes cover may be used."""
