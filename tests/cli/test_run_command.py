@@ -1,22 +1,23 @@
 """`vfx-edge run` with everything behind it faked: what is printed and written, how it ends."""
 
-import contextlib
 import errno
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tests.fake_backend import no_networks
 from tests.outputs.fakes import example
+from vfx_edge.backends import OpenModels
 from vfx_edge.cli import main, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.spine.chain import ChainOptions
-from vfx_edge.study import Analysis, Coverage, Level, Tier
+from vfx_edge.study import Analysis, BackendRequest, Coverage, Level, Tier
 from vfx_edge.vocabulary import STAGES
 
 
@@ -28,6 +29,7 @@ class Fake:
     fails_at: str = ""
     failure: BaseException | None = None
     options: ChainOptions | None = None
+    request: BackendRequest | None = None
 
     def _do(self, what: str) -> None:
         if self.failure is not None and what == self.fails_at:
@@ -44,13 +46,10 @@ class Fake:
     def roles(self, manifest: str, options: object) -> tuple[str, ...]:
         return ()
 
-    @contextlib.contextmanager
-    def _models(self) -> Iterator[None]:
-        yield
-
-    def open_models(self, manifest: str, backend: str, **more: object) -> object:
+    def open_models(self, manifest: str, request: BackendRequest, **more: object) -> OpenModels:
         self._do("open")
-        return self._models()
+        self.request = request
+        return no_networks()
 
     def analyze(
         self, volume: object, models: object, options: ChainOptions, on_stage: Callable

@@ -6,12 +6,12 @@ models.backend      # what was asked for, what really ran, what was skipped and 
 """
 
 from vfx_edge.backends.choose import (
-    OpenModels,
     default_backends,
     open_models,
     probe_backends,
 )
 from vfx_edge.backends.network import class_probabilities
+from vfx_edge.backends.opened import OpenModels
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
 
 __all__ = [

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
 from vfx_edge.backends.machine import cpu_name, usable_cores
-from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.manifest import NetworkSpec
 

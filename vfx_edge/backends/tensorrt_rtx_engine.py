@@ -20,6 +20,7 @@ from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.backends.errors import EngineNotWritten, EngineRefused, NoCache
 from vfx_edge.backends.half import half_key, half_of
+from vfx_edge.backends.nvidia import dotted
 from vfx_edge.errors import OutputError
 from vfx_edge.files import as_output_error, write_bytes, write_text
 from vfx_edge.manifest import NetworkSpec
@@ -69,11 +70,6 @@ class EngineState:
     path: Path
     sm: int
     problem: str
-
-
-def dotted(sm: int) -> str:
-    """75 -> "7.5"."""
-    return f"{sm // 10}.{sm % 10}"
 
 
 def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:

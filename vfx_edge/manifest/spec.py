@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
 from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
-from vfx_edge.manifest.files import NAME, read_verified
+from vfx_edge.manifest.files import NAME, is_shipped, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Share, Switch, Table, unique
 from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role, Stored
 
@@ -261,6 +261,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def path(self) -> Path:
         """The ONNX file, in FP32."""
         return self.manifest_path.parent / self.file
+
+    @property
+    def shipped(self) -> bool:
+        """Whether this program's own tests ask it, on every backend that needs no card."""
+        return is_shipped(self.path)
 
     @property
     def path_fp16(self) -> Path | None:
