@@ -48,11 +48,10 @@ def command(
     chosen = [title for title in CASES if only in title]
     kept = Kept("foreign", {"networks": len(chosen)})
     with inputs.phantom(SPEC) as scan, ThreadPoolExecutor(jobs) as pool:
-        asked = [(title, str(scan.path.resolve())) for title in chosen]
-        missing = [one for one in asked if kept.missing(one[0])]
-        fresh = dict(zip((t for t, _ in missing), pool.map(lambda one: _one(*one), missing),
-                         strict=True))  # fmt: skip
-        rows = [{"title": t, **kept.point(t, lambda t=t: fresh[t])} for t in chosen]
+        ct = str(scan.path.resolve())
+        missing = [title for title in chosen if kept.missing(title)]
+        found = pool.map(lambda title: _one(title, ct), missing)
+        rows = [{"title": t, **kept.point(t, lambda: next(found))} for t in chosen]
     for row in rows:
         typer.echo(f"{row['outcome']:8} {row['title']}: {row['said']}")
     typer.echo(counts(rows))

@@ -1,4 +1,4 @@
-"""One foreign network, in a process of its own: made, exported, verified and run as a user would."""
+"""One foreign network, in a process of its own: made, exported, verified, run as by a user."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from vfx_edge.bench.protocol import serve
 
 MAX_SAID = 400
 NOTHING_FOUND = 3
-"""Exit code of a run in which a network that knows nothing found no vertebra: no fault of the set."""
+"""Exit code of a run in which a network of random weights found no vertebra: no fault of it."""
 
 
 @dataclass(frozen=True)
