@@ -75,7 +75,6 @@ _ALL = (
     _bundle("MONAI bundle, traced, zipped", traced=True, zipped=True),
     _bundle("MONAI bundle of weights alone", script=False),
     _network("torchvision r3d_18", CLASSIFIER, "pt2", made.r3d),
-    _network("torchvision mc3_18", CLASSIFIER, "scripted", made.mc3),
     _network("a branch on the image's values", CLASSIFIER, "scripted", made.branching),
     _nnunet("nnU-Net PlainConvUNet", partial(made.nnunet, case="plain")),
     _nnunet("nnU-Net ResidualEncoderUNet, 1 fold", partial(made.nnunet, case="residual"),

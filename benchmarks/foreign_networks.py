@@ -68,16 +68,7 @@ def r3d() -> nn.Module:
     """For one channel in the place of three colours."""
     from torchvision.models.video import r3d_18
 
-    return _grey(r3d_18(num_classes=CLASSES))
-
-
-def mc3() -> nn.Module:
-    from torchvision.models.video import mc3_18
-
-    return _grey(mc3_18(num_classes=CLASSES))
-
-
-def _grey(net: Any) -> nn.Module:
+    net: Any = r3d_18(num_classes=CLASSES)
     old = net.stem[0]
     net.stem[0] = nn.Conv3d(1, old.out_channels, old.kernel_size, old.stride, old.padding)
     return net  # type: ignore[no-any-return]
