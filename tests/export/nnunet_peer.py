@@ -5,7 +5,8 @@ planner and trainer write them, weights random, and what its own predictor says 
 
 takes WORK/ct.npz (hu, spacing) and WORK/cases.json (case -> configuration, folds), and writes
 WORK/models/CASE and WORK/CASE.npy, the label map; of the case `folds` WORK/exported.zip.
-Needs the three folders of nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed, nnUNet_results.
+Needs the three folders of nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed,
+nnUNet_results.
 """
 
 import json
