@@ -145,7 +145,7 @@ def answered(net: Network, crops: Sequence[StoredCrop]) -> Answers:
         both = [shown, np.ascontiguousarray(shown[..., ::-1])][: 1 + bool(limits.mirror)]
         views.append(np.stack([net.probabilities(one[:, None]) for one in both]))
     answer = np.concatenate(views, axis=1)
-    *both, unknown = combined_views(answer, net.spec.classes, net.spec.calibration)
+    *both, unknown, _ = combined_views(answer, net.spec.classes, net.spec.calibration)
     known = unknown < limits.threshold_unknown
     people = np.unique([one.facts.patient for one in crops], return_inverse=True)[1]
     malignant = np.array([one.facts.label is Label.MALIGNANT for one in crops])

@@ -84,6 +84,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             for name, data in files.items():
                 (partial / name).write_bytes(data)
             check_set(partial)
+            _list_classes(partial)
     except VfxError:
         if is_new:
             with suppress(OSError):  # not empty, or never made
@@ -93,6 +94,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         if path.suffix == ".onnx" and path.name not in files:
             path.unlink()
     shutil.rmtree(folder / "engines", ignore_errors=True)  # of the networks that were replaced
+
+
+def _list_classes(folder: Path) -> None:
+    """Into the card: what the networks' own names of classes mean, and which nobody reads."""
+    own = [n for n in load_model_set(folder).networks if n.path.parent == folder.resolve()]
+    lines = [f"- **{spec.name}:** {spec.class_words}" for spec in own if spec.class_words]
+    if lines:
+        with (folder / "card.md").open("a", encoding="utf-8") as card:
+            card.write("\n".join(["", "## Classes", *lines, ""]))
 
 
 def check_set(folder: Path) -> None:

@@ -13,8 +13,8 @@ Function = Callable[[NetworkSpec, Array], Array]
 
 
 def zeros(spec: NetworkSpec, batch: Array) -> Array:
-    """As many zeros as the network would answer, voxel by voxel: every class equally likely."""
-    return np.zeros((len(batch), len(spec.output.classes), *batch.shape[2:]), np.float32)
+    """As many zeros as the network would answer: every class equally likely."""
+    return np.zeros(spec.answer_shape(len(batch)), np.float32)
 
 
 class FakeNetwork(CheckedNetwork):

@@ -171,5 +171,5 @@ def write_full_set(folder: Path, **options: Any) -> Path:
         role: tiny_segmenter(seed=i) for i, role in enumerate(NEEDED_ROLES)
     }
     networks |= {"finder": tiny_segmenter(seed=7), "segmenter": tiny_segmenter(channels=2)}
-    networks["classifier"] = tiny_classifier()
+    networks |= {"labeller": tiny_classifier(classes=3), "classifier": tiny_classifier()}
     return write_set(folder, networks, **options)

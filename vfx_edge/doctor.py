@@ -70,6 +70,9 @@ class NetworkState:
     file: str
     sha256: str
     problem: str
+    classes: str = ""
+    """What the network's own names of its classes mean, where it has some; and which nobody reads.
+    """
     engines: tuple[EngineState, ...] = ()
     """TensorRT-RTX engines built ahead of time, fresh and stale."""
 
@@ -145,7 +148,9 @@ def _network(spec: NetworkSpec) -> NetworkState:
     except ModelError as error:
         problem = str(error)
     engines = engine_states(spec)
-    return NetworkState(spec.roles, spec.name, spec.path.name, spec.sha256, problem, engines)
+    classes = spec.class_words if spec.means != spec.output.classes else ""
+    file = spec.path.name
+    return NetworkState(spec.roles, spec.name, file, spec.sha256, problem, classes, engines)
 
 
 def cpu_state(openvino: bool = False) -> CpuState:

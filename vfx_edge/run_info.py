@@ -93,7 +93,7 @@ class RunInfo:
     warnings: tuple[str, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
     """"malignant", "osteoporotic" (probabilities) and "height_loss" (0..1) that applied, and
-    "detector" where the set has one."""
+    "detector" and "intact" where the set has one."""
     levels_by_hand: ByHand | None = None
     """What a person said of the names; None where they are the chain's or the mask's own."""
     calibration: Calibration | None = None

@@ -233,9 +233,14 @@ class CauseNotClassified:
 
 @dataclass(frozen=True)
 class NotClassified:
-    """Nothing to classify: no fracture suspected, level outside the model's range, …"""
+    """Nothing to classify: no fracture suspected, level outside the model's range, …
+
+    p_intact: with the reason "intact", how sure the classifier is that this is no fracture of the
+    kinds that it knows; None where it was not asked.
+    """
 
     reason: str
+    p_intact: float | None = None
     kind: str = field(default="not_classified", init=False)
 
 
@@ -265,6 +270,24 @@ class Finding:
     vertebra: Vertebra
     measurement: Measurement
     assessment: Assessment
+
+    @property
+    def suspected_fracture(self) -> bool | None:
+        """As measured, unless the classifier was asked and sees no fracture: its word ends a
+        suspicion, but does not stand in for heights that could not be read."""
+        if not self.seen_intact:
+            return self.measurement.suspected_fracture
+        return None if self.measurement.suspected_by_heights is None else False
+
+    @property
+    def seen_intact(self) -> bool:
+        """Whether the classifier was asked and says that it is intact."""
+        return isinstance(self.assessment, NotClassified) and self.assessment.p_intact is not None
+
+    @property
+    def overruled(self) -> bool:
+        """Whether heights or detector spoke for a fracture, and the classifier sees none."""
+        return self.seen_intact and bool(self.measurement.suspected_fracture)
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ class Reason(StrEnum):
     LEVEL_OUTSIDE_MODEL_RANGE = "level_outside_model_range"
     NOT_REQUESTED = "not_requested"
     NO_FRACTURE_SUSPECTED = "no_fracture_suspected"
+    INTACT = "intact"
 
 
 IMPLAUSIBLE = tuple(reason for reason in Reason if reason.startswith("implausible"))

@@ -70,7 +70,8 @@ def _observation(
     finding: dict[str, Any], study: str, subject: dict[str, str], run: dict[str, Any]
 ) -> dict[str, Any]:
     assessment = finding["assessment"]
-    tier = assessment.get("tier", assessment["kind"])
+    seen_intact = assessment.get("reason") == "intact"
+    tier = assessment.get("tier", "intact" if seen_intact else assessment["kind"])
     components = [_quantity("height loss", finding["height_loss"], 100, "%", "%")]
     for name, value in (finding["heights_mm"] or {}).items():
         components.append(_quantity(f"{name} height", value, 1, "mm", "mm"))

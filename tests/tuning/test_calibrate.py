@@ -24,8 +24,8 @@ def read_of(made: ModelManifest, rows: list[VertebraRow]) -> tuple[float, float,
     views = np.array([[(row.p_osteoporotic, row.p_malignant) for row in rows]], np.float32)
     combined = combined_views(views, ("osteoporotic", "malignant"), spec.calibration)
     tiers = []
-    for osteoporotic, malignant, unknown in zip(*combined, strict=True):
-        said = decide(float(osteoporotic), float(malignant), float(unknown), True, spec)
+    for answer in zip(*combined, strict=True):
+        said = decide(answer, True, spec)
         assert isinstance(said, Classified)
         tiers.append(said.tier)
     called, truth = np.array(tiers), np.array([row.label == "malignant" for row in rows])

@@ -1,9 +1,10 @@
 """What can go wrong between asking for a backend and reading its answer."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from vfx_edge.errors import BackendError, ModelError
+from vfx_edge.errors import BackendError, ModelError, VfxError
 
 _WHERE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :")
 """Where in a runtime's own source something failed: left out of our sentences."""
@@ -20,8 +21,9 @@ class OpenFailed(BackendError):
     """The runtime refused to open a network, or would silently run it somewhere else."""
 
     def __init__(self, backend: str, network: str, reason: str) -> None:
+        self.reason = one_line(reason)
         super().__init__(
-            f"backend '{backend}' could not open the network '{network}' ({one_line(reason)}): "
+            f"backend '{backend}' could not open the network '{network}' ({self.reason}): "
             "choose another backend, or --backend auto; `vfx-edge doctor` says what is missing"
         )
 
@@ -30,9 +32,22 @@ class RunFailed(BackendError):
     """The network was opened and then broke."""
 
     def __init__(self, backend: str, network: str, reason: str) -> None:
+        self.reason = one_line(reason)
         super().__init__(
-            f"backend '{backend}' failed while running '{network}' ({one_line(reason)}): "
+            f"backend '{backend}' failed while running '{network}' ({self.reason}): "
             "try another backend, for example --backend cpu"
+        )
+
+
+class AnswerNoProbability(BackendError):
+    """Numbers that are no probabilities, from a network whose activation is "none"."""
+
+    def __init__(self, network: str, device: str, ends: tuple[float, float]) -> None:
+        self.reason = f"it answers {ends[0]:.3g} to {ends[1]:.3g}, which are no probabilities"
+        super().__init__(
+            f"'{network}' on {device} is of no use ({self.reason}): name its activation, softmax "
+            "or sigmoid, in the manifest in place of none; if only this backend answers so, "
+            "choose another"
         )
 
 
@@ -85,6 +100,17 @@ class OnnxInvalid(ModelError):
         super().__init__(f"{path} {what}: correct the manifest or export the network again")
 
 
+class NetworkRunsNowhere(ModelError):
+    """No backend that is here takes a network."""
+
+    def __init__(self, network: str, reasons: Mapping[str, str]) -> None:
+        every = "; ".join(f"{backend}: {why}" for backend, why in reasons.items())
+        super().__init__(
+            f"no backend here runs '{network}' ({every}): export it again with operations that "
+            "ONNX Runtime knows, and with its right activation in the manifest"
+        )
+
+
 def not_onnx(path: Path, why: object) -> OnnxInvalid:
     """The bytes are no ONNX network that a runtime can read."""
     return OnnxInvalid(path, f"is no usable ONNX network ({one_line(why)})")
@@ -102,6 +128,11 @@ class NoCache(BackendError):
 
 class OutOfMemory(Exception):
     """Inside the backends only: the batch was too big; a smaller one may do."""
+
+
+def reason_of(error: VfxError | None) -> str:
+    """What was wrong, fit to stand inside another sentence."""
+    return one_line(getattr(error, "reason", error))
 
 
 def one_line(text: object, limit: int = 200) -> str:

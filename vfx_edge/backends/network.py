@@ -15,6 +15,7 @@ from vfx_edge.backends.errors import (
     PrecisionUnavailable,
     RunFailed,
 )
+from vfx_edge.backends.onnx_file import misfit
 from vfx_edge.backends.protocol import Array, Budget
 from vfx_edge.manifest import NetworkSpec
 
@@ -157,7 +158,8 @@ class CheckedNetwork(ABC):
         while at < len(batch):
             part = batch[at : at + self.batch_limit]
             try:
-                out = self._checked(self._infer(self._filled(part)))[: len(part)]
+                filled = self._filled(part)
+                out = self._checked(self._infer(filled), len(filled))[: len(part)]
             except (OutOfMemory, MemoryError) as error:
                 self._halve(len(part), error)
                 continue
@@ -187,11 +189,10 @@ class CheckedNetwork(ABC):
             f"went on with {self.batch_limit}."
         )
 
-    def _checked(self, out: Array) -> Array:
-        classes = len(self.spec.output.classes)
-        if out.ndim < 2 or out.shape[1] != classes:
-            reason = f"an answer of shape {out.shape} instead of {classes} classes"
-            raise RunFailed(self.backend, self.spec.name, reason)
+    def _checked(self, out: Array, count: int) -> Array:
+        if out.shape != (wanted := self.spec.answer_shape(count)):
+            got, want = ("x".join(map(str, shape)) for shape in (out.shape, wanted))
+            raise misfit(self.spec, f"it answers {got}, by its roles and classes {want} is right")
         # Half precision overflows to infinity, and a triage must not be built on that.
         if not np.isfinite(out).all():
             raise RunFailed(self.backend, self.spec.name, "the answer holds infinities or NaN")

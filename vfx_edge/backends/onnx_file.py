@@ -53,20 +53,21 @@ def check_signature(spec: NetworkSpec, data: bytes) -> OnnxOutline:
     outline = read_outline(data, spec.path)
     if outline.external_data:
         # Weights in a second file would escape the hash.
-        raise _misfit(spec, "weights lie in another file")
+        raise misfit(spec, "weights lie in another file")
     if outline.opset not in OPSETS:
         known = f"{OPSETS[0]} to {OPSETS[-1]} are known"
-        raise _misfit(spec, f"it is written in opset {outline.opset}, {known}")
+        raise misfit(spec, f"it is written in opset {outline.opset}, {known}")
     given = _named(outline.inputs, spec.input.name, "input", spec)
     if len(outline.inputs) != 1:
-        raise _misfit(spec, f"{len(outline.inputs)} inputs, 1 is known")
+        raise misfit(spec, f"{len(outline.inputs)} inputs, 1 is known")
     answer = _named(outline.outputs, spec.output.name, "output", spec)
     _check_shape(spec, given, spec.shape(1)[1:])
-    _check_shape(spec, answer, (len(spec.output.classes),))
+    _check_shape(spec, answer, spec.answer_shape(1)[1:])
     return outline
 
 
-def _misfit(spec: NetworkSpec, what: str) -> OnnxInvalid:
+def misfit(spec: NetworkSpec, what: str) -> OnnxInvalid:
+    """The error about a network that is not what its manifest says."""
     return OnnxInvalid(spec.path, f"does not fit its manifest ({what})")
 
 
@@ -74,10 +75,10 @@ def _named(tensors: tuple[Tensor, ...], name: str, kind: str, spec: NetworkSpec)
     for tensor in tensors:
         if tensor.name == name:
             if tensor.element_type not in (FLOAT, FLOAT16):
-                raise _misfit(spec, f"{kind} '{name}' holds no floats")
+                raise misfit(spec, f"{kind} '{name}' holds no floats")
             return tensor
     names = ", ".join(f"'{tensor.name}'" for tensor in tensors) or "none"
-    raise _misfit(spec, f"no {kind} '{name}', there is {names}")
+    raise misfit(spec, f"no {kind} '{name}', there is {names}")
 
 
 def _check_shape(spec: NetworkSpec, tensor: Tensor, wanted: tuple[int, ...]) -> None:
@@ -86,14 +87,14 @@ def _check_shape(spec: NetworkSpec, tensor: Tensor, wanted: tuple[int, ...]) -> 
     name, sizes = tensor.name, spec.batch
     if batch is not None and not sizes.min == sizes.max == batch:
         what = f"'{name}' takes batches of {batch}, the manifest says {sizes.min} to {sizes.max}"
-        raise _misfit(spec, what)
-    fits = len(rest) >= len(wanted) and all(
-        have is None or have == want for have, want in zip(rest, wanted, strict=False)
+        raise misfit(spec, what)
+    fits = len(rest) == len(wanted) and all(
+        have is None or have == want for have, want in zip(rest, wanted, strict=True)
     )
     if tensor.shape and not fits:
         shown = "x".join("?" if have is None else str(have) for have in tensor.shape)
         want = "x".join(map(str, wanted))
-        raise _misfit(spec, f"'{name}' is {shown}, the manifest says ?x{want}")
+        raise misfit(spec, f"'{name}' is {shown}, the manifest says ?x{want}")
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:

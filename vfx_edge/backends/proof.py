@@ -1,21 +1,187 @@
-"""Whether an opened network answers as its role demands, asked before a study depends on it."""
+"""Whether a network answers as its manifest says, asked before a study depends on it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
-from vfx_edge.backends.errors import RunFailed
-from vfx_edge.backends.protocol import Network
+from vfx_edge.backends.errors import (
+    AnswerNoProbability,
+    BudgetTooSmall,
+    NetworkRunsNowhere,
+    RunFailed,
+    reason_of,
+)
+from vfx_edge.backends.network import activate
+from vfx_edge.backends.onnx_file import check_signature, misfit
+from vfx_edge.backends.protocol import Array, Backend, Budget, Network
+from vfx_edge.errors import BackendError, ModelError
+from vfx_edge.manifest import NetworkSpec
+
+SLACK = 1e-3
+"""Rounding of probabilities, and of their sum, in half precision."""
+MANY = 1000
+"""So many numbers don't all lie between 0 and 1 by chance."""
+SAME = 0.01
+"""Mean difference of probabilities below which two answers to one patch are the same."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one backend made of a network. problem: None where it answered as it has to."""
+
+    backend: str
+    precision: str
+    """That it computed in; empty where it was not opened."""
+    problem: BackendError | ModelError | None = None
 
 
 def ask_once(network: Network) -> None:
     """One batch of the smallest size that the network takes, of noise over its HU window.
 
-    Raises BackendError leaves: it does not compute, or answers infinities or another shape.
+    Raises BackendError leaves where this backend fails, OnnxInvalid where the file is not what
+    its manifest says: another shape, or probabilities that would be made such a second time.
     """
-    spec = network.spec
-    rng = np.random.default_rng(0)
-    hu = rng.uniform(*spec.input.hu_clip, size=spec.shape(spec.batch.min))
-    answer = network.probabilities(spec.input.normalise(hu))
-    wanted = (spec.batch.min, len(spec.classes))
-    if answer.shape[:2] != wanted:
-        reason = f"an answer of shape {answer.shape}"
-        raise RunFailed(network.device, spec.name, reason)
+    _answer(network, _noise(network.spec, network.spec.batch.min))
+
+
+def prove(
+    spec: NetworkSpec, onnx: bytes | None = None, backends: Mapping[str, Backend] | None = None
+) -> tuple[Proof, ...]:
+    """Ask a network on each backend that can run here.
+
+    onnx: its verified bytes, if they are at hand. Raises ModelError where a file is not whole, or
+    does not fit its manifest: by its outside, or by what a CPU's own runs would not show, its
+    FP16 file and one patch more at once.
+    """
+    from vfx_edge.backends.choose import default_backends  # it asks every network that it opens
+
+    data = spec.read() if onnx is None else onnx
+    check_signature(spec, data)
+    known = default_backends() if backends is None else backends
+    can_run = {name: one for name, one in known.items() if one.availability().available}
+    asked = {name: _ask(name, backend, spec, data) for name, backend in can_run.items()}
+    answers = {name: answer for name, (_, answer) in asked.items() if answer is not None}
+    proofs = [proof for proof, _ in asked.values()]
+    if not answers:
+        return tuple(proofs)
+    last = [*answers][-1]  # the plainest runtime, in FP32
+    proofs = [_beside(proof, answers, last, spec) for proof in proofs]
+    _check_half(last, can_run[last], spec, answers[last])
+    _check_one_more(last, can_run[last], spec, data, answers[last])
+    return tuple(proofs)
+
+
+def refusals(spec: NetworkSpec, proofs: Sequence[Proof]) -> tuple[Proof, ...]:
+    """The backends that refuse a network although another one answers.
+
+    Raises the first ModelError, and where no backend answers NetworkRunsNowhere, or BudgetTooSmall
+    if the network is only too large for what is here.
+    """
+    refused = tuple(proof for proof in proofs if proof.problem is not None)
+    for kind in (ModelError, BudgetTooSmall):
+        for proof in refused:
+            whole = kind is ModelError or len(refused) == len(proofs)
+            if isinstance(proof.problem, kind) and whole:
+                raise proof.problem
+    if len(refused) == len(proofs):
+        reasons = {proof.backend: reason_of(proof.problem) for proof in refused}
+        raise NetworkRunsNowhere(spec.name, reasons)
+    return refused
+
+
+def _noise(spec: NetworkSpec, count: int) -> Array:
+    """(count, channels, *patch_zyx), the same ones each time; the later ones are darker."""
+    even = np.random.default_rng(0).uniform(size=spec.shape(count))
+    for i, patch in enumerate(even):
+        patch **= 1 + i
+    low, high = spec.input.hu_clip
+    return spec.input.normalise(low + (high - low) * even)
+
+
+def _answer(network: Network, batch: Array) -> Array:
+    """Raw. `run` itself compares its shape, and refuses NaN and infinities."""
+    spec, raw = network.spec, network.run(batch)
+    activation, low, high = spec.output.activation, float(raw.min()), float(raw.max())
+    within = low >= -SLACK and high <= 1 + SLACK
+    if activation == "none":
+        if not within and spec.window is None:  # a window takes what there is for logits
+            raise AnswerNoProbability(spec.name, network.device, (low, high))
+        if spec.adds_classes and spec.window is None and not _sums_to_one(raw):
+            what = "its probabilities do not sum to 1: classes of it can't be added"
+            raise misfit(spec, f"{what} by [network.classes]")
+    elif within and (raw.size >= MANY if activation == "sigmoid" else _sums_to_one(raw)):
+        what = f'it answers with probabilities, to which activation = "{activation}" would be'
+        raise misfit(spec, f'{what} applied again: "none" is right')
+    return raw
+
+
+def _sums_to_one(raw: Array) -> bool:
+    return raw.shape[1] > 1 and bool(np.abs(raw.sum(axis=1) - 1).max() <= SLACK)
+
+
+def _ask(name: str, backend: Backend, spec: NetworkSpec, onnx: bytes) -> tuple[Proof, Array | None]:
+    """One backend's proof, and its raw answer."""
+    precision = ""
+    try:
+        with closing(backend.open(spec, onnx, "auto", Budget())) as network:
+            precision = network.precision
+            answer = _answer(network, _noise(spec, spec.batch.min))
+    except (BackendError, ModelError) as error:
+        return Proof(name, precision, error), None
+    return Proof(name, precision), answer
+
+
+def _gap(spec: NetworkSpec, one: Array, other: Array) -> float:
+    """Mean absolute difference of probabilities."""
+    pair = (activate(raw, spec.output.activation) for raw in (one, other))
+    return float(np.abs(np.subtract(*pair)).mean())
+
+
+def _beside(proof: Proof, answers: Mapping[str, Array], last: str, spec: NetworkSpec) -> Proof:
+    """The proof, with a problem where the backend answers quite otherwise than the last one."""
+    if proof.backend not in answers:
+        return proof
+    gap = _gap(spec, answers[proof.backend], answers[last])
+    if gap <= max(spec.precision.max_probability_difference, SAME):
+        return proof
+    what = f"it answers otherwise than '{last}', by {gap:.2f} on average"
+    return Proof(proof.backend, proof.precision, RunFailed(proof.backend, spec.name, what))
+
+
+def _check_half(name: str, backend: Backend, spec: NetworkSpec, answer: Array) -> None:
+    """OnnxInvalid where the FP16 file, which GPUs are given, is another network."""
+    if (half := spec.read_half()) is None:
+        return
+    other = replace(spec, file=spec.file_fp16, sha256=spec.sha256_fp16)
+    check_signature(other, half)
+    proof, got = _ask(name, backend, other, half)
+    if got is None:
+        raise misfit(other, f"'{name}' refuses it: {reason_of(proof.problem)}")
+    if (gap := _gap(spec, got, answer)) > max(spec.precision.max_probability_difference, SAME):
+        what = f"it answers otherwise than {spec.file}, by {gap:.2f} on average"
+        raise misfit(other, what)
+
+
+def _check_one_more(
+    name: str, backend: Backend, spec: NetworkSpec, onnx: bytes, answer: Array
+) -> None:
+    """OnnxInvalid where the network can't compute one patch more than the least, as GPUs do, or
+    a patch's answer depends on those beside it."""
+    count = spec.batch.min + 1
+    if count > spec.batch.max:
+        return
+    larger = replace(spec, batch=replace(spec.batch, min=count, opt=count, max=count))
+    try:
+        with closing(backend.open(larger, onnx, "auto", Budget())) as network:
+            got = network.run(_noise(spec, count))
+    except BudgetTooSmall:
+        return  # there is no room here for two
+    except (BackendError, ModelError) as error:
+        what = f"[network.batch] says {spec.batch.min} to {spec.batch.max} patches at once, and"
+        raise misfit(spec, f"{what} {count} fail: {reason_of(error)}") from error
+    if (gap := _gap(spec, got[: len(answer)], answer)) > SAME:
+        what = f"a patch's answer depends on those beside it, by {gap:.2f} on average"
+        raise misfit(spec, f"{what}, as if it were still in training")

@@ -72,7 +72,7 @@ def _tier_changes(got: Floats, wanted: Floats, spec: NetworkSpec) -> int:
 def _tiers(answers: Floats, spec: NetworkSpec) -> list[str]:
     """The tier that `vfx-edge run` would give each crop, taken as a suspected fracture."""
     each = zip(*combined_views(answers[None], spec.classes, spec.calibration), strict=True)
-    tiers = [decide(float(o), float(m), float(u), True, spec) for o, m, u in each]
+    tiers = [decide(answer, True, spec) for answer in each]
     return [tier_of(one) or one.kind for one in tiers]
 
 

@@ -78,7 +78,7 @@ def facts_of(result: StudyResult) -> Facts:
 def _said(finding: Finding) -> list[Any]:
     seen = finding.assessment
     words = tier_of(seen) or seen.kind.replace("_", " ")
-    return [finding.measurement.suspected_fracture, words]
+    return [finding.suspected_fracture, words]
 
 
 def first_difference(found: Facts, wanted: Facts) -> str:

@@ -61,6 +61,8 @@ def _model_set(state: "ModelSetState") -> None:
     for network in state.networks:
         words = network.problem or "hash and signature match"
         print(f"    {', '.join(network.roles):<11} {network.file}: {words}")
+        if network.classes:
+            print(f"    {'':<11} classes {network.classes}")
         for engine in network.engines:
             words = f"stale: {engine.problem}" if engine.problem else "fresh"
             print(f"    {'':<11} {engine.path.name}: {words}")

@@ -1,16 +1,15 @@
 """`vfx-edge models`: which model sets are there, what they are, whether their files are whole."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vfx_edge.cli.show import tell
-from vfx_edge.errors import ModelError
+from vfx_edge.errors import ModelError, VfxError
 
 if TYPE_CHECKING:
-    from vfx_edge.manifest import CalibrationSpec, ModelManifest
+    from vfx_edge.manifest import CalibrationSpec, ModelManifest, NetworkSpec
 
 app = typer.Typer(help="List, show or verify the installed model sets.")
 
@@ -49,6 +48,8 @@ def show(name: Name = "default") -> None:
         spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
         print(f"  input {patch} at {spacing} mm,", end=" ")
         print(f"precision {' or '.join(spec.precision.allowed)}")
+        if spec.class_words:
+            print(f"  classes {spec.class_words}")
         if spec.calibration is not None:
             print("  calibration", _calibration(spec.calibration))
     if manifest.card.is_file():
@@ -72,24 +73,29 @@ def verify(
             readable=False,
         ),
     ] = None,
+    hashes_only: Annotated[
+        bool, typer.Option("--hashes-only", help="Compare the files; ask no network.")
+    ] = False,
 ) -> None:
-    """Compare the network files with their hashes, and print each set's digest.
+    """Prove that each network is whole and answers here, and print each set's digest.
 
-    The digest stands for the manifest and all files that it names: `vfx-edge run --model-digest`
-    demands it. Ends with exit code 4 when a file is missing or is not the one that its manifest
-    means, or when the set is not signed as asked.
+    Each file is compared with its hash, and with what the manifest says of it; then each backend
+    that can run here is asked about noise, which takes seconds, and minutes where TensorRT has to
+    build its engines first. The digest stands for the manifest and all files that it names:
+    `vfx-edge run --model-digest` demands it. Ends with exit code 4 when a file is not the one that
+    its manifest means or no backend answers as it has to, or when the set is not signed as asked.
     """
     from vfx_edge.manifest import Demand, installed_sets, load_model_set
 
     sets: tuple[str | Path, ...] = (name,) if name else installed_sets()
-    wrong: list[ModelError] = []
+    wrong: list[VfxError] = []
     for one in sets:
         try:
             manifest = load_model_set(one, Demand(key=public_key))
         except ModelError as error:
             wrong.append(error)
             continue
-        problems = _verify(manifest)
+        problems = [problem for spec in manifest.networks for problem in _verify(spec, hashes_only)]
         wrong += problems
         if not problems:
             signed = f", signed by {public_key}" if public_key else ""
@@ -98,22 +104,43 @@ def verify(
         raise wrong[0]
 
 
-def _verify(manifest: "ModelManifest") -> list[ModelError]:
-    """One line for each file; the errors of those that are not whole."""
-    wrong: list[ModelError] = []
-    for spec in manifest.networks:
-        files: list[tuple[Path, Callable[[], bytes | None]]] = [(spec.path, spec.read)]
-        if spec.path_fp16 is not None:
-            files.append((spec.path_fp16, spec.read_half))
-        for path, read in files:
-            state = "ok"
-            try:
-                read()
-            except ModelError as error:
-                wrong.append(error)
-                state = "NOT WHOLE"
-            print(f"{manifest.name:<16} {path.name:<28} {state}")
-    return wrong
+def _verify(spec: "NetworkSpec", hashes_only: bool) -> list[VfxError]:
+    """One line for each file, and for each backend that refuses; the errors of those that are not
+    as the manifest means."""
+    wrong: list[VfxError] = []
+    for path, read in ((spec.path, spec.read), (spec.path_fp16, spec.read_half)):
+        if path is None:
+            continue
+        state = "ok"
+        try:
+            read()
+        except ModelError as error:
+            wrong.append(error)
+            state = "NOT WHOLE"
+        _say(spec, path, state)
+    if spec.means != spec.output.classes:
+        _say(spec, spec.path, f"classes {spec.class_words}")
+    return wrong if wrong or hashes_only else _prove(spec)
+
+
+def _prove(spec: "NetworkSpec") -> list[VfxError]:
+    from vfx_edge.backends.errors import reason_of
+    from vfx_edge.backends.proof import prove, refusals
+
+    try:
+        refused = refusals(spec, proofs := prove(spec))
+    except VfxError as error:
+        _say(spec, spec.path, "REFUSED")
+        return [error]
+    answered = [f"in {p.precision} on {p.backend}" for p in proofs if p.problem is None]
+    _say(spec, spec.path, f"ok, answered {', '.join(answered)}")
+    for proof in refused:
+        _say(spec, spec.path, f"refused by {proof.backend}: {reason_of(proof.problem)}")
+    return []
+
+
+def _say(spec: "NetworkSpec", path: Path, words: str) -> None:
+    print(f"{spec.set_name:<16} {path.name:<28} {words}")
 
 
 def _calibration(made: "CalibrationSpec") -> str:

@@ -168,7 +168,7 @@ def _add_row(table: "Table", finding: Finding) -> None:
         "-" if measured.height_loss is None else f"{measured.height_loss:.0%}",
         measured.grade_words or "-",
         _assessment(finding) + _more(finding),
-        style="bold" if measured.suspected_fracture else None,
+        style="bold" if finding.suspected_fracture else None,
     )
 
 
@@ -197,5 +197,7 @@ def _assessment(finding: Finding) -> str:
             return "cut off by the edge of the scan"
         case NotAssessable(reason=reason):
             return f"not assessable: {reason.replace('_', ' ')}"
+        case NotClassified(p_intact=float(p_intact)):
+            return f"no fracture seen (intact {p_intact:.2f})"
         case NotClassified(reason=reason):
             return reason.replace("_", " ")

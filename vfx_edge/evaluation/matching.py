@@ -76,7 +76,7 @@ def findings_of(analysis: Analysis) -> list[Found]:
         Found(
             f.vertebra.level.value,
             f.vertebra.centroid_lps_mm,
-            f.measurement.suspected_fracture,
+            f.suspected_fracture,
             f.measurement.reason or "",
         )
         for f in analysis.result.findings

@@ -32,6 +32,14 @@ def unread(
     return tuple(name for name, meaning in zip(names, means, strict=True) if meaning not in read)
 
 
+def in_words(names: Sequence[str], means: Sequence[str], unread: Sequence[str]) -> str:
+    """ "benign → osteoporotic; never read: sacrum", for people; empty where there is neither."""
+    pairs = zip(names, means, strict=True)
+    renamed = [f"{name} → {meaning}" for name, meaning in pairs if meaning not in (name, DROPPED)]
+    rest = [f"never read: {', '.join(unread)}"] if unread else []
+    return "; ".join([", ".join(renamed)] * bool(renamed) + rest)
+
+
 def table_problem(
     names: Sequence[str], table: Mapping[str, str], kinds: Sequence[type[RoleParameters]]
 ) -> str:
@@ -46,12 +54,10 @@ def table_problem(
     return ""
 
 
-def several_problem(
-    names: Sequence[str], means: Sequence[str], *, softmax: bool, joint: bool
-) -> str:
+def several_problem(names: Sequence[str], means: Sequence[str], *, whole: bool, joint: bool) -> str:
     """Whether several channels mean one thing that can't be put together; empty when none does.
 
-    joint: where a voxel is given to the likeliest channel, only background may be several: what
+    whole: whether its probabilities are shares of one whole. joint: where a voxel is given to the likeliest channel, only background may be several: what
     is a vertebra in two channels would win too seldom.
     """
     for meaning in each_once(means):
@@ -61,8 +67,8 @@ def several_problem(
         both = f"{' and '.join(map(repr, own))} all mean '{meaning}'"
         if joint:
             return f'{both}, which only one class may: leave the others out with ""'
-        if not softmax:
-            return f"{both}: only the probabilities of a softmax can be added"
+        if not whole:
+            return f"{both}, and probabilities of a sigmoid can't be added: keep one of them"
     return ""
 
 

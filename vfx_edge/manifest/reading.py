@@ -186,6 +186,9 @@ def _parameters(
 ) -> tuple[RoleParameters, ...]:
     """Of all the network's roles: each takes the keys it knows, and no key may be left over."""
     kinds = [PARAMETERS[role] for role in table.roles] if not table.window else [JointParameters]
+    if len({kind.voxelwise for kind in kinds}) > 1:
+        what = "one of its roles wants an answer for each voxel, another one for the whole patch"
+        raise invalid(path, f"{what}: give each a network of its own", where)
     for kind in kinds:
         if (count := table.input.channels) != kind.channels:
             what = f"'channels' is {count} and must be {kind.channels}"
@@ -212,8 +215,8 @@ def _check_classes(
     if problem := table_problem(names, renamed, kinds):
         raise invalid(path, problem, f"{where} {TABLE}")
     means = meanings(names, renamed, with_levels=any(kind.a_level for kind in kinds))
-    softmax, joint = table.output.activation == "softmax", table.window is not None
-    if problem := several_problem(names, means, softmax=softmax, joint=joint):
+    whole, joint = table.output.activation != "sigmoid", table.window is not None
+    if problem := several_problem(names, means, whole=whole, joint=joint):
         raise invalid(path, problem, f"{where} {TABLE}")
     if joint and table.output.activation == "sigmoid":
         means = (BACKGROUND, *means)  # of regions, what none covers: no channel stands for it

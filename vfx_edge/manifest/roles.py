@@ -27,7 +27,8 @@ class RoleParameters(Table, frozen=True, kw_only=True):
     """Base of all: [network.parameters] of one role, and what its network must have.
 
     optional: classes that are read where it has them. closed: whether it may have no other, which
-    would not be read. a_level: whether some class must be a level.
+    would not be read. a_level: whether some class must be a level. voxelwise: whether it answers
+    for each voxel of its patch, or once for the whole.
     """
 
     channels: ClassVar[int] = 1
@@ -35,6 +36,7 @@ class RoleParameters(Table, frozen=True, kw_only=True):
     optional: ClassVar[tuple[str, ...]] = ()
     closed: ClassVar[bool] = False
     a_level: ClassVar[bool] = False
+    voxelwise: ClassVar[bool] = True
 
     @classmethod
     def problem_of(cls, names: Sequence[str]) -> str:
@@ -69,6 +71,7 @@ class LabellerParameters(RoleParameters, frozen=True, kw_only=True):
     classes = (BACKGROUND,)
     optional = ("rib", "sacrum")
     a_level = True
+    voxelwise = False
 
     backward_mm: Annotated[Distance, Meta(description="the crop's middle lies so far behind it")]
     evidence_weight: Annotated[Weight, Meta(description="what a look's level counts for")] = 0.5
@@ -103,6 +106,8 @@ class JointParameters(RoleParameters, frozen=True, kw_only=True):
 
 class CropParameters(RoleParameters, frozen=True, kw_only=True):
     """Base of the roles that are asked about a crop around one vertebra: how it is cut."""
+
+    voxelwise = False
 
     levels: Annotated[
         tuple[Level, ...], Meta(min_length=1, description="the network is asked about no other")

@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
-from vfx_edge.manifest.classes import each_once, meanings, unread
+from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
@@ -151,9 +151,14 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     sha256_fp16: Sha256 | None = None
     input: InputSpec
     output: OutputSpec
-    renamed: dict[str, str] = field(name="classes", default_factory=dict)
-    """[network.classes]: the network's own name of a class -> what it is called here, "" for one
-    that is never read. Several may mean the same: their probabilities are added."""
+    renamed: Annotated[
+        dict[str, str],
+        Meta(
+            description='a network\'s own name of a class -> its name here, "": never read; '
+            "several may mean one, their probabilities are added"
+        ),
+    ] = field(name="classes", default_factory=dict)
+    """[network.classes]."""
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
@@ -193,6 +198,16 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return unread(self.output.classes, self.means, [type(given) for given in self.parameters])
 
     @property
+    def adds_classes(self) -> bool:
+        """Whether several channels mean one class: then their probabilities are added."""
+        return sum(meaning != DROPPED for meaning in self.means) > len(self.classes)
+
+    @property
+    def class_words(self) -> str:
+        """What its own names mean, and which classes nobody reads, for people; may be empty."""
+        return in_words(self.output.classes, self.means, self.unread)
+
+    @property
     def path(self) -> Path:
         """The ONNX file, in FP32."""
         return self.manifest_path.parent / self.file
@@ -204,6 +219,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def shape(self, batch: int) -> tuple[int, ...]:
         """Of its input: (batch, channels, *patch_zyx)."""
         return (batch, self.input.channels, *self.input.patch_zyx)
+
+    def answer_shape(self, batch: int) -> tuple[int, ...]:
+        """Of its output, as its roles read it: (batch, classes), or with *patch_zyx behind."""
+        voxels = self.input.patch_zyx if self.parameters[0].voxelwise else ()
+        return (batch, len(self.output.classes), *voxels)
 
     def parameters_of(self, role: type[P]) -> P:
         """The parameters of one of its roles: `spec.parameters_of(ClassifierParameters)`."""

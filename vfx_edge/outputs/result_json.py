@@ -179,8 +179,12 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
             return written if possible is None else {**written, "possible": list(possible)}
         case CauseNotClassified() as it:
             return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
-        case NotClassified(reason):
-            return {"kind": "not_classified", "reason": reason}
+        case NotClassified(reason, p_intact):
+            written = {"kind": "not_classified", "reason": reason}
+            if p_intact is not None:
+                intact = _number(p_intact, _RATIO, f"{name}.p_intact")
+                written["probabilities"] = {"intact": intact}
+            return written
         case NotAssessable(reason):
             return {"kind": "not_assessable", "reason": reason}
 

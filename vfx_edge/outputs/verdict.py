@@ -11,7 +11,13 @@ from vfx_edge.level_words import (
     one_by_one,
     with_alternatives,
 )
-from vfx_edge.outputs.vertebra_status import Status, also_suspected, status_of, status_reason
+from vfx_edge.outputs.vertebra_status import (
+    Status,
+    also_suspected,
+    overruled,
+    status_of,
+    status_reason,
+)
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Finding, Level, StudyResult, Tier, Vertebra
 from vfx_edge.vocabulary import Reason
@@ -24,7 +30,8 @@ class Verdict:
     """The facts of a verdict, of a result or of a result.json that is read again.
 
     advice: the recommendation, in English. unread: (level, reason). others: level -> the other
-    names that its vertebra could as well have.
+    names that its vertebra could as well have. overruled: levels where the classifier sees no
+    fracture and heights or detector spoke for one.
     """
 
     tier: str
@@ -33,6 +40,7 @@ class Verdict:
     assessed: tuple[str, ...] = ()
     cut: tuple[str, ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
+    overruled: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -63,6 +71,7 @@ def verdict_of(result: StudyResult) -> Verdict:
         assessed=cover.assessed,
         cut=cover.cut,
         unread=cover.unread,
+        overruled=tuple(overruled(result)),
         others=others,
     )
 
@@ -81,6 +90,12 @@ def verdict_in(written: Mapping[str, Any]) -> Verdict:
         assessed=tuple(cover.get("assessed", ())),
         cut=tuple(cover.get("cut", ())),
         unread=tuple((one["level"], one["reason"]) for one in cover.get("unread", ())),
+        overruled=tuple(
+            finding["level"]
+            for finding in written.get("findings", ())
+            if finding.get("suspected_fracture")
+            and finding.get("assessment", {}).get("reason") == Reason.INTACT
+        ),
         others={
             finding["level"]: tuple(other["level"] for other in finding["alternatives"])
             for finding in written.get("findings", ())
@@ -158,12 +173,21 @@ def advice(verdict: Verdict, t: Wording) -> str:
     if key == Tier.NOT_ASSESSABLE and not verdict.unread:
         key = "nowhere"
     cut_off = t("coverage.cut_by", levels=level_ranges(verdict.cut)) if verdict.cut else ""
-    return t(
+    told = t(
         f"recommendation.{key}",
         levels=place(verdict, t),
         why=gap_in_brackets(verdict, t),
         cut=f" ({cut_off})" if cut_off else "",
     )
+    more = against(verdict, t) if key == Tier.NONE_SUSPECTED else ""
+    return " ".join(filter(None, [told, more]))
+
+
+def against(verdict: Verdict, t: Wording) -> str:
+    """Where heights or detector spoke for a fracture that the classifier does not see; empty where
+    they agree."""
+    levels = named_levels(verdict.overruled, verdict, t)
+    return t("page.overruled", levels=levels) if levels else ""
 
 
 def also(result: StudyResult, t: Wording) -> str:
@@ -212,12 +236,15 @@ def missing(result: StudyResult, t: Wording) -> str:
 
 def rest(result: StudyResult, t: Wording) -> str:
     """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
-    be assessed, all without suspicion; what the edge of the scan cuts; beside an all-clear, what
+    be assessed, all without suspicion; where a suspicion was overruled; what the edge of the scan
+    cuts; beside an all-clear, what
     it does not speak of. Empty if nothing."""
     tier = result.triage.tier
     spared = _fine(result, t) if tier is Tier.NOT_ASSESSABLE else ""
     scope = t("page.no_lesions") if tier is Tier.NONE_SUSPECTED else ""
-    return " ".join(filter(None, [spared, also(result, t), cut(verdict_of(result), t), scope]))
+    verdict = verdict_of(result)
+    more = [spared, also(result, t), against(verdict, t), cut(verdict, t), scope]
+    return " ".join(filter(None, more))
 
 
 def _fine(result: StudyResult, t: Wording) -> str:

@@ -45,17 +45,13 @@ def status_of(finding: Finding) -> Status:
             return Status(tier.value)
         case CauseNotClassified():
             return Status.SUSPECTED
-        case NotAssessable(reason=reason):
+        case NotClassified() if finding.suspected_fracture is not None:
+            return Status.SUSPECTED if finding.suspected_fracture else Status.UNREMARKABLE
+        case NotClassified() if not finding.seen_intact:
+            return Status.NOT_EXAMINED
+        case NotAssessable(reason=reason) | NotClassified(reason=reason):
             cut = Reason.TRUNCATED in (reason, finding.measurement.reason)
             return Status.TRUNCATED if cut else Status.NOT_ASSESSABLE
-        case NotClassified():
-            return _unclassified(finding.measurement.suspected_fracture)
-
-
-def _unclassified(suspected: bool | None) -> Status:
-    if suspected is None:
-        return Status.NOT_EXAMINED
-    return Status.SUSPECTED if suspected else Status.UNREMARKABLE
 
 
 def suspected_by(finding: Finding) -> str:
@@ -80,7 +76,7 @@ def is_card(finding: Finding, triage: Triage) -> bool:
 
     Levels that only make the study "not assessable" are listed, not shown as suspected.
     """
-    if finding.measurement.suspected_fracture:
+    if finding.suspected_fracture:
         return True
     drives = finding.vertebra.level in triage.levels
     return drives and tier_of(finding.assessment) is not None
@@ -94,8 +90,13 @@ def to_look_at(result: StudyResult) -> list[Finding]:
 
 def also_suspected(result: StudyResult) -> list[Level]:
     """The levels with a suspected fracture that the verdict does not name."""
-    suspected = [f.vertebra.level for f in result.findings if f.measurement.suspected_fracture]
+    suspected = [f.vertebra.level for f in result.findings if f.suspected_fracture]
     return [level for level in suspected if level not in result.triage.levels]
+
+
+def overruled(result: StudyResult) -> list[Level]:
+    """The levels where the classifier sees no fracture and heights or detector spoke for one."""
+    return [f.vertebra.level for f in result.findings if f.overruled]
 
 
 def verdict_status(result: StudyResult) -> Status:
@@ -108,15 +109,18 @@ def verdict_status(result: StudyResult) -> Status:
 
 def verdict_sign(result: StudyResult) -> str:
     """The verdict's icon and colour in a page: a full green tick where nothing is suspected and
-    all that is in view was judged."""
+    all that is in view was judged, by heights and networks alike."""
     status = verdict_status(result)
-    full = status is Status.UNREMARKABLE and result.triage.coverage.complete
+    agreed = result.triage.coverage.complete and not overruled(result)
+    full = status is Status.UNREMARKABLE and agreed
     return Tier.NONE_SUSPECTED.value if full else status.value
 
 
 def status_reason(finding: Finding) -> str | None:
     """The reason code that goes with the status; None where there is nothing to explain."""
     explained = status_of(finding) in (Status.SUSPECTED, Status.NOT_ASSESSABLE)
+    if finding.seen_intact:
+        return finding.measurement.reason if explained else Reason.INTACT
     match finding.assessment:
         case CauseNotClassified(because=because):
             return because

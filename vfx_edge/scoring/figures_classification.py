@@ -7,13 +7,14 @@ import numpy as np
 from vfx_edge.labelled.dataset import Label
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.calls import by_tier, forced
-from vfx_edge.scoring.cases import ASKED, FRACTURED, Cases, cases_of, counted
+from vfx_edge.scoring.cases import ASKED, FRACTURED, Cases, cases_of, counted, patient_of
 from vfx_edge.scoring.figures_curves import calibration, decision_curve, roc
 from vfx_edge.scoring.figures_readers import agreement, readers
 from vfx_edge.scoring.figures_subgroups import subgroups
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.shares import Json, figures, share, share_uncertain
 from vfx_edge.study import Tier
+from vfx_edge.vocabulary import Reason
 
 TIERS = (*ASKED, Tier.NOT_ASSESSABLE.value)
 TRUTHS = (*FRACTURED, Label.INTACT.value, Label.INTACT_LESION.value)
@@ -39,6 +40,7 @@ def classification(
                               if row.label not in FRACTURED]),
         "approaches": approaches(model, cases, about),
         "tiers": tiers(cases, rows),
+        "seen_intact": seen_intact(rows, about),
         **_third_tier(cases, about),
         "calibration": calibration(cases),
         "roc": roc(cases),
@@ -65,6 +67,22 @@ def tiers(cases: Cases, rows: Sequence[VertebraRow]) -> Json:
                for truth in TRUTHS}
         for tier in TIERS
     }  # fmt: skip
+
+
+def seen_intact(rows: Sequence[VertebraRow], about: About) -> Json:
+    """What a classifier with the class intact says of that: the share seen intact of those asked,
+    among fractured, intact and intact but diseased vertebrae."""
+    groups = {"fractured": FRACTURED, **{truth: (truth,) for truth in TRUTHS[2:]}}
+    found: dict[str, Json] = {}
+    for name, truths in groups.items():
+        own = [r for r in rows if r.label in truths and (r.tier in ASKED or _is_intact(r))]
+        hits, patients = [_is_intact(r) for r in own], [patient_of(r) for r in own]
+        found[name] = share(hits, patients, about, f"no vertebra labelled {name} was asked about")
+    return found
+
+
+def _is_intact(row: VertebraRow) -> bool:
+    return row.reason == Reason.INTACT
 
 
 def _why_silent(row: VertebraRow) -> str:

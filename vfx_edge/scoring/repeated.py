@@ -11,7 +11,7 @@ from vfx_edge.evaluation.matching import FOUND_MM
 from vfx_edge.scoring.answers import Answer, Seen
 from vfx_edge.scoring.tables import write_plain
 from vfx_edge.study import THORACOLUMBAR
-from vfx_edge.vocabulary import Level
+from vfx_edge.vocabulary import Level, Reason
 
 PAIR = "pair"
 """The comparison of two scans; all others are of perturbations, under their names."""
@@ -148,7 +148,9 @@ def _told(seen: Seen | None, before: str) -> dict[str, Any]:
 def _verdict(seen: Seen) -> str:
     if seen.suspected is None or not seen.whole:
         return UNJUDGED
-    return (seen.tier or UNJUDGED) if seen.suspected else NONE
+    if not seen.suspected or seen.reason == Reason.INTACT:
+        return NONE
+    return seen.tier or UNJUDGED
 
 
 def write_repeats(path: Path, rows: Sequence[RepeatRow]) -> Path:

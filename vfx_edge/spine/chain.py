@@ -175,12 +175,15 @@ def _detected(
 
 
 def _thresholds(manifest: ModelManifest) -> dict[str, float]:
-    limits = manifest.network("classifier").parameters_of(ClassifierParameters)
+    classifier = manifest.network("classifier")
+    limits = classifier.parameters_of(ClassifierParameters)
     thresholds = {
         "height_loss": manifest.height_loss_suspected,
         "malignant": limits.threshold_malignant,
         "osteoporotic": limits.threshold_osteoporotic,
     }
+    if "intact" in classifier.classes:
+        thresholds["intact"] = limits.threshold_intact
     if "detector" in manifest.roles:
         detector = manifest.network("detector").parameters_of(DetectorParameters)
         thresholds["detector"] = detector.threshold

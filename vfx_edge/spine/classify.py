@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,43 +27,55 @@ from vfx_edge.study import (
 )
 from vfx_edge.vocabulary import IMPLAUSIBLE, Reason
 
+_LEAST = np.float32(1e-6)
 Chooser = Callable[[Vertebra, Measurement], bool]
+
+
+class Answers(NamedTuple):
+    """What the views of n vertebrae say together, each (n,). unknown: it is unlike all that the
+    network was taught; intact: of the rest, no fracture of a kind that it knows; the other two:
+    what holds if it is one, together less than 1 where the network has classes that nobody reads.
+    """
+
+    osteoporotic: FloatArray
+    malignant: FloatArray
+    unknown: FloatArray
+    intact: FloatArray
 
 
 def combined_views(
     views: FloatArray, classes: Sequence[str], calibration: CalibrationSpec | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Probabilities (views, n, classes) -> p(osteoporotic), p(malignant), p(unknown), each (n,).
+) -> Answers:
+    """Probabilities (views, n, classes) -> what the views say together.
 
-    The class "unknown", which a network need not have, says that a crop is unlike all that the
-    network was taught. The other two are what holds if it is not. A calibration changes what the
-    views say together: it was fitted to results, which hold that.
+    A network need not have the classes "unknown" and "intact". The other two are given that it is
+    neither: labels, thresholds and calibrations are of vertebrae that broke. Strangeness counts by
+    the view that is most sure of it, "intact", which reassures, by the one that is least. A
+    calibration changes what the views say together: it was fitted to results, which hold that.
     """
-    unknown = np.zeros(views.shape[:2], np.float32)
-    if "unknown" in classes:
-        unknown = views[..., classes.index("unknown")]
-    known = np.maximum(1 - unknown, np.float32(1e-6))
-    both = [
-        least_certain(np.minimum(views[..., classes.index(name)] / known, 1))
-        for name in ("osteoporotic", "malignant")
-    ]
+    none = np.zeros(views.shape[:2], np.float32)
+    given = {name: views[..., i] for i, name in enumerate(classes)}
+    unknown, intact = given.get("unknown", none), given.get("intact", none)
+    known = np.maximum(1 - unknown, _LEAST)
+    pair = np.stack([given["osteoporotic"], given["malignant"]])
+    # answers of a sigmoid are no shares of one whole
+    broken = np.maximum(np.maximum(known - intact, pair.sum(0)), _LEAST)
+    both = np.stack([least_certain(one) for one in np.minimum(pair / broken, 1)])
     if calibration is not None:
-        both = list(np.moveaxis(calibration.tempered(np.stack(both, -1)), -1, 0))
-    return both[0], both[1], unknown.max(0)
+        both = calibration.tempered(both.T).T * np.minimum(both.sum(0), 1)
+    return Answers(both[0], both[1], unknown.max(0), np.minimum(intact / known, 1).min(0))
 
 
-def decide(
-    p_osteoporotic: float,
-    p_malignant: float,
-    p_unknown: float,
-    suspected: bool,
-    spec: NetworkSpec,
-) -> Assessment:
-    """The answer's tier by the manifest's thresholds. suspected: whether a fracture is."""
+def decide(answer: Sequence[float], suspected: bool, spec: NetworkSpec) -> Assessment:
+    """The tier by the manifest's thresholds. answer: of one vertebra, in the order of `Answers`.
+    suspected: whether a fracture is."""
     parameters = spec.parameters_of(ClassifierParameters)
+    p_osteoporotic, p_malignant, p_unknown, p_intact = map(float, answer)
     if p_unknown >= parameters.threshold_unknown:
         unknown = Reason.OUT_OF_DISTRIBUTION
         return CauseNotClassified(unknown) if suspected else NotAssessable(unknown)
+    if "intact" in spec.classes and p_intact >= parameters.threshold_intact:
+        return NotClassified(Reason.INTACT, p_intact)
     if p_malignant >= parameters.threshold_malignant:
         tier = Tier.MALIGNANT
     elif p_osteoporotic >= parameters.threshold_osteoporotic:
@@ -146,9 +159,6 @@ def _classified(
 ) -> list[Assessment]:
     spec = classifier.spec
     answers = views(image, [mask for mask, _ in asked], masks, classifier)
-    combined = combined_views(answers, spec.output.classes, spec.calibration)
-    rows = zip(asked, *combined, strict=True)
-    return [
-        decide(float(o), float(m), float(u), bool(got.suspected_fracture), spec)
-        for (_, got), o, m, u in rows
-    ]
+    combined = combined_views(answers, spec.classes, spec.calibration)
+    rows = zip(asked, zip(*combined, strict=True), strict=True)
+    return [decide(answer, bool(got.suspected_fracture), spec) for (_, got), answer in rows]

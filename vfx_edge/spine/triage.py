@@ -30,6 +30,10 @@ RECOMMENDATION = {
     Tier.NOT_ASSESSABLE: "It cannot be told from this scan whether there is a vertebral fracture"
     "{why}: read the images.",
 }
+OVERRULED = (
+    " At {levels} height or detector spoke for a fracture; the classifier sees none of the kinds "
+    "that it knows."
+)
 NOTHING_IN_VIEW = (
     "None of the vertebrae asked for is wholly in view{why}: read the images, or repeat the scan "
     "with whole vertebrae in view."
@@ -76,6 +80,9 @@ def _without_fracture(looked_at: Sequence[Finding], coverage: Coverage) -> Triag
     if assessed and len(assessed) >= LEAST_SHARE * (len(assessed) + len(unread)):
         named = as_ranges(assessed, _others(looked_at))
         text = RECOMMENDATION[Tier.NONE_SUSPECTED].format(levels=named, why=_in_brackets(why))
+        if overruled := [f for f in looked_at if f.overruled]:
+            levels = tuple(f.vertebra.level for f in overruled)
+            text += OVERRULED.format(levels=", ".join(one_by_one(levels, _others(overruled))))
         return Triage(Tier.NONE_SUSPECTED, text, (), coverage)
     if unread:
         text = RECOMMENDATION[Tier.NOT_ASSESSABLE].format(why=_in_brackets(why))
@@ -86,10 +93,11 @@ def _without_fracture(looked_at: Sequence[Finding], coverage: Coverage) -> Triag
 
 
 def _tier(finding: Finding) -> Tier | None:
-    """The vertebra's own tier. A fracture that was measured never counts for nothing."""
+    """The vertebra's own tier. A fracture that was measured never counts for nothing, unless the
+    classifier sees none: that is named, and drives nothing."""
     if _is_cut(finding):
         return None
-    measured = Tier.UNCERTAIN if finding.measurement.suspected_fracture else None
+    measured = Tier.UNCERTAIN if finding.suspected_fracture else None
     return tier_of(finding.assessment) or measured
 
 
@@ -97,18 +105,18 @@ def _is_cut(finding: Finding) -> bool:
     """Whether only the edge of the scan shows it, and no fracture either; not where someone asked
     the classifier about it by name and it answered."""
     edge = not finding.vertebra.wholly_in_view or finding.measurement.reason == Reason.TRUNCATED
-    told = finding.measurement.suspected_fracture or isinstance(finding.assessment, Classified)
+    told = finding.suspected_fracture or isinstance(finding.assessment, Classified)
     return edge and not told
 
 
 def _unread(finding: Finding) -> str | None:
     """Why it was not judged; None where it was."""
     assessment, measured = finding.assessment, finding.measurement
-    if measured.suspected_fracture or tier_of(assessment):
+    if finding.suspected_fracture or tier_of(assessment):
         return None
     if isinstance(assessment, NotAssessable):
         return assessment.reason
-    judged = measured.suspected_fracture is not None
+    judged = finding.suspected_fracture is not None
     return None if judged else measured.reason or Reason.LOW_CONFIDENCE
 
 

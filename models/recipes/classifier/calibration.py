@@ -106,7 +106,7 @@ def calibrate(checkpoint: Path, crops: Path, views: int = 1) -> Calibration:
     far = torch.maximum(known.distance(straight[1]), known.distance(mirrored[1]))
     known = known.with_limit(far, FAMILIAR)
     both = torch.stack([straight[0], mirrored[0]]) / temperature
-    _, p_malignant, _ = combined_views(both[..., :2].softmax(2).numpy(), CLASSES[:2])
+    p_malignant = combined_views(both[..., :2].softmax(2).numpy(), CLASSES[:2]).malignant
     thresholds = chosen_thresholds(p_malignant, classes.numpy() == 1)
     return Calibration(temperature, *thresholds, _taught_limit(both), known)
 

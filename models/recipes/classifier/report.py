@@ -61,7 +61,7 @@ def views_of(net: Network, crops: Tensor) -> Floats:
 def told(net: Network, views: Floats, by_distance: bool = True) -> Told:
     """The tiers of answers (views, n, classes), by the program's rule and the manifest's
     thresholds; by_distance: whether strangers are turned away."""
-    _, p, unknown = combined_views(views, net.spec.classes)
+    _, p, unknown, _ = combined_views(views, net.spec.classes)
     limits = net.spec.parameters_of(ClassifierParameters)
     strange = (unknown >= limits.threshold_unknown) & by_distance
     malignant = (p >= limits.threshold_malignant) & ~strange

@@ -60,7 +60,7 @@ def familiar_set(
     temperature = fitted_temperature(straight[0], classes)
     far = torch.maximum(known.distance(straight[1]), known.distance(mirrored[1]))
     both = torch.stack([straight[0], mirrored[0]]) / temperature
-    _, p, _ = combined_views(both.softmax(2).numpy(), CLASSES[:2])
+    p = combined_views(both.softmax(2).numpy(), CLASSES[:2]).malignant
     thresholds = chosen_thresholds(p, classes.numpy() == 1)
     published = OpenSet(net, temperature, known.with_limit(far, FAMILIAR), 0.0).eval()
     return FamiliarSet(published, thresholds, temperature)
@@ -77,5 +77,5 @@ def answers(
         torch.cat([net(part).softmax(1) for part in torch.split(view, _AT_ONCE)])
         for view in (crops, crops.flip(-1))
     ]
-    _, p, unknown = combined_views(torch.stack(both).numpy(), CLASSES)
-    return p.astype(np.float64), unknown >= UNKNOWN
+    said = combined_views(torch.stack(both).numpy(), CLASSES)
+    return said.malignant.astype(np.float64), said.unknown >= UNKNOWN

@@ -67,6 +67,7 @@ _OWN: dict[str, dict[str, str]] = {
         "en": "Probability: osteoporotic",
         "de": "Wahrscheinlichkeit: osteoporotisch",
     },
+    "P_INTACT": {"en": "Probability: intact", "de": "Wahrscheinlichkeit: intakt"},
     # findings at a vertebra, and the classifier's answers
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
     "NOT_SUSPECTED": {"en": "Not suspected", "de": "Kein Verdacht"},
@@ -112,6 +113,7 @@ REASONS: dict[str, str] = {
     Reason.OUT_OF_DISTRIBUTION: "UNLIKE_TRAINING",
     Reason.NOT_FOUND: "NOT_FOUND",
     Reason.NO_FRACTURE_SUSPECTED: "UNREMARKABLE",
+    Reason.INTACT: "INTACT",
     Reason.NO_NORM_FOR_LEVEL: "NO_NORM",
     Reason.LEVEL_OUTSIDE_MODEL_RANGE: "OUTSIDE_RANGE",
     Reason.NOT_REQUESTED: "NOT_REQUESTED",

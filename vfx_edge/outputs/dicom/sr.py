@@ -255,9 +255,11 @@ def _measurements(report: _Report, finding: Finding, segment: Any) -> Iterator[A
     shares = {"HEIGHT_LOSS": measured.height_loss, "P_LEVEL": finding.vertebra.label_probability}
     if measured.detection is not None:
         shares["P_FRACTURE"] = measured.detection.p_fractured
-    if isinstance(finding.assessment, Classified):
-        shares["P_MALIGNANT"] = finding.assessment.p_malignant
-        shares["P_OSTEOPOROTIC"] = finding.assessment.p_osteoporotic
+    match finding.assessment:
+        case Classified(p_osteoporotic=p_osteoporotic, p_malignant=p_malignant):
+            shares |= {"P_MALIGNANT": p_malignant, "P_OSTEOPOROTIC": p_osteoporotic}
+        case NotClassified(p_intact=p_intact):
+            shares["P_INTACT"] = p_intact
     for value, share in shares.items():
         if share is not None:
             yield sr.Measurement(

@@ -40,6 +40,7 @@ from vfx_edge.study import (
     Finding,
     Heights,
     Level,
+    NotClassified,
     StudyResult,
     Tier,
 )
@@ -330,6 +331,9 @@ def _row(finding: Finding, result: StudyResult, t: Wording) -> Row:
     words = t(f"status.{status}") if status is Status.NOT_ASSESSABLE else _words(finding, t)
     told = isinstance(finding.assessment, Classified)
     more = [_unmeasured(finding, t)] if told and measured.reason is not None else []
+    match finding.assessment:
+        case NotClassified(p_intact=float(p_intact)):
+            more.append(t("card.p_intact", value=t.number(p_intact, 2)))
     if by := suspected_by(finding):
         more.append(t(f"suspicion.{by}"))
     if only_on_request(finding):
