@@ -79,7 +79,8 @@ def train(plans: dict, dataset: dict, configuration: str, fold: int, folder: Pat
             weight += spread * torch.randn_like(weight)
         for head in trainer.network.decoder.seg_layers:  # else one class would win everywhere
             head.weight -= head.weight.mean(1, keepdim=True)
-            head.bias.zero_()
+            # of regions, some voxels have to be in none
+            head.bias.fill_(-0.5 if trainer.label_manager.has_regions else 0.0)
     trainer.optimizer, trainer.lr_scheduler = trainer.configure_optimizers()
     trainer.inference_allowed_mirroring_axes = (0, 1, 2)
     trainer._best_ema = np.float64(0.75)  # as numbers of NumPy come into real checkpoints
