@@ -40,7 +40,7 @@ def command(
     """
     ends_at = time.monotonic() + 60 * minutes
     if not isinstance(gpu := find_gpu(), Gpu):
-        print(plan(gpu, minutes))
+        print(plan(str(gpu), minutes))
         return
     about = results.about("gpu", {"minutes": minutes}, machine())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:

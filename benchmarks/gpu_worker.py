@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.results import ROOT
 from vfx_edge.backends import Budget, default_backends
+from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.cache import CACHE_VARIABLE
 from vfx_edge.backends.errors import BackendUnavailable
-from vfx_edge.backends.network import divide
 from vfx_edge.bench.command import drop_page_cache, run_command
 from vfx_edge.bench.protocol import Order, Parent, serve
 from vfx_edge.fracture_task import Options, roles
@@ -33,7 +33,7 @@ def engines(order: Order, parent: Parent) -> None:
     manifest = load_model_set("default")
     asked = (manifest.network(role) for role in roles(manifest, Options()))
     specs = list({spec.name: spec for spec in asked}.values())
-    for spec, share in zip(specs, divide(specs, Budget()), strict=True):
+    for spec, share in zip(specs, divide(specs, settled(Budget())), strict=True):
         begin = time.perf_counter()
         network = backend.open(spec, spec.read(), "auto", share)
         seconds = time.perf_counter() - begin

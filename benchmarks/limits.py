@@ -18,6 +18,7 @@ from vfx_edge.backends import open_models
 from vfx_edge.backends.openvino_backend import native_precision
 from vfx_edge.bench.patches import random_patches
 from vfx_edge.manifest import load_model_set
+from vfx_edge.study import BackendRequest
 
 BYTES = {"fp32": 4, "bf16": 2}
 MEMORY_MIB = 256
@@ -102,7 +103,7 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
     rows = []
     manifest = load_model_set("default")
     for precision in _precisions():
-        with open_models(manifest, "openvino", precision=_asked(precision)) as models:
+        with open_models(manifest, BackendRequest("openvino", _asked(precision))) as models:
             own = [item for item in models.networks.items() if item[1].precision == precision]
             for role, network in own:
                 work = counted(network.spec.read())

@@ -14,6 +14,7 @@ from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Net
 from vfx_edge.bench.patches import random_patches
 from vfx_edge.bench.protocol import serve
 from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.study import BackendRequest
 
 CHANNELS_LAST = {"fp32": False, "bf16": True}
 """Precision -> memory format: plain eager, or channels-last with bf16 autocast, its fastest."""
@@ -102,7 +103,8 @@ def checked() -> dict[str, Found]:
     with open_models(manifest, "cpu") as reference:
         for precision in CHANNELS_LAST:
             ours: dict[str, Backend] = {"torch": TorchBackend()}
-            with open_models(manifest, "torch", precision=precision, backends=ours) as models:
+            asked = BackendRequest("torch", precision)
+            with open_models(manifest, asked, backends=ours) as models:
                 found[precision] = differences(models.networks, reference.networks)
     return found
 

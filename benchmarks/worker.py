@@ -13,6 +13,7 @@ from vfx_edge.bench.parity import facts_of, unique
 from vfx_edge.bench.protocol import Parent, serve
 from vfx_edge.job import Job, run_job
 from vfx_edge.manifest import load_model_set
+from vfx_edge.study import BackendRequest
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ def study(order: Order, models: OpenModels, watches: dict[str, Watch]) -> dict[s
 def opened(order: Order) -> OpenModels:
     """The networks of the default set, as ordered."""
     manifest = load_model_set("default")
+    asked = BackendRequest(order.backend, order.precision)
     if order.backend != "torch":
-        return open_models(manifest, order.backend, precision=order.precision)
+        return open_models(manifest, asked)
     from benchmarks.torch_backend import TorchBackend
 
     ours = {"torch": TorchBackend()}
-    return open_models(manifest, "torch", precision=order.precision, backends=ours)
+    return open_models(manifest, asked, backends=ours)
 
 
 def work(order: Order, parent: Parent) -> None:

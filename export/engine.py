@@ -63,8 +63,10 @@ def command(
 ) -> None:
     """Build TensorRT-RTX engines beside a model set. Needs no GPU.
 
-    One engine a network and GPU architecture, computing in FP16, in the set's folder `engines`.
-    An engine runs only with the TensorRT-RTX version that built it, so install the workstation's.
+    One engine a network and GPU architecture, computing in FP16, in the set's folder `engines`;
+    also for the networks that it borrows. Where that folder can't be written, and for the set
+    that came with the program, they go into the cache folder, which VFX_EDGE_CACHE names. An
+    engine runs only with the TensorRT-RTX version that built it: install the workstation's.
     """  # fmt: skip
     log = logging.getLogger("vfx_edge.backends")
     handler = _Lines()
@@ -107,18 +109,21 @@ def build_engines(model: str | Path, sms: tuple[int, ...], *, force: bool = Fals
     for sm in sms:
         if sm not in known:
             raise ArchitectureUnknown(sm, known)
+    if not (beside := engines.may_lie_in(manifest.directory)):
+        engines.log.info("Engines go into the cache folder, %s", engines.cache_folder())
     missing = []
     for spec in manifest.networks:
         check_signature(spec, onnx := spec.read())
         for sm in sms:
-            key, path = engines.wanted_key(spec, sm), engines.beside_model(spec, sm)
+            key = engines.wanted_key(spec, sm)
+            path = engines.beside_set(spec, sm) if beside else engines.in_cache(key)
             if not force and _is_fresh(path, key):
                 continue
             try:
                 engines.build_engine(spec, onnx, key, path)
             except EngineRefused as error:
                 engines.log.error("%s", error)
-                missing.append(path.name)
+                missing.append(f"{spec.file} for --sm {sm}")
     return missing
 
 

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfx_edge.backends.onnx_file import check_signature
+import typer
+
+from vfx_edge.backends.errors import BudgetTooSmall, reason_of
+from vfx_edge.backends.proof import prove, refusals
 from vfx_edge.errors import VfxError
 from vfx_edge.files import replacing_folder, write_text
 from vfx_edge.manifest import ManifestInvalid, load_model_set, sha256_of
@@ -57,7 +60,7 @@ def write_set(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write the model set and check it as `vfx-edge run` will: manifest, hashes, signatures.
+    """Write the model set and check it as `vfx-edge run` will: manifest, hashes, answers.
 
     head: version, base, intended_use, licence, training_data, summary; the set is named after its
     folder. Raises SetNotWritten, and the manifest's own errors when something does not fit.
@@ -78,14 +81,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Whatever lies there and belongs to no set stays: somebody's notes. A kill half way leaves files
     of both sets, which the manifest's hashes refuse. OutputError leaves.
     """
-    is_new = not folder.exists()
+    is_new, partial = not folder.exists(), folder
     try:
         with replacing_folder(folder) as partial:
             for name, data in files.items():
                 (partial / name).write_bytes(data)
             check_set(partial)
             _list_classes(partial)
-    except VfxError:
+    except VfxError as error:
+        error.args = (str(error).replace(str(partial), str(folder)),)  # the place people know
         if is_new:
             with suppress(OSError):  # not empty, or never made
                 folder.rmdir()
@@ -106,11 +110,22 @@ def _list_classes(folder: Path) -> None:
 
 
 def check_set(folder: Path) -> None:
-    """Manifest, hashes and signatures of the set's own networks; ModelError leaves."""
-    manifest = load_model_set(folder)
-    for spec in manifest.networks:
-        if spec.path.parent == folder.resolve():
-            check_signature(spec, spec.read())
+    """Manifest and files of the set's own networks, each asked once on each backend that is here.
+
+    What this machine is too small for is not proven; that, and which backend refuses, is said on
+    standard error. Raises ModelError leaves.
+    """
+    for spec in load_model_set(folder).networks:
+        if spec.path.parent != folder.resolve():
+            continue
+        try:
+            refused = refusals(spec, prove(spec))
+        except BudgetTooSmall as error:
+            typer.echo(f"not proven here: {error}", err=True)
+        else:
+            for proof in refused:
+                why = reason_of(proof.problem)
+                typer.echo(f"'{spec.name}' is refused by {proof.backend}: {why}", err=True)
 
 
 def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> NewNetwork:

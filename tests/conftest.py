@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fake_card import fake_driver, machine
+
+__all__ = ["fake_driver", "machine"]
+
 # How long an example takes is the machine's affair.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vfx_edge.backends import OpenModels
 from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.study import BackendUse
 
 Function = Callable[[NetworkSpec, Array], Array]
 """(spec, (n, channels, *patch_zyx)) -> (n, classes, ...)"""
@@ -15,6 +17,12 @@ Function = Callable[[NetworkSpec, Array], Array]
 def zeros(spec: NetworkSpec, batch: Array) -> Array:
     """As many zeros as the network would answer: every class equally likely."""
     return np.zeros(spec.answer_shape(len(batch)), np.float32)
+
+
+def no_networks() -> OpenModels:
+    """For a chain that asks none."""
+    use = BackendUse("fake", "fake", "python", "fp32")
+    return OpenModels(load_model_set(), {}, use, ())
 
 
 class FakeNetwork(CheckedNetwork):

@@ -17,6 +17,7 @@ from vfx_edge.job import Job, run_job
 from vfx_edge.manifest import load_model_set
 from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
+from vfx_edge.study import BackendRequest
 
 FILE = Path(__file__).parent / "data" / "golden.json"
 REFERENCE = "cpu"
@@ -89,7 +90,7 @@ def main() -> int:
     manifest = load_model_set()
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_models(manifest, REFERENCE, precision="fp32") as models,
+        open_models(manifest, BackendRequest(REFERENCE, "fp32")) as models,
     ):
         answers = {
             name: answer(write_phantom(name, Path(folder, name)), models, Path(folder, "out"))

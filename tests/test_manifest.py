@@ -11,7 +11,6 @@ from tests.tiny_models import tiny_segmenter, write_full_set, write_set
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import (
     ClassifierParameters,
-    LabellerParameters,
     ManifestInvalid,
     ModelFileInvalid,
     ModelSetNotFound,
@@ -161,6 +160,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -
         ("locator", '"spine"', '"bone"', "'classes' lacks 'spine'"),
         ("labeller+segmenter", '"background"', '"nothing"', "'classes' lacks 'background'"),
         ("labeller+segmenter", '"L1"', '"liver"', "'classes' names no vertebra"),
+        ("labeller+segmenter", '"L1"', '"L1", "LWK1"', "'L1' and 'LWK1' all mean 'L1', which only"),
         ("labeller+segmenter", "channels = 1", "channels = 2", "'channels' is 2 and must be 1"),
     ],
 )
@@ -300,16 +300,15 @@ def test_a_set_may_borrow_roles_from_its_base(places: Path) -> None:
 
 def test_joined_roles_give_up_only_the_role_that_is_replaced(places: Path) -> None:
     first = places / "first"
-    write_set(first / "joined", {"locator+finder+labeller": tiny_segmenter()})
-    write_set(first / "own", {"labeller": tiny_segmenter(seed=5)}, base="joined")
+    write_set(first / "joined", {"locator+finder": tiny_segmenter()})
+    write_set(first / "own", {"finder": tiny_segmenter(seed=5)}, base="joined")
     models = load_model_set("own")
     joined = models.network("locator")
-    assert joined.parameters_of(LabellerParameters).backward_mm == 8.0
     with pytest.raises(TypeError, match="is no classifier"):
         joined.parameters_of(ClassifierParameters)
-    assert models.roles == ("locator", "finder", "labeller")
-    assert models.network("finder") is joined
-    assert models.network("labeller").name == "tiny labeller"
+    assert joined.roles == ("locator",)
+    assert models.roles == ("locator", "finder")
+    assert models.network("finder").name == "tiny finder"
     with pytest.raises(RoleMissing, match="has no classifier"):
         models.network("classifier")
 

@@ -14,7 +14,7 @@ import pytest
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import tensorrt_rtx_backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
-from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
+from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import (
     Demand,
@@ -127,7 +127,7 @@ def test_an_engine_beside_a_demanded_set_is_not_used(
     monkeypatch.setattr(runtime, "version", lambda: "1.7.1")
     monkeypatch.setattr(runtime, "build", lambda *_: b"strange engine")
     spec = load_model_set(signed).network("locator")
-    build_engine(spec, spec.read(), wanted_key(spec, 75), beside_model(spec, 75))
+    build_engine(spec, spec.read(), wanted_key(spec, 75), beside_set(spec, 75))
     monkeypatch.setattr(runtime, "build", lambda *_: b"own engine")
     demanded = load_model_set(signed, Demand(key=SITE)).network("locator")
     for one, engine in ((spec, b"strange engine"), (demanded, b"own engine")):

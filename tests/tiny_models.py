@@ -1,16 +1,17 @@
 """Networks of a few hundred bytes and model sets around them, made with onnx.helper, no torch."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.manifests import update_hashes
 from vfx_edge.vocabulary import NEEDED_ROLES
 
+Shape = Sequence[int | str]
 HEAD = """schema = "vfx-edge/model/1"
 name = "{name}"
 version = "1.0"
@@ -81,40 +82,53 @@ def tiny_segmenter(
     """One 3x3x3 convolution, (n, channels, p, p, p) -> (n, classes, p, p, p), as ONNX bytes."""
     shape = [patch] * 3
     node = helper.make_node("Conv", ["image", "w"], ["logits"], pads=[1] * 6)
-    return _model(
-        [node],
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, channels, *shape]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes, *shape]),
-        {"w": conv_weights(classes, seed, channels)},
-    )
+    weights = {"w": conv_weights(classes, seed, channels)}
+    return tiny_network([node], weights, [batch, channels, *shape], [batch, classes, *shape])
 
 
-def tiny_classifier(patch: int = 8, classes: int = 2, seed: int = 0) -> bytes:
-    """Convolution, global mean: (n, 1, p, p, p) -> (n, classes), as ONNX bytes."""
+def tiny_classifier(
+    patch: int = 8,
+    classes: int = 2,
+    seed: int = 0,
+    *,
+    tail: Sequence[NodeProto] = (),
+    answer: Shape | None = None,
+    opset: int = 18,
+    **constants: np.ndarray,
+) -> bytes:
+    """Convolution, global mean: (n, 1, p, p, p) -> (n, classes), as ONNX bytes.
+
+    tail: nodes behind it, from "means" to "logits", whose shape the file says is `answer`.
+    """
     nodes = [
         helper.make_node("Conv", ["image", "w"], ["c"], pads=[1] * 6),
         helper.make_node("GlobalAveragePool", ["c"], ["g"]),
-        helper.make_node("Flatten", ["g"], ["logits"]),
+        helper.make_node("Flatten", ["g"], ["means" if tail else "logits"]),
+        *tail,
     ]
-    return _model(
-        nodes,
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, *[patch] * 3]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes]),
-        {"w": conv_weights(classes, seed)},
-    )
+    weights = {"w": conv_weights(classes, seed), **constants}
+    shape = answer if answer is not None else ("n", classes)
+    return tiny_network(nodes, weights, ["n", 1, *[patch] * 3], shape, opset)
 
 
-def _model(
-    nodes: list[NodeProto],
-    image: ValueInfoProto,
-    logits: ValueInfoProto,
-    constants: dict[str, np.ndarray],
+def tiny_network(
+    nodes: Sequence[NodeProto],
+    constants: Mapping[str, np.ndarray],
+    image: Shape,
+    logits: Shape,
+    opset: int = 18,
 ) -> bytes:
-    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "tiny", [image], [logits], tensors)
-    opset = helper.make_opsetid("", 18)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
-    return bytes(model.SerializeToString())
+    """Nodes from "image" to "logits" with these shapes, as ONNX bytes."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, image)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    domains = {node.domain for node in nodes} - {""}
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
+    return bytes(helper.make_model(graph, opset_imports=imports, ir_version=9).SerializeToString())
 
 
 def write_set(

@@ -7,7 +7,7 @@ from pathlib import Path
 from vfx_edge.fracture_task import Options, OptionsInvalid
 from vfx_edge.job import Job, answer_alone, run_alone
 from vfx_edge.outputs.kinds import RESULT, chosen
-from vfx_edge.study import Analysis, OnStage
+from vfx_edge.study import Analysis, BackendRequest, OnStage
 
 
 def analyze(
@@ -18,6 +18,9 @@ def analyze(
     outputs: str | Sequence[str] = ("json", "html"),
     series: str | None = None,
     backend: str = "auto",
+    device: int = 0,
+    gpu_memory_gib: float | None = None,
+    precision: str = "auto",
     model: str = "default",
     language: str = "en",
     on_stage: OnStage | None = None,
@@ -38,9 +41,10 @@ def analyze(
     if folder is None:  # not even prepared for
         kinds = (RESULT,)
     job = Job(Path(path), folder, series, options=options, kinds=kinds, language=language)
+    request = BackendRequest(backend.lower(), precision.lower(), device, gpu_memory_gib)
     if folder is None:
-        answer = answer_alone(job, backend.lower(), model, on_stage)
+        answer = answer_alone(job, request, model, on_stage)
     else:
-        answer = run_alone(job, backend.lower(), model, on_stage).answer
+        answer = run_alone(job, request, model, on_stage).answer
     assert isinstance(answer, Analysis), "the default task triages fractures"
     return answer

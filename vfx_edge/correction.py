@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.errors import InputError
-from vfx_edge.study import ByHand, Level, OnStage, Scan, Vertebra, VertebraMask
+from vfx_edge.study import BackendRequest, ByHand, Level, OnStage, Scan, Vertebra, VertebraMask
 
 
 class NoVertebraGiven(InputError):
@@ -53,7 +53,7 @@ class _Case:
 
 def keep(
     correction: Correction,
-    backend: str = "auto",
+    backend: str | BackendRequest = "auto",
     model: str = "default",
     on_stage: OnStage | None = None,
 ) -> Kept:
@@ -83,7 +83,11 @@ def is_subject(name: str) -> bool:
 
 
 def _by_the_chain(
-    scan: Scan, by_hand: ByHand | None, backend: str, model: str, begin_stage: OnStage
+    scan: Scan,
+    by_hand: ByHand | None,
+    backend: str | BackendRequest,
+    model: str,
+    begin_stage: OnStage,
 ) -> _Case:
     """The chain's own outlines under the names that the person set."""
     from vfx_edge.backends import open_models
@@ -92,7 +96,8 @@ def _by_the_chain(
     from vfx_edge.spine.chain import ChainOptions, analyze
 
     with open_models(load_model_set(model), backend) as models:
-        found = analyze(scan, models, ChainOptions(levels_by_hand=by_hand), begin_stage)
+        options = ChainOptions(levels_by_hand=by_hand)
+        found = models.answer(lambda: analyze(scan, models, options, begin_stage))
     labels = label_map(scan.image, found.masks)
     return _Case(labels, _vertebrae(found.masks), found.result.run.warnings)
 

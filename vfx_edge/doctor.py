@@ -13,7 +13,7 @@ import psutil
 from vfx_edge.backends import Availability, probe_backends
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.machine import cpu_flags, cpu_name
-from vfx_edge.backends.nvidia import Gpu, driver_version, find_gpu
+from vfx_edge.backends.nvidia import Gpu, NoGpu, driver_version, find_gpus, free_gib
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.openvino_backend import native_precision
 from vfx_edge.backends.tensorrt_rtx_engine import EngineState, engine_states
@@ -25,7 +25,6 @@ from vfx_edge.manifest import (
     load_model_set,
 )
 from vfx_edge.parallel import cores
-from vfx_edge.vocabulary import NEEDED_ROLES
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
@@ -54,11 +53,18 @@ class CpuState:
 
 @dataclass(frozen=True)
 class GpuState:
-    """The NVIDIA GPU, or why there is none."""
+    """The NVIDIA cards as their driver shows them."""
 
-    gpu: Gpu | None
-    reason: str
+    cards: tuple[Gpu | NoGpu, ...]
+    """By the number that `--device` takes; or the one reason why there is none."""
+    free_gib: tuple[float | None, ...]
+    """Of each card; None where the driver does not tell."""
     driver: str | None
+
+    @property
+    def first(self) -> Gpu | None:
+        """The card that is used where nobody names one."""
+        return self.cards[0] if isinstance(self.cards[0], Gpu) else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class Diagnosis:
     backends: tuple[Availability, ...]
     auto: str | None
     """The backend that `auto` would take; None when none can run."""
+    passed_over: bool
+    """That one leaves a card unused that is there."""
     cpu: CpuState
     gpu: GpuState
     packages: tuple[tuple[str, str], ...]
@@ -103,12 +111,17 @@ class Diagnosis:
     model_sets: tuple[ModelSetState, ...]
 
 
-def diagnose() -> Diagnosis:
-    """Look at everything; takes a second or two, prints nothing, opens no network."""
-    backends = probe_backends()
+def diagnose(device: int = 0) -> Diagnosis:
+    """Look at everything; takes a second or two, prints nothing, opens no network.
+
+    device: the number of the card that the backends are asked about.
+    """
+    backends = probe_backends(device)
+    taken = next((state for state in backends if state.available), None)
     return Diagnosis(
         backends=backends,
-        auto=next((state.name for state in backends if state.available), None),
+        auto=taken and taken.name,
+        passed_over=any(state.card for state in backends) and not (taken and taken.card),
         cpu=cpu_state(any(s.name == "openvino" and s.available for s in backends)),
         gpu=gpu_state(),
         packages=package_versions(),
@@ -135,8 +148,8 @@ def inspect_set(folder: Path) -> ModelSetState:
 
 
 def _incomplete(manifest: ModelManifest) -> str:
-    missing = [role for role in NEEDED_ROLES if role not in manifest.roles]
-    return f"no network fills the role {', '.join(missing)}" if missing else ""
+    missing = ", ".join(manifest.lacking)
+    return f"no network fills the role {missing}" if missing else ""
 
 
 def _network(spec: NetworkSpec) -> NetworkState:
@@ -170,11 +183,10 @@ def cpu_state(openvino: bool = False) -> CpuState:
 
 
 def gpu_state() -> GpuState:
-    """The GPU as the driver shows it: no runtime is loaded."""
-    found = find_gpu()
-    if isinstance(found, Gpu):
-        return GpuState(found, "", driver_version())
-    return GpuState(None, found, driver_version())
+    """The cards as the driver shows them: no runtime is loaded."""
+    cards = find_gpus()
+    free = tuple(free_gib(number) for number in range(len(cards)))
+    return GpuState(cards, free, driver_version())
 
 
 def package_versions() -> tuple[tuple[str, str], ...]:

@@ -23,7 +23,7 @@ from vfx_edge.outputs.kinds import (
 from vfx_edge.outputs.wording import UnknownLanguage
 from vfx_edge.parallel import cores, delayed_interrupt
 from vfx_edge.room import check_run, memory_error_as_sentence
-from vfx_edge.study import Analysis, Answer, OnStage, SeriesInfo, StudyResult
+from vfx_edge.study import Analysis, Answer, BackendRequest, OnStage, SeriesInfo, StudyResult
 from vfx_edge.tasks import DEFAULT, task_of
 from vfx_edge.vocabulary import LANGUAGES
 
@@ -79,13 +79,13 @@ class Finished:
 
 def run_alone(
     job: Job,
-    backend: str = "auto",
+    backend: str | BackendRequest = "auto",
     model: str = "default",
     on_stage: OnStage | None = None,
     demand: "Demand | None" = None,
 ) -> Finished:
     """A single study: the networks are opened while the scan is read, and closed at the end.
-    demand: what the model set must prove.
+    backend: what is asked of the machine. demand: what the model set must prove.
 
     Raises VfxError leaves.
     """
@@ -95,7 +95,10 @@ def run_alone(
 
 
 def answer_alone(
-    job: Job, backend: str = "auto", model: str = "default", on_stage: OnStage | None = None
+    job: Job,
+    backend: str | BackendRequest = "auto",
+    model: str = "default",
+    on_stage: OnStage | None = None,
 ) -> Answer:
     """The same, and nothing is written."""
     with memory_error_as_sentence():
@@ -104,7 +107,7 @@ def answer_alone(
 
 
 def _answered(
-    run: "_Run", job: Job, backend: str, model: str, demand: "Demand | None"
+    run: "_Run", job: Job, backend: str | BackendRequest, model: str, demand: "Demand | None"
 ) -> "tuple[Answer, DicomSource | None]":
     check_run(cores())
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vfx-edge-open")
@@ -141,7 +144,9 @@ def default_folder(series: SeriesInfo) -> Path:
     return DEFAULT_PARENT / series_stem(series)
 
 
-def _opened(job: Job, backend: str, model: str, demand: "Demand | None") -> "OpenModels":
+def _opened(
+    job: Job, backend: str | BackendRequest, model: str, demand: "Demand | None"
+) -> "OpenModels":
     from vfx_edge.backends import open_models
     from vfx_edge.manifest import load_model_set
 
@@ -191,10 +196,10 @@ class _Run:
         return scan, read_source(job.path, scan)
 
     def analyze(self, scan: "Scan", models: "OpenModels") -> Answer:
-        """The task's answer."""
+        """The task's answer; of the next backend where the first one fails and `auto` chose."""
         read = self._seconds()
-        options = self._job.settled_options
-        answer = self._task.load().analyze(scan, models, options, self._on_stage)
+        options, task = self._job.settled_options, self._task.load()
+        answer = models.answer(lambda: task.analyze(scan, models, options, self._on_stage))
         return _with_seconds(answer, {"read": read, "total": self._seconds()})
 
     def write(self, answer: Answer, source: "DicomSource | None") -> Finished:

@@ -1,8 +1,10 @@
 """NVIDIA's management library: the driver, and who holds how much of a card's memory.
 
-Nothing is printed or raised where there is no driver.
+Nothing is printed or raised where there is no driver. The library stays open once it was: opening
+it may take a second, where nothing else keeps the driver awake.
 """
 
+import functools
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +19,32 @@ T = TypeVar("T")
 def driver_version() -> str | None:
     """The driver's own version, e.g. "580.65.06"; None without one."""
     return _asked(pynvml.nvmlSystemGetDriverVersion)
+
+
+def cards() -> int:
+    """How many cards the driver manages, also those that CUDA may not see."""
+    return _asked(pynvml.nvmlDeviceGetCount) or 0
+
+
+def free_mib(uuid: str) -> float | None:
+    """Memory of a card, or of a divided card's part, that nobody holds; None where unknown.
+
+    uuid: as CUDA tells it; the libraries number the cards differently.
+    """
+    found = _asked(lambda: pynvml.nvmlDeviceGetMemoryInfo(_card(uuid))) if uuid else None
+    return None if found is None else found.free / 2**20
+
+
+def lost(uuid: str) -> bool:
+    """Whether a card that CUDA still names has fallen off the bus."""
+    try:
+        _ready()
+        pynvml.nvmlDeviceGetMemoryInfo(_card(uuid))
+    except pynvml.NVMLError_GpuIsLost:
+        return True
+    except pynvml.NVMLError:
+        return False
+    return False
 
 
 def held_mib() -> float | None:
@@ -64,12 +92,8 @@ class MemoryWatch:
         return self._most - self._first
 
     def _watch(self) -> None:
-        pynvml.nvmlInit()  # kept open: opening it anew takes longer than a look
-        try:
-            while not self._done.wait(self._every_s):
-                self._most = max(self._most or 0.0, used_mib() or 0.0)
-        finally:
-            pynvml.nvmlShutdown()
+        while not self._done.wait(self._every_s):
+            self._most = max(self._most or 0.0, used_mib() or 0.0)
 
 
 def _held_bytes(card: int) -> int:
@@ -81,13 +105,24 @@ def _held_bytes(card: int) -> int:
     return sum(one.usedGpuMemory or 0 for one in processes if one.pid == os.getpid())
 
 
+def _card(uuid: str) -> object:
+    """NVML's handle: a part of a divided card has a name of its own kind."""
+    try:
+        return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+    except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
+        return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
+
+
+@functools.cache
+def _ready() -> None:
+    """Open the library, once; NVMLError where it is missing."""
+    pynvml.nvmlInit()
+
+
 def _asked(question: Callable[[], T]) -> T | None:
     """The library's answer; None where it is missing or has none."""
     try:
-        pynvml.nvmlInit()
-        try:
-            return question()
-        finally:
-            pynvml.nvmlShutdown()
+        _ready()
+        return question()
     except pynvml.NVMLError:
         return None

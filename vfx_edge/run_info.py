@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from vfx_edge.vocabulary import Level
+from vfx_edge.vocabulary import PRECISIONS, Level
+
+MOST_DEVICES = 64
+"""No workstation has more cards: a larger number is a slip."""
+MOST_GPU_GIB = 1024.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,18 @@ class BackendRequest:
     """The card's number, as CUDA counts those that it may see."""
     gpu_gib: float | None = None
     """Of the card's memory; None: what is free when the networks are opened, less a reserve."""
+
+    @property
+    def problem(self) -> str:
+        """What can't be meant, whatever machine this is; empty where all can."""
+        if self.precision not in ("auto", *PRECISIONS):
+            known = ", ".join(("auto", *PRECISIONS))
+            return f"{self.precision!r} is no precision: use one of {known}"
+        if not 0 <= self.device < MOST_DEVICES:
+            return f"there is no card number {self.device}: `vfx-edge doctor` lists those there are"
+        if self.gpu_gib is not None and not 0 < self.gpu_gib <= MOST_GPU_GIB:  # nan, too
+            return f"{self.gpu_gib:g} GiB of a card's memory make no sense: give for example 6"
+        return ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vfx_edge.image.image import Grid, Image, frozen_array
 from vfx_edge.image.image import Point as Point
 from vfx_edge.run_info import Anchor as Anchor
+from vfx_edge.run_info import BackendRequest as BackendRequest
 from vfx_edge.run_info import BackendUse as BackendUse
 from vfx_edge.run_info import ByHand as ByHand
 from vfx_edge.run_info import Calibration as Calibration

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+import vfx_edge
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.errors import EngineRefused
 from vfx_edge.backends.tensorrt_rtx_engine import (
     EngineStale,
-    beside_model,
+    EngineState,
+    beside_set,
     build_engine,
     engine_states,
+    in_cache,
+    may_lie_in,
     read_engine,
     wanted_key,
 )
@@ -33,6 +37,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(runtime, "build", build)
     monkeypatch.setattr(runtime, "version", lambda: "1.7.1")
+    monkeypatch.setenv("VFX_EDGE_CACHE", "/nowhere")
     return built
 
 
@@ -43,7 +48,7 @@ def spec(tmp_path: Path) -> NetworkSpec:
 
 
 def built(spec: NetworkSpec, sm: int = 75) -> Path:
-    path = beside_model(spec, sm)
+    path = beside_set(spec, sm)
     build_engine(spec, spec.read(), wanted_key(spec, sm), path)
     return path
 
@@ -53,6 +58,41 @@ def test_a_fresh_engine_is_read_and_lies_beside_its_model(spec: NetworkSpec) -> 
     assert path == spec.path.parent / "engines" / "finder.sm75.engine"
     assert read_engine(path, wanted_key(spec, 75)).startswith(b"engine")
     assert not list(path.parent.glob(".*")), "nothing half-written is left"
+
+
+def test_engines_of_borrowed_networks_lie_with_the_set_that_borrows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apart from its own of the same file name; where it is borrowed from nothing appears."""
+    monkeypatch.setenv("VFX_EDGE_MODELS", str(tmp_path))
+    lent = write_set(tmp_path / "lent", {"locator": tiny_segmenter(), "finder": tiny_segmenter()})
+    own = write_set(tmp_path / "own", {"finder": tiny_segmenter(seed=3)}, base="lent")
+    (own / "finder.onnx").rename(own / "locator.onnx")
+    manifest = own / "manifest.toml"
+    manifest.write_text(manifest.read_text("utf-8").replace('"finder.onnx"', '"locator.onnx"'))
+    paths = [built(spec) for spec in load_model_set(own).networks]
+    assert paths == [
+        own / "engines" / f"{name}.sm75.engine" for name in ("locator", "lent/locator")
+    ]
+    assert not (lent / "engines").exists()
+    found = {e.path: e.problem for n in inspect_set(own).networks for e in n.engines}
+    assert found == dict.fromkeys(paths, "")
+
+
+def test_the_programs_own_folder_is_left_alone(tmp_path: Path) -> None:
+    assert may_lie_in(tmp_path)
+    assert not may_lie_in(Path(vfx_edge.__file__).parent / "_models" / "default")
+    assert not may_lie_in(tmp_path / "none")
+
+
+def test_engines_in_the_cache_are_told_of_by_their_network(
+    spec: NetworkSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
+    path = in_cache(wanted_key(spec, 89))
+    build_engine(spec, spec.read(), wanted_key(spec, 89), path)
+    assert engine_states(spec) == (EngineState(path, 89, ""),)
+    assert engine_states(replace(spec, sha256="0" * 64)) == ()
 
 
 def test_the_key_stands_beside_the_engine(spec: NetworkSpec) -> None:
@@ -137,4 +177,4 @@ def test_a_refusal_carries_the_reason(spec: NetworkSpec, monkeypatch: pytest.Mon
     monkeypatch.setattr(runtime, "build", refuse)
     with pytest.raises(EngineRefused, match=r"'tiny finder' .* 7\.5 \(FP32 3D convolution is"):
         built(spec)
-    assert not beside_model(spec, 75).exists()
+    assert not beside_set(spec, 75).exists()

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from vfx_edge.backends import nvidia, open_models
-from vfx_edge.backends.choose import default_backends
+from vfx_edge.backends.known import default_backends
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.nvml import MemoryWatch
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.spine.chain import ChainOptions, analyze
-from vfx_edge.study import Classified
+from vfx_edge.study import BackendRequest, Classified
 from vfx_edge.vocabulary import NEEDED_ROLES
 
 pytestmark = pytest.mark.skipif(
-    isinstance(nvidia.find_gpu(), str), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
+    not isinstance(nvidia.find_gpu(), nvidia.Gpu), reason=f"no NVIDIA GPU: {nvidia.find_gpu()}"
 )
 GPU_BACKENDS = {"cuda": 1e-3, "tensorrt": 5e-3, "tensorrt-rtx": 5e-3}
 """Largest difference of a probability from FP32 on the CPU: cuda computes in FP32, the others
@@ -50,7 +50,7 @@ def patches(role: str) -> np.ndarray:
 def test_the_gpu_gives_the_cpus_answers(backend: str, role: str) -> None:
     needed(backend)
     batch = patches(role)
-    with open_models(load_model_set(), "cpu", precision="fp32", roles=(role,)) as models:
+    with open_models(load_model_set(), BackendRequest("cpu", "fp32"), roles=(role,)) as models:
         wanted = models.network(role).probabilities(batch)
     with open_models(load_model_set(), backend, roles=(role,)) as models:
         network = models.network(role)
@@ -70,7 +70,7 @@ def test_the_whole_chain_within_the_budget(backend: str, shared_data: Path) -> N
     assert 0 < watch.taken_mib / 1024 <= BUDGET_GIB
     if fast.run.peak_vram_mib is not None:  # the driver knows this process
         assert fast.run.peak_vram_mib / 1024 <= BUDGET_GIB
-    with open_models(load_model_set(), "cpu", precision="fp32") as models:
+    with open_models(load_model_set(), BackendRequest("cpu", "fp32")) as models:
         exact = analyze(volume, models, every).result
     assert fast.triage == exact.triage
     assert [f.vertebra.level for f in fast.findings] == [f.vertebra.level for f in exact.findings]

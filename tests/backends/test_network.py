@@ -8,8 +8,9 @@ import pytest
 from tests.fake_backend import FakeBackend, FakeNetwork, Function
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Array, Budget, activate
-from vfx_edge.backends.errors import BudgetTooSmall, PrecisionUnavailable, RunFailed
-from vfx_edge.backends.network import batch_limit, divide, patch_mib, pick_precision
+from vfx_edge.backends.budget import batch_limit, divide, patch_mib
+from vfx_edge.backends.errors import BudgetTooSmall, OnnxInvalid, PrecisionUnavailable, RunFailed
+from vfx_edge.backends.network import pick_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 
@@ -111,7 +112,8 @@ def test_an_answer_that_is_no_number_is_an_error(spec: NetworkSpec, bad: float) 
 
 
 def test_an_answer_of_other_classes_is_an_error(spec: NetworkSpec) -> None:
-    with pytest.raises(RunFailed, match="instead of 3 classes"):
+    """Of the file, not of the backend."""
+    with pytest.raises(OnnxInvalid, match=r"it answers 1x1x8x8x8, .* 1x3x8x8x8 is right"):
         opened(spec, lambda _, batch: batch).run(patches(1))
 
 

@@ -28,6 +28,7 @@ from vfx_edge.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
 from vfx_edge.backends.openvino_backend import OpenVinoBackend, native_precision
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import NetworkSpec, load_model_set
+from vfx_edge.study import BackendRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = np.random.default_rng(3).normal(size=(5, 1, 8, 8, 8)).astype(np.float32)
@@ -41,14 +42,15 @@ def convolution(_: NetworkSpec, batch: Array) -> Array:
     return np.stack([[correlate(p[0], w, mode="constant") for w in weights] for p in batch])
 
 
-def opened(tmp_path: Path, backend: str, **options: Any) -> OpenModels:
+def opened(tmp_path: Path, backend: str, precision: str = "auto", **options: Any) -> OpenModels:
     models = load_model_set(write_full_set(tmp_path / "set", precisions=("fp32", "bf16")))
-    return open_models(models, backend, **options)
+    return open_models(models, BackendRequest(backend, precision), **options)
 
 
 def test_all_runtimes_compute_the_same(tmp_path: Path) -> None:
     models = load_model_set(write_full_set(tmp_path / "set"))
-    fake = open_models(models, "fake", backends={"fake": FakeBackend(convolution)})
+    fakes = {"fake": FakeBackend(convolution)}
+    fake = open_models(models, "fake", roles=("finder",), backends=fakes)
     wanted = fake.network("finder").run(BATCH)
     for backend in ("cpu", "openvino"):
         with open_models(models, backend) as real:
@@ -184,7 +186,7 @@ def test_every_way_to_say_out_of_memory_halves_the_batch(tmp_path: Path, message
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A card of 8 GiB, as far as anyone asks; the user's cache folder."""
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -262,36 +264,12 @@ def test_fp16_is_the_networks_own_fp16_form(tmp_path: Path) -> None:
 
 
 def test_a_missing_gpu_is_told_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: "no NVIDIA driver (libcuda.so.1 was not found)")
+    none = nvidia.NoGpu("no NVIDIA driver (libcuda.so.1 was not found)", "install one")
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: none)
     for backend in (CudaBackend(), TensorRtBackend()):
         state = backend.availability()
         assert not state.available
         assert state.reason == "no NVIDIA driver (libcuda.so.1 was not found)"
-
-
-def test_what_a_gpu_lacks_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order in which a user would mend it: package, TensorRT, driver, CUDA."""
-    missing = {"libcudnn.so.9", "cudnn64_9.dll", *nvidia.tensorrt_libraries()}
-
-    def first_missing(names: tuple[str, ...]) -> str | None:
-        return next((name for name in names if name in missing), None)
-
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
-    monkeypatch.setattr(nvidia, "first_missing", first_missing)
-    cuda, tensorrt = CudaBackend(), TensorRtBackend()
-    if "CUDAExecutionProvider" not in _providers():
-        assert "built without it" in cuda.availability().reason
-        return
-    assert "cudnn" in cuda.availability().reason
-    assert "nvinfer" in tensorrt.availability().reason
-    assert "tensorrt-cu13" in tensorrt.availability().remedy
-    missing.clear()
-    assert cuda.availability().available
-    assert cuda.availability().device == "Test GPU (compute capability 7.5, 8 GiB)"
-    old = nvidia.Gpu("Old", 8.0, (7, 5), (12, 4))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: old)
-    assert "serves CUDA 12.4" in cuda.availability().reason
-    assert cuda.availability().remedy == "update the driver"
 
 
 def _providers() -> list[str]:
@@ -307,8 +285,8 @@ def test_a_session_that_silently_went_to_the_cpu_is_refused(
     if "CUDAExecutionProvider" not in _providers():
         pytest.skip("needs onnxruntime-gpu")
     models = load_model_set(write_full_set(tmp_path / "set"))
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
-    monkeypatch.setattr(nvidia, "first_missing", lambda _: None)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
+    monkeypatch.setattr(nvidia, "missing", lambda _: ())
     for name in ("cuda", "tensorrt"):
         with pytest.raises(OpenFailed) as caught:
             open_models(models, name)

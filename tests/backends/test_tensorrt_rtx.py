@@ -20,7 +20,7 @@ from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
 from vfx_edge.backends.half import half_of
-from vfx_edge.backends.tensorrt_rtx_engine import beside_model, build_engine, wanted_key
+from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 GPU = nvidia.Gpu("Quadro Test", 16.0, (7, 5), (13, 0))
@@ -102,7 +102,7 @@ def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
 def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostDriver:
     """A machine with a Turing card, as far as the backend can see."""
     driver = HostDriver()
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "driver_version", lambda: "580.65")
     monkeypatch.setattr(backend, "CudaMemory", lambda: CudaMemory(driver))
     monkeypatch.setattr(backend, "_cuda_major", lambda: 13)
@@ -195,7 +195,7 @@ def test_an_engine_is_built_once_and_kept(
 def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     spec: NetworkSpec, driver: HostDriver
 ) -> None:
-    path = beside_model(spec, 75)
+    path = beside_set(spec, 75)
     build_engine(spec, spec.read(), wanted_key(spec, 75), path)
     opened(spec).close()
     assert beside_cache(spec) == []
@@ -214,30 +214,6 @@ def test_an_engine_that_wants_more_than_the_budget_is_refused(
     opened(spec, Budget(gpu_gib=4)).close()
     with pytest.raises(BudgetTooSmall, match="3072 MiB"):
         opened(spec, Budget(gpu_gib=2))
-
-
-def test_availability_says_exactly_what_is_missing(
-    driver: HostDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def state() -> tuple[str, str]:
-        found = backend.TensorRtRtxBackend().availability()
-        return found.reason, found.remedy
-
-    assert state() == ("", "")
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: nvidia.Gpu("Old", 8, (7, 5), (12, 9)))
-    assert state() == ("the driver serves CUDA 12.9, CUDA 13 is needed", "update the driver")
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: nvidia.Gpu("H200", 141, (9, 0), (13, 0)))
-    reason, remedy = state()
-    assert "TensorRT-RTX 1.7.1 builds no engines for compute capability 9.0 (it knows 7.5" in reason
-    assert "--backend tensorrt" in remedy
-
-    def absent() -> tuple[int, ...]:
-        raise ImportError("No module named 'tensorrt_rtx'")
-
-    monkeypatch.setattr(runtime, "architectures", absent)
-    assert "tensorrt-rtx can't be imported" in state()[0]
-    monkeypatch.setattr(nvidia, "find_gpu", lambda: "no NVIDIA driver")
-    assert state()[0] == "no NVIDIA driver"
 
 
 @pytest.fixture

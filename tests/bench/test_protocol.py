@@ -1,5 +1,6 @@
 """Workers that measure: asked step by step, failing in every way, and never left behind."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def test_each_step_is_asked_for(tmp_path: Path) -> None:
         assert [running.ask()["number"] for _ in range(2)] == [0, 1]
         running.send(b"\n")
         note, counted, done = running.events
-    assert note == {"event": "note", "text": "building 2"}
+    assert note == {"event": "note", "level": logging.INFO, "text": "building 2"}
     assert (counted["number"], done["event"]) == (2, "done")
 
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import gpu, gpu_tables, results
 from benchmarks.gpu_parts import BUDGETS_GIB, OTHER_PRECISIONS, PACKAGES, Part, parts
 from tests.bench.records import MACHINE
+from vfx_edge.backends.nvidia import NoGpu
 
 HOUR_S = 3600.0
 
@@ -17,7 +18,7 @@ HOUR_S = 3600.0
 def test_without_a_gpu_each_part_is_described_and_nothing_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(gpu, "find_gpu", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(gpu, "find_gpu", lambda: NoGpu("no NVIDIA driver", ""))
     gpu.command(minutes=8, out=tmp_path)
     printed = capsys.readouterr().out
     assert "no NVIDIA driver" in printed

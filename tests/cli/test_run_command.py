@@ -1,22 +1,23 @@
 """`vfx-edge run` with everything behind it faked: what is printed and written, how it ends."""
 
-import contextlib
 import errno
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tests.fake_backend import no_networks
 from tests.outputs.fakes import example
+from vfx_edge.backends import OpenModels
 from vfx_edge.cli import main, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.spine.chain import ChainOptions
-from vfx_edge.study import Analysis, Coverage, Level, Tier
+from vfx_edge.study import Analysis, BackendRequest, Coverage, Level, Tier
 from vfx_edge.vocabulary import STAGES
 
 
@@ -28,6 +29,7 @@ class Fake:
     fails_at: str = ""
     failure: BaseException | None = None
     options: ChainOptions | None = None
+    request: BackendRequest | None = None
 
     def _do(self, what: str) -> None:
         if self.failure is not None and what == self.fails_at:
@@ -44,13 +46,10 @@ class Fake:
     def roles(self, manifest: str, options: object) -> tuple[str, ...]:
         return ()
 
-    @contextlib.contextmanager
-    def _models(self) -> Iterator[None]:
-        yield
-
-    def open_models(self, manifest: str, backend: str, **more: object) -> object:
+    def open_models(self, manifest: str, request: BackendRequest, **more: object) -> OpenModels:
         self._do("open")
-        return self._models()
+        self.request = request
+        return no_networks()
 
     def analyze(
         self, volume: object, models: object, options: ChainOptions, on_stage: Callable
@@ -152,8 +151,18 @@ def test_quiet_prints_only_the_verdict(fake: Fake, vfx: Callable, capsys) -> Non
 def test_verbose_says_what_was_passed_over(fake: Fake, vfx: Callable, capsys) -> None:
     assert vfx("run", "in", "--verbose") == 0
     out = capsys.readouterr().out
-    assert "libnvinfer.so.10 was not found" in out
+    assert "passed over tensorrt: libnvinfer.so.10 was not found" in out
+    assert "failed: tensorrt-rtx: the GPU was lost" in out
     assert fake.analysis.result.series.others[0].series_uid in out
+
+
+def test_what_is_asked_of_the_machine(fake: Fake, vfx: Callable, capsys) -> None:
+    asked = ("--backend", "CUDA", "--device", "1", "--gpu-memory", "5.5", "--precision", "FP16")
+    assert vfx("run", "in", *asked) == 0
+    assert fake.request == BackendRequest("cuda", "fp16", 1, 5.5)
+    for nonsense in (("--device", "-1"), ("--gpu-memory", "nan"), ("--precision", "fp8")):
+        assert vfx("run", "in", *nonsense) == 2
+        assert nonsense[1] in capsys.readouterr().err
 
 
 def test_seconds_of_reading_and_writing_are_added(fake: Fake, vfx: Callable) -> None:

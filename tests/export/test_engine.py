@@ -88,11 +88,27 @@ def test_a_refused_network_is_named_with_the_reason(
     data = tiny_segmenter()
     monkeypatch.setattr(runtime, "build", lambda _, *rest: real(data, *rest))
     folder = write_set(tmp_path / "set", {"finder": data})
-    with pytest.raises(engine.EnginesIncomplete, match=r"finder\.sm75\.engine") as caught:
+    with pytest.raises(engine.EnginesIncomplete, match=r"finder\.onnx for --sm 75") as caught:
         engine.command(str(folder), [75, 86])
     assert caught.value.exit_code == 6
     assert "FP32 3D convolution is not supported" in capsys.readouterr().err
     assert states(folder) == {"finder.sm86.engine": ""}
+
+
+def test_a_folder_that_can_not_be_written_leaves_them_to_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "cache"))
+    folder = write_set(tmp_path / "set", {"finder": tiny_segmenter()}, precisions=("fp16",))
+    (folder / "engines").write_text("a file is in the way")
+    engine.command(str(folder), [75])
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == f"Engines go into the cache folder, {tmp_path / 'cache' / 'tensorrt-rtx'}"
+    ((name, problem),) = states(folder).items()
+    assert (tmp_path / "cache" / "tensorrt-rtx" / name).is_file()
+    assert problem == ""
+    engine.command(str(folder), [75])
+    assert capsys.readouterr().err.endswith(f"{name} is fresh\n")
 
 
 def test_the_command_line_takes_several_architectures(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """One table of output kinds: what the command offers, what is written, removed and sent."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.fake_backend import no_networks
 from tests.outputs.fakes import example
 from vfx_edge.cli import main
 from vfx_edge.files import write_text
@@ -47,14 +46,10 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 def chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read and no network runs."""
 
-    @contextlib.contextmanager
-    def models(*_: object, **__: object) -> Iterator[None]:
-        yield
-
     for place, stand_in in {
         "inputs.load_scan": lambda *_, **__: example().scan,
         "manifest.load_model_set": lambda name, demand: name,
-        "backends.open_models": models,
+        "backends.open_models": lambda *_, **__: no_networks(),
         "fracture_task.roles": lambda *_: (),
         "spine.chain.analyze": lambda *_: example(),
     }.items():
@@ -73,7 +68,7 @@ def test_a_new_kind_is_one_file_and_one_row(
     assert present(tmp_path / "out") == {"result.json", "toy.txt"}
     assert (tmp_path / "out" / "toy.txt").read_text().startswith("T6\nT7\n")
     # an earlier run's files are removed before new ones are written
-    run_job(Job(tmp_path, tmp_path / "out", kinds=("html",)), models=None)  # type: ignore[arg-type]
+    run_job(Job(tmp_path, tmp_path / "out", kinds=("html",)), no_networks())
     assert present(tmp_path / "out") == {"result.json", "report.html"}
 
 

@@ -20,7 +20,7 @@ from vfx_edge.evaluation import overlap
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.spine.chain import ChainOptions, analyze
-from vfx_edge.study import Analysis, Classified, VertebraMask
+from vfx_edge.study import Analysis, BackendRequest, Classified, VertebraMask
 from vfx_edge.vocabulary import NEEDED_ROLES
 
 Floats = NDArray[np.float32]
@@ -50,7 +50,7 @@ def fast() -> Iterator[OpenModels]:
 
 @pytest.fixture(scope="module")
 def exact() -> Iterator[OpenModels]:
-    with open_models(load_model_set(), EXACT, precision="fp32") as models:
+    with open_models(load_model_set(), BackendRequest(EXACT, "fp32")) as models:
         yield models
 
 

@@ -13,8 +13,8 @@ from tests.spine.nets import models, network, spec_of
 from tests.spine.world import FACTS, lumbar, masks_of, volume_of
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import OpenModels
+from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends.errors import BudgetTooSmall
-from vfx_edge.backends.network import batch_limit
 from vfx_edge.backends.protocol import Budget
 from vfx_edge.image import Image
 from vfx_edge.inference.sliding_window import AnswerOverflows

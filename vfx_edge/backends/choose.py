@@ -1,128 +1,116 @@
 """Which backend runs the networks: the named one or an error, with "auto" the first that works."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pkgutil import resolve_name
-from types import TracebackType
-from typing import Self, cast
+from functools import partial
 
-from vfx_edge.backends import nvidia
-from vfx_edge.backends.errors import BackendUnavailable
-from vfx_edge.backends.network import divide
+from vfx_edge.backends.budget import divide, settled
+from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
+from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.onnx_file import check_signature
+from vfx_edge.backends.opened import OpenModels, close, log, passed_over_sentence
+from vfx_edge.backends.proof import ask_once
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
-from vfx_edge.errors import BackendError, first_line
+from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
-from vfx_edge.study import BackendUse, ModelUse
-from vfx_edge.vocabulary import BACKENDS
-
-
-def default_backends() -> dict[str, Backend]:
-    """Every backend by name, in the order in which `auto` tries them."""
-    return {name: _made(name, kind) for name, kind in BACKENDS.items()}
-
-
-@dataclass(frozen=True)
-class _NotInstalled:
-    """A backend whose module can't be imported: its runtime is missing."""
-
-    name: str
-    reason: str
-
-    def availability(self, device: int = 0) -> Availability:
-        return Availability(self.name, False, self.reason, "install what it needs")
-
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
-        raise BackendUnavailable(f"backend '{self.name}' ({self.reason})", "install what it needs")
-
-
-def _made(name: str, kind: str) -> Backend:
-    try:
-        return cast(Backend, resolve_name(kind)())
-    except ImportError as error:
-        return _NotInstalled(name, first_line(error))
-
-
-def probe_backends() -> tuple[Availability, ...]:
-    """The state of every backend that can be asked for, in `auto`'s order."""
-    return tuple(backend.availability() for backend in default_backends().values())
-
-
-@dataclass(frozen=True, eq=False)
-class OpenModels:
-    """The networks of a model set, opened on one backend. Close it, or use it in a `with`."""
-
-    manifest: ModelManifest
-    networks: Mapping[str, Network]
-    """By role; joined roles share one."""
-    backend: BackendUse
-    uses: tuple[ModelUse, ...]
-
-    def network(self, role: str) -> Network:
-        """The opened network of a role; RoleMissing when the set fills none."""
-        if role not in self.networks:
-            # Either the set has none (raises), or it was left out when opening: our own bug.
-            raise KeyError(f"'{self.manifest.network(role).name}' was not opened")
-        return self.networks[role]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """All that went differently from plan so far, in any network."""
-        unique = {id(network): network for network in self.networks.values()}
-        return tuple(line for network in unique.values() for line in network.warnings)
-
-    def close(self) -> None:
-        """Free every network."""
-        for network in self.networks.values():
-            network.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+from vfx_edge.study import BackendRequest, BackendUse, ModelUse
 
 
 def open_models(
     manifest: ModelManifest,
-    requested: str = "auto",
+    requested: str | BackendRequest = "auto",
     *,
     budget: Budget | None = None,
-    precision: str = "auto",
     roles: Iterable[str] | None = None,
     backends: Mapping[str, Backend] | None = None,
 ) -> OpenModels:
-    """Check the networks' hashes and signatures and open them side by side.
+    """Check the networks' hashes and signatures, open them side by side, and ask each once.
 
     requested: "auto" takes the first backend that works and records the others' reasons; a name
-    works or raises a BackendError. roles: open only these. backends: for tests and other runtimes.
-    Raises ModelError when a file is missing, changed, or doesn't fit its manifest.
+    works or raises a BackendError. budget: what else than the request's share of a card bounds the
+    networks. roles: open only these. backends: for tests and other runtimes.
+    Raises ModelError when a file is missing, changed, or doesn't fit its manifest, RequestInvalid
+    when the request makes no sense.
     """
+    request = BackendRequest(requested) if isinstance(requested, str) else requested
+    if request.problem:
+        raise RequestInvalid(f"{request.problem}.")
     known = default_backends() if backends is None else backends
-    if requested != "auto" and requested not in known:
-        raise unknown_backend(requested, known)
+    if request.backend != "auto" and request.backend not in known:
+        raise unknown_backend(request.backend, known)
     wanted = manifest.roles if roles is None else tuple(roles)
-    specs = list({id(s): s for s in (manifest.network(role) for role in wanted)}.values())
-    if not specs:  # a task without networks
-        return OpenModels(manifest, {}, BackendUse(requested, "none", "", ""), ())
-    with ThreadPoolExecutor(max_workers=max(1, len(specs))) as pool:
+    if not wanted:  # a task without networks
+        return OpenModels(manifest, {}, BackendUse(request.backend, "none", "", ""), ())
+    plan = _Plan(manifest, wanted, request, _budget(request, budget or Budget()), known)
+    opened = _open(plan)
+    if line := passed_over_sentence(opened.backend):
+        log.warning("%s", line)
+    return opened
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to open, and on which of the backends."""
+
+    manifest: ModelManifest
+    roles: tuple[str, ...]
+    request: BackendRequest
+    budget: Budget
+    backends: Mapping[str, Backend]
+
+    def after(self, name: str) -> "_Plan | None":
+        """The same on what `auto` tries after this one; None where there is nothing."""
+        left = dict(list(self.backends.items())[list(self.backends).index(name) + 1 :])
+        named = self.request.backend != "auto"
+        return None if named or not left else replace(self, backends=left)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A backend that could not be used. opened: it is here, and failed at the networks."""
+
+    state: Availability
+    reason: str
+    opened: bool = False
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """As `BackendUse` has it."""
+        return self.state.name, self.reason
+
+
+def _open(plan: _Plan) -> OpenModels:
+    specs = list({id(s): s for s in map(plan.manifest.network, plan.roles)}.values())
+    with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        request = _Request(specs, onnx, precision, _shares(specs, budget or Budget()), pool)
-        if requested == "auto":
-            networks, used, skipped = _first_that_works(known, request)
+        request = _Request(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
+        if plan.request.backend == "auto":
+            networks, state, tried = _first_that_works(plan.backends, request)
         else:
-            networks, used, skipped = _open_named(known[requested], request), requested, ()
+            networks, state = _open_named(plan.backends[plan.request.backend], request)
+            tried = ()
     by_role: dict[str, Network] = {
-        role: n for n in networks for role in n.spec.roles if role in wanted
+        role: n for n in networks for role in n.spec.roles if role in plan.roles
     }
-    use = BackendUse(requested, used, networks[0].device, _precisions(networks), skipped)
-    return OpenModels(manifest, by_role, use, _model_uses(by_role))
+    use = BackendUse(
+        plan.request.backend,
+        state.name,
+        networks[0].device,
+        _precisions(networks),
+        skipped=tuple(one.line for one in tried),
+        passed_over=_passed_over(state, tried),
+    )
+    rest = plan.after(state.name)
+    again = None if rest is None else partial(_open, rest)
+    return OpenModels(plan.manifest, by_role, use, _model_uses(by_role), again, state.card)
+
+
+def _passed_over(used: Availability, tried: tuple[_Tried, ...]) -> tuple[tuple[str, str], ...]:
+    """What people want to know of: a card that is not used, or on which something failed. That one
+    of two runtimes for a card is not installed is nothing to tell where the other one runs."""
+    return tuple(one.line for one in tried if one.state.card and (one.opened or not used.card))
 
 
 @dataclass(frozen=True)
@@ -131,31 +119,47 @@ class _Request:
 
     specs: list[NetworkSpec]
     onnx: list[bytes]
-    precision: str
+    asked: BackendRequest
     budgets: list[Budget]
     """Each network's share."""
     pool: ThreadPoolExecutor
 
-    def open_on(self, backend: Backend) -> list[Network]:
+    def open_on(self, backend: Backend, *, on_card: bool) -> list[Network]:
+        """Every network, each of which has answered once where its answers are not known: on a
+        card always, whose driver and libraries nobody tested together. BackendError leaves."""
+
+        def opened(spec: NetworkSpec, onnx: bytes, budget: Budget) -> Network:
+            network = backend.open(spec, onnx, self.asked.precision, budget)
+            if on_card or not spec.shipped:
+                with _closed_if_it_fails(network):
+                    ask_once(network)
+            return network
+
         jobs = [
-            self.pool.submit(backend.open, spec, onnx, self.precision, budget)
-            for spec, onnx, budget in zip(self.specs, self.onnx, self.budgets, strict=True)
+            self.pool.submit(opened, *one)
+            for one in zip(self.specs, self.onnx, self.budgets, strict=True)
         ]
         try:
             return [job.result() for job in jobs]
         except Exception:
             for job in jobs:
                 if job.exception() is None:
-                    job.result().close()
+                    close(job.result())
             raise
 
 
-def _shares(specs: list[NetworkSpec], budget: Budget) -> list[Budget]:
-    """The budget divided among the networks, on the GPU that is there."""
-    gpu = nvidia.find_gpu()
-    if isinstance(gpu, nvidia.Gpu):
-        budget = replace(budget, gpu_gib=min(budget.gpu_gib, gpu.memory_gib))
-    return divide(specs, budget)
+@contextmanager
+def _closed_if_it_fails(network: Network) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        close(network)
+        raise
+
+
+def _budget(request: BackendRequest, budget: Budget) -> Budget:
+    budget = replace(budget, device=request.device)
+    return budget if request.gpu_gib is None else replace(budget, gpu_gib=request.gpu_gib)
 
 
 def _read_checked(spec: NetworkSpec) -> bytes:
@@ -164,28 +168,28 @@ def _read_checked(spec: NetworkSpec) -> bytes:
     return data
 
 
-def _open_named(backend: Backend, request: _Request) -> list[Network]:
-    state = backend.availability()
+def _open_named(backend: Backend, request: _Request) -> tuple[list[Network], Availability]:
+    state = backend.availability(request.asked.device)
     if not state.available:
         raise unavailable(state)
-    return request.open_on(backend)
+    return request.open_on(backend, on_card=state.card), state
 
 
 def _first_that_works(
     known: Mapping[str, Backend], request: _Request
-) -> tuple[list[Network], str, tuple[tuple[str, str], ...]]:
-    skipped: list[tuple[str, str]] = []
-    for name, backend in known.items():
-        state = backend.availability()
+) -> tuple[list[Network], Availability, tuple[_Tried, ...]]:
+    tried: list[_Tried] = []
+    for backend in known.values():
+        state = backend.availability(request.asked.device)
         if not state.available:
-            skipped.append((name, state.reason))
+            tried.append(_Tried(state, state.reason))
             continue
         try:
-            return request.open_on(backend), name, tuple(skipped)
+            return request.open_on(backend, on_card=state.card), state, tuple(tried)
         except BackendError as error:
-            skipped.append((name, str(error)))
-    tried = "; ".join(f"{name}: {reason}" for name, reason in skipped)
-    raise BackendUnavailable(f"no backend can be used here ({tried})", "see `vfx-edge doctor`")
+            tried.append(_Tried(state, reason_of(error), opened=True))
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in (one.line for one in tried))
+    raise BackendUnavailable(f"no backend can be used here ({reasons})", "see `vfx-edge doctor`")
 
 
 def unknown_backend(name: str, known: Iterable[str]) -> BackendUnavailable:

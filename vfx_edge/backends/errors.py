@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from vfx_edge.errors import BackendError, ModelError, VfxError
+from vfx_edge.errors import BackendError, ModelError, UsageError, VfxError
 
 _WHERE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :")
 """Where in a runtime's own source something failed: left out of our sentences."""
@@ -15,6 +15,10 @@ class BackendUnavailable(BackendError):
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}: {remedy}")
+
+
+class RequestInvalid(UsageError):
+    """What was asked of the machine can't be meant."""
 
 
 class OpenFailed(BackendError):
@@ -55,20 +59,27 @@ class PrecisionUnavailable(BackendError):
     """A precision was asked for by name that can't be had, or wouldn't keep the answers."""
 
     def __init__(self, backend: str, network: str, wanted: str, possible: tuple[str, ...]) -> None:
+        what = "any precision that its manifest allows" if wanted == "auto" else wanted
+        some = f"it may run in {', '.join(possible)}; ask for that, or for none" if possible else ""
         super().__init__(
-            f"backend '{backend}' can't run '{network}' in {wanted}: "
-            f"here and by its manifest it may run in {', '.join(possible) or 'nothing'}; ask for "
-            "that, or for none, and each network takes the fastest that it may"
+            f"backend '{backend}' can't run '{network}' in {what} on this machine: "
+            f"{some or 'use another backend, or --backend auto'}"
         )
 
 
 class BudgetTooSmall(BackendError):
-    """Not even one patch fits into the memory that may be used."""
+    """Not even the smallest batch fits into the memory that may be used."""
 
-    def __init__(self, network: str, needed_mib: float, allowed_mib: float) -> None:
+    def __init__(
+        self, network: str, needed_mib: float, allowed_mib: float, *, gpu: bool = False
+    ) -> None:
+        remedy = (
+            "close what else uses the card, allow more (--gpu-memory) or use --backend openvino"
+        )
         super().__init__(
-            f"one patch of '{network}' needs about {needed_mib:.0f} MiB and the memory budget "
-            f"leaves {allowed_mib:.0f} MiB: raise the budget or use a smaller model"
+            f"'{network}' needs about {needed_mib:.0f} MiB of {'GPU ' if gpu else ''}memory for "
+            f"its smallest batch, and its share of what may be used is {allowed_mib:.0f} MiB: "
+            f"{remedy if gpu else 'use a smaller model, or a GPU'}"
         )
 
 
@@ -131,8 +142,10 @@ class OutOfMemory(Exception):
 
 
 def reason_of(error: VfxError | None) -> str:
-    """What was wrong, fit to stand inside another sentence."""
-    return one_line(getattr(error, "reason", error))
+    """What was wrong, fit to stand inside another sentence: without what to do about it, which
+    stands after the colon of each sentence."""
+    words = str(error)
+    return one_line(getattr(error, "reason", words.rpartition(": ")[0] or words))
 
 
 def one_line(text: object, limit: int = 200) -> str:

@@ -29,6 +29,14 @@ _FOLLOWING = {
     "Slice", "Squeeze", "Transpose", "Unsqueeze",
 }  # fmt: skip
 """In FP16 when a node in FP16 reads them."""
+_MOVING = _FOLLOWING - {"Add"} | {
+    "Cast", "Constant", "ConstantOfShape", "DepthToSpace", "Expand", "Gather", "Pad", "Resize",
+    "SpaceToDepth", "Split", "Tile", "Upsample", "Where",
+}  # fmt: skip
+"""Rounded to FP16 or not, the numbers that come out are those that went in."""
+_NORMALISING = {
+    "BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization",
+}  # fmt: skip
 _ALL_FLOATS = _HEAVY | {"Add", "Concat"}
 """The others' first input is the only float."""
 _FLOAT, _FLOAT16 = 1, 10  # TensorProto.DataType
@@ -48,6 +56,19 @@ def half_of(spec: NetworkSpec, onnx: bytes) -> bytes:
         return half_precision(onnx)
     except ValueError as error:
         raise not_onnx(spec.path, error) from error
+
+
+def kept_full(half: bytes) -> tuple[str, ...]:
+    """Types of the nodes of an FP16 form that calculate in FP32, sorted, for runtimes that may lower
+    them. Left out: what only moves or selects numbers, and the normalisations that are one node,
+    which such runtimes keep in FP32 or fold into the convolution before them."""
+    from onnx import ModelProto, shape_inference
+
+    graph = shape_inference.infer_shapes(ModelProto.FromString(half)).graph
+    values = (*graph.value_info, *graph.output)
+    full = {value.name for value in values if value.type.tensor_type.elem_type == _FLOAT}
+    types = {node.op_type for node in graph.node if full.intersection(node.output)}
+    return tuple(sorted(types - _MOVING - _NORMALISING))
 
 
 def half_key(spec: NetworkSpec) -> str:

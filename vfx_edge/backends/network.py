@@ -2,69 +2,19 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from vfx_edge.backends.errors import (
-    BudgetTooSmall,
     OutOfMemory,
     PrecisionUnavailable,
     RunFailed,
 )
 from vfx_edge.backends.onnx_file import misfit
-from vfx_edge.backends.protocol import Array, Budget
+from vfx_edge.backends.protocol import Array
 from vfx_edge.manifest import NetworkSpec
-
-HOST_SHARE = 0.25
-"""Of the host budget: the scan, its resampled copy and the masks need the rest."""
-WINDOW_SHARE = 0.6
-"""Of the host budget, where a network is moved over the spine tile by tile: its tile can't be made
-smaller, and its stage holds little beside it."""
-GPU_SHARE = 0.75
-"""Of the GPU budget: weights, engines and convolution workspaces need the rest."""
-GPU_FIXED_GIB = 1.0
-"""Taken once a process by the CUDA context and its libraries' kernels, before any network."""
-ASSUMED_CHANNELS = 96
-"""Full-resolution fp32 channels alive at once in a 3-D U-Net of base width 16: measured at 64³
-93 MiB in OpenVINO fp32, 51 in bf16, 68 in ONNX Runtime, where this assumes 96."""
-
-
-def patch_mib(spec: NetworkSpec) -> float:
-    """Memory for computing one patch: the manifest's figure, else a careful guess."""
-    return (
-        spec.batch.activation_mib
-        or float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
-    )
-
-
-def batch_limit(spec: NetworkSpec, budget: Budget, *, gpu: bool) -> int:
-    """How many patches are computed at once; BudgetTooSmall where not even the least fits.
-
-    On a GPU the most that the budget and the manifest allow. On a CPU the least: larger batches
-    take as long per patch and several times the memory (`python -m benchmarks limits`).
-    """
-    host_share = HOST_SHARE if spec.window is None else WINDOW_SHARE
-    gib = budget.gpu_gib * GPU_SHARE if gpu else budget.host_gib * host_share
-    fitting = int(gib * 1024 / patch_mib(spec))
-    if fitting < spec.batch.min:
-        raise BudgetTooSmall(spec.name, patch_mib(spec) * spec.batch.min, gib * 1024)
-    return min(fitting, spec.batch.max) if gpu else spec.batch.min
-
-
-def divide(specs: Sequence[NetworkSpec], budget: Budget) -> list[Budget]:
-    """A share of the GPU for each network, all open at once, by what its largest batch takes.
-
-    Memory that one runtime has taken is not lent to the next: the shares, and what is fixed, add
-    up to the budget. The host's memory is not divided: networks run one after another and give
-    it back.
-    """
-    wants = [patch_mib(spec) * spec.batch.max for spec in specs]
-    free = max(budget.gpu_gib - GPU_FIXED_GIB, 0.0)
-    return [replace(budget, gpu_gib=free * want / sum(wants)) for want in wants]
 
 
 def pick_precision(
@@ -107,6 +57,8 @@ class CheckedNetwork(ABC):
     def __init__(
         self, backend: str, spec: NetworkSpec, device: str, precision: str, limit: int
     ) -> None:
+        self._least = spec.batch.min
+        """Patches that the network takes at least; fewer are filled up."""
         self.backend = backend
         self.spec = spec
         self.device = device
@@ -125,6 +77,11 @@ class CheckedNetwork(ABC):
 
         Raises OutOfMemory when a smaller batch may do, RunFailed for all else.
         """
+
+    def warn(self, line: str) -> None:
+        """Something that went differently from what was planned; "" is nothing."""
+        if line:
+            self._warnings.append(line)
 
     def close(self) -> None:  # noqa: B027 - most have nothing to free
         """Free what the runtime holds."""
@@ -174,13 +131,13 @@ class CheckedNetwork(ABC):
 
     def _filled(self, part: Array) -> Array:
         """Filled up with zeros to the smallest batch that the network takes."""
-        lacking = self.spec.batch.min - len(part)
+        lacking = self._least - len(part)
         if lacking <= 0:
             return part
         return np.concatenate([part, np.zeros((lacking, *part.shape[1:]), np.float32)])
 
     def _halve(self, size: int, error: Exception) -> None:
-        if size // 2 < self.spec.batch.min:
+        if size // 2 < self._least:
             reason = f"out of memory with {size} patches at once, which can't be less"
             raise RunFailed(self.backend, self.spec.name, reason) from error
         self.batch_limit = size // 2

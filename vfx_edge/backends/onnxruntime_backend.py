@@ -6,17 +6,16 @@ with what was asked. Its own lines are kept off the terminal; its failures arriv
 
 import functools
 import os
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.machine import cpu_name, usable_cores
-from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.quiet import runtime_quiet
@@ -64,19 +63,19 @@ class OrtNetwork(CheckedNetwork):
         device: str,
         precision: str,
         limit: int,
-        memory: str = "cpu",
+        card: int | None = None,
     ) -> None:
-        """memory: where the session computes, by ONNX Runtime's name: "cpu" or "cuda"."""
+        """card: the number of the one that the session computes on; None: it is the CPU."""
         super().__init__(backend, spec, device, precision, limit)
         self._session = session
-        self._memory = memory
+        self._place = ("cpu", 0) if card is None else ("cuda", card)
         half = session.get_inputs()[0].type == "tensor(float16)"
         self._dtype = np.dtype(np.float16 if half else np.float32)
 
     def _infer(self, batch: Array) -> Array:
         given = batch.astype(self._dtype, copy=False)
         try:
-            out = self._session_run(given) if self._memory == "cpu" else self._bound_run(given)
+            out = self._session_run(given) if self._place[0] == "cpu" else self._bound_run(given)
         except exceptions() as error:
             full = any(words in str(error).lower() for words in _FULL)
             if full or isinstance(error, MemoryError):
@@ -93,12 +92,16 @@ class OrtNetwork(CheckedNetwork):
     def _bound_run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Input and answer in the GPU's own memory: one copy there, one back."""
         binding = self._session.io_binding()
-        there = runtime().OrtValue.ortvalue_from_numpy(batch, self._memory, 0)
+        there = runtime().OrtValue.ortvalue_from_numpy(batch, *self._place)
         binding.bind_ortvalue_input(self.spec.input.name, there)
-        binding.bind_output(self.spec.output.name, self._memory, 0)
+        binding.bind_output(self.spec.output.name, *self._place)
         self._session.run_with_iobinding(binding)
         answers: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return answers[0]
+
+    def fix_batch(self) -> None:
+        """The session takes batches of `batch_limit` only: fewer patches are filled up."""
+        self._least = self.batch_limit
 
     def close(self) -> None:
         self._session = None
@@ -110,30 +113,37 @@ class OrtBackend:
     name = ""
     provider = ""
     gpu = False
-    precisions: tuple[str, ...] = ("fp32",)
 
     def availability(self, device: int = 0) -> Availability:
         raise NotImplementedError
 
-    def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
-        """Provider names with options, most wanted first."""
-        raise NotImplementedError
+    def _precisions(self, budget: Budget) -> tuple[str, ...]:
+        """What it computes in here, most wanted first."""
+        return ("fp32",)
 
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> OrtNetwork:
-        if self.gpu and isinstance(gpu := nvidia.find_gpu(), nvidia.Gpu):
-            budget = replace(budget, gpu_gib=min(budget.gpu_gib, gpu.memory_gib))
-        chosen = pick_precision(self.name, spec, precision, self.precisions)
-        limit = batch_limit(spec, budget, gpu=self.gpu)
-        session = self._session(
-            spec, self._form(spec, onnx, chosen), self._providers(spec, chosen, budget), budget
-        )
-        self._compare(spec, session)
-        memory = "cuda" if self.gpu else "cpu"
-        return OrtNetwork(self.name, spec, session, self._device(), chosen, limit, memory)
+    def _limit(self, spec: NetworkSpec, budget: Budget) -> int:
+        """Patches computed at once."""
+        return batch_limit(spec, budget, gpu=self.gpu)
 
-    def _form(self, spec: NetworkSpec, onnx: bytes, precision: str) -> bytes:
+    def _form(self, spec: NetworkSpec, onnx: bytes, precision: str, limit: int) -> bytes:
         """The file that computes in this precision."""
         return half_of(spec, onnx) if precision == "fp16" else onnx
+
+    def _providers(
+        self, spec: NetworkSpec, form: bytes, precision: str, limit: int, budget: Budget
+    ) -> list[Any]:
+        """Provider names with options, most wanted first."""
+        return [self.provider]
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> OrtNetwork:
+        chosen = pick_precision(self.name, spec, precision, self._precisions(budget))
+        limit = self._limit(spec, budget)
+        form = self._form(spec, onnx, chosen, limit)
+        providers = self._providers(spec, form, chosen, limit, budget)
+        session = self._session(spec, form, providers, budget)
+        self._compare(spec, session)
+        card = budget.device if self.gpu else None
+        return OrtNetwork(self.name, spec, session, self._device(budget), chosen, limit, card)
 
     def _session(self, spec: NetworkSpec, onnx: bytes, providers: Any, budget: Budget) -> Any:
         options = runtime().SessionOptions()
@@ -161,8 +171,8 @@ class OrtBackend:
                 what = f"{', '.join(sorted(heavy))} would run on the CPU"
                 raise OpenFailed(self.name, spec.name, what)
 
-    def _device(self) -> str:
-        return str(nvidia.find_gpu()) if self.gpu else cpu_name()
+    def _device(self, budget: Budget) -> str:
+        return cpu_name()
 
     def _no(self, reason: str, remedy: str) -> Availability:
         return Availability(self.name, False, reason, remedy)
@@ -179,6 +189,3 @@ class CpuBackend(OrtBackend):
         except ImportError as error:
             return self._no(f"onnxruntime can't be imported ({error})", "pip install onnxruntime")
         return Availability(self.name, True, device=cpu_name())
-
-    def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
-        return [self.provider]

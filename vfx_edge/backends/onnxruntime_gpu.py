@@ -4,82 +4,123 @@ Options: onnxruntime.ai/docs/execution-providers, CUDA and TensorRT.
 """
 
 import ctypes
-import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends import needs, nvidia
+from vfx_edge.backends.budget import scratch_mib, settled
 from vfx_edge.backends.cache import cache_root
-from vfx_edge.backends.half import half_key
-from vfx_edge.backends.network import GPU_SHARE
-from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtBackend, runtime
+from vfx_edge.backends.errors import OpenFailed
+from vfx_edge.backends.fixed_batch import ShapesOpen, with_batch
+from vfx_edge.backends.half import kept_full
+from vfx_edge.backends.onnxruntime_backend import CpuBackend, OrtBackend, OrtNetwork, runtime
 from vfx_edge.backends.protocol import Availability, Budget
+from vfx_edge.errors import first_line
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.quiet import runtime_quiet
 
 log = logging.getLogger("vfx_edge.backends")
+AMPERE = (8, 0)
+"""From this compute capability on there are TF32 and BF16."""
+
+_WITHOUT = "the installed onnxruntime is built without it"
+_REPLACE = 'pip uninstall onnxruntime onnxruntime-gpu, then pip install "vfx-edge[{}]"'
+"""Both packages have the same files: whichever came last would be left broken."""
+
+
+def cuda_major() -> int:
+    """The CUDA that the installed runtime was made for."""
+    version = str(getattr(runtime(), "cuda_version", "") or needs.NEWEST_CUDA)
+    return int(version.split(".")[0])
 
 
 class CudaBackend(OrtBackend):
     """ONNX Runtime's CUDA provider. FP16 only where it is asked for by name."""
 
     name, provider, gpu = "cuda", "CUDAExecutionProvider", True
-    precisions: tuple[str, ...] = ("tf32", "fp32", "fp16")
 
     def availability(self, device: int = 0) -> Availability:
         # The GPU first: where there is none, the runtime need not even be imported.
-        gpu = nvidia.find_gpu()
-        if isinstance(gpu, str):
-            return self._no(gpu, nvidia.INSTALL)
+        gpu = nvidia.find_gpu(device)
+        if isinstance(gpu, nvidia.NoGpu):
+            return needs.no_card(self.name, gpu)
         try:
             known = runtime().get_available_providers()
         except ImportError as error:
-            remedy = "pip install onnxruntime-gpu"
-            return self._no(f"onnxruntime can't be imported ({error})", remedy)
+            wrong = f"onnxruntime can't be imported ({first_line(error)})"
+            return self._judged(gpu, lambda: needs.Absent(wrong))
         if self.provider not in known:
-            remedy = "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-            return self._no("the installed onnxruntime is built without it", remedy)
-        if problem := self._driver_or_libraries(gpu):
-            return self._no(*problem)
-        return Availability(self.name, True, device=str(gpu))
+            return self._judged(gpu, lambda: needs.Absent(_WITHOUT, _REPLACE.format(self.extra)))
+        return self._judged(gpu, lambda: needs.absent_libraries(self._missing()), cuda_major())
 
-    def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
-        """What the provider needs beside the runtime: (reason, remedy) of the first lack."""
-        major = int(str(getattr(runtime(), "cuda_version", "") or "13").split(".")[0])
-        if old := gpu.too_old_for(major):
-            return old, nvidia.UPDATE
+    def _judged(
+        self,
+        gpu: nvidia.Gpu,
+        absent: Callable[[], needs.Absent],
+        cuda: int = needs.NEWEST_CUDA,
+    ) -> Availability:
+        return needs.judged(self.name, gpu, cuda, absent)
+
+    @property
+    def extra(self) -> str:
+        """What brings all that this backend needs."""
+        return needs.NEEDS[self.name].extra
+
+    def _missing(self) -> tuple[str, ...]:
+        """Libraries that the provider would not find."""
         with runtime_quiet():
             runtime().preload_dlls()
-        if missing := nvidia.first_missing(nvidia.cuda_libraries(major)):
-            reason = f"{missing} was not found"
-            return reason, f'pip install "onnxruntime-gpu[cuda,cudnn]", or CUDA {major} and cuDNN 9'
-        return None
+        return nvidia.missing(nvidia.cuda_libraries(cuda_major()))
 
-    def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
-        options = {
-            # Of the arena, which is this session's own and holds convolution workspaces, too.
-            "gpu_mem_limit": str(int(budget.gpu_gib * 2**30)),
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> OrtNetwork:
+        if isinstance(gpu := nvidia.find_gpu(budget.device), nvidia.NoGpu):
+            raise OpenFailed(self.name, spec.name, gpu.reason)
+        share = settled(budget) if budget.gpu_gib is None else budget
+        network = super().open(spec, onnx, precision, share)
+        network.warn(share.note)
+        return network
+
+    def _device(self, budget: Budget) -> str:
+        return str(nvidia.find_gpu(budget.device))
+
+    def _precisions(self, budget: Budget) -> tuple[str, ...]:
+        return ("tf32", "fp32", "fp16") if _since_ampere(budget) else ("fp32", "fp16")
+
+    def _providers(
+        self, spec: NetworkSpec, form: bytes, precision: str, limit: int, budget: Budget
+    ) -> list[Any]:
+        return [(CudaBackend.provider, self._cuda(precision, budget)), CpuBackend.provider]
+
+    def _cuda(self, precision: str, budget: Budget) -> dict[str, str]:
+        return {
+            "device_id": str(budget.device),
+            # Of the session's own arena: weights, what flows between nodes, and the scratch of
+            # convolutions. The context and what CUDA's libraries keep come on top.
+            "gpu_mem_limit": str(int((budget.gpu_gib or 0.0) * 2**30)),
             "arena_extend_strategy": "kSameAsRequested",
             # The default search can pick 3-D convolutions 2 to 3 times too slow.
             "cudnn_conv_algo_search": "HEURISTIC",
             "use_tf32": "1" if precision == "tf32" else "0",
         }
-        return [(CudaBackend.provider, options), CpuBackend.provider]
 
 
 class TensorRtBackend(CudaBackend):
-    """ONNX Runtime's TensorRT provider; what TensorRT can't take goes to CUDA."""
+    """ONNX Runtime's TensorRT provider; what TensorRT can't or must not take goes to CUDA.
+
+    The provider makes weakly typed networks: TensorRT may compute in FP16 what the FP16 form keeps
+    in FP32, and casts don't stop it. So such nodes are kept from it. Normalisations of one node
+    TensorRT computes in FP32 by itself. Nor can its use of TF32 be switched off, so where a card
+    has it there is no "fp32" here.
+    """
 
     name, provider = "tensorrt", "TensorrtExecutionProvider"
-    precisions = ("fp16", "bf16", "fp32")
 
-    def _driver_or_libraries(self, gpu: nvidia.Gpu) -> tuple[str, str] | None:
+    def _missing(self) -> tuple[str, ...]:
         nvidia.preload_tensorrt()
-        if missing := nvidia.first_missing(nvidia.tensorrt_libraries()):
-            return f"{missing} was not found", 'pip install "tensorrt-cu13>=10.13,<11"'
-        return super()._driver_or_libraries(gpu)
+        return (*nvidia.missing(nvidia.tensorrt_libraries()), *super()._missing())
 
     def _session(self, spec: NetworkSpec, onnx: bytes, providers: Any, budget: Budget) -> Any:
         """With explicit profiles the engine is built while the session is made: minutes."""
@@ -88,40 +129,66 @@ class TensorRtBackend(CudaBackend):
             log.info("Building the TensorRT engine of '%s', once; this takes minutes", spec.name)
         return super()._session(spec, onnx, providers, budget)
 
-    def _providers(self, spec: NetworkSpec, precision: str, budget: Budget) -> list[Any]:
-        def shape(count: int) -> str:
-            return f"{spec.input.name}:{'x'.join(map(str, spec.shape(count)))}"
+    def _precisions(self, budget: Budget) -> tuple[str, ...]:
+        return ("fp16", "bf16", "tf32") if _since_ampere(budget) else ("fp16", "fp32")
 
-        batch = spec.batch
+    def _limit(self, spec: NetworkSpec, budget: Budget) -> int:
+        """The batch that an engine is built for: the usual one, for in larger ones a patch takes as
+        long, halved until it fits. Every other size would be another build of minutes."""
+        fitting, batch = super()._limit(spec, budget), spec.batch.opt
+        while batch > fitting:
+            batch //= 2
+        return max(batch, spec.batch.min)
+
+    def _form(self, spec: NetworkSpec, onnx: bytes, precision: str, limit: int) -> bytes:
+        try:
+            return with_batch(super()._form(spec, onnx, precision, limit), limit)
+        except ShapesOpen as error:
+            raise OpenFailed(self.name, spec.name, str(error)) from error
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> OrtNetwork:
+        network = super().open(spec, onnx, precision, budget)
+        network.fix_batch()
+        return network
+
+    def _providers(
+        self, spec: NetworkSpec, form: bytes, precision: str, limit: int, budget: Budget
+    ) -> list[Any]:
         options = {
-            "trt_max_workspace_size": str(int(budget.gpu_gib * (1 - GPU_SHARE) * 2**30)),
+            # Of one layer's scratch, by the batch and not by what is free today, which would be
+            # another engine. What flows between layers and the weights come on top: the batch
+            # bounds those, and nothing else does.
+            "trt_max_workspace_size": str(int(scratch_mib(spec, limit) * 2**20)),
             # TensorRT 10 takes the precision from here. The FP16 file says where FP16 may be
             # used, but without this its FP16 parts would compute in FP32.
             "trt_fp16_enable": str(precision == "fp16"),
             "trt_bf16_enable": str(precision == "bf16"),
-            "trt_layer_norm_fp32_fallback": "True",
             # Networks are opened side by side: two builds at once would time each other.
             "trt_force_sequential_engine_build": "True",
-            "trt_profile_min_shapes": shape(batch.min),
-            "trt_profile_opt_shapes": shape(batch.opt),
-            "trt_profile_max_shapes": shape(batch.max),
-            **_caches(spec, precision),
         }
-        return [(self.provider, options), *super()._providers(spec, "fp32", budget)]
+        if precision == "fp16":
+            options["trt_op_types_to_exclude"] = ",".join(kept_full(form))
+        machine = (str(nvidia.find_gpu(budget.device)), nvidia.driver_version())
+        options |= _caches((spec.sha256, sha256(form).hexdigest(), options), machine)
+        options["device_id"] = str(budget.device)
+        cuda = self._cuda("fp32" if precision == "fp16" else precision, budget)
+        return [(self.provider, options), (CudaBackend.provider, cuda), CpuBackend.provider]
 
 
-def _caches(spec: NetworkSpec, precision: str) -> dict[str, str]:
+def _since_ampere(budget: Budget) -> bool:
+    gpu = nvidia.find_gpu(budget.device)
+    return isinstance(gpu, nvidia.Gpu) and gpu.capability >= AMPERE
+
+
+def _caches(network: Iterable[object], machine: Iterable[object]) -> dict[str, str]:
     """Engines each in a folder of its own, timings (4 to 11 times shorter builds) in a shared one.
 
-    A stale engine is worse than a slow start, so network, form, GPU, driver, runtime, TensorRT,
-    precision and shapes are all in its folder's name. No cache where no folder can be made.
+    A stale engine is worse than a slow start, so the file, all options, GPU, driver, runtime and
+    TensorRT are in its folder's name. No cache where no folder can be made.
     """
-    machine = (str(nvidia.find_gpu()), nvidia.driver_version(), _tensorrt_version())
-    form = half_key(spec) if precision == "fp16" else ""
-    shapes = (spec.input.name, spec.input.channels, spec.input.patch_zyx, spec.batch)
-    network = (spec.sha256, form, runtime().__version__, precision, shapes)
+    made_by = (*machine, runtime().__version__, _tensorrt_version())
     try:
-        engines, timings = _folder((*network, *machine)), _folder(("timings", *machine))
+        engines, timings = _folder((*network, *made_by)), _folder(("timings", *made_by))
     except OSError:
         return {"trt_engine_cache_enable": "False", "trt_timing_cache_enable": "False"}
     return {
@@ -134,7 +201,7 @@ def _caches(spec: NetworkSpec, precision: str) -> dict[str, str]:
 
 def _folder(key: Iterable[object]) -> Path:
     """A folder in the user's cache for all that depends on the key; OSError."""
-    digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:24]
+    digest = sha256(repr(tuple(key)).encode()).hexdigest()[:24]
     folder = cache_root() / "tensorrt" / digest
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
 from vfx_edge.backends.machine import cpu_name, usable_cores
-from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.manifest import NetworkSpec
 
@@ -109,6 +110,8 @@ class OpenVinoBackend:
         try:
             model = _core().read_model(onnx)
         except RuntimeError as error:
+            if "OpConversionFailure" in str(error):  # which another runtime may know
+                raise OpenFailed(self.name, spec.name, str(error)) from error
             raise not_onnx(spec.path, error) from error
         try:
             model.reshape({spec.input.name: list(spec.shape(batch))})

@@ -28,11 +28,14 @@ class Availability:
 class Budget:
     """Memory the whole program may use, and how many cores (None: those it may run on)."""
 
-    gpu_gib: float = 16.0
+    gpu_gib: float | None = None
+    """Of the card's memory; None: as much as is free, see `gpu_memory`."""
     host_gib: float = 4.0
     threads: int | None = None
     device: int = 0
     """The card's number."""
+    note: str = ""
+    """What people have to know of it, when a card runs the networks."""
 
 
 class Network(Protocol):

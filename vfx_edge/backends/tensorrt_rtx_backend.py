@@ -1,17 +1,20 @@
 """TensorRT for RTX: NVIDIA's engine for workstations, from Turing on.
 
-An engine built ahead of time beside the model is used when it is fresh; else one is built at first
+An engine built ahead of time beside the set is used when it is fresh; else one is built at first
 use and kept in the user's cache folder. What the runtime compiles for this very GPU is kept, too.
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from vfx_edge.backends import nvidia
+from vfx_edge.backends import needs, nvidia
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
+from vfx_edge.backends.budget import batch_limit, settled
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import (
     BudgetTooSmall,
@@ -20,23 +23,26 @@ from vfx_edge.backends.errors import (
     OutOfMemory,
     RunFailed,
 )
-from vfx_edge.backends.network import CheckedNetwork, batch_limit, pick_precision
+from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.backends.tensorrt_rtx_engine import (
     EngineStale,
-    beside_model,
+    beside_set,
     build_engine,
     cache_folder,
-    dotted,
     in_cache,
     read_engine,
     wanted_key,
 )
-from vfx_edge.errors import OutputError
+from vfx_edge.errors import OutputError, first_line
 from vfx_edge.files import write_bytes
 from vfx_edge.manifest import NetworkSpec
 
 NAME = "tensorrt-rtx"
+_SCRATCH = ""
+"""No tensor has this name."""
+_ALIGNED = 256
+"""Bytes; the driver gives no buffer of none."""
 
 
 class RtxNetwork(CheckedNetwork):
@@ -55,23 +61,21 @@ class RtxNetwork(CheckedNetwork):
         self._engine: runtime.Engine | None = engine
         self._memory = memory
         self._cache = cache
-        self._buffers: dict[str, tuple[int, int]] = {}  # tensor -> address, bytes
-
-    def warn(self, line: str) -> None:
-        """Something that went differently from what was planned."""
-        self._warnings.append(line)
+        self._buffers: dict[str, tuple[int, int]] = {}  # tensor or scratch -> address, bytes
 
     def _infer(self, batch: Array) -> Array:
         assert self._engine is not None, "run after close"
         given, answer = self.spec.input.name, self.spec.output.name
         try:
-            shape = self._engine.output_shape(given, batch.shape, answer)
+            self._memory.make_current()
+            shape, scratch = self._engine.prepare(given, batch.shape, answer)
             addresses = {
                 given: self._buffer(given, batch.nbytes),
                 answer: self._buffer(answer, int(np.prod(shape)) * batch.itemsize),
             }
+            beside = self._buffer(_SCRATCH, max(scratch, _ALIGNED)), scratch
             self._memory.upload(addresses[given], batch)
-            self._engine.run(addresses, self._memory.stream)
+            self._engine.run(addresses, beside, self._memory.stream)
             return self._memory.download(addresses[answer], shape)
         except OutOfMemory:
             self._release()
@@ -101,6 +105,7 @@ class RtxNetwork(CheckedNetwork):
     def close(self) -> None:
         if self._engine is None:
             return
+        self._memory.make_current()
         if self._cache is not None and (kept := self._engine.runtime_cache()):
             _keep(self._cache, kept)
         self._engine = None
@@ -123,66 +128,78 @@ class TensorRtRtxBackend:
     name = NAME
 
     def availability(self, device: int = 0) -> Availability:
-        gpu = nvidia.find_gpu()
-        if isinstance(gpu, str):
-            return Availability(NAME, False, gpu, nvidia.INSTALL)
-        try:
-            known = runtime.architectures()
-        except ImportError as error:
-            reason = f"the package tensorrt-rtx can't be imported ({error})"
-            return Availability(NAME, False, reason, 'pip install "tensorrt-rtx>=1.4"')
-        except OSError as error:
-            reason = f"a library of the package tensorrt-rtx can't be loaded ({error})"
-            return Availability(NAME, False, reason, "pip install --force-reinstall tensorrt-rtx")
-        if lack := _unsupported(gpu, known):
-            return Availability(NAME, False, *lack)
-        return Availability(NAME, True, device=str(gpu))
+        gpu = nvidia.find_gpu(device)
+        if isinstance(gpu, nvidia.NoGpu):
+            return needs.no_card(NAME, gpu)
+        absent = _absent()
+        known = () if absent.what else runtime.architectures()
+        return needs.judged(NAME, gpu, _cuda_major(), lambda: absent, known)
 
     def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> RtxNetwork:
-        gpu = nvidia.find_gpu()
-        if isinstance(gpu, str):
-            raise OpenFailed(NAME, spec.name, gpu)
+        gpu = nvidia.find_gpu(budget.device)
+        if isinstance(gpu, nvidia.NoGpu):
+            raise OpenFailed(NAME, spec.name, gpu.reason)
+        share = settled(budget) if budget.gpu_gib is None else budget
         pick_precision(NAME, spec, precision, ("fp16",))
-        limit = batch_limit(spec, budget, gpu=True)
+        limit = batch_limit(spec, share, gpu=True)
         data, notes = _fresh_engine(spec, onnx, gpu.sm)
         cache = _runtime_cache(spec, gpu)
         try:
-            engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
-            if engine.memory_bytes > budget.gpu_gib * 2**30:
-                needed = engine.memory_bytes / 2**20
-                raise BudgetTooSmall(spec.name, needed, budget.gpu_gib * 1024)
-            memory = CudaMemory()
+            memory = CudaMemory(share.device)
+            with _closed_if_it_fails(memory):
+                engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
+                limit = _fitting(spec, engine, share, limit)
         except (runtime.Refused, nvidia.CudaFailed, OutOfMemory, OSError) as error:
             reason = str(error) or "the GPU is out of memory"
             raise OpenFailed(NAME, spec.name, reason) from error
         network = RtxNetwork(spec, str(gpu), limit, engine, memory, cache)
-        for note in notes:
+        for note in (share.note, *notes):
             network.warn(note)
         return network
 
 
-def _unsupported(gpu: nvidia.Gpu, known: tuple[int, ...]) -> tuple[str, str] | None:
-    """(reason, remedy) when the package can't serve this GPU or driver."""
-    if gpu.sm not in known:
-        reason = (
-            f"TensorRT-RTX {runtime.version()} builds no engines for compute capability "
-            f"{dotted(gpu.sm)} (it knows {', '.join(map(dotted, known))})"
-        )
-        return reason, "use --backend tensorrt or cuda"
-    old = gpu.too_old_for(_cuda_major())
-    return (old, nvidia.UPDATE) if old else None
+@contextmanager
+def _closed_if_it_fails(memory: CudaMemory) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        with suppress(nvidia.CudaFailed, OutOfMemory):  # the first error counts
+            memory.close()
+        raise
+
+
+def _fitting(spec: NetworkSpec, engine: runtime.Engine, share: Budget, limit: int) -> int:
+    """The batch, halved until what the engine itself says it needs is within the share."""
+    given, answer, room = spec.input.name, spec.output.name, (share.gpu_gib or 0.0) * 2**30
+    while (needed := engine.prepare(given, spec.shape(limit), answer)[1]) > room:
+        if limit // 2 < spec.batch.min:
+            raise BudgetTooSmall(spec.name, needed / 2**20, room / 2**20, gpu=True)
+        limit //= 2
+    return limit
+
+
+def _absent() -> needs.Absent:
+    """What of the package is missing."""
+    try:
+        runtime.package()
+    except ImportError as error:
+        return needs.Absent(f"the package tensorrt-rtx can't be imported ({first_line(error)})")
+    except OSError as error:
+        wrong = f"a library of the package tensorrt-rtx can't be loaded ({first_line(error)})"
+        return needs.Absent(wrong, "pip install --force-reinstall tensorrt-rtx")
+    return needs.Absent()
 
 
 @functools.cache
 def _cuda_major() -> int:
-    """The CUDA that the installed package was made for; 12 at least."""
+    """The CUDA that the installed package was made for, or the one that would be installed."""
     for major in (13, 12):
         try:
             metadata.version(f"tensorrt-rtx-cu{major}")
         except metadata.PackageNotFoundError:
             continue
         return major
-    return 12
+    return needs.NEWEST_CUDA
 
 
 def _fresh_engine(spec: NetworkSpec, onnx: bytes, sm: int) -> tuple[bytes, list[str]]:
@@ -190,7 +207,7 @@ def _fresh_engine(spec: NetworkSpec, onnx: bytes, sm: int) -> tuple[bytes, list[
     key = wanted_key(spec, sm)
     notes: list[str] = []
     # what lies beside a set is not in its manifest: no digest and no signature covers it
-    beside = () if spec.proven else (beside_model(spec, sm),)
+    beside = () if spec.proven else (beside_set(spec, sm),)
     for path in (*beside, in_cache(key)):
         try:
             return read_engine(path, key), notes

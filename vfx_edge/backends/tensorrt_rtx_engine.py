@@ -9,20 +9,25 @@ import glob
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cache import cache_root
-from vfx_edge.backends.errors import EngineNotWritten, EngineRefused
+from vfx_edge.backends.errors import EngineNotWritten, EngineRefused, NoCache
 from vfx_edge.backends.half import half_key, half_of
+from vfx_edge.backends.nvidia import dotted
 from vfx_edge.errors import OutputError
 from vfx_edge.files import as_output_error, write_bytes, write_text
 from vfx_edge.manifest import NetworkSpec
 
 log = logging.getLogger("vfx_edge.backends")
+ENGINES = "engines"
+"""The folder beside a set's manifest."""
 SCHEMA = "vfx-edge/engine/1"
 Shape = tuple[int, ...]
 
@@ -67,11 +72,6 @@ class EngineState:
     problem: str
 
 
-def dotted(sm: int) -> str:
-    """75 -> "7.5"."""
-    return f"{sm // 10}.{sm % 10}"
-
-
 def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:
     """What an engine of this network has to be, here and now."""
     batch = spec.batch
@@ -86,9 +86,29 @@ def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:
     )
 
 
-def beside_model(spec: NetworkSpec, sm: int) -> Path:
-    """Where engines built ahead of time lie."""
-    return spec.manifest_path.parent / "engines" / f"{spec.path.stem}.sm{sm}.engine"
+def beside_set(spec: NetworkSpec, sm: int) -> Path:
+    """Where an engine built ahead of time lies: with the set that was named, not with the one that
+    it borrows the network from."""
+    return _folder(spec) / f"{_stem(spec)}.sm{sm}.engine"
+
+
+def _folder(spec: NetworkSpec) -> Path:
+    """Networks that are borrowed have a folder of their own: two sets may name files alike."""
+    folder = spec.directory / ENGINES
+    return folder if spec.directory == spec.manifest_path.parent else folder / spec.set_name
+
+
+def _stem(spec: NetworkSpec) -> str:
+    return "-".join(PurePath(spec.file).with_suffix("").parts)
+
+
+def may_lie_in(directory: Path) -> bool:
+    """Whether engines may be put beside the set in this folder: it can be written, and is not the
+    program's own, which is its installer's."""
+    folder = directory / ENGINES
+    there = folder if folder.exists() else directory
+    own = directory.is_relative_to(Path(__file__).parents[1])
+    return not own and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def cache_folder() -> Path:
@@ -105,6 +125,16 @@ def in_cache(key: EngineKey) -> Path:
 def read_engine(path: Path, key: EngineKey) -> bytes:
     """The engine's bytes; EngineStale names what is wrong, FileNotFoundError where none lies."""
     data = path.read_bytes()
+    built, digest = _stored(path)
+    if problems := list(key.differences(built)):
+        raise EngineStale(path, " and ".join(problems))
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise EngineStale(path, "it was changed or cut short after it was built")
+    return data
+
+
+def _stored(path: Path) -> tuple[EngineKey, str]:
+    """An engine's key and hash, from the file beside it; EngineStale."""
     try:
         stored = json.loads(_sidecar(path).read_text("utf-8"))
         given = stored.pop("key")
@@ -115,11 +145,7 @@ def read_engine(path: Path, key: EngineKey) -> bytes:
         raise EngineStale(path, "its .json file is missing or can't be read") from error
     if schema != SCHEMA:
         raise EngineStale(path, f"its .json file is of schema '{schema}'")
-    if problems := list(key.differences(built)):
-        raise EngineStale(path, " and ".join(problems))
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise EngineStale(path, "it was changed or cut short after it was built")
-    return data
+    return built, digest
 
 
 class EngineStale(Exception):
@@ -131,15 +157,25 @@ class EngineStale(Exception):
 
 
 def engine_states(spec: NetworkSpec) -> tuple[EngineState, ...]:
-    """Every engine beside the model, fresh or not; nothing is raised."""
-    folder = spec.manifest_path.parent / "engines"
-    paths = sorted(folder.glob(f"{glob.escape(spec.path.stem)}.sm*.engine"))
+    """Every engine beside the set, fresh or not, and those in the cache that would be taken;
+    nothing is raised."""
+    paths = sorted(_folder(spec).glob(f"{glob.escape(_stem(spec))}.sm*.engine"))
     numbers = {path: path.stem.rpartition(".sm")[2] for path in paths}
+    beside = [(path, int(sm)) for path, sm in numbers.items() if sm.isdigit()]
     return tuple(
-        EngineState(path, int(number), _problem(spec, path, int(number)))
-        for path, number in numbers.items()
-        if number.isdigit()
+        EngineState(path, sm, _problem(spec, path, sm)) for path, sm in (*beside, *_cached(spec))
     )
+
+
+def _cached(spec: NetworkSpec) -> Iterator[tuple[Path, int]]:
+    """The network's engines in the cache, and the architecture of each. Those for another version
+    have other names: nobody looks for them."""
+    with suppress(NoCache, OSError, ImportError):
+        for path in sorted(cache_folder().glob("*.engine")):
+            with suppress(EngineStale):
+                built, _ = _stored(path)
+                if path == in_cache(wanted_key(spec, built.sm)):
+                    yield path, built.sm
 
 
 def _problem(spec: NetworkSpec, path: Path, sm: int) -> str:

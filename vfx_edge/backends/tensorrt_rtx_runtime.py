@@ -98,9 +98,10 @@ class Engine:
         self._engine = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
             raise Refused(_errors())
-        self.memory_bytes = int(self._engine.device_memory_size_v2)
-        """What intermediate results take at the largest shape."""
         config = self._engine.create_runtime_config()
+        # By itself it would take at once what intermediate results need at the largest shape.
+        ours = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        config.set_execution_context_allocation_strategy(ours)
         self._cache = config.create_runtime_cache()
         if runtime_cache:
             self._cache.deserialize(runtime_cache)
@@ -109,14 +110,20 @@ class Engine:
         if self._context is None:
             raise Refused(_errors())
 
-    def output_shape(self, input_name: str, shape: Shape, output_name: str) -> Shape:
-        """What comes out for an input of this shape, which is the one `run` then takes."""
+    def prepare(self, input_name: str, shape: Shape, output_name: str) -> tuple[Shape, int]:
+        """The shape of the answer to an input of this shape, which is the one that `run` then
+        takes, and how many bytes of scratch intermediate results need."""
         if not self._context.set_input_shape(input_name, shape):
             raise Refused(_errors())
-        return tuple(self._context.get_tensor_shape(output_name))
+        # 0 is also what it says when it can't tell
+        scratch = self._context.update_device_memory_size_for_shapes()
+        largest = int(self._engine.device_memory_size_v2)
+        return tuple(self._context.get_tensor_shape(output_name)), int(scratch) or largest
 
-    def run(self, addresses: dict[str, int], stream: int) -> None:
-        """Start computing from and to buffers on the GPU, by tensor name."""
+    def run(self, addresses: dict[str, int], scratch: tuple[int, int], stream: int) -> None:
+        """Start computing from and to buffers on the GPU, by tensor name. scratch: address and
+        size of what intermediate results may use until the stream is done."""
+        self._context.set_device_memory(*scratch)
         for name, address in addresses.items():
             self._context.set_tensor_address(name, address)
         if not self._context.execute_async_v3(stream):

@@ -31,7 +31,7 @@ def machine() -> dict[str, Any]:
             "features": list(cpu.features),
         },
         "memory_gib": round(cpu.memory_gib, 1),
-        "gpu": str(gpu.gpu) if gpu.gpu else None,
+        "gpu": str(gpu.first) if gpu.first else None,
         "driver": gpu.driver,
         "os": platform.platform(),
         "python": platform.python_version(),

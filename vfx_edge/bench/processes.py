@@ -1,6 +1,7 @@
 """The parent's side of `protocol`, and other processes to measure: none outlives this one."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import vfx_edge
 from vfx_edge.backends.cache import CACHE_VARIABLE
 from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
 
+log = logging.getLogger("vfx_edge.backends")
 GRACE_S = 5.0
 
 Event = dict[str, Any]
@@ -54,8 +56,10 @@ class Worker:
         return self.answer()
 
     def answer(self) -> Event:
-        """The next event that is no note. VfxError where the work failed."""
-        event = next(event for event in self.events if event["event"] != "note")
+        """The next event; notes before it go to this process's log. VfxError where the work
+        failed."""
+        while (event := next(self.events))["event"] == "note":
+            log.log(event["level"], "%s", event["text"])
         if event["event"] == "failed":
             raise same_error(event["exit_code"], event["message"])
         if event["event"] == "crashed":

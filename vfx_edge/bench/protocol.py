@@ -54,7 +54,7 @@ class _Notes(logging.Handler):
         self._parent = parent
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._parent.report("note", text=record.getMessage())
+        self._parent.report("note", level=record.levelno, text=record.getMessage())
 
 
 def serve(work: Callable[[Order, Parent], None]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vfx_edge.backends import Budget, OpenModels, open_models
+from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.bench.machine import OtherWork
 from vfx_edge.bench.parity import facts_of, keep_asked, replay, unique
 from vfx_edge.bench.patches import recorded
@@ -24,7 +24,7 @@ from vfx_edge.memory import peak_rss_mib, peak_vram_mib
 from vfx_edge.outputs.report.page import write_report
 from vfx_edge.outputs.result_json import write_result_json
 from vfx_edge.spine.chain import analyze
-from vfx_edge.study import Scan
+from vfx_edge.study import BackendRequest, Scan
 
 Report = Callable[..., None]
 """Name of an event, and its values."""
@@ -58,14 +58,11 @@ class Order:
 def work(order: Order, report: Report) -> None:
     """Measure; each figure is reported as it comes. VfxError where it can't be done."""
     manifest = load_model_set(order.model)
-    budget = None if order.gpu_gib is None else Budget(gpu_gib=order.gpu_gib)
     began = time.perf_counter()
     with open_models(
         manifest,
-        order.backend,
-        precision=order.precision,
+        BackendRequest(order.backend, order.precision, gpu_gib=order.gpu_gib),
         roles=roles(manifest, Options()),
-        budget=budget,
     ) as models:
         report("opened", seconds=time.perf_counter() - began, **_opened(models))
         busy = _repeat(order, models, report)

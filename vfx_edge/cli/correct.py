@@ -43,6 +43,9 @@ def correct(
     subject: Subject = None,
     overwrite: Overwrite = False,
     backend: options.Backend = "auto",
+    device: options.Device = 0,
+    gpu_memory: options.GpuMemory = None,
+    precision: options.Precision = "auto",
     model: options.Model = "default",
     quiet: options.Quiet = False,
 ) -> None:
@@ -61,11 +64,11 @@ def correct(
         )
     if subject is not None and not is_subject(subject):
         raise typer.BadParameter(f"{subject!r} is no subject's name: use letters and digits")
-    backend = parse.one_of(backend, parse.backends(), "backend")
+    request = parse.request(backend, device, gpu_memory, precision)
     wanted = Correction(path, out, segmentation, by_hand, series, subject, overwrite)
     with tidy_end(), StageProgress(quiet, lines=False) as progress:
         folders.check_writable(out)
-        kept = keep(wanted, backend, model, progress.start)
+        kept = keep(wanted, request, model, progress.start)
     levels = ", ".join(kept.levels)
     if not quiet:
         for remark in kept.remarks:

@@ -130,6 +130,9 @@ def evaluate(
     one_per_patient: OnePerPatient = False,
     masks: Masks = "chain",
     backend: options.Backend = "auto",
+    device: options.Device = 0,
+    gpu_memory: options.GpuMemory = None,
+    precision: options.Precision = "auto",
     workers: Workers = None,
     retry_failed: RetryFailed = False,
     repeat: evaluate_repeat.Repeat = False,
@@ -146,7 +149,7 @@ def evaluate(
     from vfx_edge.scoring.run import NothingAnswered, Source, Wanted
 
     masks = parse.one_of(masks, MASKS, "choice of masks")
-    backend = parse.one_of(backend, parse.backends(), "backend")
+    request = parse.request(backend, device, gpu_memory, precision)
     if not (model or results or predictions):
         model = ["default"]
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
@@ -162,7 +165,7 @@ def evaluate(
             results=_sources(results, Source),
             predictions=_sources(predictions, Source),
             masks=masks,
-            backend=backend,
+            request=request,
             workers=workers or default_workers(),
             retry_failed=retry_failed,
         )

@@ -100,6 +100,9 @@ def listen(
     http: serving.Http = None,
     outputs: serving.Outputs = None,
     backend: serving.Backend = None,
+    device: serving.Device = None,
+    gpu_memory: serving.GpuMemory = None,
+    precision: serving.Precision = None,
     model: serving.Model = None,
     language: serving.Language = None,
 ) -> None:
@@ -109,13 +112,12 @@ def listen(
     can't be done stays listed by `vfx-edge queue list`, with the reason.
     """
     settings = serving.settings_from(
-        config,
-        send,
-        outputs,
+        *(config, send, outputs),
         spool=spool,
         quiet_s=quiet_time,
         http=http,
         backend=backend,
+        **serving.of_card(device, gpu_memory, precision),
         model=model,
         language=language,
         ae_title=ae_title,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vfx_edge.cli.parse import LANGUAGES, backends
+from vfx_edge.cli.parse import LANGUAGES, PRECISIONS, backends
 from vfx_edge.outputs.kinds import KINDS, OutputKind, defaults
 from vfx_edge.tasks import TASKS
 
@@ -38,6 +38,33 @@ Backend = Annotated[
         help=f"What runs the networks: {', '.join(backends())}. `vfx-edge doctor` says which of "
         "them work here; auto takes the first. A named one never falls back: it works, or the "
         "command ends with exit code 5.",
+    ),
+]
+Device = Annotated[
+    int,
+    typer.Option(
+        "--device",
+        metavar="N",
+        help="Which graphics card, by the number that `vfx-edge doctor` gives it.",
+    ),
+]
+GpuMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--gpu-memory",
+        metavar="GIB",
+        help="How much of the card's memory the networks may take.",
+        show_default="what is free, less a reserve",
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help=f"The number format of all networks: {', '.join(PRECISIONS)}; auto takes for each the "
+        "fastest that its manifest allows. A named one never changes: each network has it, or "
+        "the command ends with exit code 5.",
     ),
 ]
 Model = Annotated[

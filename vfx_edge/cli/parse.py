@@ -10,7 +10,7 @@ import typer
 from vfx_edge import vocabulary
 from vfx_edge.fracture_task import CLASSIFY_WORDS
 from vfx_edge.outputs import kinds
-from vfx_edge.study import Anchor, ByHand, Level, Shift
+from vfx_edge.study import Anchor, BackendRequest, ByHand, Level, Shift
 from vfx_edge.tasks import TASKS
 from vfx_edge.vocabulary import LANGUAGES as LANGUAGES
 
@@ -23,6 +23,19 @@ PRECISIONS = ("auto", *vocabulary.PRECISIONS)
 def backends() -> tuple[str, ...]:
     """What --backend takes."""
     return ("auto", *vocabulary.BACKENDS)
+
+
+def request(backend: str, device: int, gpu_memory: float | None, precision: str) -> BackendRequest:
+    """What is asked of the machine."""
+    asked = BackendRequest(
+        one_of(backend, backends(), "backend"),
+        one_of(precision, PRECISIONS, "precision"),
+        device,
+        gpu_memory,
+    )
+    if asked.problem:
+        raise typer.BadParameter(asked.problem)
+    return asked
 
 
 def a_level(text: str) -> Level:

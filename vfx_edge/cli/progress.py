@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from vfx_edge.cli.show import tell
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -21,35 +23,49 @@ STAGES = {
 
 
 class _Notes(logging.Handler):
-    """What the backends say while people wait for them, such as an engine being built."""
+    """What the backends say while people wait for them, such as an engine being built: each line
+    once, above the bar. Where there is none, warnings alone, as lines; `quiet`: nothing."""
 
-    def __init__(self, bar: "Progress") -> None:
-        super().__init__(logging.INFO)
-        self._bar = bar
+    def __init__(self, bar: "Progress | None", quiet: bool) -> None:
+        super().__init__(logging.INFO if bar is not None else logging.WARNING)
+        self._say = bar.console.print if bar is not None else tell
+        self._told: set[str] = set()
+        self._quiet = quiet
+
+    def __enter__(self) -> Self:
+        self._log = logging.getLogger("vfx_edge.backends")
+        self._log.setLevel(logging.INFO)
+        self._log.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._bar.console.print(record.getMessage())
+        line = record.getMessage()
+        if not self._quiet and line not in self._told:
+            self._told.add(line)
+            self._say(line)
 
 
 class StageProgress:
     """One bar over the stages of a run; with `lines`, each finished stage leaves its seconds.
 
-    `quiet`, or a standard error that is no terminal: nothing is printed at all.
+    A standard error that is no terminal gets the backends' warnings alone; with `quiet` nothing
+    is printed at all.
     """
 
     def __init__(self, quiet: bool = False, lines: bool = False) -> None:
-        self._shown = sys.stderr.isatty() and not quiet
         self._lines = lines
-        self._bar: Progress | None = None
-        self._notes: logging.Handler | None = None
+        self._bar = _bar() if sys.stderr.isatty() and not quiet else None
+        self._notes = _Notes(self._bar, quiet)
         self._stage: str | None = None
         self._since = 0.0
 
     def __enter__(self) -> Self:
-        if self._shown:
-            self._bar = _bar()
+        self._notes.__enter__()
+        if self._bar is not None:
             self._bar.start()
-            self._listen(self._bar)
             self._task = self._bar.add_task("Starting", total=len(STAGES))
         return self
 
@@ -59,18 +75,11 @@ class StageProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._notes.__exit__()
         if self._bar is not None:
             if kind is None:
                 self._finish_stage()
-            if self._notes is not None:
-                logging.getLogger("vfx_edge.backends").removeHandler(self._notes)
             self._bar.stop()
-
-    def _listen(self, bar: "Progress") -> None:
-        log = logging.getLogger("vfx_edge.backends")
-        log.setLevel(logging.INFO)
-        self._notes = _Notes(bar)
-        log.addHandler(self._notes)
 
     def start(self, stage: str) -> None:
         """`stage` begins, and the one before it is done."""
@@ -94,8 +103,10 @@ class ShareProgress:
 
     def __init__(self, quiet: bool = False) -> None:
         self._bar = _bar() if sys.stderr.isatty() and not quiet else None
+        self._notes = _Notes(self._bar, quiet)
 
     def __enter__(self) -> Self:
+        self._notes.__enter__()
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task("Starting", total=1.0)
@@ -107,6 +118,7 @@ class ShareProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._notes.__exit__()
         if self._bar is not None:
             self._bar.stop()
 

@@ -31,6 +31,9 @@ def run(
     path: options.Input,
     out: options.Out = None,
     backend: options.Backend = "auto",
+    device: options.Device = 0,
+    gpu_memory: options.GpuMemory = None,
+    precision: options.Precision = "auto",
     model: options.Model = "default",
     model_digest: options.ModelDigest = None,
     model_key: options.ModelKey = None,
@@ -55,7 +58,7 @@ def run(
     """
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other: give one of them")
-    backend = parse.one_of(backend, parse.backends(), "backend")
+    request = parse.request(backend, device, gpu_memory, precision)
     task = parse.one_of(task, tuple(TASKS), "task")
     if task != DEFAULT:
         _refuse_options(task, levels, classify != "suspected", segmentation, shift_levels, anchor,
@@ -67,10 +70,7 @@ def run(
         levels_by_hand=parse.by_hand(shift_levels, anchor),
     )
     job = Job(
-        path=path,
-        out=out,
-        series=series,
-        task=task,
+        *(path, out, series, task),
         options=asked if task == DEFAULT else None,
         kinds=parse.output_kinds(outputs, task),
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),
@@ -78,7 +78,7 @@ def run(
     demand = parse.demand(model_digest, model_key)
     with tidy_end(), StageProgress(quiet, lines=verbose) as progress:
         folders.check_writable(job.out or DEFAULT_PARENT)
-        done = run_alone(job, backend, model, progress.start, demand)
+        done = run_alone(job, request, model, progress.start, demand)
     if task != DEFAULT:
         _report_other_task(done.folder, as_json=as_json, quiet=quiet)
         return

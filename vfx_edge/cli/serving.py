@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import parse
-from vfx_edge.cli.options import Backend as RunBackend
+from vfx_edge.cli import options, parse
 from vfx_edge.cli.show import tell
 from vfx_edge.errors import trace_without_words
 from vfx_edge.outputs import kinds
@@ -97,7 +96,10 @@ Outputs = Annotated[
 Language = Annotated[
     str | None, option("--language", "|".join(parse.LANGUAGES), "Wording of the report.", "en")
 ]
-Backend = Annotated[str | None, *RunBackend.__metadata__]
+Backend = Annotated[str | None, *options.Backend.__metadata__]
+Device = Annotated[int | None, *options.Device.__metadata__]
+GpuMemory = options.GpuMemory
+Precision = Annotated[str | None, *options.Precision.__metadata__]
 Model = Annotated[
     str | None,
     option(
@@ -107,6 +109,11 @@ Model = Annotated[
         "default",
     ),
 ]
+
+
+def of_card(device: int | None, gpu_memory: float | None, precision: str | None) -> dict[str, Any]:
+    """The settings that say how a card is used."""
+    return {"device": device, "gpu_memory_gib": gpu_memory, "precision": precision}
 
 
 def settings_from(

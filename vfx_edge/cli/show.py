@@ -150,8 +150,9 @@ def _details(result: StudyResult, console: "Console") -> None:
         from vfx_edge.outputs.report.facts import calibrated
 
         console.print(f"Calibration: {calibrated(run, _english())}", soft_wrap=True)
-    for name, reason in run.backend.skipped:
-        console.print(f"  passed over {name}: {reason}")
+    for what, pairs in (("passed over", run.backend.skipped), ("failed:", run.backend.failed)):
+        for name, reason in pairs:
+            console.print(f"  {what} {name}: {reason}")
     for other in result.series.others:
         console.print(f"  series {other.series_uid} not taken: {other.reason}")
 

@@ -36,6 +36,9 @@ def watch(
     http: serving.Http = None,
     outputs: serving.Outputs = None,
     backend: serving.Backend = None,
+    device: serving.Device = None,
+    gpu_memory: serving.GpuMemory = None,
+    precision: serving.Precision = None,
     model: serving.Model = None,
     language: serving.Language = None,
 ) -> None:
@@ -50,6 +53,7 @@ def watch(
         quiet_s=quiet_time,
         http=http,
         backend=backend,
+        **serving.of_card(device, gpu_memory, precision),
         model=model,
         language=language,
     )

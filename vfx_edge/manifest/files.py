@@ -13,18 +13,25 @@ MAX_ONNX_BYTES = 2 << 30  # protobuf itself can hold no more
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SHIPPED = (_PACKAGE / "_models", _PACKAGE.parent / "models")
+"""In an installed package and in a checkout."""
+
+
+def is_shipped(file: Path) -> bool:
+    """Whether it belongs to the default set that comes with this program."""
+    return any(file.parent == place / "default" for place in _SHIPPED)
+
+
 def search_places() -> tuple[Path, ...]:
     """Folders that hold model sets, first wins: environment, user, package, checkout."""
     import platformdirs
 
-    package = Path(__file__).resolve().parents[1]
     listed = os.environ.get("VFX_EDGE_MODELS", "").split(os.pathsep)
     places = [Path(place) for place in listed if place.strip()]
     with suppress(RuntimeError):  # a service's user may have no home
         places.append(Path(platformdirs.user_data_dir("vfx-edge", appauthor=False)) / "models")
-    places.append(package / "_models")
-    places.append(package.parent / "models")
-    return tuple(places)
+    return (*places, *_SHIPPED)
 
 
 def installed_sets() -> tuple[Path, ...]:

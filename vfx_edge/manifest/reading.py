@@ -79,7 +79,9 @@ def _merged(read: _Read, path: Path, base: ModelManifest | None) -> ModelManifes
         taken = {role for spec in own for role in spec.roles}
         left = [tuple(role for role in spec.roles if role not in taken) for spec in base.networks]
         rest = zip(base.networks, left, strict=True)
-        networks = (*own, *(replace(spec, roles=roles) for spec, roles in rest if roles))
+        here = path.parent
+        borrowed = (replace(one, roles=roles, directory=here) for one, roles in rest if roles)
+        networks = (*own, *borrowed)
         loss = loss or base.height_loss_suspected
         # A set is never more cleared than the networks it borrows.
         use = min(use, base.intended_use, key=INTENDED_USES.index)
@@ -111,7 +113,12 @@ def _read(path: Path, data: bytes, proven: bool = False) -> _Read:
         raise invalid(path, f"the role '{twice[0]}' is filled more than once")
     if not taken and top.base is None:
         raise invalid(path, "it holds no [[network]] and names no base")
-    facts = {"set_name": top.name, "manifest_path": path, "proven": proven}
+    facts = {
+        "set_name": top.name,
+        "manifest_path": path,
+        "directory": path.parent,
+        "proven": proven,
+    }
     return _Read(
         data,
         top,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
 from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
-from vfx_edge.manifest.files import NAME, read_verified
+from vfx_edge.manifest.files import NAME, is_shipped, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
-from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role
+from vfx_edge.vocabulary import NEEDED_ROLES, ROLES, IntendedUse, Precision, Role
 
 SCHEMA = "vfx-edge/model/1"
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
@@ -177,6 +177,9 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
 
     set_name: str
     manifest_path: Path
+    directory: Path
+    """Of the set that was named, which may have borrowed this network: what is made of a network
+    lies there."""
     parameters: tuple[RoleParameters, ...]
     proven: bool = False
     """A digest or a signature was demanded: only what the manifest's hashes cover may be used."""
@@ -211,6 +214,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def path(self) -> Path:
         """The ONNX file, in FP32."""
         return self.manifest_path.parent / self.file
+
+    @property
+    def shipped(self) -> bool:
+        """Whether this program's own tests ask it, on every backend that needs no card."""
+        return is_shipped(self.path)
 
     @property
     def path_fp16(self) -> Path | None:
@@ -283,6 +291,13 @@ class ModelManifest(SetFacts, frozen=True, kw_only=True):
     def roles(self) -> tuple[Role, ...]:
         """The roles that are filled, in the chain's order."""
         return tuple(role for role in ROLES if any(role in n.roles for n in self.networks))
+
+    @property
+    def lacking(self) -> tuple[Role, ...]:
+        """Roles that the chain asks for and the set leaves open."""
+        whole = any(spec.window for spec in self.networks if "segmenter" in spec.roles)
+        needed = (role for role in NEEDED_ROLES if not (whole and role == "finder"))
+        return tuple(role for role in needed if role not in self.roles)
 
     def network(self, role: str) -> NetworkSpec:
         """The network that fills the role; RoleMissing when none does."""

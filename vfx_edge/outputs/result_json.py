@@ -243,8 +243,14 @@ def _backend(backend: BackendUse) -> dict[str, object]:
         "used": backend.used,
         "device": backend.device,
         "precision": backend.precision,
-        "skipped": [{"name": name, "reason": reason} for name, reason in backend.skipped],
+        "skipped": _reasons(backend.skipped),
+        "passed_over": _reasons(backend.passed_over),
+        "failed": _reasons(backend.failed),
     }
+
+
+def _reasons(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    return [{"name": name, "reason": reason} for name, reason in pairs]
 
 
 def _seconds(seconds: Mapping[str, float]) -> dict[str, object]:

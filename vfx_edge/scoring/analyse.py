@@ -78,7 +78,8 @@ def _analysed(scan: Scan, truth: Truth, models: "OpenModels", masks: str) -> Res
     from vfx_edge.spine.triage import triage
 
     try:
-        analysis = analyze(scan, models, _options(truth, masks))
+        options = _options(truth, masks)
+        analysis = models.answer(lambda: analyze(scan, models, options))
     except NoSpineInView as error:  # every vertebra that is known counts as missed
         nothing = np.zeros(scan.image.shape, np.uint8)
         return Result((), Tier.NOT_ASSESSABLE, nothing, failure=error.nameless)

@@ -160,7 +160,7 @@ class _Lane(threading.Thread):
             timer.cancel()
         if event["outcome"] is None:
             return Failed(str(event["failure"])), bool(event["go_on"])
-        return msgspec.convert(event["outcome"], Answer), True
+        return msgspec.convert(event["outcome"], Answer), bool(event["go_on"])
 
 
 def _died(error: ProcessFailed) -> str:

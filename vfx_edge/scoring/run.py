@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from vfx_edge.scoring.pool import MODULE, Crew, answers
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
 from vfx_edge.scoring.records import Records, key_of
 from vfx_edge.scoring.results import ResultMissing, result_of
+from vfx_edge.study import BackendRequest
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
@@ -62,7 +63,7 @@ class Wanted:
     results: tuple[Source, ...] = ()
     predictions: tuple[Source, ...] = ()
     masks: str = CHAIN
-    backend: str = "auto"
+    request: BackendRequest = field(default_factory=BackendRequest)
     workers: int = 1
     retry_failed: bool = False
     module: str = MODULE
@@ -120,7 +121,7 @@ def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
         "started_at": started.isoformat(timespec="seconds"),
         "model_sets": [*(dict(one.shown) for one in approaches), *map(_shown_file, given)],
         "masks": wanted.masks,
-        "backend": wanted.backend,
+        "backend": wanted.request.backend,
         "seconds": round(time.perf_counter() - begin, 1),
     }
     return Evaluated(together(parts), run, tuple(p for one in given for p in one.problems))
@@ -145,7 +146,7 @@ def _of_models(wanted: Wanted) -> Iterator[Approach]:
         yield Approach(
             name=name,
             order=_order(wanted, str(manifest.directory)),
-            about={"digest": manifest.digest, "masks": wanted.masks, "backend": wanted.backend},
+            about={"digest": manifest.digest, "masks": wanted.masks, **_asked(wanted.request)},
             shown=_shown_set(name, manifest),
             tasks={study.name: _task(study) for study in wanted.dataset.studies},
         )
@@ -193,7 +194,12 @@ def _of_results(wanted: Wanted) -> Iterator[Approach]:
 
 
 def _order(wanted: Wanted, model: str | None) -> dict[str, Any]:
-    return {"model": model, "backend": wanted.backend, "masks": wanted.masks}
+    return {"model": model, "request": asdict(wanted.request), "masks": wanted.masks}
+
+
+def _asked(request: BackendRequest) -> dict[str, str]:
+    """What may change an answer: not the card, nor how much of its memory."""
+    return {"backend": request.backend, "precision": request.precision}
 
 
 def _task(study: LabelledStudy) -> Task:

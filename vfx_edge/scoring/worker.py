@@ -19,6 +19,7 @@ from vfx_edge.errors import BackendError, VfxError, without_names
 from vfx_edge.room import memory_error_as_sentence
 from vfx_edge.scoring.answers import MOST_WORDS, PATHS, Answer, Task
 from vfx_edge.service.reasons import code_location
+from vfx_edge.study import BackendRequest
 
 READY, ANSWERED = "ready", "answered"
 
@@ -35,13 +36,19 @@ def _task_of(line: str) -> Task:
     return Task(**facts)
 
 
-def answer_all(parent: Parent, answer: Callable[[Task], Answer]) -> NoReturn:
-    """Tasks until standard input is closed. answer: raises VfxError leaves."""
+def answer_all(
+    parent: Parent,
+    answer: Callable[[Task], Answer],
+    is_worn: Callable[[], bool] = lambda: False,
+) -> NoReturn:
+    """Tasks until standard input is closed. answer: raises VfxError leaves. is_worn: whether a
+    process that begins anew may fare better with the next task."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent's: it ends this process itself
         signal.signal(number, signal.SIG_IGN)
     parent.report(READY)
     while True:
-        parent.report(ANSWERED, **_event(parent.wait(), answer))
+        event = _event(parent.wait(), answer)
+        parent.report(ANSWERED, **{**event, "go_on": event["go_on"] and not is_worn()})
 
 
 def _event(line: str, answer: Callable[[Task], Answer]) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def _nameless(error: VfxError, task: Task) -> str:
 
 
 def _work(order: Order, parent: Parent) -> None:
-    """Order: model None where results are read, backend, masks, cores or None for all."""
+    """Order: model None where results are read, request, masks, cores or None for all."""
     if order["cores"] and hasattr(os, "sched_setaffinity"):
         with suppress(OSError):
             os.sched_setaffinity(0, order["cores"])
@@ -84,8 +91,11 @@ def _work(order: Order, parent: Parent) -> None:
 
     manifest = load_model_set(order["model"])
     asked = Options(segmentation="of each study" if masks == GIVEN else None)
-    with open_models(manifest, order["backend"], roles=roles(manifest, asked)) as models:
-        answer_all(parent, lambda task: analysed(task, models, masks))
+    request = BackendRequest(**order["request"])
+    with open_models(manifest, request, roles=roles(manifest, asked)) as models:
+        answer_all(
+            parent, lambda task: analysed(task, models, masks), lambda: bool(models.backend.failed)
+        )
 
 
 if __name__ == "__main__":

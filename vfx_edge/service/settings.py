@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from vfx_edge.errors import UsageError, first_line
 from vfx_edge.manifest import DIGEST, Demand
 from vfx_edge.outputs.kinds import dicom_kinds
+from vfx_edge.study import BackendRequest
 
 STRICT = {"extra": "forbid"}
 """For pydantic: a misspelt key is an error."""
@@ -99,6 +100,11 @@ class Settings:
     """Empty: the report, and DICOM results where there is a destination for them."""
     language: str = "en"
     backend: str = "auto"
+    device: int = 0
+    """The card's number, as `vfx-edge doctor` lists it."""
+    gpu_memory_gib: float | None = None
+    """Of the card, for this service; nothing: what is free when it opens the networks."""
+    precision: str = "auto"
     model: str = "default"
     model_digest: str = ""
     """The model set must have this digest, as `vfx-edge models verify` prints it; empty: any."""
@@ -156,9 +162,16 @@ class Settings:
             raise ValueError("host must be named: 0.0.0.0 is every address of this machine")
         if self.model_digest and not DIGEST.fullmatch(self.model_digest):
             raise ValueError("model_digest must be 64 hexadecimal digits")
+        if problem := self.request.problem:
+            raise ValueError(problem)
         for key, (least, most) in BOUNDS.items():
             if not least <= getattr(self, key) <= most:  # no number (nan) is within neither
                 raise ValueError(f"{key} must be from {least:.16g} to {most:.16g}")
+
+    @property
+    def request(self) -> BackendRequest:
+        """What is asked of the machine."""
+        return BackendRequest(self.backend, self.precision, self.device, self.gpu_memory_gib)
 
     @property
     def demand(self) -> Demand:

@@ -53,9 +53,9 @@ def run_facts(run: RunInfo, t: Wording) -> list[Fact]:
         ),
         (t("fact.device"), f"{backend.device}, {backend.precision}"),
     ]
-    if backend.skipped:
-        skipped = "\n".join(f"{name}: {reason}" for name, reason in backend.skipped)
-        facts.append((t("fact.skipped"), skipped))
+    for word, pairs in (("fact.skipped", backend.skipped), ("fact.failed", backend.failed)):
+        if pairs:
+            facts.append((t(word), "\n".join(f"{name}: {reason}" for name, reason in pairs)))
     facts.append((t("fact.memory"), f"{t.number(run.peak_rss_mib, 0)} MiB"))
     if run.peak_vram_mib is not None:
         facts.append((t("fact.memory_gpu"), f"{t.number(run.peak_vram_mib, 0)} MiB"))

@@ -9,13 +9,16 @@ from vfx_edge.inputs.source import NoDicomSource, SourceLacks
 from vfx_edge.job import Job, run_job
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.outputs.kinds import dicom_kinds
+from vfx_edge.study import BackendRequest
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
     from vfx_edge.manifest import Demand
 
 Chain = Callable[[Job], object]
-"""From a study's path to the files in `Job.out`; raises VfxError, OSError or one of the below."""
+"""From a study's path to the files in `Job.out`; raises VfxError, OSError or one of the below.
+`BEGIN_ANEW`: in a process that has begun anew the next study may fare better."""
+BEGIN_ANEW = "begin anew"
 
 
 class AnalysisDied(Exception):
@@ -54,12 +57,14 @@ def refused_kinds(error: Exception) -> tuple[str, ...]:
 class OpenChain:
     """The real chain, with its networks open. ModelError, BackendError."""
 
-    def __init__(self, backend: str, model: str, demand: "Demand") -> None:
+    def __init__(self, request: BackendRequest, model: str, demand: "Demand") -> None:
         from vfx_edge.backends import open_models
         from vfx_edge.manifest import load_model_set
 
         manifest = load_model_set(model, demand)
-        self._models: OpenModels = open_models(manifest, backend, roles=roles(manifest, Options()))
+        self._models: OpenModels = open_models(manifest, request, roles=roles(manifest, Options()))
 
     def __call__(self, job: Job) -> object:
-        return run_job(job, self._models)
+        run_job(job, self._models)
+        # What this process lost of a card stays lost to it; the next one may find the card again.
+        return BEGIN_ANEW if self._models.backend.failed else None

@@ -15,6 +15,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from vfx_edge.bench.protocol import Parent
 from vfx_edge.errors import BackendError, VfxError
 from vfx_edge.job import Job
 from vfx_edge.manifest import Demand
-from vfx_edge.service.analyse.chain import Chain, OpenChain, refused_kinds
+from vfx_edge.service.analyse.chain import BEGIN_ANEW, Chain, OpenChain, refused_kinds
 from vfx_edge.service.reasons import code_location, reason
 from vfx_edge.service.settings import Settings
+from vfx_edge.study import BackendRequest
 
 OOM_SCORE = "500"
 """Where memory runs out, the kernel is to end this process, not the one that receives."""
@@ -53,11 +55,11 @@ def analyse(open_chain: Callable[[dict[str, Any]], Chain]) -> None:
 
 def _answer(parent: Parent, chain: Chain, line: str) -> None:
     try:
-        chain(job_of(line))
+        end = chain(job_of(line))
     except Exception as error:  # noqa: BLE001  one study must not stop the others
         parent.report("failed", **_facts(error))
     else:
-        parent.report("done")
+        parent.report("done", begin_anew=end == BEGIN_ANEW)
 
 
 def line_of(job: Job) -> str:
@@ -121,17 +123,17 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
-def order_of(settings: Settings) -> dict[str, str | None]:
+def order_of(settings: Settings) -> dict[str, Any]:
     """What the process is to open: its first line."""
     key = settings.model_key
     model = {"model": settings.model, "digest": settings.demand.digest}
-    return {"backend": settings.backend, **model, "key": str(key) if key else None}
+    return {"request": asdict(settings.request), **model, "key": str(key) if key else None}
 
 
 def _open_chain(order: dict[str, Any]) -> Chain:
     key = order["key"]
     demand = Demand(order["digest"], Path(key) if key else None)
-    return OpenChain(order["backend"], order["model"], demand)
+    return OpenChain(BackendRequest(**order["request"]), order["model"], demand)
 
 
 if __name__ == "__main__":

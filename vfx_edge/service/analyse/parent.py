@@ -128,9 +128,11 @@ class ChildChain:
         try:
             kills = _memory_kills()
             self._send(line_of(job))
-            self._await("done", kills)
+            done = self._await("done", kills)
         finally:
             timer.cancel()
+        if done["begin_anew"]:
+            self._close()
 
     def stop(self) -> None:
         """End the process for good, whatever it is doing."""
@@ -172,34 +174,34 @@ class ChildChain:
             self._process.stdin.write(line.encode("ascii") + b"\n")
             self._process.stdin.flush()
 
-    def _await(self, wanted: str, kills: int | None) -> None:
-        """Until the event comes; the error that comes instead is raised."""
+    def _await(self, wanted: str, kills: int | None) -> dict[str, Any]:
+        """The event, when it comes; the error that comes instead is raised."""
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if not line.endswith(b"\n"):
                 break  # it died as it wrote
-            event = json.loads(line)
+            event: dict[str, Any] = json.loads(line)
             if event["event"] == wanted:
-                return
+                return event
             if event["event"] == "failed":
                 raise _error_of(event)
             log.log(event["level"], "%s", event["text"])
-        self._raise_death(self._process.wait(), kills)
+        raise self._death(self._process.wait(), kills)
 
-    def _raise_death(self, code: int, kills: int | None) -> None:
+    def _death(self, code: int, kills: int | None) -> Exception:
         if self._stopped:
-            raise AnalysisInterrupted
+            return AnalysisInterrupted()
         if self._is_late:
-            raise AnalysisDied(f"it had not come to an end after {self._limit_s:g} s")
+            return AnalysisDied(f"it had not come to an end after {self._limit_s:g} s")
         name = _signal_name(code)
         for_memory = name == "SIGKILL" and (kills is None or _memory_kills() != kills)
         if name and name not in _OWN_FAULTS and not for_memory:
             log.warning("the analysing process was ended by %s from outside: it starts again", name)
-            raise AnalysisInterrupted
+            return AnalysisInterrupted()
         how = "the memory ran out" if for_memory else name or f"exit code {code}"
         log.error("the analysing process died (%s) at: %s", how, self._where())
-        raise AnalysisDied(how)
+        return AnalysisDied(how)
 
     def _where(self) -> str:
         """The lines of the program where it died, the innermost first."""
