@@ -12,8 +12,9 @@ from vfx_edge.manifest.checking import described
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
-HEAD = """| role | channels | classes it must have | parameter | has to be | default | means |
-| --- | --- | --- | --- | --- | --- | --- |
+HEAD = """\
+| role | channels | answers | classes it must have | parameter | has to be | default | means |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _BETWEEN = re.compile(r"(?<=<!-- contracts -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -34,11 +35,12 @@ def replaced(page: str) -> str:
 
 def _rows(role: str, kind: type[RoleParameters]) -> Iterator[str]:
     info: Any = inspect.type_info(kind)
-    first = f"**{role}** | {kind.channels} | {classes_of(kind)}"
+    answers = "each voxel" if kind.voxelwise else "once"
+    first = f"**{role}** | {kind.channels} | {answers} | {classes_of(kind)}"
     for field in info.fields or (None,):
         cells = _cells(field) if field is not None else "| | |"
         yield f"| {first} | {cells} |\n"
-        first = "| |"
+        first = "| | |"
 
 
 def classes_of(kind: type[RoleParameters]) -> str:

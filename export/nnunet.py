@@ -97,7 +97,7 @@ def command(
         f"nnU-Net {plan.configuration} of {plan.dataset}, which names and outlines the vertebrae."
     )
     head = options.head(use, licence, f"{plan.dataset}: {training_data}", summary)
-    given = {**table(plan), "classes": renamed}
+    given = table(plan) | ({"classes": renamed} if renamed else {})
     unread = write(out, plan, read, checkpoint, given, head, overwrite=overwrite)
     if unread:
         typer.echo(f"background here: {', '.join(unread)}")
@@ -126,15 +126,13 @@ def write(
     from vfx_edge.manifest.classes import unread
 
     names = plan.labels.names
-    means = meant(Reading(plan.folder), plan.labels, given["classes"])
+    means = meant(Reading(plan.folder), plan.labels, given.get("classes", {}))
     module = nnunet_network.load(plan, read, checkpoint)
     origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
     network = manifests.new_network(module, "vertebrae", {**given, "parameters": origin})
-    left_out = unread(names, means, [JointParameters])
-    text = card(plan, tuple(read), means, left_out)
-    manifests.write_set(out, head, [network], text, overwrite=overwrite)
+    manifests.write_set(out, head, [network], card(plan, tuple(read), means), overwrite=overwrite)
     typer.echo(manifests.report_of(out))
-    return left_out
+    return unread(names, means, [JointParameters])
 
 
 def opened(
@@ -234,11 +232,9 @@ def activation_mib(plan: "Plan") -> float:
     return float(round(voxels * channels * 4 / 2**20, 1))
 
 
-def card(plan: "Plan", folds: tuple[str, ...], means: Sequence[str], unread: Sequence[str]) -> str:
-    """The model card; what is measured of the set is added by `export parity`."""
+def card(plan: "Plan", folds: tuple[str, ...], means: Sequence[str]) -> str:
+    """The model card; what its classes mean and what is measured of it is added by others."""
     levels = [name for name in means if name in set(Level)]
-    pairs = zip(plan.labels.names, means, strict=True)
-    renamed = [f"{old} → {new}" for old, new in pairs if new and old != new]
     guess = "" if plan.orientation_known else " (a guess: the plans do not tell)"
     tile = " x ".join(map(str, plan.patch))
     spacing = " x ".join(f"{mm:g}" for mm in plan.spacing_mm)
@@ -249,11 +245,9 @@ def card(plan: "Plan", folds: tuple[str, ...], means: Sequence[str], unread: Seq
         "Input": f"tiles of {tile} voxels of {spacing} mm; axes {axes}",
         "HU": f"clipped to {low:g}..{high:g}, minus {plan.mean:g}, divided by {plan.deviation:g}",
         "Levels": ", ".join(levels),
-        "Renamed": ", ".join(renamed) or "nothing",
-        "Background": ", ".join(unread) or "nothing else",
         "Answer": PAINTED if plan.labels.regions else "the likeliest class",
     }
-    lines = "\n".join(f"| {what} | {value.replace('|', '/')} |" for what, value in rows.items())
+    lines = "\n".join(f"| {what} | {value} |" for what, value in rows.items())
     return f"""# Model card: nnU-Net of {plan.dataset}
 Exported by `python -m export nnunet`. It names and outlines the vertebrae; every other network is
 that of the set `default`, whose card and whose limits hold as well.
@@ -262,6 +256,6 @@ that of the set `default`, whose card and whose limits hold as well.
 | --- | --- |
 {lines}
 
-It is run by nnU-Net's own sliding window (half overlap,
+All other classes are background here. It is run by nnU-Net's own sliding window (half overlap,
 Gaussian weights, no mirroring) where the locator finds the spine; elsewhere nothing is labelled.
 """

@@ -73,8 +73,7 @@ def meant(read: Reading, labels: Labels, table: Mapping[str, str]) -> tuple[str,
             f"its classes ({shown:.80}) tell no vertebra from another",
             "say with --map NAME=L1 which level a class is, or train with a class for each level",
         )
-    softmax = not labels.regions
-    if problem := several_problem(labels.names, means, softmax=softmax, joint=True):
+    if problem := several_problem(labels.names, means, whole=not labels.regions, joint=True):
         raise read.refused(problem.partition(",")[0], "leave all but one out with --map NAME=")
     _check_painting(read, labels, means)
     return means

@@ -69,8 +69,9 @@ class Averaged(nn.Module):
         return total / len(self.folds) if others else total
 
 
-def build(plan: Plan) -> nn.Module:
-    """The network with random weights, deep supervision off; NotExportable for any other."""
+def build(plan: Plan, folds: int = 1) -> nn.Module:
+    """The network with random weights, deep supervision off; NotExportable for any other, and where
+    so many folds of it do not fit into one file."""
     read = Reading(plan.folder)
     known = "export a PlainConvUNet or ResidualEncoderUNet as nnU-Net plans them"
     name = plan.architecture.get("network_class_name")
@@ -82,8 +83,11 @@ def build(plan: Plan) -> nn.Module:
     try:
         with torch.device("meta"):  # its size is known before any memory is taken
             weights = _network(name, plan, arguments).parameters()
-        if sum(weight.numel() for weight in weights) > MOST_WEIGHTS:
-            raise read.refused("its network is too large for one ONNX file", known)
+        many = sum(weight.numel() for weight in weights)
+        if many * folds > MOST_WEIGHTS:
+            fewer = f"choose at most {MOST_WEIGHTS // many} folds with --folds"
+            remedy = fewer if many <= MOST_WEIGHTS else known
+            raise read.refused("its network is too large for one ONNX file", remedy)
         return _network(name, plan, arguments)
     except (TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
         raise read.refused(f"its plans describe no network that works: {error}", known) from error
@@ -181,7 +185,7 @@ def load(plan: Plan, folds: Mapping[str, Mapping[str, Any]], checkpoint: str) ->
     """The folds' networks as one; WrongWeights where plans and weights do not fit."""
     networks = []
     for fold, values in folds.items():
-        network = build(plan)
+        network = build(plan, len(folds))
         path = plan.folder / f"fold_{fold}" / checkpoint
         load_weights(network, weights_in(values, path, "network_weights"), path)
         networks.append(network)

@@ -160,6 +160,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -
         ("locator", '"spine"', '"bone"', "'classes' lacks 'spine'"),
         ("labeller+segmenter", '"background"', '"nothing"', "'classes' lacks 'background'"),
         ("labeller+segmenter", '"L1"', '"liver"', "'classes' names no vertebra"),
+        ("labeller+segmenter", '"L1"', '"L1", "LWK1"', "'L1' and 'LWK1' all mean 'L1', which only"),
         ("labeller+segmenter", "channels = 1", "channels = 2", "'channels' is 2 and must be 1"),
     ],
 )

@@ -25,7 +25,6 @@ from vfx_edge.manifest import (
     load_model_set,
 )
 from vfx_edge.parallel import cores
-from vfx_edge.vocabulary import NEEDED_ROLES
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
@@ -149,8 +148,8 @@ def inspect_set(folder: Path) -> ModelSetState:
 
 
 def _incomplete(manifest: ModelManifest) -> str:
-    missing = [role for role in NEEDED_ROLES if role not in manifest.roles]
-    return f"no network fills the role {', '.join(missing)}" if missing else ""
+    missing = ", ".join(manifest.lacking)
+    return f"no network fills the role {missing}" if missing else ""
 
 
 def _network(spec: NetworkSpec) -> NetworkState:

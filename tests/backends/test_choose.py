@@ -9,12 +9,12 @@ import pytest
 from tests.fake_backend import FakeBackend, FakeNetwork
 from tests.tiny_models import tiny_segmenter, write_full_set, write_set
 from vfx_edge.backends import Availability, Backend, Budget, open_models
-from vfx_edge.backends.choose import default_backends, probe_backends
 from vfx_edge.backends.errors import (
     BackendUnavailable,
     OnnxInvalid,
     OpenFailed,
 )
+from vfx_edge.backends.known import default_backends, probe_backends
 from vfx_edge.cli import parse
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelFileInvalid, ModelManifest, NetworkSpec, load_model_set

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vfx_edge.backends import nvidia, open_models
-from vfx_edge.backends.choose import default_backends
+from vfx_edge.backends.known import default_backends
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
 from vfx_edge.nvml import MemoryWatch

@@ -9,7 +9,7 @@ import pytest
 from onnx import NodeProto, helper
 from typer.testing import CliRunner
 
-from export.manifests import update_hashes
+from export.manifests import update_hashes, write_folder
 from tests.fake_backend import FakeBackend
 from tests.tiny_models import (
     conv_weights,
@@ -73,14 +73,21 @@ BROKEN: list[tuple[str, bytes, dict[str, str], str]] = [
     ("classifier", clf(node("Magic", "means", domain="own")), {}, "no backend .* cpu: .*Magic"),
     ("classifier", clf(node("Log", "nil"), nil=-np.ones((1, 2), np.float32)), {}, "NaN"),
     ("classifier", clf(node("Softmax", "means")), {}, '"softmax" would be applied again'),
-    ("classifier", clf(node("Add", "means", "ten"), ten=np.float32([[10]])), {"softmax": "none"},
-     "9.* which are no probabilities; .* activation"),
+    ("classifier", clf(node("Add", "means", "ten"), ten=np.full((1, 2), 10, np.float32)),
+     {"softmax": "none"}, "9.* which are no probabilities; .* activation"),
     ("classifier", clf(node("Reshape", "means", "s"), s=np.array([1, 2])), {}, "1 to 4 .* 2 fail"),
     ("classifier", clf(*IN_TRAINING, one=np.ones(2, np.float32), nil=np.zeros(2, np.float32)), {},
      "on those beside it or on chance"),
     ("classifier", clf(node("RandomNormalLike", "means", out="r"), node("Add", "r", "means")), {},
      "on those beside it or on chance"),
 ]  # fmt: skip
+
+
+@pytest.fixture
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a set that fills every role."""
+    monkeypatch.setenv("VFX_EDGE_MODELS", str(tmp_path))
+    return write_full_set(tmp_path / "whole").name
 
 
 def verified(folder: Path, *options: str) -> tuple[str, BaseException | None]:
@@ -112,11 +119,11 @@ def test_what_would_fail_in_a_study_is_refused(
     assert re.search(r": (correct the manifest|export it again)", str(error))
 
 
-def test_what_is_right_is_proven_on_every_backend_that_is_here(tmp_path: Path) -> None:
-    said, error = verified(write_full_set(tmp_path / "set"))
+def test_what_is_right_is_proven_on_every_backend_that_is_here(tmp_path: Path, whole: str) -> None:
+    said, error = verified(tmp_path / whole)
     assert error is None
     assert said.count("ok, answered in fp32 on openvino, in fp32 on cpu") == 5
-    assert re.search(r"^set +digest [0-9a-f]{64}$", said, re.MULTILINE)
+    assert re.search(r"^whole +digest [0-9a-f]{64}$", said, re.MULTILINE)
 
 
 def test_files_alone_can_be_compared(tmp_path: Path) -> None:
@@ -127,11 +134,17 @@ def test_files_alone_can_be_compared(tmp_path: Path) -> None:
     assert "answered" not in said
 
 
-def test_a_backend_that_refuses_is_named_and_another_one_taken(tmp_path: Path) -> None:
+def test_a_set_that_leaves_a_role_open_is_refused(tmp_path: Path) -> None:
+    said, error = verified(write_set(tmp_path / "set", {"locator": tiny_segmenter()}))
+    assert "ok, answered" in said
+    assert "'set' has no finder" in str(error)
+
+
+def test_a_backend_that_refuses_is_named_and_another_one_taken(tmp_path: Path, whole: str) -> None:
     """OpenVINO knows no determinants."""
     eye = np.eye(2, dtype=np.float32)[None]
     nodes = node("Det", "eye", out="d"), node("Mul", "means", "d")
-    folder = write_set(tmp_path / "set", {"classifier": clf(*nodes, eye=eye)})
+    folder = write_set(tmp_path / "set", {"classifier": clf(*nodes, eye=eye)}, base=whole)
     said, error = verified(folder)
     assert error is None
     assert "ok, answered in fp32 on cpu" in said
@@ -166,3 +179,12 @@ def test_a_network_too_large_for_this_machine_is_not_the_sets_fault(tmp_path: Pa
     folder = write_set(tmp_path / "set", {"classifier": clf()})
     _, error = verified(edited(folder, {"opt = 2": "opt = 2\nactivation_mib = 100000"}))
     assert isinstance(error, BudgetTooSmall)
+
+
+def test_an_export_that_would_fail_in_a_study_writes_nothing(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", {"finder": halving(["n", 3, "z", "y", "x"])})
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    new = tmp_path / "new"
+    with pytest.raises(ModelError, match=f"^{re.escape(str(new / 'finder.onnx'))} does not fit"):
+        write_folder(new, files)
+    assert not new.exists()

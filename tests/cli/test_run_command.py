@@ -151,8 +151,18 @@ def test_quiet_prints_only_the_verdict(fake: Fake, vfx: Callable, capsys) -> Non
 def test_verbose_says_what_was_passed_over(fake: Fake, vfx: Callable, capsys) -> None:
     assert vfx("run", "in", "--verbose") == 0
     out = capsys.readouterr().out
-    assert "libnvinfer.so.10 was not found" in out
+    assert "passed over tensorrt: libnvinfer.so.10 was not found" in out
+    assert "failed: tensorrt-rtx: the GPU was lost" in out
     assert fake.analysis.result.series.others[0].series_uid in out
+
+
+def test_what_is_asked_of_the_machine(fake: Fake, vfx: Callable, capsys) -> None:
+    asked = ("--backend", "CUDA", "--device", "1", "--gpu-memory", "5.5", "--precision", "FP16")
+    assert vfx("run", "in", *asked) == 0
+    assert fake.request == BackendRequest("cuda", "fp16", 1, 5.5)
+    for nonsense in (("--device", "-1"), ("--gpu-memory", "nan"), ("--precision", "fp8")):
+        assert vfx("run", "in", *nonsense) == 2
+        assert nonsense[1] in capsys.readouterr().err
 
 
 def test_seconds_of_reading_and_writing_are_added(fake: Fake, vfx: Callable) -> None:

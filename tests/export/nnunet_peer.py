@@ -5,7 +5,8 @@ planner and trainer write them, weights random, and what its own predictor says 
 
 takes WORK/ct.npz (hu, spacing) and WORK/cases.json (case -> configuration, folds), and writes
 WORK/models/CASE and WORK/CASE.npy, the label map; of the case `folds` WORK/exported.zip.
-Needs the three folders of nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed, nnUNet_results.
+Needs the three folders of nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed,
+nnUNet_results.
 """
 
 import json
@@ -78,7 +79,8 @@ def train(plans: dict, dataset: dict, configuration: str, fold: int, folder: Pat
             weight += spread * torch.randn_like(weight)
         for head in trainer.network.decoder.seg_layers:  # else one class would win everywhere
             head.weight -= head.weight.mean(1, keepdim=True)
-            head.bias.zero_()
+            # of regions, some voxels have to be in none
+            head.bias.fill_(-0.5 if trainer.label_manager.has_regions else 0.0)
     trainer.optimizer, trainer.lr_scheduler = trainer.configure_optimizers()
     trainer.inference_allowed_mirroring_axes = (0, 1, 2)
     trainer._best_ema = np.float64(0.75)  # as numbers of NumPy come into real checkpoints

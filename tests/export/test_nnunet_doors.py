@@ -66,7 +66,11 @@ def test_a_zip_with_several_models_is_chosen_from(results: Path, run: Run, tmp_p
 
 
 def _named(*names: str) -> Change:
-    return lambda archive: [archive.writestr(name, "{}") for name in names]
+    def write(archive: zipfile.ZipFile) -> None:
+        for name in names:
+            archive.writestr(name, "{}")
+
+    return write
 
 
 def _link(archive: zipfile.ZipFile) -> None:

@@ -48,6 +48,7 @@ UNCERTAIN: Case = (Classified(Tier.UNCERTAIN, 0.55, 0.45), 0.22, 1)
 UNCLASSIFIED: Case = (CauseNotClassified("level_outside_model_range"), 0.31, 2)
 TRUNCATED: Case = (NotAssessable("truncated"), None, None)
 METAL: Case = (NotAssessable("metal"), None, None)
+OVERRULED: Case = (NotClassified("intact", 0.91), 0.24, 1)
 NORMAL: Case = (NotClassified("no_fracture_suspected"), 0.04, 0)
 
 SERIES = SeriesInfo(
@@ -77,6 +78,8 @@ BACKEND = BackendUse(
         ("tensorrt", "libnvinfer.so.10 was not found"),
         ("cuda", "no NVIDIA driver"),
     ),
+    passed_over=(("tensorrt", "libnvinfer.so.10 was not found"),),
+    failed=(("tensorrt-rtx", "the GPU was lost"),),
 )
 
 RUN = RunInfo(

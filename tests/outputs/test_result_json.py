@@ -98,6 +98,8 @@ def test_every_field_of_the_contract() -> None:
     assert list(malignant["heights_mm"]) == ["anterior", "middle", "posterior"]
     run: Any = written["run"]
     assert run["backend"]["skipped"][1] == {"name": "cuda", "reason": "no NVIDIA driver"}
+    assert [one["name"] for one in run["backend"]["passed_over"]] == ["tensorrt"]
+    assert run["backend"]["failed"] == [{"name": "tensorrt-rtx", "reason": "the GPU was lost"}]
     assert run["model_set"] == {"name": "default", "intended_use": "demonstration"}
     assert run["models"][0] == {"role": "locator", "name": "locator-unet", "sha256": SHA}
     assert run["calibration"] is None
@@ -205,7 +207,7 @@ assessments = st.one_of(
         | st.lists(st.sampled_from(["osteoporotic", "malignant"]), unique=True).map(tuple),
     ),
     st.builds(CauseNotClassified, because=words),
-    st.builds(NotClassified, reason=words),
+    st.builds(NotClassified, reason=words, p_intact=st.none() | ratios),
     st.builds(NotAssessable, reason=words),
 )
 measurements = st.builds(

@@ -20,6 +20,8 @@ from vfx_edge.study import Level
 
 MODULE = "tests.scoring.played_studies"
 PATIENT = "Doe^Jane"
+MOVED: list[bool] = []
+"""In the worker: whether its networks went on on another backend."""
 
 
 class Refused(InputError):
@@ -65,6 +67,7 @@ def asked(data: Dataset) -> list[int]:
 def _answer(task: Task) -> Answer:
     with task.path.with_suffix(".asked").open("ab") as stream:
         stream.write(b"x")
+    task.path.with_suffix(".pid").write_text(str(os.getpid()))
     match task.path.read_text(encoding="utf-8"):
         case "dies":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -79,13 +82,15 @@ def _answer(task: Task) -> Answer:
         case "names its file":
             name = task.path.name
             raise InputError(f"{task.path} is damaged: send {name} anew.")
+        case "goes on elsewhere":
+            MOVED.append(True)
         case "says inf":
             return Answer((Seen("L1", height_loss=float("inf")),), (), "")
     return Answer((Seen("L1", p_malignant=0.9, p_osteoporotic=0.1, tier="malignant"),), (), "")
 
 
 def _work(order: Order, parent: Parent) -> None:
-    answer_all(parent, _answer)
+    answer_all(parent, _answer, lambda: bool(MOVED))
 
 
 if __name__ == "__main__":

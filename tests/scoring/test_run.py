@@ -43,6 +43,15 @@ def test_a_study_that_fails_costs_no_other_one(tmp_path: Path) -> None:
     assert {row.p_malignant for row in rows.vertebrae if not row.reason} == {0.9}
 
 
+def test_after_a_backend_was_lost_the_next_study_has_a_process_that_begins_anew(
+    tmp_path: Path,
+) -> None:
+    data = dataset(tmp_path / "data", {"moved": "goes on elsewhere", "next": "is good"})
+    rows = evaluate(wanted(data, tmp_path / "out")).rows
+    assert not any(row.failure for row in rows.studies)
+    assert len({one.path.with_suffix(".pid").read_text() for one in data.studies}) == 2
+
+
 def test_only_what_is_missing_or_changed_is_asked_again(tmp_path: Path) -> None:
     data = dataset(tmp_path / "data", STUDIES)
     once = wanted(data, tmp_path / "out")

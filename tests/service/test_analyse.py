@@ -14,6 +14,7 @@ from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.job import Job
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.service.analyse.chain import (
+    BEGIN_ANEW,
     AnalysisBug,
     AnalysisDied,
     AnalysisInterrupted,
@@ -46,7 +47,7 @@ def opened(order: dict[str, Any]) -> Callable[[Job], object]:
     return _chain
 
 
-def _chain(job: Job) -> None:
+def _chain(job: Job) -> object:
     assert job.out is not None
     what = job.path.name
     print(f"a library prints {NAME}", flush=True)
@@ -65,6 +66,7 @@ def _chain(job: Job) -> None:
     if what == "bug":
         raise ValueError(NAME)
     (job.out / what).write_text(f"{os.getpid()} {job.kinds} {job.language} {job.previous_report}")
+    return BEGIN_ANEW if what == "went on elsewhere" else None
 
 
 @pytest.fixture
@@ -96,6 +98,8 @@ def test_errors_come_back_as_what_they_were_and_the_process_lives_on(
     assert "test_analyse.py" in caplog.text
     assert NAME not in caplog.text
     assert answer("again") == f"{pid} None en None"
+    assert answer("went on elsewhere").split()[0] == pid
+    assert answer("anew after that").split()[0] != pid
     with pytest.raises(BackendError, match="It has gone"):
         answer("lost")
     assert answer("anew").split()[0] != pid

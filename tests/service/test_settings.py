@@ -62,6 +62,9 @@ def test_without_a_file_the_spool_is_the_users_own() -> None:
     [
         ("quiet = 10", "quiet: "),
         ('quiet_s = "long"', "quiet_s: "),
+        ("device = -1", "no card number -1"),
+        ("gpu_memory_gib = 0", "0 GiB of a card's memory make no sense"),
+        ('precision = "fp8"', "'fp8' is no precision: use one of auto, fp32"),
         ("quiet_s = 0", "quiet_s must be from 0.1 to 86400"),
         ('complete_on = "never"', "complete_on: "),
         ("quiet_s = ", "it is no TOML"),

@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from msgspec import structs
 
 from tests.fake_backend import Function
@@ -16,6 +18,7 @@ from vfx_edge.backends import OpenModels
 from vfx_edge.errors import InputError
 from vfx_edge.fracture_task import Options, roles
 from vfx_edge.manifest import DetectorParameters, NetworkSpec
+from vfx_edge.outputs.result_json import load_schema, result_to_dict
 from vfx_edge.phantom import Part
 from vfx_edge.spine import chain
 from vfx_edge.spine.chain import ChainOptions, analyze
@@ -146,6 +149,47 @@ def test_all_or_named_ones_go_to_the_classifier(scan: Coded) -> None:
     every = by_level(analyze(scan.scan, models(oracle), ChainOptions(classify="all")))
     whole = [t.level for t in scan.made.truth.levels if t.whole_in_view]
     assert {k for k, f in every.items() if isinstance(f.assessment, Classified)} == set(whole)
+
+
+def seeing(*p: float) -> Function:
+    """The oracle, with a classifier that answers so to every crop."""
+
+    def function(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        return np.tile(p, (len(batch), 1)) if "classifier" in spec.roles else oracle(spec, batch)
+
+    return function
+
+
+def of_four() -> NetworkSpec:
+    """A classifier with the class intact, and names of its own."""
+    own = spec_of("classifier")
+    output = structs.replace(
+        own.output, classes=("odd", "healthy", "metastasis", "benign"), activation="none"
+    )
+    meant = {"odd": "unknown", "healthy": "intact", "metastasis": "malignant",
+             "benign": "osteoporotic"}  # fmt: skip
+    return structs.replace(own, output=output, renamed=meant)
+
+
+def test_where_the_classifier_sees_no_fracture_there_is_none_and_that_is_said(
+    scan: Coded, analysis: Analysis
+) -> None:
+    """L1 has lost height: it stays listed, and drives nothing; the all clear says why."""
+    found = analyze(scan.scan, models(seeing(0.0, 0.9, 0.1, 0.0), classifier=of_four())).result
+    here = {f.vertebra.level: f for f in found.findings}[Level.L1]
+    assert here.measurement == by_level(analysis)["L1"].measurement
+    assert here.measurement.suspected_fracture
+    assert here.assessment == NotClassified("intact", pytest.approx(0.9))
+    assert found.triage.tier == Tier.NONE_SUSPECTED
+    assert Level.L1 in found.triage.coverage.assessed
+    assert "At L1 height or detector spoke for a fracture" in found.triage.recommendation
+    assert found.run.thresholds["intact"] == 0.5
+    found = dataclasses.replace(found, series=dataclasses.replace(FACTS, slices=9))
+    written: Any = result_to_dict(found)
+    Draft202012Validator(load_schema()).validate(written)
+    (assessment,) = [f["assessment"] for f in written["findings"] if f["level"] == "L1"]
+    assert assessment == {"kind": "not_classified", "reason": "intact",
+                          "probabilities": {"intact": 0.9}}  # fmt: skip
 
 
 def test_networks_may_ask_for_any_axes(scan: Coded, analysis: Analysis) -> None:

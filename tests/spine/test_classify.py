@@ -17,6 +17,7 @@ from vfx_edge.spine.crops import enough_in_view
 from vfx_edge.study import (
     CauseNotClassified,
     Classified,
+    Detection,
     Heights,
     Level,
     Measurement,
@@ -25,6 +26,7 @@ from vfx_edge.study import (
     Tier,
     Vertebra,
     VertebraMask,
+    tier_of,
 )
 
 CENTRE = (10.0, -20.0, 300.0)
@@ -201,6 +203,60 @@ def test_a_stranger_gets_no_tier_however_sure_the_rest_sounds() -> None:
     assert strange == CauseNotClassified("out_of_distribution")
     assert strange.tier == Tier.UNCERTAIN
     assert intact == NotAssessable("out_of_distribution")
+
+
+OF_FOUR = ("metastasis", "healthy", "odd", "benign")
+MEANT = {"metastasis": "malignant", "healthy": "intact", "odd": "unknown", "benign": "osteoporotic"}
+METAL_BROKEN = dataclasses.replace(METAL, detection=Detection(0.9, True))
+
+
+def of_four(*answers: tuple[float, ...], **parameters: object) -> FakeNetwork:
+    """A classifier with names of its own, in an odd order, that gives these answers in turn."""
+    spec = spec_of("classifier", **PLAIN, parameters={**ONCE, **parameters})
+    output = replace(spec.output, classes=OF_FOUR, activation="none")
+    queue = list(answers)
+    return network(
+        replace(spec, output=output, renamed=MEANT),
+        lambda _, batch: np.array([queue.pop(0) for _ in batch]),
+    )
+
+
+@pytest.mark.parametrize("measured", [BROKEN, INTACT, METAL, METAL_BROKEN])
+def test_intact_is_an_answer_and_else_the_cause_is_given_that_it_broke(
+    measured: Measurement,
+) -> None:
+    """Rows: malignant, intact, unknown, osteoporotic. Whatever the heights say, intact is never
+    uncertain."""
+    intact = {(0.1, 0.8, 0.0, 0.1): 0.8, (0.2, 0.5, 0.0, 0.3): 0.5,
+              (0.0, 0.3, 0.45, 0.25): 0.3 / 0.55}  # fmt: skip
+    broken = {(0.38, 0.49, 0.01, 0.12): (Tier.MALIGNANT, 0.76),
+              (0.25, 0.49, 0.01, 0.25): (Tier.UNCERTAIN, 0.5),
+              (0.01, 0.4, 0.0, 0.59): (Tier.OSTEOPOROTIC, 0.01 / 0.6)}  # fmt: skip
+    levels = list(Level)[15:21]
+    got = classified(of_four(*intact, *broken), *((level, measured) for level in levels))
+    assert got[:3] == [NotClassified("intact", pytest.approx(p)) for p in intact.values()]
+    assert {tier_of(one) for one in got[:3]} == {None}
+    for one, (tier, p_malignant) in zip(got[3:], broken.values(), strict=True):
+        assert (one.tier, round(one.p_malignant, 4)) == (tier, round(p_malignant, 4))
+        assert one.p_malignant + one.p_osteoporotic == pytest.approx(1)
+
+
+def test_both_views_have_to_see_it_intact() -> None:
+    """What reassures counts by the view that is less sure of it; a set may ask for more."""
+    views = ((0.1, 0.9, 0.0, 0.0), (0.6, 0.4, 0.0, 0.0))
+    (got,) = classified(of_four(*views, mirror=1), (Level.L1, BROKEN))
+    assert isinstance(got, Classified)
+    (got,) = classified(of_four(views[0], threshold_intact=0.95), (Level.L1, BROKEN))
+    assert isinstance(got, Classified)
+
+
+def test_answers_of_a_sigmoid_are_no_shares() -> None:
+    """Both causes sure, or none: neither is called."""
+    for both in (0.9, 0.05):
+        net = of_four((both, 0.1, 0.0, both))
+        (got,) = classified(net, (Level.L1, BROKEN))
+        assert got.tier == Tier.UNCERTAIN
+        assert got.p_malignant + got.p_osteoporotic <= 1
 
 
 def test_who_is_not_asked_about() -> None:

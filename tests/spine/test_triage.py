@@ -45,6 +45,8 @@ CASES: dict[str, tuple[Measurement, Assessment]] = {
     "metal": (unknown("metal"), NotAssessable("metal")),
     "strange": (INTACT, NotAssessable("out_of_distribution")),
     "intact": (INTACT, NotClassified("no_fracture_suspected")),
+    "overruled": (BROKEN, NotClassified("intact", 0.9)),
+    "seen intact without heights": (unknown("metal"), NotClassified("intact", 0.9)),
 }
 TIERS = {
     "malignant": Tier.MALIGNANT,
@@ -52,7 +54,8 @@ TIERS = {
     "no cause": Tier.UNCERTAIN,
     "osteoporotic": Tier.OSTEOPOROTIC,
 }
-UNREAD = {"metal": "metal", "strange": "out_of_distribution"}
+UNREAD = {"metal": "metal", "strange": "out_of_distribution",
+          "seen intact without heights": "metal"}  # fmt: skip
 NO_LESIONS = "Lesions without a fracture are not looked for."
 LEVELS = (Level.T12, Level.L1, Level.L2)
 
@@ -90,6 +93,8 @@ def test_the_first_tier_that_holds(names: tuple[str, ...]) -> None:
     )
     assert verdict.coverage.complete == (not unread)
     assert "{" not in verdict.recommendation
+    named = "detector spoke for a fracture" in verdict.recommendation
+    assert named == (tier == Tier.NONE_SUSPECTED and "overruled" in names)
 
 
 spines = st.lists(st.sampled_from(THORACOLUMBAR), min_size=1, unique=True).flatmap(
@@ -119,7 +124,7 @@ def test_coverage_is_what_the_verdict_rests_on(
     assert all(why == "not_found" for level, why in cover.unread if level not in name_of)
     if verdict.tier is Tier.NONE_SUSPECTED:
         assert len(cover.assessed) >= max(1, len(unread))
-        assert all(name_of[level] == "intact" for level in cover.assessed)
+        assert all(name_of[level] in ("intact", "overruled") for level in cover.assessed)
     if any(name_of[level] in TIERS for level in wanted & set(levels)):
         assert verdict.tier in TIERS.values()
 

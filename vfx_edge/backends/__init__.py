@@ -5,11 +5,8 @@ with open_models(load_model_set("default"), "auto") as models:
 models.backend      # what was asked for, what really ran, what was skipped and why
 """
 
-from vfx_edge.backends.choose import (
-    default_backends,
-    open_models,
-    probe_backends,
-)
+from vfx_edge.backends.choose import open_models
+from vfx_edge.backends.known import default_backends, probe_backends
 from vfx_edge.backends.network import class_probabilities
 from vfx_edge.backends.opened import OpenModels
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network

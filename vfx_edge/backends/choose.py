@@ -2,53 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pkgutil import resolve_name
-from typing import cast
 
 from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
+from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
+from vfx_edge.backends.opened import OpenModels, close, log, passed_over_sentence
 from vfx_edge.backends.proof import ask_once
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
-from vfx_edge.errors import BackendError, first_line
+from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.study import BackendRequest, BackendUse, ModelUse
-from vfx_edge.vocabulary import BACKENDS
-
-
-def default_backends() -> dict[str, Backend]:
-    """Every backend by name, in the order in which `auto` tries them."""
-    return {name: _made(name, kind) for name, kind in BACKENDS.items()}
-
-
-@dataclass(frozen=True)
-class _NotInstalled:
-    """A backend whose module can't be imported: its runtime is missing."""
-
-    name: str
-    reason: str
-
-    def availability(self, device: int = 0) -> Availability:
-        return Availability(self.name, False, self.reason, "install what it needs")
-
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
-        raise BackendUnavailable(f"backend '{self.name}' ({self.reason})", "install what it needs")
-
-
-def _made(name: str, kind: str) -> Backend:
-    try:
-        return cast(Backend, resolve_name(kind)())
-    except ImportError as error:
-        return _NotInstalled(name, first_line(error))
-
-
-def probe_backends(device: int = 0) -> tuple[Availability, ...]:
-    """The state of every backend that can be asked for, in `auto`'s order, with this card."""
-    return tuple(backend.availability(device) for backend in default_backends().values())
 
 
 def open_models(
@@ -137,7 +104,7 @@ def _open(plan: _Plan) -> OpenModels:
     )
     rest = plan.after(state.name)
     again = None if rest is None else partial(_open, rest)
-    return OpenModels(plan.manifest, by_role, use, _model_uses(by_role), again)
+    return OpenModels(plan.manifest, by_role, use, _model_uses(by_role), again, state.card)
 
 
 def _passed_over(used: Availability, tried: tuple[_Tried, ...]) -> tuple[tuple[str, str], ...]:
@@ -177,7 +144,7 @@ class _Request:
         except Exception:
             for job in jobs:
                 if job.exception() is None:
-                    _close(job.result())
+                    close(job.result())
             raise
 
 
@@ -186,13 +153,8 @@ def _closed_if_it_fails(network: Network) -> Iterator[None]:
     try:
         yield
     except Exception:
-        _close(network)
+        close(network)
         raise
-
-
-def _close(network: Network) -> None:
-    with suppress(Exception):  # a card that is lost refuses this, too; the first error counts
-        network.close()
 
 
 def _budget(request: BackendRequest, budget: Budget) -> Budget:

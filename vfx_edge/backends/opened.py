@@ -30,6 +30,9 @@ class OpenModels:
     uses: tuple[ModelUse, ...]
     again: "Callable[[], OpenModels] | None" = None
     """Opens the same on what `auto` tries next; None: nothing is left, or a backend was named."""
+    on_card: bool = False
+    _later: BackendUse | None = None
+    """What holds of `backend` from the next answer on; None: the same."""
 
     def network(self, role: str) -> Network:
         """The opened network of a role; RoleMissing when the set fills none."""
@@ -49,7 +52,7 @@ class OpenModels:
         """What `ask` answers with these networks. Where `auto` chose their backend and it fails in
         the middle, they are opened on the next one, which keeps them, and `ask` is called once
         more; `backend.failed` says so until the next answer. A second failure is raised."""
-        self.backend = _settled(self.backend)
+        self.backend, self._later = self._later or self.backend, None
         try:
             return ask()
         except BackendError as error:
@@ -60,28 +63,30 @@ class OpenModels:
         """On the next backend that opens; raises `error` where there is none."""
         if self.again is None:
             raise error
-        before = self.backend
+        before, lost = self.backend, ((self.backend.used, reason_of(error)),)
         for network in self._unique():
-            with suppress(Exception):  # what was lost can't be closed, and need not be
-                network.close()
+            close(network)
         self.networks = {}  # lest what is closed be closed again, or hold memory
         try:
             now = self.again()
         except BackendError:
             raise error from None
-        self.networks, self.uses, self.again = now.networks, now.uses, now.again
-        self.backend = replace(
+        skipped = before.skipped + now.backend.skipped
+        unused = before.passed_over + now.backend.passed_over
+        self.backend = replace(now.backend, skipped=skipped, passed_over=unused, failed=lost)
+        self._later = replace(
             now.backend,
-            skipped=before.skipped + now.backend.skipped,
-            passed_over=before.passed_over + now.backend.passed_over,
-            failed=((before.used, reason_of(error)),),
+            skipped=skipped + lost,
+            passed_over=unused + lost if self.on_card else unused,
         )
+        self.networks, self.uses, self.again = now.networks, now.uses, now.again
+        self.on_card = now.on_card
         log.warning("%s", failed_sentence(self.backend))
 
     def close(self) -> None:
         """Free every network."""
         for network in self._unique():
-            network.close()
+            close(network)
 
     def _unique(self) -> Iterable[Network]:
         return {id(network): network for network in self.networks.values()}.values()
@@ -98,13 +103,11 @@ class OpenModels:
         self.close()
 
 
-def _settled(use: BackendUse) -> BackendUse:
-    """For the next study a backend that failed in the last one is passed over."""
-    if not use.failed:
-        return use
-    return replace(
-        use, skipped=use.skipped + use.failed, passed_over=use.passed_over + use.failed, failed=()
-    )
+def close(network: Network) -> None:
+    """What is lost can't be closed, and need not be: that must not hide what came before, be it a
+    result or the first error."""
+    with suppress(Exception):
+        network.close()
 
 
 def passed_over_sentence(use: BackendUse) -> str:
@@ -114,9 +117,9 @@ def passed_over_sentence(use: BackendUse) -> str:
     alike: dict[str, list[str]] = {}
     for name, reason in use.passed_over:
         alike.setdefault(reason, []).append(name)
-    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in alike.items())
+    left = ", ".join(f"{', '.join(names)} ({reason})" for reason, names in alike.items())
     return (
-        f"A graphics card is there, but auto passed it over and took {use.used} ({why}): "
+        f"A graphics card is there, but auto passed over {left} and took {use.used}: "
         "`vfx-edge doctor` says what would help."
     )
 

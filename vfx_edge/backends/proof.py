@@ -14,6 +14,7 @@ from vfx_edge.backends.errors import (
     RunFailed,
     reason_of,
 )
+from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.network import activate
 from vfx_edge.backends.onnx_file import check_signature, misfit
 from vfx_edge.backends.protocol import Array, Backend, Budget, Network
@@ -56,8 +57,6 @@ def prove(
     does not fit its manifest: by its outside, or by what a CPU's own runs would not show, its
     FP16 file and one patch more at once.
     """
-    from vfx_edge.backends.choose import default_backends  # it asks every network that it opens
-
     data = spec.read() if onnx is None else onnx
     check_signature(spec, data)
     known = default_backends() if backends is None else backends

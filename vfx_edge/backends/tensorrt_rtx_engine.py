@@ -157,8 +157,8 @@ class EngineStale(Exception):
 
 
 def engine_states(spec: NetworkSpec) -> tuple[EngineState, ...]:
-    """Every engine of the network, beside the set or in the cache, fresh or not; nothing is
-    raised."""
+    """Every engine beside the set, fresh or not, and those in the cache that would be taken;
+    nothing is raised."""
     paths = sorted(_folder(spec).glob(f"{glob.escape(_stem(spec))}.sm*.engine"))
     numbers = {path: path.stem.rpartition(".sm")[2] for path in paths}
     beside = [(path, int(sm)) for path, sm in numbers.items() if sm.isdigit()]
@@ -168,16 +168,14 @@ def engine_states(spec: NetworkSpec) -> tuple[EngineState, ...]:
 
 
 def _cached(spec: NetworkSpec) -> Iterator[tuple[Path, int]]:
-    """The network's engines in the cache, and the architecture of each."""
-    try:
-        paths = sorted(cache_folder().glob("*.engine"))
-    except (NoCache, OSError):
-        return
-    for path in paths:
-        with suppress(EngineStale, OSError):
-            built, _ = _stored(path)
-            if built.onnx_sha256 == spec.sha256:
-                yield path, built.sm
+    """The network's engines in the cache, and the architecture of each. Those for another version
+    have other names: nobody looks for them."""
+    with suppress(NoCache, OSError, ImportError):
+        for path in sorted(cache_folder().glob("*.engine")):
+            with suppress(EngineStale):
+                built, _ = _stored(path)
+                if path == in_cache(wanted_key(spec, built.sm)):
+                    yield path, built.sm
 
 
 def _problem(spec: NetworkSpec, path: Path, sm: int) -> str:

@@ -29,6 +29,8 @@ def doctor(device: Device = 0) -> None:
         _model_set(model_set)
     if not found.model_sets:
         print("  none installed: reinstall vfx-edge, or name a folder with --model")
+    else:
+        print("  whether each network answers on each backend: vfx-edge models verify")
     print("\nPackages")
     print("  " + ", ".join(f"{name} {version}" for name, version in found.packages))
 

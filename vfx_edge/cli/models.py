@@ -83,9 +83,10 @@ def verify(
     that can run here is asked about noise, which takes seconds, and minutes where TensorRT has to
     build its engines first. The digest stands for the manifest and all files that it names:
     `vfx-edge run --model-digest` demands it. Ends with exit code 4 when a file is not the one that
-    its manifest means or no backend answers as it has to, or when the set is not signed as asked.
+    its manifest means, no backend answers as it has to or no network fills a role, or when the set
+    is not signed as asked.
     """
-    from vfx_edge.manifest import Demand, installed_sets, load_model_set
+    from vfx_edge.manifest import Demand, RoleMissing, installed_sets, load_model_set
 
     sets: tuple[str | Path, ...] = (name,) if name else installed_sets()
     wrong: list[VfxError] = []
@@ -95,7 +96,11 @@ def verify(
         except ModelError as error:
             wrong.append(error)
             continue
-        problems = [problem for spec in manifest.networks for problem in _verify(spec, hashes_only)]
+        problems = [problem for spec in manifest.networks for problem in _compare(spec)]
+        if not problems and not hashes_only:
+            problems = [problem for spec in manifest.networks for problem in _prove(spec)]
+            for role in manifest.lacking[:1]:
+                problems.append(RoleMissing(manifest.name, role, manifest.roles))
         wrong += problems
         if not problems:
             signed = f", signed by {public_key}" if public_key else ""
@@ -104,9 +109,8 @@ def verify(
         raise wrong[0]
 
 
-def _verify(spec: "NetworkSpec", hashes_only: bool) -> list[VfxError]:
-    """One line for each file, and for each backend that refuses; the errors of those that are not
-    as the manifest means."""
+def _compare(spec: "NetworkSpec") -> list[VfxError]:
+    """One line for each file; the errors of those that are not whole."""
     wrong: list[VfxError] = []
     for path, read in ((spec.path, spec.read), (spec.path_fp16, spec.read_half)):
         if path is None:
@@ -120,10 +124,11 @@ def _verify(spec: "NetworkSpec", hashes_only: bool) -> list[VfxError]:
         _say(spec, path, state)
     if spec.means != spec.output.classes:
         _say(spec, spec.path, f"classes {spec.class_words}")
-    return wrong if wrong or hashes_only else _prove(spec)
+    return wrong
 
 
 def _prove(spec: "NetworkSpec") -> list[VfxError]:
+    """A line of what answered, and one for each backend that refuses; the error if none answers."""
     from vfx_edge.backends.errors import reason_of
     from vfx_edge.backends.proof import prove, refusals
 

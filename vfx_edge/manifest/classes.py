@@ -57,8 +57,9 @@ def table_problem(
 def several_problem(names: Sequence[str], means: Sequence[str], *, whole: bool, joint: bool) -> str:
     """Whether several channels mean one thing that can't be put together; empty when none does.
 
-    whole: whether its probabilities are shares of one whole. joint: where a voxel is given to the likeliest channel, only background may be several: what
-    is a vertebra in two channels would win too seldom.
+    whole: whether its probabilities are shares of one whole. joint: where a voxel is given to the
+    likeliest channel, only background may be several: what is a vertebra in two channels would win
+    too seldom.
     """
     for meaning in each_once(means):
         own = [name for name, what in zip(names, means, strict=True) if what == meaning]

@@ -13,7 +13,7 @@ from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, un
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, is_shipped, read_verified
 from vfx_edge.manifest.roles import RoleParameters, Share, Switch, Table, unique
-from vfx_edge.vocabulary import ROLES, IntendedUse, Precision, Role, Stored
+from vfx_edge.vocabulary import NEEDED_ROLES, ROLES, IntendedUse, Precision, Role, Stored
 
 SCHEMA = "vfx-edge/model/1"
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
@@ -343,6 +343,13 @@ class ModelManifest(SetFacts, frozen=True, kw_only=True):
     def roles(self) -> tuple[Role, ...]:
         """The roles that are filled, in the chain's order."""
         return tuple(role for role in ROLES if any(role in n.roles for n in self.networks))
+
+    @property
+    def lacking(self) -> tuple[Role, ...]:
+        """Roles that the chain asks for and the set leaves open."""
+        whole = any(spec.window for spec in self.networks if "segmenter" in spec.roles)
+        needed = (role for role in NEEDED_ROLES if not (whole and role == "finder"))
+        return tuple(role for role in needed if role not in self.roles)
 
     def network(self, role: str) -> NetworkSpec:
         """The network that fills the role; RoleMissing when none does."""

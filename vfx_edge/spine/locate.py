@@ -38,8 +38,11 @@ class SpineRegion:
 
 def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]:
     """Probability (z, y, x) that a coarse voxel is spine, and its grid."""
-    wanted = locator.spec.classes.index("spine")
-    return run_everywhere(locator, image, wanted, OVERLAP)
+    classes = locator.spec.classes
+    if set(locator.spec.means) != {"background", "spine"}:  # what else there is, is no spine
+        return run_everywhere(locator, image, classes.index("spine"), OVERLAP)
+    background, grid = run_everywhere(locator, image, classes.index("background"), OVERLAP)
+    return 1 - background, grid
 
 
 def _main_column(probability: FloatArray) -> NDArray[np.bool_]:

@@ -176,7 +176,9 @@ def _assessment(group: Dataset) -> dict[str, Any]:
     kind = str(answer(group, "ASSESSMENT")).lower()
     reason = _reason(answer(group, "WHY_ASSESSMENT"))
     if kind in ("not_classified", "not_assessable"):
-        return {"kind": kind, "reason": reason}
+        intact = share(group, "P_INTACT")
+        told = {} if intact is None else {"probabilities": {"intact": intact}}
+        return {"kind": kind, "reason": reason, **told}
     if reason:
         return {"kind": "not_classified", "tier": kind, "reason": "cause_not_classified",
                 "because": reason}  # fmt: skip

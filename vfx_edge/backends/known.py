@@ -1,0 +1,42 @@
+"""Every backend that there is, and the state of each; one whose runtime is missing has one, too."""
+
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import cast
+
+from vfx_edge.backends.errors import BackendUnavailable
+from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
+from vfx_edge.errors import first_line
+from vfx_edge.manifest import NetworkSpec
+from vfx_edge.vocabulary import BACKENDS
+
+
+def default_backends() -> dict[str, Backend]:
+    """Every backend by name, in the order in which `auto` tries them."""
+    return {name: _made(name, kind) for name, kind in BACKENDS.items()}
+
+
+@dataclass(frozen=True)
+class _NotInstalled:
+    """A backend whose module can't be imported: its runtime is missing."""
+
+    name: str
+    reason: str
+
+    def availability(self, device: int = 0) -> Availability:
+        return Availability(self.name, False, self.reason, "install what it needs")
+
+    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> Network:
+        raise BackendUnavailable(f"backend '{self.name}' ({self.reason})", "install what it needs")
+
+
+def _made(name: str, kind: str) -> Backend:
+    try:
+        return cast(Backend, resolve_name(kind)())
+    except ImportError as error:
+        return _NotInstalled(name, first_line(error))
+
+
+def probe_backends(device: int = 0) -> tuple[Availability, ...]:
+    """The state of every backend that can be asked for, in `auto`'s order, with this card."""
+    return tuple(backend.availability(device) for backend in default_backends().values())
