@@ -2,15 +2,12 @@
 channels first, a fixed patch. It is asked before and after, and has to answer the same."""
 
 import copy
-import functools
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import (
     GraphProto,
     ModelProto,
@@ -24,31 +21,30 @@ from onnx import (
 
 from export.by_manifest import Made, Misfit, by
 from export.finishing import NoNumbers, strip
+from export.onnx_asking import KINDS, Floats, ask
 from export.onnx_reading import NotOnnx, oldest_format, opset_of, upgraded
 from export.template import Facts
 from vfx_edge.backends.half import QUANTISED, nodes_of, read_by, stored_in
-from vfx_edge.backends.onnxruntime_backend import FATAL, exceptions, runtime
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.vocabulary import Stored
 
 SAME: dict[Stored, float] = {"fp32": 1e-5, "int8": 1e-5, "fp16": 2e-3}
 """Of the largest answer. ONNX Runtime rounds an FP16 file on the CPU here and there as it likes."""
-MOST_GIB = 8.0
-"""While a stranger's network is asked."""
-SECONDS = 600.0
-"""Until it has to have answered."""
-_KINDS = {
-    TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16, TensorProto.DOUBLE: np.float64,
-}  # fmt: skip
 _TO_LAST, _TO_FIRST = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)
 _PASSING = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose")
 """They leave probabilities what they are."""
 _MOST_CHANNELS = 4
 """That an input is taken to have where its layout has to be guessed."""
 Shape = tuple[int | None, ...]
-Floats = NDArray[np.float32]
 Form = Literal["as it is", "channels last", "flat"]
-"""Of an answer: what has to be done to it; flat: voxel by voxel of a grid of one."""
+"""Of an answer; flat: voxel by voxel of a grid of one."""
+Step = tuple[str, dict[str, Any]]
+_TURNS: dict[Form, list[Step]] = {
+    "as it is": [],
+    "channels last": [("Transpose", {"perm": _TO_FIRST})],
+    "flat": [("Flatten", {"axis": 1})],
+}
+"""What has to be done to it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def fitted(model: ModelProto, spec: NetworkSpec, path: Path) -> Made:
     last = _checked_layout(model, ends, spec, path)
     batch = _batch(ends, spec, path)
     noise = np.random.default_rng(0).standard_normal(spec.shape(batch), dtype=np.float32)
-    before = _ask(model, noise.transpose(_TO_LAST) if last else noise, path)
+    before = ask(model, noise.transpose(_TO_LAST) if last else noise, path)
     form = _form(before.shape, spec, batch, last, path)
     if not np.isfinite(before).all():
         raise NoNumbers(path.name)
@@ -107,7 +103,7 @@ def fitted(model: ModelProto, spec: NetworkSpec, path: Path) -> Made:
     wanted = _turned(before, form)
     _set_shapes(new.graph, spec, shape_of(ends.input), wanted.shape)
     new = _finished(new, path)
-    gap = np.abs(_ask(new, noise, path) - wanted).max() / max(1.0, np.abs(wanted).max())
+    gap = np.abs(ask(new, noise, path) - wanted).max() / max(1.0, np.abs(wanted).max())
     if not gap <= SAME[spec.precision.stored]:
         raise NotOnnx(path, f"its answers change by {gap:.1e} when it is made fit to be run here")
     return Made(new.SerializeToString(deterministic=True), notes)
@@ -127,7 +123,7 @@ def _problem(value: ValueInfoProto) -> str:
     kind = value.type.tensor_type.elem_type
     if not value.type.HasField("tensor_type"):
         return "is no tensor"
-    if kind not in _KINDS:
+    if kind not in KINDS:
         return f"holds {TensorProto.DataType.Name(kind).lower()}, not floating-point numbers"
     return ""
 
@@ -268,11 +264,7 @@ def _wrap(graph: GraphProto, ends: Ends, last: bool, form: Form) -> None:
     """Float32 and channels first on both sides; the names of input and output stay."""
     given, answer = ends.input.name, ends.output.name
     before = [("Transpose", {"perm": _TO_LAST})] * last + _casts(ends.input, inside=True)
-    after = _casts(ends.output, inside=False)
-    after += {
-        "channels last": [("Transpose", {"perm": _TO_FIRST})],
-        "flat": [("Flatten", {"axis": 1})],
-    }.get(form, [])
+    after = _casts(ends.output, inside=False) + _TURNS[form]
     if before:
         _rename(graph, given, f"{given}.own")
     if after:
@@ -280,9 +272,6 @@ def _wrap(graph: GraphProto, ends: Ends, last: bool, form: Form) -> None:
     nodes = [*_chain(before, given, f"{given}.own"), *graph.node]
     nodes += _chain(after, f"{answer}.own", answer)
     _replace(graph.node, nodes)
-
-
-Step = tuple[str, dict[str, Any]]
 
 
 def _casts(value: ValueInfoProto, *, inside: bool) -> list[Step]:
@@ -337,44 +326,3 @@ def _finished(model: ModelProto, path: Path) -> ModelProto:
     except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
         raise NotOnnx(path, error) from error
     return new
-
-
-# --- asking it ----------------------------------------------------------------------------------
-
-
-@functools.cache
-def _bounded() -> str:
-    """The session setting for memory of at most MOST_GIB, which this process now has."""
-    onnxruntime = runtime()
-    memory = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    limits = {"max_mem": int(MOST_GIB * 2**30), "arena_extend_strategy": 1}  # no more than asked
-    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(limits))
-    return "session.use_env_allocators"
-
-
-def _ask(model: ModelProto, batch: Floats, path: Path) -> Floats:
-    """The network's answer, float32. NotOnnx when there is none within bounds of memory and time.
-
-    Operation by operation: an optimiser would compute constants outside of these bounds.
-    """
-    onnxruntime, given = runtime(), model.graph.input[0]
-    options, run = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
-    options.log_severity_level = run.log_severity_level = FATAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry(_bounded(), "1")
-    numbers = np.ascontiguousarray(batch, _KINDS[given.type.tensor_type.elem_type])
-    timer = threading.Timer(SECONDS, lambda: setattr(run, "terminate", True))
-    timer.daemon = True
-    timer.start()
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        (answer,) = session.run([model.graph.output[0].name], {given.name: numbers}, run)
-    except exceptions() as error:
-        raise NotOnnx(path, f"ONNX Runtime can't run it: {error}") from error
-    finally:
-        timer.cancel()
-    return np.asarray(answer, np.float32)

@@ -9,7 +9,6 @@ from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import (
     ModelProto,
     NodeProto,
@@ -95,8 +94,8 @@ def _parsed(path: Path) -> ModelProto:
         raise NotOnnx(path, error.strerror or error, "let it be read") from error
     read_outline(data, path)  # also refuses graphs that are nested too deep
     try:
-        model = ModelProto.FromString(data)
-    except DecodeError as error:
+        model: ModelProto = ModelProto.FromString(data)
+    except Exception as error:  # protobuf's own, which onnx has no name for
         raise NotOnnx(path, "it is damaged, or no ONNX") from error
     opset = opset_of(model)
     if not OLDEST <= opset <= OPSETS[-1]:
@@ -149,22 +148,37 @@ def _inline_weights(model: ModelProto, path: Path) -> None:
 
 
 def _check_place(tensor: TensorProto, path: Path) -> None:
-    facts = {entry.key: entry.value for entry in tensor.external_data}
+    facts = {str(entry.key): str(entry.value) for entry in tensor.external_data}
     name = facts.get("location", "")
     plain = PurePosixPath(name).name == PureWindowsPath(name).name == name
     if not plain or name in ("", ".", ".."):
         why = f"its weights lie in '{name}', which is not beside it"
         raise NotOnnx(path, why, "put the file with the weights beside it, and export it again")
-    file = path.parent / name
-    if file.is_symlink() or not file.is_file():
-        why = f"its weights lie in '{name}', and there is no such file beside it"
+    size = _size_of(path.parent / name)
+    if size is None:
+        why = f"its weights lie in '{name[:80]}', and there is no such file beside it"
         raise NotOnnx(path, why, "put that file there, no link")
-    wanted, size = prod(tensor.dims) * _item_bytes(tensor, path), file.stat().st_size
-    numbers = [facts.get(key) or "0" for key in ("offset", "length")]
-    offset, length = (int(n) if n.isdecimal() and len(n) < 20 else -1 for n in numbers)
-    length = length or size - offset  # by ONNX's own rule: up to the end
+    wanted = prod(tensor.dims) * _item_bytes(tensor, path)
+    offset = _number(facts.get("offset", "0"))
+    length = _number(facts.get("length", str(size - offset)))  # without one: up to the end
     if offset < 0 or min(tensor.dims, default=0) < 0 or length != wanted or offset + length > size:
         raise NotOnnx(path, f"the weights of '{tensor.name}' are not whole in '{name}'")
+    del tensor.external_data[:]  # what was looked at is what is read
+    for key, value in (("location", name), ("offset", str(offset)), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+
+
+def _size_of(file: Path) -> int | None:
+    """Bytes; None where there is no file of that name, or a link."""
+    try:
+        return file.stat().st_size if file.is_file() and not file.is_symlink() else None
+    except OSError:  # no name for a file, such as one too long
+        return None
+
+
+def _number(text: str) -> int:
+    """-1 for what is none."""
+    return int(text) if text.isdecimal() and len(text) < 20 else -1
 
 
 def _item_bytes(tensor: TensorProto, path: Path) -> int:

@@ -29,7 +29,7 @@ from vfx_edge.manifest.writing import toml_value
 from vfx_edge.vocabulary import Level, Stored
 
 JOINT = "joint"
-KINDS: dict[str, type[RoleParameters]] = {**PARAMETERS, JOINT: JointParameters}
+KINDS: dict[str, type[RoleParameters]] = dict([*PARAMETERS.items(), (JOINT, JointParameters)])
 """What --role takes: a role, or labeller and segmenter in one."""
 HEAD = """\
 What vfx-edge has to know of {file}. Fill in what stands in <…>, and look at all the rest: a

@@ -137,6 +137,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -
 @pytest.mark.parametrize(
     ("role", "old", "new", "says"),
     [
+        ("classifier", 'allowed = ["fp32"', 'stored = "int8"\nallowed = ["fp16"', "no FP16 form"),
         ("classifier", "threshold_malignant", "treshold_malignant", "'treshold_malignant' is unk"),
         ("classifier", "threshold_malignant = 0.85\n", "", "'threshold_malignant' is missing"),
         ("classifier", "malignant = 0.85", "malignant = 85", "is 85 and must be .* from 0 to 1"),

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
-from vfx_edge.backends import activate
 from vfx_edge.backends.errors import OnnxInvalid
 from vfx_edge.backends.half import half_of, half_precision
+from vfx_edge.backends.network import activate
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.phantom import PhantomSpec, make_phantom
 from vfx_edge.vocabulary import NEEDED_ROLES
@@ -149,6 +149,16 @@ def test_what_a_branch_reads_is_still_there() -> None:
 def test_no_network_is_refused() -> None:
     with pytest.raises(ValueError, match="no ONNX network"):
         half_precision(b"no network at all")
+
+
+def test_a_quantised_one_has_no_fp16_form() -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s"], ["w"]),
+        helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 6),
+    ]
+    whole = np.ones_like(kernel(), np.int8)
+    with pytest.raises(ValueError, match="INT8 file has no FP16 form"):
+        half_precision(model(nodes, {"q": whole, "s": np.array(0.02, np.float32)}))
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 
 from tests.fake_backend import FakeBackend, FakeNetwork, Function
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Array, Budget, activate
+from vfx_edge.backends import Array, Budget
 from vfx_edge.backends.budget import batch_limit, divide, patch_mib
 from vfx_edge.backends.errors import BudgetTooSmall, OnnxInvalid, PrecisionUnavailable, RunFailed
-from vfx_edge.backends.network import pick_precision
+from vfx_edge.backends.network import activate, pick_precision
 from vfx_edge.manifest import NetworkSpec, load_model_set
 
 

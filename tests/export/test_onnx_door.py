@@ -1,77 +1,29 @@
-"""`export onnx`: strangers' files to sets that answer the same, or a sentence and nothing left."""
+"""`export onnx`: strangers' files become sets that answer the same."""
 
-import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export import onnx_fitting
-from export.by_manifest import spec_of
-from export.template import KINDS
 from tests.export.conftest import Run
 from tests.export.filling import CLASSES, filled
+from tests.export.onnx_files import (
+    DENSE,
+    PATCH,
+    Maker,
+    conv,
+    ends_of,
+    model,
+    plain,
+    pooled,
+    saved,
+    value,
+)
 from vfx_edge.backends import open_models
 from vfx_edge.manifest import load_model_set
-
-PATCH = (4, 6, 8)
-DENSE = ("n", 3, *PATCH)
-Maker = Callable[[Path], None]
-
-
-def weights(classes: int = 3, channels: int = 1, kind: Any = np.float32) -> onnx.TensorProto:
-    values = np.random.default_rng(0).normal(size=(classes, channels, 3, 3, 3)).astype(kind)
-    return numpy_helper.from_array(values, "w")
-
-
-def conv(given: str = "ct", answer: str = "answer") -> NodeProto:
-    return helper.make_node("Conv", [given, "w"], [answer], pads=[1] * 6)
-
-
-def pooled(answer: str = "answer", given: str = "ct") -> list[NodeProto]:
-    """One answer for the patch, on a grid of one voxel."""
-    return [conv(given, "dense"), helper.make_node("GlobalAveragePool", ["dense"], [answer])]
-
-
-def value(name: str, shape: Iterable[Any] | None, kind: int = TensorProto.FLOAT) -> Any:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def model(
-    nodes: list[NodeProto],
-    *,
-    constants: Iterable[onnx.TensorProto] = (),
-    given: Iterable[Any] = (),
-    answers: Iterable[Any] = (),
-    opset: int = 18,
-    **more: Any,
-) -> ModelProto:
-    """By default (n, 1, *PATCH) to (n, 3, *PATCH), named ct and answer."""
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        list(given) or [value("ct", ("n", 1, *PATCH))],
-        list(answers) or [value("answer", DENSE)],
-        list(constants) or [weights()],
-    )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **more
-    )
-
-
-def plain(**more: Any) -> ModelProto:
-    return model([conv()], **more)
-
-
-def saved(made: ModelProto | Callable[[], ModelProto]) -> Maker:
-    return lambda path: onnx.save(made if isinstance(made, ModelProto) else made(), path)
-
-
-# --- what is taken ------------------------------------------------------------------------------
 
 
 def old(path: Path) -> None:
@@ -108,21 +60,13 @@ def with_a_function(path: Path) -> None:
     onnx.save(made, path)
 
 
-def ends_of(kind: int) -> Maker:
-    ends = {
-        "given": [value("ct", ("n", 1, *PATCH), kind)],
-        "answers": [value("answer", DENSE, kind)],
-    }
-    return saved(plain(constants=[weights(kind=helper.tensor_dtype_to_np_dtype(kind))], **ends))
-
-
 def channels_last(path: Path) -> None:
     nodes = [
         helper.make_node("Transpose", ["ct"], ["a"], perm=[0, 4, 1, 2, 3]),
         conv("a", "b"),
         helper.make_node("Transpose", ["b"], ["answer"], perm=[0, 2, 3, 4, 1]),
     ]
-    ends = {
+    ends: dict[str, Any] = {
         "given": [value("ct", ("n", *PATCH, 1))],
         "answers": [value("answer", ("n", *PATCH, 3))],
     }
@@ -142,8 +86,8 @@ def quantised(path: Path) -> None:
     whole = np.random.default_rng(0).integers(-127, 127, (3, 1, 3, 3, 3), np.int8)
     constants = [
         numpy_helper.from_array(whole, "q"),
-        numpy_helper.from_array(np.float32(0.02), "s"),
-        numpy_helper.from_array(np.int8(0), "z"),
+        numpy_helper.from_array(np.array(0.02, np.float32), "s"),
+        numpy_helper.from_array(np.array(0, np.int8), "z"),
     ]
     nodes = [
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"]),
@@ -248,230 +192,7 @@ def asked(file: Path, batch: np.ndarray) -> np.ndarray:
     feed = {"ct": batch.astype(kind)} | (
         {"scale": np.ones(1, np.float32)} if "scale" in given else {}
     )
-    return session.run(["answer"], feed)[0].astype(np.float32)
-
-
-# --- what is refused ----------------------------------------------------------------------------
-
-
-def outside(location: str, **facts: str) -> Maker:
-    """Weights in another file, as the facts say."""
-
-    def make(path: Path) -> None:
-        (path.parent / "w.bin").write_bytes(bytes(3 * 27 * 4))
-        (path.parent.parent / "secret.bin").write_bytes(bytes(3 * 27 * 4))
-        with_link = path.parent / "link.bin"
-        with_link.symlink_to(path.parent.parent / "secret.bin")
-        made = plain()
-        (tensor,) = made.graph.initializer
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, text in {"location": location, **facts}.items():
-            entry = tensor.external_data.add()
-            entry.key, entry.value = key, text
-        if facts.get("dims"):
-            tensor.dims[:] = [2**20, 2**20, 3, 3, 3]
-        path.write_bytes(made.SerializeToString())
-
-    return make
-
-
-def bomb() -> ModelProto:
-    """A constant of 40 GB in a file of 300 bytes."""
-    nodes = [
-        helper.make_node("ConstantOfShape", ["size"], ["big"]),
-        helper.make_node("ReduceMax", ["big"], ["most"], keepdims=0),
-        conv("ct", "a"),
-        helper.make_node("Add", ["a", "most"], ["answer"]),
-    ]
-    size = numpy_helper.from_array(np.array([100_000, 100_000]), "size")
-    return model(nodes, constants=[weights(), size])
-
-
-def endless() -> ModelProto:
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Add", ["v", "v"], ["u"])],
-        "body",
-        [value("i", [], TensorProto.INT64), value("c", [], TensorProto.BOOL), value("v", None)],
-        [value("d", [], TensorProto.BOOL), value("u", None)],
-    )
-    nodes = [conv("ct", "a"), helper.make_node("Loop", ["", "go", "a"], ["answer"], body=body)]
-    return model(nodes, constants=[weights(), numpy_helper.from_array(np.array(True), "go")])
-
-
-def unfolding(times: int, depth: int) -> ModelProto:
-    """Functions of functions: `times` to the power of `depth` operations."""
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("mine", 1)]
-    functions = []
-    for i in range(depth):
-        inner = ("Relu", "") if i == depth - 1 else (f"F{i + 1}", "mine")
-        names = ["x", *(f"t{k}" for k in range(1, times)), "y"]
-        body = [
-            helper.make_node(inner[0], [names[k]], [names[k + 1]], domain=inner[1])
-            for k in range(times)
-        ]
-        functions.append(helper.make_function("mine", f"F{i}", ["x"], ["y"], body, opsets))
-    nodes = [conv("ct", "a"), helper.make_node("F0", ["a"], ["answer"], domain="mine")]
-    made = model(nodes, functions=functions)
-    made.opset_import.append(helper.make_opsetid("mine", 1))
-    return made
-
-
-def calls_itself() -> ModelProto:
-    made = unfolding(1, 1)
-    made.functions[0].node[0].op_type, made.functions[0].node[0].domain = "F0", "mine"
-    return made
-
-
-def nested() -> ModelProto:
-    made = plain()
-    node = conv()
-    for _ in range(12):
-        inner = helper.make_graph([node], "inner", [], [value("answer", DENSE)])
-        node = helper.make_node("If", ["go"], ["answer"], then_branch=inner, else_branch=inner)
-    del made.graph.node[:]
-    made.graph.node.append(node)
-    made.graph.initializer.append(numpy_helper.from_array(np.array(True), "go"))
-    return made
-
-
-def labels() -> ModelProto:
-    nodes = [conv("ct", "a"), helper.make_node("ArgMax", ["a"], ["answer"], axis=1)]
-    return model(nodes, answers=[value("answer", ("n", 1, *PATCH), TensorProto.INT64)])
-
-
-def custom() -> ModelProto:
-    made = model([helper.make_node("FusedConv", ["ct", "w"], ["answer"], domain="com.microsoft")])
-    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    return made
-
-
-def sixteen_bits() -> ModelProto:
-    constants = [
-        numpy_helper.from_array(np.zeros((3, 1, 3, 3, 3), np.int16), "q"),
-        numpy_helper.from_array(np.float32(0.02), "s"),
-    ]
-    nodes = [helper.make_node("DequantizeLinear", ["q", "s"], ["w"]), conv()]
-    return model(nodes, constants=constants, opset=21)
-
-
-def text(path: Path) -> None:
-    path.write_text("no network")
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(plain().SerializeToString()[:-7])
-
-
-REFUSED: dict[str, tuple[Maker, str]] = {
-    "a text": (text, "no usable ONNX network"),
-    "cut short": (cut_short, "no usable ONNX network"),
-    "a folder": (Path.mkdir, "it is no file"),
-    "a pipe": (os.mkfifo, "it is no file"),
-    "opset 6": (saved(plain(opset=6)), "written in opset 6, 7 to 24 are known"),
-    "opset 26": (saved(plain(opset=26)), "written in opset 26"),
-    "path upwards": (outside("../secret.bin"), "lie in '../secret.bin', which is not beside it"),
-    "Windows path": (outside("..\\secret.bin"), "which is not beside it"),
-    "absolute": (outside("/etc/passwd"), "which is not beside it"),
-    "a link": (outside("link.bin"), "no such file beside it): put that file there, no link"),
-    "missing": (outside("gone.bin"), "no such file beside it"),
-    "too long": (outside("w.bin", length="9" * 18), "the weights of 'w' are not whole in 'w.bin'"),
-    "negative": (outside("w.bin", offset="-4"), "the weights of 'w' are not whole in 'w.bin'"),
-    "huge": (outside("w.bin", dims="huge"), "the weights of 'w' are not whole in 'w.bin'"),
-    "memory bomb": (saved(bomb), "ONNX Runtime can't run it"),
-    "endless loop": (saved(endless), "ONNX Runtime can't run it"),
-    "unfolds": (saved(lambda: unfolding(10, 6)), "unfold to more than 100000 operations"),
-    "calls itself": (saved(calls_itself), "its function F0 calls itself"),
-    "nested": (saved(nested), "graphs are nested too deep"),
-    "labels": (saved(labels), "output 'answer' holds int64, not floating-point numbers"),
-    "whole numbers": (
-        saved(model([helper.make_node("Cast", ["ct"], ["c"], to=1), conv("c")],
-                    given=[value("ct", ("n", 1, *PATCH), TensorProto.INT16)])),
-        "its input 'ct' holds int16",
-    ),
-    "another's operations": (saved(custom), "its operation FusedConv is one of 'com.microsoft'"),
-    "16 bits": (saved(sixteen_bits), "it is quantised to INT16"),
-    "double": (ends_of(TensorProto.DOUBLE), "ONNX Runtime can't run it"),
-    "no output": (saved(plain(answers=[value("other", DENSE)])), "can't be used"),
-    "two-dimensional": (
-        saved(model([helper.make_node("Relu", ["ct"], ["answer"])],
-                    given=[value("ct", ("n", 3, 8, 8))], answers=[value("answer", None)])),
-        "it takes 3x8x8, the manifest says 1x4x6x8",
-    ),
-    "half the size": (
-        saved(model([helper.make_node("Conv", ["ct", "w"], ["answer"], strides=[2] * 3)],
-                    answers=[value("answer", None)])),
-        "it answers 2x3x1x2x3 to 2x1x4x6x8",
-    ),
-    "NaN": (
-        saved(model([conv("ct", "a"), helper.make_node("Log", ["a"], ["answer"])])),
-        "answers NaN or infinities",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_others_are_refused_in_one_sentence_and_nothing_is_left(
-    name: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(onnx_fitting, "SECONDS", 0.3)
-    make, says = REFUSED[name]
-    (tmp_path / "in").mkdir()
-    file, manifest = tmp_path / "in" / "n.onnx", tmp_path / "mine.toml"
-    sound = tmp_path / "sound.onnx"
-    onnx.save(plain(), sound)
-    run("onnx", sound, "--template", manifest, "--role", "finder")
-    filled(manifest, "finder", {"output.classes": ("centre", "b", "c")})
-    make(file)
-    before = sorted(tmp_path.rglob("*"))
-    code, out, err = run("onnx", file, "--manifest", manifest, "-o", tmp_path / "mine")
-    assert (code, out, err.count("\n")) == (4, "", 1), err
-    assert says in err
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-# --- templates ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("role", KINDS)
-def test_the_template_of_each_role_is_a_manifest_once_it_is_filled_in(
-    role: str, tmp_path: Path, run: Run
-) -> None:
-    kind, count = KINDS[role], len(CLASSES[role])
-    given = [value("ct", ("n", kind.channels, *PATCH))]
-    constants = [weights(count, kind.channels)]
-    if kind.voxelwise:
-        made = model(
-            [conv()],
-            constants=constants,
-            given=given,
-            answers=[value("answer", ("n", count, *PATCH))],
-        )
-    else:
-        made = model(
-            pooled(),
-            constants=constants,
-            given=given,
-            answers=[value("answer", ("n", count, 1, 1, 1))],
-        )
-    file, manifest = tmp_path / "n.onnx", tmp_path / "mine.toml"
-    onnx.save(made, file)
-    code, _, err = run("onnx", file, "--template", manifest, "--role", role)
-    assert code == 0, err
-    code, _, err = run("onnx", file, "--manifest", manifest, "-o", tmp_path / "mine")
-    assert (code, "still holds the template's words" in err) == (4, True), err
-    spec = spec_of(filled(manifest, role))
-    assert spec.roles == (("labeller", "segmenter") if role == "joint" else (role,))
-    code, _, err = run("onnx", file, "--manifest", manifest, "-o", tmp_path / "mine")
-    assert code == 0, err
-
-
-def test_without_a_role_the_fitting_ones_are_named(tmp_path: Path, run: Run) -> None:
-    onnx.save(plain(), tmp_path / "n.onnx")
-    code, _, err = run("onnx", tmp_path / "n.onnx", "--template", tmp_path / "mine.toml")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "1 channel, 3 classes for each voxel can be locator, finder, joint" in err
-    assert not (tmp_path / "mine.toml").exists()
+    return np.asarray(session.run(["answer"], feed)[0], np.float32)
 
 
 def test_an_int8_set_is_compared_with_the_float_network(tmp_path: Path, run: Run) -> None:
