@@ -1,5 +1,6 @@
 """[network.classes]: whatever a network calls its classes, the chain sees the product's names."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from tests.spine.nets import network, spec_of
 from tests.tiny_models import write_full_set
+from vfx_edge.backends import Array
 from vfx_edge.backends.errors import OnnxInvalid
 from vfx_edge.backends.proof import ask_once
 from vfx_edge.level_names import class_level
@@ -110,7 +112,7 @@ def test_probabilities_come_under_the_products_names() -> None:
     """Added where several mean one, without what is dropped; the shares of the rest stay."""
     raw = np.log(np.array([[1, 2, 3, 4, 10]], np.float32))
     spec = mapped(OWN, {**MEANT, "artefact": ""}, "softmax")
-    net = network(spec, lambda _, batch: np.repeat(raw, len(batch), 0))
+    net = network(spec, partial(_always, raw))
     batch = np.zeros(spec.shape(2), np.float32)
     said = dict(zip(spec.classes, net.probabilities(batch).T, strict=True))
     assert {name: round(float(p[1]), 6) for name, p in said.items()} == {
@@ -119,11 +121,16 @@ def test_probabilities_come_under_the_products_names() -> None:
     np.testing.assert_array_equal(net.run(batch)[0], raw[0])
 
 
+def _always(row: Array, _: NetworkSpec, batch: Array) -> Array:
+    return np.repeat(row, len(batch), 0)
+
+
 def test_what_is_added_has_to_be_shares_of_one_whole() -> None:
     """ "none" leaves open what the file does: it is asked when it is opened."""
     spec = mapped(OWN, MEANT, "none")
     for each, fits in ((0.2, True), (0.7, False)):
-        net = network(spec, lambda _, batch, p=each: np.full((len(batch), 5), p, np.float32))
+        row = np.full((1, 5), each, np.float32)
+        net = network(spec, partial(_always, row))
         if fits:
             ask_once(net)
             continue

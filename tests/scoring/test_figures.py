@@ -155,6 +155,23 @@ def test_tiers_decide_what_is_told_apart_and_an_open_reading_is_no_call() -> Non
     assert anna["sensitivity"]["of"] == 1
 
 
+def test_intact_vertebrae_that_are_seen_intact_are_right_and_fractures_missed() -> None:
+    def row(level: str, label: str, tier: str, reason: str = "") -> VertebraRow:
+        return VertebraRow("m", level, "", "test", level, label, tier=tier, reason=reason,
+                           suspected=True)  # fmt: skip
+
+    said = evaluated([
+        row("T5", "malignant", "malignant"), row("T6", "malignant", "", "intact"),
+        row("T7", "osteoporotic", "uncertain"), row("T8", "osteoporotic", "not_assessable"),
+        row("T9", "intact", "", "intact"), row("T10", "intact", "osteoporotic"),
+        row("T11", "intact", "", "no_fracture_suspected"),
+    ])["classification"]  # fmt: skip
+    counts = {name: (of["count"], of["of"]) for name, of in said["seen_intact"].items()}
+    assert counts == {"fractured": (1, 3), "intact": (1, 2), "intact_lesion": (None, None)}
+    assert said["unanswered"] == {"intact": 1, "not_assessable": 1}
+    assert said["malignant_called_malignant"]["of"] == 2  # it stays a case
+
+
 def test_detection_and_outlines_count_what_was_missed() -> None:
     base = VertebraRow(
         "m", "s", "p", "test", "T8", "", whole=True, called="T8", identified=True,

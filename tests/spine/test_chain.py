@@ -179,7 +179,7 @@ def test_where_the_classifier_sees_no_fracture_there_is_none_and_that_is_said(
     here = {f.vertebra.level: f for f in found.findings}[Level.L1]
     assert here.measurement == by_level(analysis)["L1"].measurement
     assert here.measurement.suspected_fracture
-    assert here.assessment == NotClassified("intact", pytest.approx(0.9))
+    assert here.seen_intact
     assert found.triage.tier == Tier.NONE_SUSPECTED
     assert Level.L1 in found.triage.coverage.assessed
     assert "At L1 height or detector spoke for a fracture" in found.triage.recommendation

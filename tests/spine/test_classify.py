@@ -232,9 +232,10 @@ def test_intact_is_an_answer_and_else_the_cause_is_given_that_it_broke(
     broken = {(0.38, 0.49, 0.01, 0.12): (Tier.MALIGNANT, 0.76),
               (0.25, 0.49, 0.01, 0.25): (Tier.UNCERTAIN, 0.5),
               (0.01, 0.4, 0.0, 0.59): (Tier.OSTEOPOROTIC, 0.01 / 0.6)}  # fmt: skip
-    levels = list(Level)[15:21]
+    levels = list(Level)[7:13]
     got = classified(of_four(*intact, *broken), *((level, measured) for level in levels))
-    assert got[:3] == [NotClassified("intact", pytest.approx(p)) for p in intact.values()]
+    assert [one.reason for one in got[:3]] == ["intact"] * 3
+    assert [one.p_intact for one in got[:3]] == pytest.approx(list(intact.values()))
     assert {tier_of(one) for one in got[:3]} == {None}
     for one, (tier, p_malignant) in zip(got[3:], broken.values(), strict=True):
         assert (one.tier, round(one.p_malignant, 4)) == (tier, round(p_malignant, 4))

@@ -29,7 +29,7 @@ from tests.outputs.dicom.reading import (
 from tests.outputs.fakes import EXAMPLE_CASES, RUN, analysis_of
 from vfx_edge.outputs.dicom.codes import SCHEME
 from vfx_edge.outputs.result_json import result_to_dict
-from vfx_edge.study import Analysis, Calibration, Detection, DicomSource, Level
+from vfx_edge.study import Analysis, Calibration, Detection, DicomSource, Level, NotClassified
 
 pytest.importorskip("highdicom", reason="needs the extra service")
 from vfx_edge.outputs.dicom.seg import write_seg
@@ -83,6 +83,27 @@ def test_a_networks_word_and_a_calibration_are_in_it(axial: Study, tmp_path: Pat
     (overall,) = named(document.ContentSequence, "Qualitative Evaluations")
     notes = named(overall.ContentSequence, "Algorithm Parameters")
     assert "spine clinic, 2026-03-01: 150 fractures" in notes[-1].TextValue
+    assert validated(path) == []
+
+
+def test_a_suspicion_that_the_classifier_does_not_share_is_in_it(
+    axial: Study, tmp_path: Path
+) -> None:
+    """L2 has lost height and is seen intact: both are read back, and what is suspected drops."""
+    analysis, source = axial
+    findings = tuple(
+        replace(f, assessment=NotClassified("intact", 0.91)) if f.vertebra.level is Level.L2 else f
+        for f in analysis.result.findings
+    )
+    changed = replace(analysis, result=replace(analysis.result, findings=findings))
+    path = write_sr(changed, source, tmp_path / "sr.dcm", "de")
+    written: Any = result_to_dict(changed.result)
+    (wanted,) = [f for f in written["findings"] if f["level"] == "L2"]
+    said = {as_result(group)["level"]: group for group in groups(pydicom.dcmread(path))}["L2"]
+    assert as_result(said)["assessment"] == wanted["assessment"]
+    assert as_result(said)["suspected_fracture"] is True
+    (why,) = [i for i in said.ContentSequence if "WHY_ASSESSMENT" in str(i.ConceptNameCodeSequence)]
+    assert "sieht keine Fraktur" in why.ConceptCodeSequence[0].CodeMeaning
     assert validated(path) == []
 
 

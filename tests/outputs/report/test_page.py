@@ -8,6 +8,7 @@ import pytest
 from tests.outputs.fakes import (
     EXAMPLE_CASES,
     LEVELS,
+    OVERRULED,
     RECOMMENDATION,
     RUN,
     analysis_of,
@@ -80,6 +81,31 @@ def test_a_green_tick_only_where_nothing_is_suspected_anywhere(analysis: Analysi
     page = Page(render_report(replace(analysis, result=result)))
     assert fine
     assert "verdict s-none_suspected" in [section.get("class") for section in page.of("section")]
+
+
+@pytest.mark.parametrize(
+    ("language", "all_clear", "row"),
+    [
+        ("en", "At L1 height or detector spoke for a fracture; the classifier sees none",
+         "No fracture suspected: the classifier sees no fracture of the kinds that it knows (intact"
+         " 0.91)"),
+        ("de", "An L1 sprachen Höhe oder Detektor für eine Fraktur; der Klassifikator sieht keine",
+         "Kein Frakturverdacht: der Klassifikator sieht keine Fraktur der Arten, die er kennt"
+         " (intakt 0,91)"),
+    ],
+)  # fmt: skip
+def test_a_loss_of_height_that_the_classifier_sees_intact_is_said_and_no_card(
+    language: str, all_clear: str, row: str
+) -> None:
+    centres = curved_centres([Level.T12, Level.L1, Level.L2])
+    page = Page(render_report(
+        analysis_of(ellipsoid_volume(centres), centres, {Level.L1: OVERRULED}), language
+    ))  # fmt: skip
+    assert all_clear in page.text
+    assert row in page.text
+    assert "24" in page.text  # the loss stays in the table
+    assert page.of("article") == []
+    assert "verdict s-unremarkable" in [one.get("class") for one in page.of("section")]
 
 
 def test_levels_that_cannot_be_told_are_named_in_german_too(analysis: Analysis) -> None:
