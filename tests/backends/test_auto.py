@@ -98,7 +98,10 @@ def a_card(fails: str, why: str = LOST) -> tuple[Played, Played]:
         ((Played("cuda", "absent"), Played("cpu")), "cpu", [], ""),
         ((Played("cuda", "open"), Played("cpu")), "cpu", [], ""),
         (
-            (*a_card("absent", "the driver is too old"), Played("cpu")),
+            (
+                Played("tensorrt", "absent", True, "the driver is too old; no library"),
+                *(Played("cuda", "absent", True, "the driver is too old"), Played("cpu")),
+            ),
             *("cpu", ["tensorrt", "cuda"]),
             "passed over tensorrt, cuda (the driver is too old) and took cpu: `vfx-edge doctor`",
         ),

@@ -17,7 +17,8 @@ ARCHITECTURES = (75, 86, 89)
 
 
 @pytest.fixture(autouse=True)
-def installed() -> None:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(tmp_path / "no cache"))
     try:
         metadata.version("tensorrt-rtx")
     except metadata.PackageNotFoundError:

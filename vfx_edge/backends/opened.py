@@ -111,12 +111,13 @@ def close(network: Network) -> None:
 
 
 def passed_over_sentence(use: BackendUse) -> str:
-    """What `auto` left unused although a card is there; empty where it left nothing."""
+    """What `auto` left unused although a card is there, each with the first of its reasons, which
+    has to be mended first; empty where it left nothing."""
     if not use.passed_over:
         return ""
     alike: dict[str, list[str]] = {}
     for name, reason in use.passed_over:
-        alike.setdefault(reason, []).append(name)
+        alike.setdefault(reason.partition("; ")[0], []).append(name)
     left = ", ".join(f"{', '.join(names)} ({reason})" for reason, names in alike.items())
     return (
         f"A graphics card is there, but auto passed over {left} and took {use.used}: "

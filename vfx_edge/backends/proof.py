@@ -170,7 +170,7 @@ def _check_one_more(
     """OnnxInvalid where the network can't compute one patch more than the least, as GPUs do, or
     a patch's answer depends on those beside it, or on chance."""
     count = spec.batch.min + 1
-    if count > spec.batch.max:
+    if count > spec.batch.max or spec.window is not None:  # two of an nnU-Net's tiles take minutes
         return
     larger = replace(spec, batch=replace(spec.batch, min=count, opt=count, max=count))
     try:
