@@ -44,9 +44,11 @@ def command(
     """Networks of MONAI, torchvision, nnU-Net and ONNX through export, verify and run."""
     options.needs("torch", "monai", "torchvision", "nnunetv2")
     from benchmarks.foreign_cases import CASES
+    from benchmarks.foreign_networks import make_nnunets
 
     chosen = [title for title in CASES if only in title]
     kept = Kept("foreign", {"phantom": " to ".join(SPEC.levels)})
+    make_nnunets()
     with inputs.phantom(SPEC) as scan, ThreadPoolExecutor(jobs) as pool:
         ct = str(scan.path.resolve())
         missing = [title for title in chosen if kept.missing(title)]

@@ -17,12 +17,17 @@ from tests.export import nnunet_folders
 from tests.export.nets import TinyNet, shaken
 
 CLASSES = 3
-FOLDS = [0, 1, 2, 3, 4]
+_NNUNETS = UNFINISHED / "foreign_nnunet"
+_CASES = {
+    "plain": ("3d_fullres", [0]),
+    "residual": ("3d_fullres", [0, 1, 2, 3, 4]),
+    "folds": ("3d_fullres", [0, 1]),
+    "regions": ("3d_fullres", [0]),
+}
 UNET = {
     "spatial_dims": 3, "in_channels": 2, "out_channels": CLASSES,
     "channels": [4, 8, 16], "strides": [2, 2], "num_res_units": 2,
 }  # fmt: skip
-INSTANCE_NORM: dict[str, Any] = {"norm": "instance"}
 
 
 def densenet() -> nn.Module:
@@ -158,58 +163,32 @@ _INFERENCE = {
 }  # fmt: skip
 
 
-def nnunet(folder: Path, case: str, zipped: bool = False) -> Path:
-    """As nnU-Net's planner and trainer write it, all cases at once, kept for the next."""
-    work = _nnunet_models()
-    model = folder / "Dataset901_Plain" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
-    shutil.copytree(work / "models" / case, model)
-    if not zipped:
-        return model
-    from nnunetv2.model_sharing.model_export import export_pretrained_model
-
-    os.environ["nnUNet_results"] = str(folder)  # noqa: SIM112  nnU-Net's own name
-    import nnunetv2.paths
-    import nnunetv2.utilities.file_path_utilities as paths
-
-    nnunetv2.paths.nnUNet_results = paths.nnUNet_results = str(folder)
-    archive = folder / "model.zip"
-    export_pretrained_model(
-        "Dataset901_Plain",
-        str(archive),
-        ("3d_fullres",),
-        folds=(0,),
-        export_crossval_predictions=False,
-    )
-    return archive
+def nnunet(folder: Path, case: str) -> Path:
+    """As nnU-Net's planner and trainer wrote it. folder: not used, as nothing is made here."""
+    name = "exported.zip" if case == "folds" else f"models/{case}"
+    return _NNUNETS / name
 
 
-def _nnunet_models() -> Path:
-    """Made by tests/export/nnunet_peer.py, whose predictor is given next to nothing to do."""
+def make_nnunets() -> None:
+    """All cases at once, kept for the next time, by tests/export/nnunet_peer.py; its predictor is
+    given next to nothing to do."""
     import numpy as np
 
-    work = UNFINISHED / "foreign_nnunet"
-    if not (work / "residual.npy").is_file():
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        np.savez(work / "ct.npz", hu=np.zeros((8, 8, 8), np.int16), spacing=[2.0] * 3)
-        cases = {"plain": ("3d_fullres", [0]), "residual": ("3d_fullres", FOLDS)}
-        (work / "cases.json").write_text(json.dumps(cases))
-        names = ("raw", "preprocessed", "results")
-        places = {f"nnUNet_{name}": str(work / name) for name in names}
-        program = ROOT / "tests" / "export" / "nnunet_peer.py"
-        subprocess.run(
-            [sys.executable, str(program), str(work)], env={**os.environ, **places}, check=True
-        )
-    return work
-
-
-def nnunet_regions(folder: Path) -> Path:
-    """Labels that overlap: the spine, and vertebrae within it."""
-    labels: dict[str, Any] = {
-        "background": 0, "spine": [1, 2], "vertebrae_T12": 1, "vertebrae_L1": 2,
-    }  # fmt: skip
-    regions = nnunet_folders.dataset(labels=labels, regions_class_order=[1, 1, 2])
-    return nnunet_folders.write(folder / "regions", nnunet_folders.plans(), regions)
+    if (_NNUNETS / f"{list(_CASES)[-1]}.npy").is_file():
+        return
+    shutil.rmtree(_NNUNETS, ignore_errors=True)
+    _NNUNETS.mkdir(parents=True)
+    np.savez(_NNUNETS / "ct.npz", hu=np.zeros((8, 8, 8), np.int16), spacing=[2.0] * 3)
+    (_NNUNETS / "cases.json").write_text(json.dumps(_CASES))
+    names = ("raw", "preprocessed", "results")
+    places = {f"nnUNet_{name}": str(_NNUNETS / name) for name in names}
+    program = str(ROOT / "tests" / "export" / "nnunet_peer.py")
+    subprocess.run(
+        [sys.executable, program, str(_NNUNETS)],
+        env={**os.environ, **places},
+        check=True,
+        capture_output=True,
+    )
 
 
 def nnunet_one_class(folder: Path) -> Path:
