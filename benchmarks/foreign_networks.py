@@ -30,20 +30,20 @@ UNET = {
 }  # fmt: skip
 
 
-def densenet() -> nn.Module:
+def densenet() -> Any:
     """11 million weights."""
     from monai.networks.nets import DenseNet121
 
     return DenseNet121(spatial_dims=3, in_channels=1, out_channels=CLASSES)
 
 
-def unet() -> nn.Module:
+def unet() -> Any:
     from monai.networks.nets import UNet
 
     return UNet(**UNET)
 
 
-def segresnet() -> nn.Module:
+def segresnet() -> Any:
     from monai.networks.nets import SegResNet
 
     return SegResNet(
@@ -51,32 +51,32 @@ def segresnet() -> nn.Module:
     )
 
 
-def resnet() -> nn.Module:
+def resnet() -> Any:
     from monai.networks.nets import resnet10
 
     return resnet10(n_input_channels=1, num_classes=CLASSES, widen_factor=0.25)
 
 
-def attention_unet() -> nn.Module:
+def attention_unet() -> Any:
     from monai.networks.nets import AttentionUnet
 
     return AttentionUnet(3, 2, CLASSES, channels=(4, 8, 16), strides=(2, 2))
 
 
-def unetr() -> nn.Module:
+def unetr() -> Any:
     from monai.networks.nets import UNETR
 
     return UNETR(2, CLASSES, (32, 32, 32), feature_size=4, hidden_size=48, mlp_dim=96, num_heads=4)
 
 
-def r3d() -> nn.Module:
+def r3d() -> Any:
     """For one channel in the place of three colours."""
     from torchvision.models.video import r3d_18
 
     net: Any = r3d_18(num_classes=CLASSES)
     old = net.stem[0]
     net.stem[0] = nn.Conv3d(1, old.out_channels, old.kernel_size, old.stride, old.padding)
-    return net  # type: ignore[no-any-return]
+    return net
 
 
 class _Branching(TinyNet):
@@ -84,7 +84,8 @@ class _Branching(TinyNet):
         x = self.first(x)
         if bool(x.mean() > 0):
             x = torch.relu(x)
-        return self.last(x).mean((2, 3, 4))
+        answer: torch.Tensor = self.last(x).mean((2, 3, 4))
+        return answer
 
 
 def branching() -> nn.Module:
@@ -103,9 +104,8 @@ def saved(net: nn.Module, kind: str, folder: Path, shape: tuple[int, ...]) -> Pa
             free = ({0: torch.export.Dim("batch", min=1)},)
             torch.export.save(torch.export.export(net, (example,), dynamic_shapes=free), path)
         else:
-            made: Any = (
-                torch.jit.script(net) if kind == "scripted" else torch.jit.trace(net, example)
-            )
+            make: Any = torch.jit.script if kind == "scripted" else torch.jit.trace
+            made = make(net) if kind == "scripted" else make(net, example)
             made.save(str(path))
     return path
 

@@ -139,7 +139,7 @@ def _known(role: str, kind: type[RoleParameters], facts: Facts) -> dict[tuple[ty
         known |= {(BatchSpec, key): facts.batch for key in ("min", "opt", "max")}
     if role == JOINT:
         known[InputSpec, "spacing_mm"] = ("<mm along z>", "<mm along y>", "<mm along x>")
-    return {key: value for key, value in known.items() if value is not None} | facts.known
+    return {**{key: value for key, value in known.items() if value is not None}, **facts.known}
 
 
 def _renaming() -> str:
