@@ -9,6 +9,7 @@ from benchmarks import (
     cases,
     coverage,
     faults,
+    foreign,
     gpu,
     growth,
     guard,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, hostile, impossible, coverage, cases, repeatability, thresholds, render),
+    *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases, repeatability, thresholds, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_tables, results, tables
+from benchmarks import foreign, gpu_tables, results, tables
 from benchmarks.goals import goals
 from models.recipes.scorecard.goals import MISSED, UNKNOWN
 from models.recipes.scorecard.render import replaced
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "limits": tables.limits,
     "batches": tables.batches,
     "service": tables.service,
+    "foreign": foreign.foreign,
     "gpu": gpu_tables.gpu,
 }
 DRAWN = tuple(tables.PICTURES)

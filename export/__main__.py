@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from export import engine, network, nnunet, onnx_door, parity, tum
+from export import engine, monai_door, network, nnunet, onnx_door, parity, totalsegmentator, tum
 from vfx_edge.cli import answer
 
 EXAMPLES = """\b
@@ -15,6 +15,7 @@ Examples:
   python -m export tum model.tar -o models/published
   python -m export nnunet Dataset291/nnUNetTrainer__nnUNetPlans__3d_fullres -o models/mine
   python -m export network net.pt2 --template mine.toml --role classifier
+  python -m export monai spine_bundle --template mine.toml --role segmenter
   python -m export onnx net.onnx --template mine.toml --role segmenter
   python -m export parity models/published --checkpoint model.tar --ct /path/to/dicom
   python -m export engine models/published --sm 75 --sm 86
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tum, nnunet, network, onnx_door, parity, engine):
+for module in (tum, nnunet, totalsegmentator, network, monai_door, onnx_door, parity, engine):
     name = getattr(module, "NAME", module.__name__.rpartition(".")[2])
     app.command(name, epilog=module.EXAMPLES)(module.command)
 

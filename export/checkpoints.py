@@ -11,6 +11,7 @@ import pickletools
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,18 @@ _UNREADABLE = (
     AssertionError, OverflowError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 """All that torch was seen to raise over files that are none of its own."""
+NO_ZIP = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError,
+)  # fmt: skip
+"""What reading a damaged, encrypted or odd zip raises, beside OSError."""
+AnyPath = Path | zipfile.Path
+"""A file, or a member of a zip, which is read without unpacking it."""
 
 
 class NotACheckpoint(ModelError):
     """The file can't be read as something that PyTorch saved."""
 
-    def __init__(self, path: Path, why: str) -> None:
+    def __init__(self, path: AnyPath, why: str) -> None:
         super().__init__(
             f"{path} is no checkpoint that can be read ({why}): "
             "give the whole file as PyTorch saved it"
@@ -43,7 +50,7 @@ class NotACheckpoint(ModelError):
 class RunsCode(ModelError):
     """Reading the file would call functions that it names."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: AnyPath, names: Sequence[str]) -> None:
         listed = f" ({', '.join(names[:3])})" if names else ""
         super().__init__(
             f"{path} would execute code while it is read{listed}, so it was not read: "
@@ -54,7 +61,7 @@ class RunsCode(ModelError):
 class WrongWeights(ModelError):
     """The file holds weights, but not those of this network."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: AnyPath, what: str) -> None:
         super().__init__(
             f"{path} does not hold the weights of this network ({what}): "
             "give the checkpoint of the network that is exported"
@@ -76,7 +83,7 @@ def numpy_scalars() -> tuple[Any, ...]:
     )
 
 
-def read_checkpoint(path: Path, allow: Sequence[Any] = ()) -> Any:
+def read_checkpoint(path: AnyPath, allow: Sequence[Any] = ()) -> Any:
     """What PyTorch saved in the file, on the CPU.
 
     allow: types and functions beside tensors and containers, as `torch.serialization.safe_globals`
@@ -98,19 +105,31 @@ def read_checkpoint(path: Path, allow: Sequence[Any] = ()) -> Any:
         raise NotACheckpoint(path, "it is cut short or damaged") from error
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: AnyPath) -> bytes:
     """The file's bytes, within bounds; NotACheckpoint when they can't be had."""
     try:
         if path.is_dir():
             raise NotACheckpoint(path, "it is a folder")
-        if (size := path.stat().st_size) > MAX_BYTES:
+        if (size := size_of(path)) > MAX_BYTES:
             raise NotACheckpoint(path, f"it is {size / 2**30:.0f} GiB long")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(size + 1)  # a bomb in a zip may be longer than it says
     except OSError as error:
         raise NotACheckpoint(path, str(error.strerror or error)) from error
+    except NO_ZIP as error:
+        raise NotACheckpoint(path, "its place in the zip is damaged") from error
     if not data:
         raise NotACheckpoint(path, "it is empty")
     return data
+
+
+def size_of(path: AnyPath) -> int:
+    """In bytes, of a zip's member as it says. FileNotFoundError where there is none."""
+    if isinstance(path, Path):
+        return path.stat().st_size
+    if not path.is_file():
+        raise FileNotFoundError(2, "there is no such file", str(path))
+    return path.root.getinfo(path.at).file_size
 
 
 def _is_torchscript(data: bytes) -> bool:
@@ -155,7 +174,7 @@ def _named_in(stream: bytes) -> Iterator[str]:
         return  # no pickle any more: the tensors' bytes, or nothing of the kind
 
 
-def weights_in(checkpoint: Any, path: Path, *keys: str) -> dict[str, Tensor]:
+def weights_in(checkpoint: Any, path: AnyPath, *keys: str) -> dict[str, Tensor]:
     """Name -> tensor from the first of `keys` that the checkpoint has, or from itself.
 
     Names lose what DataParallel and torch.compile put before them.
@@ -182,7 +201,7 @@ def _plain(value: Tensor, own: Tensor) -> bool:
     return whole and value.is_floating_point() == own.is_floating_point() and not value.is_complex()
 
 
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: AnyPath) -> None:
     """Put the weights into the network; WrongWeights names the first that does not fit."""
     own = network.state_dict()
     # Counters that old checkpoints lack and no answer depends on.

@@ -58,12 +58,19 @@ def _facts(file: Path) -> "Facts":
 
 def _made(file: Path, spec: "NetworkSpec") -> Made:
     from export.programs import open_program
+
+    return made(open_program(file), spec)
+
+
+def made(program: "Program", spec: "NetworkSpec") -> Made:
+    """The program in ONNX, compared with itself at two sizes of batches and of values."""
     from export.to_onnx import compare
 
-    program = open_program(file)
     example = _checked_example(program, spec)
     onnx = program.to_onnx(example, spec.input.name, spec.output.name)
-    compare(program.ask, onnx, example, file.name)
+    compare(program.ask, onnx, example, program.path.name)
+    if program.input_shape is None or program.input_shape[0] is None:
+        compare(program.ask, onnx, 3 * example[:1] + 1, program.path.name)
     return Made(onnx)
 
 
@@ -76,7 +83,8 @@ def _checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
     for have, want in zip(rest, wanted, strict=False):
         if have is not None and have != want:
             raise Misfit(program.path, f"it takes {by(rest)}, the manifest says {by(wanted)}")
-    size = (batch or max(2, spec.batch.min), *wanted)
+    one_by_one = batch is None and spec.batch.max == 1
+    size = (1 if one_by_one else batch or max(2, spec.batch.min), *wanted)
     example = torch.randn(size, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():

@@ -1,9 +1,10 @@
 """`export nnunet`: a trained nnU-Net v2 as labeller and segmenter in one.
 
-A model folder as nnU-Net writes it and as TotalSegmentator and many others give it away:
-plans.json, dataset.json, fold_*/checkpoint_final.pth.
+A model folder as nnU-Net writes it and as TotalSegmentator and many others give it away
+(plans.json, dataset.json, fold_*/checkpoint_final.pth), or the zip that nnU-Net makes of it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from vfx_edge.vocabulary import INTENDED_USES
 if TYPE_CHECKING:
     from torch import nn
 
+    from export.nnunet_files import Folder
     from export.nnunet_plans import Plan
     from vfx_edge.manifest import JointParameters
 
@@ -24,6 +26,7 @@ EXAMPLES = """\b
 Examples:
   python -m export nnunet Dataset292/nnUNetTrainer__nnUNetPlans__3d_fullres -o models/spine
   python -m export nnunet Dataset292 --configuration 3d_lowres --folds 0,1 -o models/coarse
+  python -m export nnunet exported.zip --map Wirbel12=T12 --map sacrum= -o models/spine
   vfx-edge run ct/ --model models/spine
 """
 Orientation = Annotated[
@@ -41,12 +44,16 @@ of the answer: measured at 96³ with 32-64-128-256-320-320 and 27 classes, fp32,
 in ONNX Runtime and 244 in OpenVINO, where this assumes 262."""
 
 
+PAINTED = "regions: of those with p > 0.5 the last counts"
+
+
 def command(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL_FOLDER",
-            help="The folder with plans.json, dataset.json and fold_*, or the one above it.",
+            metavar="MODEL",
+            help="The folder with plans.json, dataset.json and fold_*, one above it, or the zip of "
+            "nnUNetv2_export_model_to_zip.",
         ),
     ],
     out: options.Out,
@@ -67,6 +74,7 @@ def command(
         str, typer.Option(metavar="NAME", help="File name of the checkpoints.")
     ] = "checkpoint_final.pth",
     orientation: Orientation = "auto",
+    map: options.Map = None,
     licence: options.Licence = options.NOT_STATED,
     training_data: options.TrainingData = options.NOT_STATED,
     intended_use: options.IntendedUse = "research",
@@ -79,27 +87,52 @@ def command(
     """
     use = one_of(intended_use, INTENDED_USES, "intended use")
     axes = one_of(orientation, ORIENTATIONS, "orientation").upper()
-    from export import manifests, nnunet_network
+    renamed = options.renamed(map)
     from vfx_edge.manifest.writing import check_target
 
     check_target(out, overwrite=overwrite)
     wanted = tuple(part.strip() for part in folds.split(",")) if folds else None
     plan, read = opened(folder, configuration, wanted, checkpoint, None if axes == "AUTO" else axes)
-    module = nnunet_network.load(plan, read, checkpoint)
     summary = (
         f"nnU-Net {plan.configuration} of {plan.dataset}, which names and outlines the vertebrae."
     )
     head = options.head(use, licence, f"{plan.dataset}: {training_data}", summary)
-    origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
-    given = {**table(plan), "parameters": origin}
-    network = manifests.new_network(module, "vertebrae", given)
-    manifests.write_set(out, head, [network], card(plan, tuple(read)), overwrite=overwrite)
-    typer.echo(manifests.report_of(out))
+    given = table(plan) | ({"classes": renamed} if renamed else {})
+    unread = write(out, plan, read, checkpoint, given, head, overwrite=overwrite)
+    if unread:
+        typer.echo(f"background here: {', '.join(unread)}")
     if not plan.orientation_known:
         typer.echo(
             f"note: the training images' axes were taken as {plan.orientation}; "
             "if they were stored otherwise, export again with --orientation"
         )
+
+
+def write(
+    out: Path,
+    plan: "Plan",
+    read: "dict[str, dict[str, Any]]",
+    checkpoint: str,
+    given: dict[str, Any],
+    head: dict[str, str],
+    *,
+    overwrite: bool,
+) -> tuple[str, ...]:
+    """Write the set of the network table `given`; what of its classes nobody reads."""
+    from export import manifests, nnunet_network
+    from export.nnunet_files import Reading
+    from export.nnunet_labels import meant
+    from vfx_edge.manifest import JointParameters
+    from vfx_edge.manifest.classes import unread
+
+    names = plan.labels.names
+    means = meant(Reading(plan.folder), plan.labels, given.get("classes", {}))
+    module = nnunet_network.load(plan, read, checkpoint)
+    origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
+    network = manifests.new_network(module, "vertebrae", {**given, "parameters": origin})
+    manifests.write_set(out, head, [network], card(plan, tuple(read), means), overwrite=overwrite)
+    typer.echo(manifests.report_of(out))
+    return unread(names, means, [JointParameters])
 
 
 def opened(
@@ -110,6 +143,7 @@ def opened(
     orientation: str | None = None,
 ) -> "tuple[Plan, dict[str, dict[str, Any]]]":
     """The plan, and the checkpoints by fold; NotExportable, RunsCode or NotACheckpoint."""
+    from export.nnunet_files import model_folder
     from export.nnunet_network import chosen_folds, read_fold
 
     model = model_folder(folder, configuration)
@@ -134,34 +168,13 @@ def reference(folder: Path, origin: "JointParameters | None" = None) -> "nn.Modu
     return load(plan, read, checkpoint)
 
 
-def model_folder(folder: Path, configuration: str | None) -> Path:
-    """The folder with the plans: the one given, or the one below it for the configuration."""
-    from export.nnunet_plans import NotExportable
-
-    if not folder.is_dir():
-        raise NotExportable(folder, "there is no such folder", "give an nnU-Net model folder")
-    if (folder / "plans.json").is_file():
-        return folder
-    below = sorted(
-        path.parent
-        for path in folder.glob("*/plans.json")
-        if configuration is None or path.parent.name.endswith(f"__{configuration}")
-    )
-    if len(below) == 1:
-        return below[0]
-    if below:
-        names = ", ".join(path.name for path in below)
-        remedy = "give one of these folders, or choose with --configuration"
-        raise NotExportable(folder, f"it holds several models: {names}", remedy)
-    raise NotExportable(folder, "plans.json is missing", "give the folder as nnU-Net v2 wrote it")
-
-
 def plan_of(
-    folder: Path, folds: dict[str, dict[str, Any]], wanted: str | None, orientation: str | None
+    folder: "Folder", folds: dict[str, dict[str, Any]], wanted: str | None, orientation: str | None
 ) -> "Plan":
     """The plan of the configuration in which all the folds were trained."""
+    from export.nnunet_files import CONFIGURATIONS, NotExportable
     from export.nnunet_network import trained_as
-    from export.nnunet_plans import CONFIGURATIONS, NotExportable, read_plan
+    from export.nnunet_plans import read_plan
 
     stated = {name for name in map(trained_as, folds.values()) if name is not None}
     if len(stated | ({wanted} if wanted else set())) > 1:
@@ -190,7 +203,11 @@ def table(plan: "Plan") -> dict[str, Any]:
             "hu_scale": plan.deviation,
             "padding_hu": plan.mean,
         },
-        "output": {"name": "logits", "classes": plan.classes, "activation": "softmax"},
+        "output": {
+            "name": "logits",
+            "classes": plan.labels.names,
+            "activation": plan.labels.activation,
+        },
         "window": {
             "step": 0.5,
             "image_order": plan.image_order,
@@ -211,18 +228,13 @@ def activation_mib(plan: "Plan") -> float:
     features = plan.architecture["arch_kwargs"]["features_per_stage"]
     width = features[0] if isinstance(features, list) else features
     voxels = plan.patch[0] * plan.patch[1] * plan.patch[2]
-    channels = CHANNELS_ALIVE * width + 2 * len(plan.classes)
+    channels = CHANNELS_ALIVE * width + 2 * len(plan.labels.names)
     return float(round(voxels * channels * 4 / 2**20, 1))
 
 
-def card(plan: "Plan", folds: tuple[str, ...]) -> str:
-    """The model card; what is measured of the set is added by `export parity`."""
-    levels = [name for name in plan.classes if name in set(Level)]
-    renamed = ", ".join(
-        f"{old} → {new}"
-        for old, new in zip(plan.original_names, plan.classes, strict=True)
-        if old != new
-    )
+def card(plan: "Plan", folds: tuple[str, ...], means: Sequence[str]) -> str:
+    """The model card; what its classes mean and what is measured of it is added by others."""
+    levels = [name for name in means if name in set(Level)]
     guess = "" if plan.orientation_known else " (a guess: the plans do not tell)"
     tile = " x ".join(map(str, plan.patch))
     spacing = " x ".join(f"{mm:g}" for mm in plan.spacing_mm)
@@ -233,7 +245,7 @@ def card(plan: "Plan", folds: tuple[str, ...]) -> str:
         "Input": f"tiles of {tile} voxels of {spacing} mm; axes {axes}",
         "HU": f"clipped to {low:g}..{high:g}, minus {plan.mean:g}, divided by {plan.deviation:g}",
         "Levels": ", ".join(levels),
-        "Renamed": renamed or "nothing",
+        "Answer": PAINTED if plan.labels.regions else "the likeliest class",
     }
     lines = "\n".join(f"| {what} | {value} |" for what, value in rows.items())
     return f"""# Model card: nnU-Net of {plan.dataset}

@@ -6,7 +6,6 @@ may only choose from what nnU-Net's planners write.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,8 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from torch import Tensor, nn
 
 from export.checkpoints import load_weights, numpy_scalars, read_checkpoint, weights_in
-from export.nnunet_plans import NotExportable, Plan, Reading
+from export.nnunet_files import Folder, NotExportable, Reading
+from export.nnunet_plans import Plan
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "dynamic_network_architectures.architectures.unet.PlainConvUNet": PlainConvUNet,
@@ -69,8 +69,9 @@ class Averaged(nn.Module):
         return total / len(self.folds) if others else total
 
 
-def build(plan: Plan) -> nn.Module:
-    """The network with random weights, deep supervision off; NotExportable for any other."""
+def build(plan: Plan, folds: int = 1) -> nn.Module:
+    """The network with random weights, deep supervision off; NotExportable for any other, and where
+    so many folds of it do not fit into one file."""
     read = Reading(plan.folder)
     known = "export a PlainConvUNet or ResidualEncoderUNet as nnU-Net plans them"
     name = plan.architecture.get("network_class_name")
@@ -82,8 +83,11 @@ def build(plan: Plan) -> nn.Module:
     try:
         with torch.device("meta"):  # its size is known before any memory is taken
             weights = _network(name, plan, arguments).parameters()
-        if sum(weight.numel() for weight in weights) > MOST_WEIGHTS:
-            raise read.refused("its network is too large for one ONNX file", known)
+        many = sum(weight.numel() for weight in weights)
+        if many * folds > MOST_WEIGHTS:
+            fewer = f"choose at most {MOST_WEIGHTS // many} folds with --folds"
+            remedy = fewer if many <= MOST_WEIGHTS else known
+            raise read.refused("its network is too large for one ONNX file", remedy)
         return _network(name, plan, arguments)
     except (TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
         raise read.refused(f"its plans describe no network that works: {error}", known) from error
@@ -91,7 +95,7 @@ def build(plan: Plan) -> nn.Module:
 
 def _network(name: str, plan: Plan, arguments: Mapping[str, Any]) -> nn.Module:
     return NETWORKS[name](
-        input_channels=1, num_classes=len(plan.classes), deep_supervision=False, **arguments
+        input_channels=1, num_classes=len(plan.labels.names), deep_supervision=False, **arguments
     )
 
 
@@ -135,13 +139,14 @@ def _check_size(read: Reading, plan: Plan, arguments: Mapping[str, Any]) -> None
             raise read.refused(f"a tile of {length} voxels is not a multiple of its strides")
 
 
-def found_folds(folder: Path, checkpoint: str) -> tuple[str, ...]:
+def found_folds(folder: Folder, checkpoint: str) -> tuple[str, ...]:
     """Folds whose checkpoint is there: "0", "1", …, or "all"."""
-    folds = [path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint}")]
+    there = [path for path in folder.iterdir() if (path / checkpoint).is_file()]
+    folds = [path.name.removeprefix("fold_") for path in there if path.name.startswith("fold_")]
     return tuple(sorted(fold for fold in folds if fold == "all" or fold.isdigit()))
 
 
-def chosen_folds(folder: Path, wanted: Sequence[str] | None, checkpoint: str) -> tuple[str, ...]:
+def chosen_folds(folder: Folder, wanted: Sequence[str] | None, checkpoint: str) -> tuple[str, ...]:
     """The folds to average; without a wish every one there is, as nnU-Net does."""
     there = found_folds(folder, checkpoint)
     if not there:
@@ -160,7 +165,7 @@ def chosen_folds(folder: Path, wanted: Sequence[str] | None, checkpoint: str) ->
     return tuple(dict.fromkeys(wanted))
 
 
-def read_fold(folder: Path, fold: str, checkpoint: str) -> dict[str, Any]:
+def read_fold(folder: Folder, fold: str, checkpoint: str) -> dict[str, Any]:
     """What is needed of a fold's checkpoint, read without running anything in it."""
     path = folder / f"fold_{fold}" / checkpoint
     values = read_checkpoint(path, allow=numpy_scalars())
@@ -180,7 +185,7 @@ def load(plan: Plan, folds: Mapping[str, Mapping[str, Any]], checkpoint: str) ->
     """The folds' networks as one; WrongWeights where plans and weights do not fit."""
     networks = []
     for fold, values in folds.items():
-        network = build(plan)
+        network = build(plan, len(folds))
         path = plan.folder / f"fold_{fold}" / checkpoint
         load_weights(network, weights_in(values, path, "network_weights"), path)
         networks.append(network)

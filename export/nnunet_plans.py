@@ -4,34 +4,24 @@ The files may come from anyone: nothing named in them is imported or called. Wha
 done here exactly as nnU-Net does it is refused, not approximated.
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from export.nnunet_files import CONFIGURATIONS, Folder, Reading
+from export.nnunet_labels import Labels, labels_of
 from vfx_edge.backends.errors import one_line
-from vfx_edge.errors import ModelError
-from vfx_edge.level_names import class_level
-from vfx_edge.study import Level
 
-CONFIGURATIONS = ("3d_fullres", "3d_lowres")
-MAX_JSON_BYTES = 64 << 20
-MAX_CLASSES = 255
 READERS = {"SimpleITKIO": "SPL", "NibabelIO": "SPL", "NibabelIOWithReorient": "SAR"}
 """What the axes of a reader's arrays grow towards. The first two keep the files' own axes, so it
 is a guess that they were those of an axial DICOM series."""
 RESAMPLERS = ("resample_data_or_seg_to_shape", "resample_torch_fornnunet")
-
+AS_CT = (
+    'write "channel_names": {"0": "CT"} into dataset.json, run nnUNetv2_plan_and_preprocess '
+    "and train again, for weights keep to the numbers that they were trained with"
+)
 MAX_TILE = 256**3  # voxels: beyond, one tile takes more than a 16 GB card has
-
-
-class NotExportable(ModelError):
-    """The folder holds no nnU-Net that can be run here as nnU-Net itself would."""
-
-    def __init__(self, folder: Path, why: str, remedy: str) -> None:
-        super().__init__(f"{folder} can't be exported ({why}): {remedy}")
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Plan:
     """One configuration of a plans.json with its dataset.json. Axes: nnU-Net's own, after
     `transpose`; orientation: what the axes grow towards before it."""
 
-    folder: Path
+    folder: Folder
     dataset: str
     configuration: str
     spacing_mm: tuple[float, ...]
@@ -53,67 +43,12 @@ class Plan:
     image_order: int
     answer_order: int
     separate: bool
-    classes: tuple[str, ...]
-    """By channel; vertebrae by our levels' names."""
-    original_names: tuple[str, ...]
+    labels: Labels
     architecture: Mapping[str, Any]
     """network_class_name, arch_kwargs: unchecked."""
 
 
-class Reading:
-    """Getting values out of a folder's JSON; NotExportable for what is missing or odd."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def refused(
-        self, why: str, remedy: str = "give the folder as nnU-Net v2 wrote it"
-    ) -> NotExportable:
-        return NotExportable(self.folder, why, remedy)
-
-    def json(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        try:
-            if path.stat().st_size > MAX_JSON_BYTES:
-                raise self.refused(f"{name} is larger than such a file ever is")
-            values = json.loads(path.read_text(encoding="utf-8"))
-            json.dumps(values, ensure_ascii=False).encode()  # half a surrogate can't be written
-        except FileNotFoundError as error:
-            raise self.refused(f"{name} is missing") from error
-        except OSError as error:
-            raise self.refused(f"{name} can't be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:  # no UTF-8, no JSON
-            raise self.refused(f"{name} is no valid JSON") from error
-        if not isinstance(values, dict):
-            raise self.refused(f"{name} holds no table")
-        return values
-
-    def table(self, values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-        found = values.get(key)
-        if not isinstance(found, dict):
-            raise self.refused(f"{where} has no table '{key}'")
-        return found
-
-    def numbers(
-        self, values: Mapping[str, Any], key: str, low: float, high: float
-    ) -> tuple[float, ...]:
-        """Three numbers within bounds."""
-        found = values.get(key)
-        if not isinstance(found, list) or len(found) != 3:
-            raise self.refused(f"'{key}' does not hold three numbers")
-        return tuple(self.number(value, key, low, high) for value in found)
-
-    def number(
-        self, value: Any, what: str, low: float = -math.inf, high: float = math.inf
-    ) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.refused(f"'{what}' is no number")
-        if not math.isfinite(value) or not low <= value <= high:
-            raise self.refused(f"'{what}' is {value:g}, outside {low:g} to {high:g}")
-        return float(value)
-
-
-def read_plan(folder: Path, configuration: str, orientation: str | None = None) -> Plan:
+def read_plan(folder: Folder, configuration: str, orientation: str | None = None) -> Plan:
     """The configuration's plan; NotExportable says what can't be done with it.
 
     orientation: of the training images, where they are known better than by the reader's name.
@@ -130,7 +65,6 @@ def _plan(read: Reading, configuration: str, orientation: str | None) -> Plan:
     plans, dataset = read.json("plans.json"), read.json("dataset.json")
     chosen = _configuration(read, plans, configuration)
     _check_single_ct(read, chosen, dataset)
-    names = class_names(read, dataset)
     known, axes = _orientation(read, plans, orientation)
     clip, mean, deviation = _intensities(read, plans)
     image, answer = (_resampler(read, chosen, key) for key in ("data", "probabilities"))
@@ -157,8 +91,7 @@ def _plan(read: Reading, configuration: str, orientation: str | None) -> Plan:
         image_order=image[0],
         answer_order=answer[0],
         separate=image[1],
-        classes=levels_named(read, names),
-        original_names=names,
+        labels=labels_of(read, dataset),
         architecture=architecture,
     )
 
@@ -192,41 +125,10 @@ def _check_single_ct(read: Reading, chosen: Mapping[str, Any], dataset: Mapping[
         raise read.refused(f"it takes {count} input channels, not one", single)
     schemes = chosen.get("normalization_schemes")
     if schemes != ["CTNormalization"]:
-        raise read.refused(f"its normalisation is {schemes}, not ['CTNormalization']", single)
+        why = f"its images were normalised by {schemes}, not by nnU-Net's fixed numbers for CT"
+        raise read.refused(why, AS_CT)
     if chosen.get("preprocessor_name", "DefaultPreprocessor") != "DefaultPreprocessor":
         raise read.refused("it has a preprocessor of its own", "export one with nnU-Net's default")
-
-
-def class_names(read: Reading, dataset: Mapping[str, Any]) -> tuple[str, ...]:
-    """The dataset's own names, in the order of the network's channels."""
-    labels = read.table(dataset, "labels", "dataset.json")
-    values: dict[int, str] = {}
-    for name, value in labels.items():
-        if name == "ignore":
-            continue
-        value = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if isinstance(value, list):
-            why = "it was trained on regions that overlap, not on labels"
-            raise read.refused(why, "export a network trained on plain labels")
-        try:
-            values[int(value)] = str(name)
-        except (TypeError, ValueError) as error:
-            raise read.refused(f"the label '{name}' has no number") from error
-    if values.get(0) != "background" or not 2 <= len(values) <= MAX_CLASSES:
-        raise read.refused("dataset.json has no usable list of labels with 0 as background")
-    return tuple(values[value] for value in sorted(values))
-
-
-def levels_named(read: Reading, names: Sequence[str]) -> tuple[str, ...]:
-    """The names with those of vertebrae as our levels; NotExportable when none is one."""
-    out = tuple(level.value if (level := class_level(name)) else name for name in names)
-    if not any(name in set(Level) for name in out):
-        why = f"none of its classes ({', '.join(names[1:6])}, …) is a vertebra"
-        raise read.refused(why, "export one whose classes are named vertebrae_L1, L1 or 20")
-    for name in out:
-        if out.count(name) > 1:
-            raise read.refused(f"two of its classes mean '{name}'", "rename them in dataset.json")
-    return out
 
 
 def _orientation(read: Reading, plans: Mapping[str, Any], given: str | None) -> tuple[bool, str]:

@@ -34,6 +34,15 @@ IntendedUse = Annotated[
         "a demonstration.",
     ),
 ]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=MEANING",
+        help="What a class of the network's own means here, such as Wirbel12=T12; NAME= leaves it "
+        "out. Repeatable. Vertebrae under any usual name (Th12, vertebrae_L1) need none.",
+    ),
+]
 NOT_STATED = "not stated at export"
 
 
@@ -47,3 +56,17 @@ def head(intended_use: str, licence: str, training_data: str, summary: str) -> d
         "training_data": training_data,
         "summary": summary,
     }
+
+
+def renamed(wishes: list[str] | None) -> dict[str, str]:
+    """The wishes of `--map` as [network.classes]; vertebrae under our names."""
+    from vfx_edge.level_names import class_level
+
+    table: dict[str, str] = {}
+    for wish in wishes or ():
+        name, equals, meaning = wish.rpartition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"--map '{wish}' is not NAME=MEANING, such as Wirbel12=T12")
+        level = class_level(meaning)
+        table[name] = meaning if level is None else level.value
+    return table

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 
 from export.checkpoints import MAX_BYTES, NotACheckpoint, RunsCode, read_bytes
-from export.finishing import ExportFailed
 from export.to_onnx import program_bytes
+from export.torchscript import to_program
 from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError
 
@@ -75,10 +75,10 @@ class Program:
     """None where the file does not say it, as a whole or of a dimension."""
 
 
-def open_program(path: Path) -> Program:
-    """Look through the file, then load it. Raises NoProgram and RunsCode."""
-    data = read_bytes(path)
-    members = _members(data, path)
+def open_program(path: Path, data: bytes | None = None) -> Program:
+    """Look through the file, then load it. data: where they are in memory already; the path names
+    them in errors. Raises NoProgram and RunsCode."""
+    members = _members(read_bytes(path) if data is None else data, path)
     if "models/model.json" in members:
         return _pt2(members, path)
     if "data.pkl" in members and any(name.startswith("code/") for name in members):
@@ -236,7 +236,9 @@ def _torchscript(members: dict[str, bytes], path: Path) -> Program:
         path,
         "TorchScript",
         module,
-        lambda example, given, answer: _script_to_onnx(module, example, given, answer),
+        lambda example, given, answer: program_bytes(
+            to_program(module, example, path.name), given, answer
+        ),
         None,
     )
 
@@ -261,19 +263,3 @@ def _suspects_in_script(source: bytes, path: Path) -> Iterator[str]:
                     yield str(name)
             case _:
                 pass
-
-
-def _script_to_onnx(module: Any, example: torch.Tensor, given: str, answer: str) -> bytes:
-    """The dynamo exporter takes no TorchScript, so it becomes a `torch.export` program first."""
-    from torch._export.converter import TS2EPConverter
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            converted = TS2EPConverter(module, (example,)).convert()
-            # once more, as the converter lets all dimensions vary and the manifest fixes them
-            batch = {0: torch.export.Dim("batch", min=1)}
-            program = torch.export.export(converted.module(), (example,), dynamic_shapes=(batch,))
-    except (RuntimeError, ValueError, KeyError, NotImplementedError, AssertionError) as error:
-        raise ExportFailed("TorchScript", str(error)) from error
-    return program_bytes(program, given, answer)

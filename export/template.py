@@ -6,6 +6,7 @@ What only a person can say stands as text in <…>, so that the whole is TOML fr
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as made_field
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
@@ -55,6 +56,8 @@ class Facts:
     licence: str | None = None
     notes: tuple[str, ...] = ()
     """Sentences for the head of the template."""
+    known: Mapping[tuple[type, str], Any] = made_field(default_factory=dict)
+    """(table, key) -> value, of whatever else it tells."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -136,7 +139,7 @@ def _known(role: str, kind: type[RoleParameters], facts: Facts) -> dict[tuple[ty
         known |= {(BatchSpec, key): facts.batch for key in ("min", "opt", "max")}
     if role == JOINT:
         known[InputSpec, "spacing_mm"] = ("<mm along z>", "<mm along y>", "<mm along x>")
-    return {key: value for key, value in known.items() if value is not None}
+    return {**{key: value for key, value in known.items() if value is not None}, **facts.known}
 
 
 def _renaming() -> str:

@@ -4,12 +4,14 @@ planner and trainer write them, weights random, and what its own predictor says 
     python nnunet_peer.py WORK
 
 takes WORK/ct.npz (hu, spacing) and WORK/cases.json (case -> configuration, folds), and writes
-WORK/models/CASE and WORK/CASE.npy, the label map. Needs the three folders of
-nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed, nnUNet_results.
+WORK/models/CASE and WORK/CASE.npy, the label map; of the case `folds` WORK/exported.zip.
+Needs the three folders of nnU-Net in the environment: nnUNet_raw, nnUNet_preprocessed,
+nnUNet_results.
 """
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,16 @@ from nnunetv2.experiment_planning.experiment_planners.residual_unets import (
     residual_encoder_unet_planners as residual,
 )
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.model_sharing.model_export import export_pretrained_model
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 WORK = Path(sys.argv[1])
 LABELS = ["background", "sacrum", *(f"vertebrae_L{i}" for i in range(5, 0, -1)),
           *(f"vertebrae_T{i}" for i in range(12, 7, -1))]  # fmt: skip
+REGIONS = {
+    "background": 0, "spine": [*range(1, 13)], **{name: [i] for i, name in enumerate(LABELS) if i},
+}  # fmt: skip
+"""One over all the others: what is left of it is label 12."""
 CT = {"mean": 112.5, "median": 90.0, "std": 143.25, "min": -900.0, "max": 1500.0,
       "percentile_00_5": -161.7, "percentile_99_5": 703.3}  # fmt: skip
 CASES: dict[str, Any] = json.loads((WORK / "cases.json").read_text())
@@ -63,7 +70,8 @@ def train(plans: dict, dataset: dict, configuration: str, fold: int, folder: Pat
     torch.manual_seed(fold)
     plans = json.loads(json.dumps(plans)) | {"continue_training": False}
     trainer = nnUNetTrainer(plans, configuration, fold, dataset, torch.device("cpu"))
-    arguments = (trainer.plans_manager, trainer.configuration_manager, 1, len(LABELS))
+    heads = trainer.label_manager.num_segmentation_heads
+    arguments = (trainer.plans_manager, trainer.configuration_manager, 1, heads)
     trainer.network = trainer.build_network_architecture(*arguments, enable_deep_supervision=True)
     with torch.no_grad():
         for weight in trainer.network.parameters():
@@ -71,7 +79,8 @@ def train(plans: dict, dataset: dict, configuration: str, fold: int, folder: Pat
             weight += spread * torch.randn_like(weight)
         for head in trainer.network.decoder.seg_layers:  # else one class would win everywhere
             head.weight -= head.weight.mean(1, keepdim=True)
-            head.bias.zero_()
+            # of regions, some voxels have to be in none
+            head.bias.fill_(-0.5 if trainer.label_manager.has_regions else 0.0)
     trainer.optimizer, trainer.lr_scheduler = trainer.configure_optimizers()
     trainer.inference_allowed_mirroring_axes = (0, 1, 2)
     trainer._best_ema = np.float64(0.75)  # as numbers of NumPy come into real checkpoints
@@ -99,6 +108,19 @@ def in_old_words(plans: dict, configuration: str) -> dict:
     return old
 
 
+def export(model: Path, name: str, folds: list[int]) -> None:
+    """The folder as a zip, by nnU-Net's own command; it wants files that training leaves."""
+    results = Path(os.environ["nnUNet_results"])  # noqa: SIM112
+    placed = results / name / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    shutil.copytree(model, placed, dirs_exist_ok=True)
+    (placed / "dataset_fingerprint.json").touch()
+    for fold in folds:
+        (placed / f"fold_{fold}" / "validation").mkdir()
+        (placed / f"fold_{fold}" / "validation" / "summary.json").touch()
+        (placed / f"fold_{fold}" / "progress.png").touch()
+    export_pretrained_model(name, str(WORK / "exported.zip"), ("3d_fullres",), folds=tuple(folds))
+
+
 def predict(folder: Path, folds: list[int]) -> np.ndarray:
     """(z, y, x): the label map of nnU-Net's own predictor."""
     predictor = nnUNetPredictor(
@@ -118,12 +140,19 @@ def main() -> None:
     flat = plan("Dataset902_Residual", residual.nnUNetPlannerResEncM, (1.9, 6.0, 1.7))
     for case, (configuration, folds) in CASES.items():
         plans, dataset = flat if case == "residual" else cubic
+        if case == "regions":
+            order = [12, *range(1, len(LABELS))]
+            dataset = {**dataset, "labels": REGIONS, "regions_class_order": order}
         folder = WORK / "models" / case
         for fold in folds:
             train(plans, dataset, configuration, fold, folder)
         plans = in_old_words(plans, configuration) if case == "old" else plans
         (folder / "plans.json").write_text(json.dumps(plans))
         (folder / "dataset.json").write_text(json.dumps(dataset))
+        if case == "folds":
+            export(folder, "Dataset901_Plain", folds)
+        if case == "old":
+            continue  # its weights are those of `folds`
         labels = predict(folder, folds)
         np.save(WORK / f"{case}.npy", labels.astype(np.uint8))
 

@@ -96,6 +96,26 @@ def test_masks_and_levels_are_the_phantoms_own(made: Phantom, volume: Image) -> 
         assert 0.5 < mask.vertebra.label_probability < 1
 
 
+@pytest.mark.parametrize("around", [9.0, -9.0])
+def test_of_regions_the_last_counts_and_what_none_covers_is_background(
+    around: float, volume: Image
+) -> None:
+    """A region about all the others is surer of itself than they are, or nowhere."""
+    labels = joined()
+    output = structs.replace(labels.output, classes=("spine", *NAMES[1:]), activation="sigmoid")
+    regions = structs.replace(labels, output=output)
+
+    def paint(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        levels = nearest_code(spec, batch)[:, 1:] + 2  # above 0 within half a step
+        return np.concatenate([np.full_like(batch, around), levels], 1)
+
+    depth, height, width = volume.values.shape
+    middle = [(slice(0, depth), slice(height // 2 - 9, height // 2 + 9), slice(0, width))]
+    truth, found = (label_spine(volume, middle, n) for n in (net(labels), network(regions, paint)))
+    assert (found.labels == truth.labels).mean() > 0.999
+    assert len(np.unique(found.labels)) == len(NAMES)
+
+
 @pytest.mark.parametrize(
     ("orientation", "transpose"), [("SAR", (0, 1, 2)), ("IPR", (2, 0, 1)), ("LAS", (1, 2, 0))]
 )

@@ -1,5 +1,5 @@
 """nnU-Net's own window: a network moved over parts of an image, each voxel named by its likeliest
-class.
+class, or by the last of its regions.
 
 nnU-Net's predictor (v2, without mirroring), step by step: crop to what is not zero, normalise,
 resample, tiles of half overlap weighted by a Gaussian, answers resampled back, the likeliest class.
@@ -80,7 +80,7 @@ def class_map(
     answer = _slide(frame, network, wanted)
     inner, classes = _classify(frame, answer, wanted)
     in_network_axes = to_network(found, network.spec.input)[frame.crop]  # a view
-    in_network_axes[inner] = np.array(numbers, np.uint8)[classes]
+    in_network_axes[inner] = np.array([*numbers, 0], np.uint8)[classes]
     return ClassMap(found, _mean_probabilities(answer), answer.tiles)
 
 
@@ -146,11 +146,21 @@ def _not_zero(hu: NDArray[np.int16]) -> Box:
 @dataclass(frozen=True, eq=False)
 class _Answer:
     """logits (classes, *box) in half precision, as nnU-Net sums them; box: of the resampled,
-    unpadded grid."""
+    unpadded grid. regions: nnU-Net paints them one over the other."""
 
     logits: Half
     box: Box
     tiles: tuple[int, int]
+    regions: bool
+
+    def winners(self, logits: NDArray[Any]) -> NDArray[np.intp]:
+        """Which class of (classes, ...) each voxel belongs to: the likeliest; of regions the last
+        with a probability above one half, or `classes` where there is none."""
+        if not self.regions:
+            return np.asarray(np.argmax(logits, 0))
+        inside = logits > 0
+        last = len(inside) - 1 - np.argmax(inside[::-1], 0)
+        return np.where(inside.any(0), last, len(inside))
 
 
 def _slide(frame: _Frame, network: Network, wanted: Sequence[Box]) -> _Answer:
@@ -175,7 +185,7 @@ def _slide(frame: _Frame, network: Network, wanted: Sequence[Box]) -> _Answer:
         np.divide(total, weight, out=total, where=weight > 0)
     if not np.isfinite(total).all():
         raise AnswerOverflows(spec.name)
-    return _Answer(total, box, (len(touched), len(starts)))
+    return _Answer(total, box, (len(touched), len(starts)), spec.output.activation == "sigmoid")
 
 
 def _tile_starts(frame: _Frame, step: float) -> Iterator[tuple[int, ...]]:
@@ -273,47 +283,51 @@ def _add(
 def _classify(
     frame: _Frame, answer: _Answer, wanted: Sequence[Box]
 ) -> tuple[Box, NDArray[np.uint8]]:
-    """A box of the cropped scan, and the likeliest class (index) of its voxels; 0 outside
+    """A box of the cropped scan, and the winner among its voxels' classes; background outside
     `wanted`."""
     outer = around(wanted)
     looked = np.zeros(size_of(outer), np.bool_)
     for box in wanted:
         looked[within(box, outer)] = True
-    background = frame.spec.means.index("background")
+    means = frame.spec.means
+    background = len(means) if answer.regions else means.index("background")
     classes = np.full(looked.shape, background, np.uint8)
     corner = [s.start for s in outer]
     for low in product(*(range(0, n, BRICK) for n in looked.shape)):
         brick = box_of(low, [min(c + BRICK, n) for c, n in zip(low, looked.shape, strict=True)])
         if looked[brick].any():
-            classes[brick] = _likeliest(frame.back, answer, moved(brick, corner))
+            classes[brick] = _named(frame.back, answer, moved(brick, corner))
     classes[~looked] = background
     return outer, classes
 
 
-def _likeliest(back: Resize, answer: _Answer, box: Box) -> NDArray[np.uint8]:
-    """The likeliest class of each voxel of a small box of the cropped scan."""
+def _named(back: Resize, answer: _Answer, box: Box) -> NDArray[np.uint8]:
+    """The winner at each voxel of a small box of the cropped scan."""
     at = back.source(box)
     logits = answer.logits[(slice(None), *within(at, answer.box))].astype(np.float32)
     flat = logits.reshape(len(logits), -1)
     # linear interpolation stays between the numbers around: most classes cannot win here
     able = np.arange(len(flat))
     if back.order == 1:
-        able = np.flatnonzero(flat.max(1) >= flat.min(1).max())
-    if len(able) == 1:
-        return np.full(size_of(box), able[0], np.uint8)
+        least = np.float32(0) if answer.regions else flat.min(1).max()
+        able = np.flatnonzero(flat.max(1) >= least)
+    if len(able) <= (not answer.regions):
+        return np.full(size_of(box), able[0] if len(able) else len(flat), np.uint8)
     # rounded to half precision as nnU-Net does: of equals, the first wins
-    fine = [back.part(logits[i], at, box).astype(np.float16) for i in able]
-    return np.asarray(able[np.argmax(np.stack(fine), 0)], np.uint8)
+    fine = np.stack([back.part(logits[i], at, box).astype(np.float16) for i in able])
+    return np.asarray(np.append(able, len(flat))[answer.winners(fine)], np.uint8)
 
 
 def _mean_probabilities(answer: _Answer) -> NDArray[np.float64]:
     """(classes,) how sure the network is of each, over the voxels that it gives to it."""
     classes = len(answer.logits)
-    total, count = np.zeros(classes), np.zeros(classes)
+    total, count = np.zeros(classes + 1), np.zeros(classes + 1)
     for plane in np.moveaxis(answer.logits, 1, 0):
         logits = plane.reshape(classes, -1).astype(np.float32)
-        best = logits.argmax(0)
-        sure = 1 / np.exp(logits - logits.max(0)).sum(0)
-        total += np.bincount(best, sure, classes)
-        count += np.bincount(best, minlength=classes)
-    return np.asarray(total / np.maximum(count, 1))
+        best = answer.winners(logits)
+        own = logits[np.minimum(best, classes - 1), np.arange(len(best))]
+        # of regions the winner's is above 0, and where there is none nobody asks
+        rest = 1 + np.exp(-np.abs(own)) if answer.regions else np.exp(logits - own).sum(0)
+        total += np.bincount(best, 1 / rest, classes + 1)
+        count += np.bincount(best, minlength=classes + 1)
+    return np.asarray(total / np.maximum(count, 1))[:-1]

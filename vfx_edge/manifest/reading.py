@@ -13,7 +13,7 @@ from vfx_edge.manifest.checking import checked, invalid
 from vfx_edge.manifest.classes import TABLE, each_once, meanings, several_problem, table_problem
 from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
-from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
+from vfx_edge.manifest.roles import BACKGROUND, PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
     SCHEMA,
     ModelManifest,
@@ -225,6 +225,8 @@ def _check_classes(
     whole, joint = table.output.activation != "sigmoid", table.window is not None
     if problem := several_problem(names, means, whole=whole, joint=joint):
         raise invalid(path, problem, f"{where} {TABLE}")
+    if joint and table.output.activation == "sigmoid":
+        means = (BACKGROUND, *means)  # of regions, what none covers: no channel stands for it
     for kind in kinds:
         if problem := kind.problem_of(each_once(means)):
             how = f"; say in {TABLE} what its own names mean" * (not renamed)

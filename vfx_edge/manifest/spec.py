@@ -140,7 +140,8 @@ class BatchSpec(Table, frozen=True, kw_only=True):
 
 class WindowSpec(Table, frozen=True, kw_only=True):
     """How a network that names and outlines all vertebrae at once is moved over the spine: as
-    nnU-Net does it, Gaussian-weighted, on its own resampled grid.
+    nnU-Net does it, Gaussian-weighted, on its own resampled grid. With the activation sigmoid its
+    classes are regions: of those that hold a voxel the last counts, and background is the rest.
     """
 
     step: Annotated[
@@ -200,10 +201,11 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     renamed: Annotated[
         dict[str, str],
         Meta(
-            description='a network\'s own name of a class = what it is called here, or "" where it '
-            "is never read; several may mean the same: their probabilities are added"
+            description='a network\'s own name of a class -> its name here, "": never read; '
+            "several may mean one, their probabilities are added"
         ),
     ] = field(name="classes", default_factory=dict)
+    """[network.classes]."""
     batch: BatchSpec = BatchSpec()
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None

@@ -1,0 +1,132 @@
+"""MONAI bundles: what they say of themselves is read, and nothing of it executed."""
+
+import json
+import shutil
+import tomllib
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from tests.export.conftest import Run
+from tests.export.filling import filled
+from tests.export.nets import TinyNet, shaken
+from vfx_edge.backends import open_models
+from vfx_edge.manifest import load_model_set
+
+IMAGE = {"num_channels": 2, "spatial_shape": ["8*n"] * 3, "dtype": "float32"}
+ANSWER = {
+    "num_channels": 3,
+    "spatial_shape": ["8*n"] * 3,
+    "channel_def": {"0": "background", "1": "body", "2": "arch"},
+}
+METADATA = {
+    "task": "Parts of a vertebra",
+    "intended_use": "research <only>",
+    "network_data_format": {"inputs": {"image": IMAGE}, "outputs": {"pred": ANSWER}},
+}
+SCALE = {"a_min": -1000, "a_max": 1000, "b_min": -1.0, "b_max": 1.0, "clip": True}
+INFERENCE = {
+    "imports": ["$import os; os.system('touch executed')"],
+    "preprocessing": {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "LoadImaged", "reader": "$__import__('os').system('touch executed')"},
+            {"_target_": "Orientationd", "axcodes": "RAS"},
+            {"_target_": "monai.transforms.Spacingd", "pixdim": [1.5, 1.5, 1.5]},
+            {"_target_": "ScaleIntensityRanged", **SCALE},
+            {"_target_": "HistogramNormalized"},
+        ],
+    },
+    "postprocessing": {"transforms": [{"_target_": "Activationsd", "softmax": True}]},
+    "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [16, 8, 8]},
+}
+
+
+def bundle(folder: Path, metadata=METADATA) -> Path:
+    for name in ("configs", "models"):
+        (folder / name).mkdir(parents=True)
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "configs" / "inference.json").write_text(json.dumps(INFERENCE))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = torch.jit.script(shaken(TinyNet(2)))
+        network.save(str(folder / "models" / "model.ts"))
+    return folder
+
+
+def test_a_bundle_fills_in_its_template_and_becomes_a_set(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, manifest = bundle(tmp_path / "spine"), tmp_path / "mine.toml"
+    archive = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path, "spine"))
+    for place in (folder, archive):
+        words = ("--template", manifest, "--role", "segmenter", "--overwrite")
+        code, _, err = run("monai", place, *words)
+        assert code == 0, err
+        text = manifest.read_text("utf-8")
+        (network,) = tomllib.loads(text)["network"]
+        given = network["input"]
+        assert (given["channels"], given["patch_zyx"]) == (2, [16, 8, 8])
+        assert (given["orientation"], given["spacing_mm"]) == ("RAS", 1.5)
+        assert (given["hu_clip"], given["hu_offset"], given["hu_scale"]) == ([-1000, 1000], 0, 1000)
+        assert network["output"]["classes"] == ["background", "body", "arch"]
+        assert network["output"]["activation"] == "softmax"
+        assert "research only" in text
+        assert "HistogramNormalized" in text
+    filled(manifest, "segmenter")
+    code, _, err = run("monai", folder, "--manifest", manifest, "-o", tmp_path / "mine")
+    assert code == 0, err
+    patches = torch.randn(3, 2, 16, 8, 8)
+    with open_models(load_model_set(tmp_path / "mine"), "cpu", roles=["segmenter"]) as models:
+        got = models.network("segmenter").run(patches.numpy())
+    with torch.no_grad():
+        torch.testing.assert_close(
+            torch.from_numpy(got), shaken(TinyNet(2))(patches), atol=1e-4, rtol=0
+        )
+    assert not (tmp_path / "executed").exists()
+
+
+def weights_alone(folder: Path) -> None:
+    (folder / "models" / "model.ts").rename(folder / "models" / "model.pt")
+
+
+def in_two_dimensions(folder: Path) -> None:
+    form = {"inputs": {"image": {"spatial_shape": [64, 64]}}, "outputs": {"pred": ANSWER}}
+    put = {**METADATA, "network_data_format": form}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(put))
+
+
+def no_json(folder: Path) -> None:
+    (folder / "configs" / "metadata.json").write_text("[" * 100_000)
+
+
+def evil(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "models" / "model.ts", "a") as archive:
+        archive.writestr("model/code/__torch__/evil.py", "x = torch.save(1, 'executed')")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (weights_alone, "python -m monai.bundle ckpt_export --bundle_root"),
+        (in_two_dimensions, "2-D images"),
+        (no_json, "metadata.json is no valid JSON"),
+        (evil, "would execute code"),
+    ],
+)
+def test_other_bundles_are_refused_before_anything_is_written(
+    harm, says: str, tmp_path: Path, run: Run
+) -> None:
+    folder, template = bundle(tmp_path / "spine"), tmp_path / "mine.toml"
+    harm(folder)
+    code, _, err = run("monai", folder, "--template", template, "--role", "segmenter")
+    assert (code, err.count("\n")) == (4, 1), err
+    assert says in err
+    assert not template.exists()
