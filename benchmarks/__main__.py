@@ -36,7 +36,8 @@ app = typer.Typer(
 )
 MODULES = (
     *(speed, peers, growth, limits, batches, service, guard),
-    *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases, repeatability, thresholds, render),
+    *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
+    *(repeatability, thresholds, render),
 )
 for module in MODULES:
     app.command(module.__name__.rpartition(".")[2])(module.command)

@@ -118,7 +118,9 @@ def test_an_activation_is_no_reason_to_keep_a_node_from_tensorrt() -> None:
         helper.make_node("PRelu", ["c", "slope"], ["r"]),
         helper.make_node("Mul", ["r", "slope"], ["y"]),
     ]
-    half = half_precision(model(nodes, {"w": kernel(), "slope": np.float32([[[[[0.2]]]]])}))
+    half = half_precision(
+        model(nodes, {"w": kernel(), "slope": np.full((1,) * 5, 0.2, np.float32)})
+    )
     assert types(half)["PRelu"] == "fp32"
     assert kept_full(half) == ("Mul",)
 

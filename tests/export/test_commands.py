@@ -14,9 +14,7 @@ from export.manifests import update_hashes
 from tests.export.conftest import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = (
-    *("tum", "nnunet", "totalsegmentator", "network", "monai", "onnx", "engine", "parity"),
-)
+COMMANDS = (*("tum", "nnunet", "totalsegmentator", "network", "monai", "onnx", "engine", "parity"),)
 HELP = """
 import sys
 sys.argv = ["export", *sys.argv[1:]]
