@@ -68,11 +68,10 @@ def meant(read: Reading, labels: Labels, table: Mapping[str, str]) -> tuple[str,
         raise read.refused(problem, "correct --map")
     means = meanings(labels.names, table, with_levels=True)
     if not set(means) & set(Level):
-        shown = ", ".join(name for name in labels.names if name != "background")
-        raise read.refused(
-            f"its classes ({shown:.80}) tell no vertebra from another",
-            "say with --map NAME=L1 which level a class is, or train with a class for each level",
-        )
+        shown = [name for name in labels.names if name != "background"]
+        why = f"its classes ({', '.join(shown):.80}) tell no vertebra from another"
+        known = "say with --map NAME=L1 which level a class is, or " * (len(shown) > 1)
+        raise read.refused(why, f"{known}train with a class for each level, such as vertebrae_L1")
     if problem := several_problem(labels.names, means, whole=not labels.regions, joint=True):
         raise read.refused(problem.partition(",")[0], "leave all but one out with --map NAME=")
     _check_painting(read, labels, means)
