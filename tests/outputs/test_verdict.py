@@ -8,6 +8,7 @@ import pytest
 from tests.outputs.fakes import (
     LEVELS,
     METAL,
+    OVERRULED,
     TRUNCATED,
     Case,
     analysis_of,
@@ -20,7 +21,7 @@ from vfx_edge.level_words import level_ranges
 from vfx_edge.outputs.dicom.captures import captures
 from vfx_edge.outputs.report.page import render_report
 from vfx_edge.outputs.result_json import result_to_json
-from vfx_edge.outputs.verdict import advice, conclusion, line, verdict_in, verdict_of
+from vfx_edge.outputs.verdict import advice, against, conclusion, line, verdict_in, verdict_of
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Analysis, Finding, Level
 
@@ -109,10 +110,13 @@ def test_an_all_clear_speaks_of_no_lesions(language: str, analysis: Analysis) ->
 
 def test_what_is_read_again_says_the_same(analysis: Analysis) -> None:
     t = Wording("de")
-    for one in (analysis, with_other_name(analysis), without_fracture(L5=METAL)):
+    seen_intact = without_fracture(L3=OVERRULED)
+    for one in (analysis, with_other_name(analysis), without_fracture(L5=METAL), seen_intact):
         written = json.loads(result_to_json(one.result))
         again, first = verdict_in(written), verdict_of(one.result)
         assert (line(again, t), advice(again, t)) == (line(first, t), advice(first, t))
+    assert "An L3 sprachen Höhe oder Detektor" in advice(first, t)
+    assert against(first, Wording("en")) in first.advice
 
 
 def test_a_result_of_the_schema_before_can_still_be_listed(analysis: Analysis) -> None:

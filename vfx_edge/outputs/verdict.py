@@ -90,18 +90,19 @@ def verdict_in(written: Mapping[str, Any]) -> Verdict:
         assessed=tuple(cover.get("assessed", ())),
         cut=tuple(cover.get("cut", ())),
         unread=tuple((one["level"], one["reason"]) for one in cover.get("unread", ())),
-        overruled=tuple(
-            finding["level"]
-            for finding in written.get("findings", ())
-            if finding.get("suspected_fracture")
-            and finding.get("assessment", {}).get("reason") == Reason.INTACT
-        ),
+        overruled=tuple(f["level"] for f in written.get("findings", ()) if _is_overruled(f)),
         others={
             finding["level"]: tuple(other["level"] for other in finding["alternatives"])
             for finding in written.get("findings", ())
             if "alternatives" in finding
         },
     )
+
+
+def _is_overruled(finding: Mapping[str, Any]) -> bool:
+    seen = finding.get("assessment")
+    intact = isinstance(seen, Mapping) and seen.get("reason") == Reason.INTACT
+    return intact and bool(finding.get("suspected_fracture"))
 
 
 def name_of(vertebra: Vertebra, t: Wording) -> str:
