@@ -320,13 +320,14 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> tuple[rtx.Engine, Mock, Mock]:
     built.create_execution_context.return_value = context
     played = Mock(spec_set=trt.Runtime)
     played.deserialize_cuda_engine.return_value = built
-    names = ("ILogger", "ExecutionContextAllocationStrategy")
+    names = ("ILogger", "ExecutionContextAllocationStrategy", "nptype")
     package = SimpleNamespace(Runtime=lambda _: played, **{n: getattr(trt, n) for n in names})
     monkeypatch.setattr(rtx, "package", lambda: package)
     return rtx.Engine(b"engine", b"kernels"), config, context
 
 
 def test_tensorrt_rtx_has_what_is_called(engine: tuple[rtx.Engine, Mock, Mock]) -> None:
+    trt = pytest.importorskip("tensorrt_rtx")
     made, config, context = engine
     (strategy,) = config.set_execution_context_allocation_strategy.call_args.args
     assert strategy.name == "USER_MANAGED"
@@ -334,9 +335,15 @@ def test_tensorrt_rtx_has_what_is_called(engine: tuple[rtx.Engine, Mock, Mock]) 
     context.update_device_memory_size_for_shapes.side_effect = (1024, 0)
     assert made.prepare("image", (2, 1), "logits") == ((2, 3), 1024)
     assert made.prepare("image", (2, 1), "logits") == ((2, 3), 4096), "it can't tell: the largest"
+    built = made._engine
+    built.get_tensor_dtype.side_effect = {"image": trt.float16, "logits": trt.float32}.get
+    assert (made.dtype("image"), made.dtype("logits")) == (np.float16, np.float32)
     made.run({"image": 1, "logits": 2}, (3, 1024), 4)
     context.set_device_memory.assert_called_once_with(3, 1024)
     context.execute_async_v3.assert_called_once_with(4)
+    context.get_tensor_shape.return_value = (2, -1)
+    with pytest.raises(rtx.Refused, match="shape of 'logits' depends on what"):
+        made.prepare("image", (2, 1), "logits")
     context.set_input_shape.return_value = False
     with pytest.raises(rtx.Refused):
         made.prepare("image", (9, 1), "logits")

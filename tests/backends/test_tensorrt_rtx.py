@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.fake_card import TURING, Machine
 from tests.tiny_models import tiny_segmenter, write_set
@@ -21,7 +23,7 @@ from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
-from vfx_edge.backends.half import half_of
+from vfx_edge.backends.half import half_of, half_precision
 from vfx_edge.backends.onnxruntime_backend import CpuBackend
 from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
@@ -81,6 +83,10 @@ class HostEngine:
         HostEngine.given_cache = cache
         self._session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
+    def dtype(self, tensor: str) -> np.dtype[Any]:
+        (known,) = self._session.get_inputs()
+        return np.dtype(np.float16 if known.type == "tensor(float16)" else np.float32)
+
     def prepare(
         self, name: str, shape: tuple[int, ...], output: str
     ) -> tuple[tuple[int, ...], int]:
@@ -92,18 +98,17 @@ class HostEngine:
         ctypes.memset(scratch[0], 255, scratch[1])  # it is ours to spoil
         if self._shape[0] > self.most:
             raise runtime.Refused("CUDA out of memory")
-        batch = _at(addresses["image"], self._shape)
+        batch = _at(addresses["image"], self._shape, self.dtype("image"))
         answer = self._session.run(["logits"], {"image": batch})[0]
-        _at(addresses["logits"], answer.shape)[:] = answer
+        _at(addresses["logits"], answer.shape, answer.dtype)[:] = answer
 
     def runtime_cache(self) -> bytes:
         return b"kernels"
 
 
-def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
-    count = int(np.prod(shape))
-    numbers = (ctypes.c_float * count).from_address(address)
-    return np.ctypeslib.as_array(numbers).reshape(shape)
+def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    size = int(np.prod(shape)) * dtype.itemsize
+    return np.frombuffer((ctypes.c_char * size).from_address(address), dtype).reshape(shape)
 
 
 @pytest.fixture
@@ -145,7 +150,11 @@ def expected(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {"image": batch})[0])
 
 
-def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostDriver) -> None:
+def test_patches_go_there_and_answers_come_back(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contexts: list[object] = []
+    monkeypatch.setattr(driver, "cuCtxSetCurrent", contexts.append, raising=False)
     with opened(spec) as network:
         assert network.precision == "fp16"
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
@@ -154,6 +163,23 @@ def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostD
         assert network.warnings == ()
     assert driver.held == {}
     assert driver.released == 1
+    assert contexts[0] is not None
+    assert contexts[-1] is None, "no runtime after this one finds a context that is gone"
+
+
+def test_a_file_that_is_fed_and_read_in_fp16_is(spec: NetworkSpec, driver: HostDriver) -> None:
+    """Such a file is its own FP16 form: its engine wants half as many bytes."""
+    model = onnx.ModelProto.FromString(spec.read())
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for weights in model.graph.initializer:
+        half = numpy_helper.to_array(weights).astype(np.float16)
+        weights.CopyFrom(numpy_helper.from_array(half, weights.name))
+    data = model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (wanted,) = session.run(None, {"image": BATCH.astype(np.float16)})
+    with backend.TensorRtRtxBackend().open(spec, data, "auto", Budget()) as network:
+        np.testing.assert_array_equal(network.run(BATCH), wanted.astype(np.float32))
 
 
 def test_out_of_memory_halves_the_batch(
@@ -295,12 +321,26 @@ def installed() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_an_engine_has_the_answer_that_is_read_and_no_other() -> None:
+    """It would want a buffer for each, and fail at its first question."""
+    model = onnx.ModelProto.FromString(half_precision(tiny_segmenter()))
+    model.graph.node.append(helper.make_node("Relu", ["logits"], ["another_answer"]))
+    shape = ["n", 3, 8, 8, 8]
+    other = helper.make_tensor_value_info("another_answer", TensorProto.FLOAT, shape)
+    model.graph.output.append(other)
+    shapes = ((1, 1, 8, 8, 8),) * 3
+    for name in ("logits", "another_answer"):
+        engine = runtime.build(model.SerializeToString(), 75, ("image", name), shapes)
+        assert (b"another_answer" in engine) == (name == "another_answer")
+
+
+@pytest.mark.usefixtures("installed")
 def test_the_real_package_is_as_we_take_it_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     assert {75, 86, 89, 120} <= set(runtime.architectures())
     assert 90 not in runtime.architectures(), "then the documents are wrong about Hopper"
     assert runtime.version() == runtime.package().__version__
     with pytest.raises(runtime.Refused):
-        runtime.build(b"no network", 75, "x", ((1,), (1,), (1,)))
+        runtime.build(b"no network", 75, ("x", "y"), ((1,), (1,), (1,)))
     with pytest.raises(runtime.Refused):
         runtime.Engine(b"no engine" * 100)
     assert capfd.readouterr() == ("", "")

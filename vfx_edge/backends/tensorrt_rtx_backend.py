@@ -69,14 +69,17 @@ class RtxNetwork(CheckedNetwork):
         try:
             self._memory.make_current()
             shape, scratch = self._engine.prepare(given, batch.shape, answer)
+            fed, read = self._engine.dtype(given), self._engine.dtype(answer)
+            numbers = batch.astype(fed, copy=False)
             addresses = {
-                given: self._buffer(given, batch.nbytes),
-                answer: self._buffer(answer, int(np.prod(shape)) * batch.itemsize),
+                given: self._buffer(given, numbers.nbytes),
+                answer: self._buffer(answer, int(np.prod(shape)) * read.itemsize),
             }
             beside = self._buffer(_SCRATCH, max(scratch, _ALIGNED)), scratch
-            self._memory.upload(addresses[given], batch)
+            self._memory.upload(addresses[given], numbers)
             self._engine.run(addresses, beside, self._memory.stream)
-            return self._memory.download(addresses[answer], shape)
+            raw = self._memory.download(addresses[answer], shape, read)
+            return raw.astype(np.float32, copy=False)
         except OutOfMemory:
             self._release()
             raise
