@@ -65,6 +65,7 @@ class HostDriver:
         return 0
 
     def cuDevicePrimaryCtxRelease_v2(self, _: Any) -> int:
+        assert HostEngine.open == 0, "an engine frees its memory while its context is there"
         self.released += 1
         return 0
 
@@ -76,11 +77,13 @@ class HostEngine:
     """Of a patch."""
     most = 99
     given_cache = b""
+    open = 0
 
     def __init__(self, data: bytes, cache: bytes = b"") -> None:
         if not data:
             raise runtime.Refused("no engine")
         HostEngine.given_cache = cache
+        HostEngine.open += 1
         self._session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
     def dtype(self, tensor: str) -> np.dtype[Any]:
@@ -105,6 +108,9 @@ class HostEngine:
     def runtime_cache(self) -> bytes:
         return b"kernels"
 
+    def close(self) -> None:
+        HostEngine.open -= 1
+
 
 def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     size = int(np.prod(shape)) * dtype.itemsize
@@ -115,6 +121,7 @@ def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarra
 def driver(monkeypatch: pytest.MonkeyPatch, engine: None) -> HostDriver:
     """A machine with a Turing card, as far as the backend can see."""
     driver = HostDriver()
+    monkeypatch.setattr(HostEngine, "open", 0)
     monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "driver_version", lambda: "580.65")
     monkeypatch.setattr(backend, "CudaMemory", lambda device: CudaMemory(device, driver))

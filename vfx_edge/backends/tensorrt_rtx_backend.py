@@ -112,6 +112,7 @@ class RtxNetwork(CheckedNetwork):
         self._memory.make_current()
         if self._cache is not None and (kept := self._engine.runtime_cache()):
             _keep(self._cache, kept)
+        self._engine.close()
         self._engine = None
         self._buffers.clear()
         self._memory.close()
@@ -152,7 +153,8 @@ class TensorRtRtxBackend:
             memory = CudaMemory(share.device)
             with _closed_if_it_fails(memory):
                 engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
-                limit = _fitting(spec, engine, share, limit)
+                with _closed_if_it_fails(engine):
+                    limit = _fitting(spec, engine, share, limit)
         except (runtime.Refused, nvidia.CudaFailed, OutOfMemory, OSError) as error:
             reason = str(error) or "the GPU is out of memory"
             raise OpenFailed(NAME, spec.name, reason) from error
@@ -163,12 +165,12 @@ class TensorRtRtxBackend:
 
 
 @contextmanager
-def _closed_if_it_fails(memory: CudaMemory) -> Iterator[None]:
+def _closed_if_it_fails(opened: CudaMemory | runtime.Engine) -> Iterator[None]:
     try:
         yield
     except Exception:
         with suppress(nvidia.CudaFailed, OutOfMemory):  # the first error counts
-            memory.close()
+            opened.close()
         raise
 
 

@@ -147,3 +147,8 @@ class Engine:
     def runtime_cache(self) -> bytes:
         """Kernels compiled so far, for the next start."""
         return bytes(self._cache.serialize())
+
+    def close(self) -> None:
+        """Free it while its device's context is still there: first what uses the others, in
+        threads of its own, too."""
+        del self._context, self._cache, self._engine, self._runtime
