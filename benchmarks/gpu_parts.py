@@ -47,7 +47,7 @@ def parts(ct: Path, folder: Path) -> Iterator[Part]:
     backend, precision = REFERENCE
     order = _study(ct, folder, backend, precision, repeat=0, reference=True)
     what = "what the chain asks its networks, and the right answers"
-    yield Part("reference", backend, what, STUDY, order, 90, precision)
+    yield Part("reference", backend, what, STUDY, order, 150, precision)
     for kinds in (_parity_and_times, _tests, _commands_and_memory, _other_precisions):
         for name in ENGINES_S:
             yield from kinds(name, ct, folder)

@@ -372,3 +372,4 @@ def test_tensorrt_rtx_has_what_is_called(engine: tuple[rtx.Engine, Mock, Mock]) 
     context.set_input_shape.return_value = False
     with pytest.raises(rtx.Refused):
         made.prepare("image", (9, 1), "logits")
+    made.close()
