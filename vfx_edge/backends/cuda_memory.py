@@ -58,9 +58,7 @@ class CudaMemory:
         self.make_current()
         self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(address), source, _size(array))
 
-    def download(
-        self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> NDArray[Any]:
+    def download(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Numbers from the device, once the stream has done all that was asked."""
         array = np.empty(shape, dtype)
         target = ctypes.c_void_p(array.ctypes.data)

@@ -265,4 +265,6 @@ def preload_tensorrt() -> None:
     for folder in spec.submodule_search_locations or () if spec else ():
         if sys.platform == "win32":
             os.add_dll_directory(folder)
+            # TensorRT looks for its builder's libraries by itself, and there only.
+            os.environ["PATH"] = os.pathsep.join((folder, os.environ.get("PATH", "")))
         missing(str(Path(folder) / name) for name in tensorrt_libraries())
