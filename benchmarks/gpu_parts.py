@@ -64,13 +64,16 @@ def _parity_and_times(name: str, ct: Path, folder: Path) -> Iterator[Part]:
 
 def _tests(name: str, ct: Path, folder: Path) -> Iterator[Part]:
     what = "the tests that are skipped without a GPU"
-    order = {"work": "tests", "k": "tensorrt and not rtx" if name == "tensorrt" else name}
+    order: dict[str, Any] = {
+        "work": "tests",
+        "k": "tensorrt and not rtx" if name == "tensorrt" else name,
+    }
     yield Part("tests", name, what, OTHER, order, 60)
 
 
 def _commands_and_memory(name: str, ct: Path, folder: Path) -> Iterator[Part]:
     what = "the whole command, cold and again"
-    order = {"work": "commands", "backend": name, "path": str(ct)}
+    order: dict[str, Any] = {"work": "commands", "backend": name, "path": str(ct)}
     yield Part("commands", name, what, OTHER, order, 40)
     for gib in BUDGETS_GIB:
         what = f"peak GPU memory where the networks may take {gib:g} GiB"

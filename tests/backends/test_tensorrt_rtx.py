@@ -114,7 +114,9 @@ class HostEngine:
 
 def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     size = int(np.prod(shape)) * dtype.itemsize
-    return np.frombuffer((ctypes.c_char * size).from_address(address), dtype).reshape(shape)
+    there = memoryview((ctypes.c_char * size).from_address(address)).cast("B")
+    numbers: np.ndarray = np.frombuffer(there, dtype).reshape(shape)
+    return numbers
 
 
 @pytest.fixture
@@ -332,7 +334,7 @@ def test_an_engine_has_the_answer_that_is_read_and_no_other() -> None:
     """It would want a buffer for each, and fail at its first question."""
     model = onnx.ModelProto.FromString(half_precision(tiny_segmenter()))
     model.graph.node.append(helper.make_node("Relu", ["logits"], ["another_answer"]))
-    shape = ["n", 3, 8, 8, 8]
+    shape: tuple[str | int, ...] = ("n", 3, 8, 8, 8)
     other = helper.make_tensor_value_info("another_answer", TensorProto.FLOAT, shape)
     model.graph.output.append(other)
     shapes = ((1, 1, 8, 8, 8),) * 3

@@ -7,11 +7,13 @@ kept from one question to the next: a card that is lost in the night must not st
 
 import ctypes
 import functools
+import importlib
 import importlib.util
 import os
 import sys
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,6 +267,8 @@ def preload_tensorrt() -> None:
     for folder in spec.submodule_search_locations or () if spec else ():
         if sys.platform == "win32":
             os.add_dll_directory(folder)
-            # TensorRT looks for its builder's libraries by itself, and there only.
-            os.environ["PATH"] = os.pathsep.join((folder, os.environ.get("PATH", "")))
         missing(str(Path(folder) / name) for name in tensorrt_libraries())
+    if spec:
+        # The rest of it: its builder looks for the kernels of the card by their bare name.
+        with suppress(ImportError, OSError):
+            importlib.import_module("tensorrt_libs")

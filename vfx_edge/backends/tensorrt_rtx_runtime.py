@@ -133,7 +133,8 @@ class Engine:
 
     def dtype(self, tensor: str) -> np.dtype[Any]:
         """What the numbers of an input or answer have to be: a file in FP16 may want FP16."""
-        return np.dtype(package().nptype(self._engine.get_tensor_dtype(tensor)))
+        wanted: np.dtype[Any] = np.dtype(package().nptype(self._engine.get_tensor_dtype(tensor)))
+        return wanted
 
     def run(self, addresses: dict[str, int], scratch: tuple[int, int], stream: int) -> None:
         """Start computing from and to buffers on the GPU, by tensor name. scratch: address and
