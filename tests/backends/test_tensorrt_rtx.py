@@ -344,6 +344,24 @@ def test_an_engine_has_the_answer_that_is_read_and_no_other() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_an_engine_is_built_without_tf32_and_tells_what_each_batch_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trt = runtime.package()
+    built, told = trt.Builder.build_serialized_network, []
+
+    def build(builder: Any, network: Any, config: Any) -> Any:
+        resize = trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10
+        told.append((config.get_flag(trt.BuilderFlag.TF32), config.get_preview_feature(resize)))
+        return built(builder, network, config)
+
+    monkeypatch.setattr(trt.Builder, "build_serialized_network", build)
+    shapes = ((1, 1, 8, 8, 8),) * 3
+    runtime.build(half_precision(tiny_segmenter()), 86, ("image", "logits"), shapes)
+    assert told == [(False, True)]
+
+
+@pytest.mark.usefixtures("installed")
 def test_the_real_package_is_as_we_take_it_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     assert {75, 86, 89, 120} <= set(runtime.architectures())
     assert 90 not in runtime.architectures(), "then the documents are wrong about Hopper"

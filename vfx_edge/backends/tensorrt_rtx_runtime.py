@@ -86,6 +86,9 @@ def build(
             if answer.name != output_name:  # each that is left would want a buffer of ours
                 network.unmark_output(answer)
         config = builder.create_builder_config()
+        # What stays in FP32 is FP32; and the engine tells what a batch needs, not the largest.
+        config.clear_flag(trt.BuilderFlag.TF32)
+        config.set_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), 0)
         profile = builder.create_optimization_profile()
