@@ -251,6 +251,17 @@ def test_an_engine_is_built_once_and_kept(
     assert HostEngine.given_cache == b"kernels", "what the runtime compiled is kept, too"
 
 
+def test_kernels_are_kept_by_a_process_that_never_closes(
+    spec: NetworkSpec, driver: HostDriver
+) -> None:
+    network = opened(spec)
+    opened(spec)
+    assert HostEngine.given_cache == b""
+    network.run(BATCH[:1])
+    opened(spec)
+    assert HostEngine.given_cache == b"kernels"
+
+
 def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
     spec: NetworkSpec, driver: HostDriver
 ) -> None:

@@ -62,6 +62,8 @@ class RtxNetwork(CheckedNetwork):
         self._memory = memory
         self._cache = cache
         self._buffers: dict[str, tuple[int, int]] = {}  # tensor or scratch -> address, bytes
+        self._sizes: set[int] = set()
+        """Of the batches so far: for each, kernels are compiled."""
 
     def _infer(self, batch: Array) -> Array:
         assert self._engine is not None, "run after close"
@@ -79,6 +81,7 @@ class RtxNetwork(CheckedNetwork):
             self._memory.upload(addresses[given], numbers)
             self._engine.run(addresses, beside, self._memory.stream)
             raw = self._memory.download(addresses[answer], shape, read)
+            self._keep_kernels(len(batch))
             return raw.astype(np.float32, copy=False)
         except OutOfMemory:
             self._release()
@@ -88,6 +91,16 @@ class RtxNetwork(CheckedNetwork):
                 self._release()
                 raise OutOfMemory from error
             raise RunFailed(NAME, self.spec.name, str(error)) from error
+
+    def _keep_kernels(self, size: int) -> None:
+        """After the first batch of a size: a service's process is ended, and closes nothing."""
+        if size not in self._sizes:
+            self._sizes.add(size)
+            self._save_kernels()
+
+    def _save_kernels(self) -> None:
+        if self._cache is not None and self._engine and (kept := self._engine.runtime_cache()):
+            _keep(self._cache, kept)
 
     def _release(self) -> None:
         """Buffers of a batch that was too big would stand in a smaller one's way."""
@@ -110,8 +123,7 @@ class RtxNetwork(CheckedNetwork):
         if self._engine is None:
             return
         self._memory.make_current()
-        if self._cache is not None and (kept := self._engine.runtime_cache()):
-            _keep(self._cache, kept)
+        self._save_kernels()
         self._engine.close()
         self._engine = None
         self._buffers.clear()
