@@ -133,7 +133,7 @@ class TensorRtBackend(CudaBackend):
             try:
                 return super()._session(spec, onnx, providers, budget)
             except OpenFailed as error:
-                if _UNREADABLE not in error.reason:
+                if _UNREADABLE not in str(error.__cause__ or error):
                     raise
             # The provider writes them in place: one whose writer was ended would fail for ever.
             for engine in kept:
