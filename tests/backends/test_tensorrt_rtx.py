@@ -76,6 +76,7 @@ class HostEngine:
     scratch_bytes = 1 << 10
     """Of a patch."""
     most = 99
+    full = "CUDA out of memory"
     given_cache = b""
     open = 0
 
@@ -100,7 +101,7 @@ class HostEngine:
         assert scratch[1] == self._shape[0] * self.scratch_bytes
         ctypes.memset(scratch[0], 255, scratch[1])  # it is ours to spoil
         if self._shape[0] > self.most:
-            raise runtime.Refused("CUDA out of memory")
+            raise runtime.Refused(self.full)
         batch = _at(addresses["image"], self._shape, self.dtype("image"))
         answer = self._session.run(["logits"], {"image": batch})[0]
         _at(addresses["logits"], answer.shape, answer.dtype)[:] = answer
@@ -117,6 +118,9 @@ def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarra
     there = memoryview((ctypes.c_char * size).from_address(address)).cast("B")
     numbers: np.ndarray = np.frombuffer(there, dtype).reshape(shape)
     return numbers
+
+
+FULL = "CUDA out of memory", "Error Code 2: OutOfMemory (Requested size was 512 bytes.)"
 
 
 @pytest.fixture
@@ -191,10 +195,12 @@ def test_a_file_that_is_fed_and_read_in_fp16_is(spec: NetworkSpec, driver: HostD
         np.testing.assert_array_equal(network.run(BATCH), wanted.astype(np.float32))
 
 
+@pytest.mark.parametrize("full", FULL)
 def test_out_of_memory_halves_the_batch(
-    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     """Whether the engine runs out of it or the buffers do."""
+    monkeypatch.setattr(HostEngine, "full", full)
     monkeypatch.setattr(HostEngine, "most", 2)
     with opened(spec) as network:
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))

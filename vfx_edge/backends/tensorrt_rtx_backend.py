@@ -87,7 +87,7 @@ class RtxNetwork(CheckedNetwork):
             self._release()
             raise
         except (runtime.Refused, nvidia.CudaFailed) as error:
-            if "out of memory" in str(error).lower():
+            if "outofmemory" in str(error).lower().replace(" ", ""):  # it words it both ways
                 self._release()
                 raise OutOfMemory from error
             raise RunFailed(NAME, self.spec.name, str(error)) from error
