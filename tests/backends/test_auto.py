@@ -1,6 +1,7 @@
 """What `auto` takes, what it says of the rest, and how it goes on when a network fails."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -321,3 +322,18 @@ def test_in_the_service_the_study_is_done_and_the_process_begins_anew(
     assert told["backend"]["failed"] == []
     assert told["backend"]["passed_over"] == [{"name": "cuda", "reason": LOST}]
     chain._models.close()
+
+
+def test_networks_give_their_first_answers_one_after_another(models: ModelManifest) -> None:
+    """Two threads that ask OpenVINO for the first time at once may wait for each other for ever."""
+    inside: list[str] = []
+
+    def alone(spec: NetworkSpec, batch: Any) -> Any:
+        inside.append(spec.name)
+        time.sleep(0.02)
+        assert len(inside) == 1, inside
+        inside.clear()
+        return zeros(spec, batch)
+
+    with open_models(models, "fake", backends={"fake": FakeBackend(alone)}) as opened:
+        assert opened.uses

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -91,8 +91,11 @@ def test_any_number_in_a_header_is_read_or_refused_in_a_sentence(
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     spoil = raw(element, "\\".join(values).encode(), kind)
-    with nonsense_is_written():
-        write_scan(folder, SMALL, lambda one, i: spoil(one, i) if every or i == 4 else None)
+    try:
+        with nonsense_is_written():
+            write_scan(folder, SMALL, lambda one, i: spoil(one, i) if every or i == 4 else None)
+    except OverflowError:  # pydicom can't write an infinite whole number
+        reject()
     try:
         image = load_scan(folder).image
     except InputError as error:

@@ -1,8 +1,7 @@
 """Which backend runs the networks: the named one or an error, with "auto" the first that works."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -128,33 +127,21 @@ class _Request:
         """Every network, each of which has answered once where its answers are not known: on a
         card always, whose driver and libraries nobody tested together. BackendError leaves."""
 
-        def opened(spec: NetworkSpec, onnx: bytes, budget: Budget) -> Network:
-            network = backend.open(spec, onnx, self.asked.precision, budget)
-            if on_card or not spec.shipped:
-                with _closed_if_it_fails(network):
-                    ask_once(network)
-            return network
-
         jobs = [
-            self.pool.submit(opened, *one)
-            for one in zip(self.specs, self.onnx, self.budgets, strict=True)
+            self.pool.submit(backend.open, spec, onnx, self.asked.precision, budget)
+            for spec, onnx, budget in zip(self.specs, self.onnx, self.budgets, strict=True)
         ]
         try:
-            return [job.result() for job in jobs]
+            networks = [job.result() for job in jobs]
+            for network in networks:  # one after another, as in a study
+                if on_card or not network.spec.shipped:
+                    ask_once(network)
+            return networks
         except Exception:
             for job in jobs:
                 if job.exception() is None:
                     close(job.result())
             raise
-
-
-@contextmanager
-def _closed_if_it_fails(network: Network) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        close(network)
-        raise
 
 
 def _budget(request: BackendRequest, budget: Budget) -> Budget:

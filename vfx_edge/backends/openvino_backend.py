@@ -6,6 +6,7 @@ turns up. Asynchronous streams gain nothing (`python -m benchmarks limits` measu
 
 import functools
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,25 @@ _QUANTISED = (b"izeLinear", b"ConvInteger", b"MatMulInteger", b"QLinear")
 """In the file of a quantised network. OpenVINO 2026.4 ends the whole process while it compiles some
 of these for 8 bits; without that step it computes what the file says, roundings and all, in floats,
 as fast as the float network. Asked of the bytes: no manifest is trusted with a crash."""
+_FIRST = threading.Lock()
 _NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'float32'>": "fp32"}
 
 
 @functools.cache
 def _core() -> Any:
+    with _FIRST:  # two threads may ask before there is an answer to keep
+        return _made()
+
+
+def _made() -> Any:
     # This program sends no usage reports. Where their package is absent, OpenVINO goes without;
     # present, it would load an HTTP library, too.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    from openvino import Core
+    from openvino import Core, Tensor
 
+    # The first tensor in a process sets something up for which OpenVINO takes a lock of its own,
+    # and then Python's: two threads that do so at once wait for each other for ever.
+    Tensor(np.zeros(1, np.float32), shared_memory=True)
     return Core()
 
 

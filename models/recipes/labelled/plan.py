@@ -111,5 +111,9 @@ def crop_spec(plan: Plan, **changes: Any) -> NetworkSpec:
     parameters = msgspec.convert(table.pop("parameters"), ClassifierParameters)
     files = {"file": "classifier.onnx", "sha256": "0" * 64}
     whole = msgspec.convert({**table, **files}, NetworkTable)
-    facts: dict[str, Any] = {"set_name": "", "manifest_path": Path("manifest.toml")}
+    facts: dict[str, Any] = {
+        "set_name": "",
+        "directory": Path(),
+        "manifest_path": Path("manifest.toml"),
+    }
     return NetworkSpec(**asdict(whole), **facts, parameters=(parameters,))
