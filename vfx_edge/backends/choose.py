@@ -1,16 +1,16 @@
 """Which backend runs the networks: the named one or an error, with "auto" the first that works."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from vfx_edge.backends.budget import divide, settled
+from vfx_edge.backends.closing import close, closed_if_it_fails
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
 from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.opened import OpenModels, close, log, passed_over_sentence
+from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
 from vfx_edge.backends.proof import ask_once
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
 from vfx_edge.errors import BackendError
@@ -85,11 +85,11 @@ def _open(plan: _Plan) -> OpenModels:
     specs = list({id(s): s for s in map(plan.manifest.network, plan.roles)}.values())
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        request = _Request(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
+        opening = _Opening(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
         if plan.request.backend == "auto":
-            networks, state, tried = _first_that_works(plan.backends, request)
+            networks, state, tried = _first_that_works(plan.backends, opening)
         else:
-            networks, state = _open_named(plan.backends[plan.request.backend], request)
+            networks, state = _open_named(plan.backends[plan.request.backend], opening)
             tried = ()
     by_role: dict[str, Network] = {
         role: n for n in networks for role in n.spec.roles if role in plan.roles
@@ -114,12 +114,12 @@ def _passed_over(used: Availability, tried: tuple[_Tried, ...]) -> tuple[tuple[s
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Opening:
     """What to open, and the threads to do it with."""
 
     specs: list[NetworkSpec]
     onnx: list[bytes]
-    asked: BackendRequest
+    request: BackendRequest
     budgets: list[Budget]
     """Each network's share."""
     pool: ThreadPoolExecutor
@@ -129,9 +129,9 @@ class _Request:
         card always, whose driver and libraries nobody tested together. BackendError leaves."""
 
         def opened(spec: NetworkSpec, onnx: bytes, budget: Budget) -> Network:
-            network = backend.open(spec, onnx, self.asked.precision, budget)
+            network = backend.open(spec, onnx, self.request.precision, budget)
             if on_card or not spec.shipped:
-                with _closed_if_it_fails(network):
+                with closed_if_it_fails(network):
                     ask_once(network)
             return network
 
@@ -148,15 +148,6 @@ class _Request:
             raise
 
 
-@contextmanager
-def _closed_if_it_fails(network: Network) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        close(network)
-        raise
-
-
 def _budget(request: BackendRequest, budget: Budget) -> Budget:
     budget = replace(budget, device=request.device)
     return budget if request.gpu_gib is None else replace(budget, gpu_gib=request.gpu_gib)
@@ -168,24 +159,24 @@ def _read_checked(spec: NetworkSpec) -> bytes:
     return data
 
 
-def _open_named(backend: Backend, request: _Request) -> tuple[list[Network], Availability]:
-    state = backend.availability(request.asked.device)
+def _open_named(backend: Backend, opening: _Opening) -> tuple[list[Network], Availability]:
+    state = backend.availability(opening.request.device)
     if not state.available:
         raise unavailable(state)
-    return request.open_on(backend, on_card=state.card), state
+    return opening.open_on(backend, on_card=state.card), state
 
 
 def _first_that_works(
-    known: Mapping[str, Backend], request: _Request
+    known: Mapping[str, Backend], opening: _Opening
 ) -> tuple[list[Network], Availability, tuple[_Tried, ...]]:
     tried: list[_Tried] = []
     for backend in known.values():
-        state = backend.availability(request.asked.device)
+        state = backend.availability(opening.request.device)
         if not state.available:
             tried.append(_Tried(state, state.reason))
             continue
         try:
-            return request.open_on(backend, on_card=state.card), state, tuple(tried)
+            return opening.open_on(backend, on_card=state.card), state, tuple(tried)
         except BackendError as error:
             tried.append(_Tried(state, reason_of(error), opened=True))
     reasons = "; ".join(f"{name}: {reason}" for name, reason in (one.line for one in tried))
