@@ -20,11 +20,11 @@ from onnx import (
     version_converter,
 )  # fmt: skip
 
-from export.finishing import MAX_BYTES
 from vfx_edge.backends.errors import one_line
 from vfx_edge.backends.half import QUANTISED, nodes_of
 from vfx_edge.backends.onnx_file import OPSETS, read_outline
 from vfx_edge.errors import ModelError
+from vfx_edge.manifest.files import MAX_ONNX_BYTES
 
 OLDEST = 7
 """The first opset that ONNX Runtime runs, so that an upgrade can be compared with what was."""
@@ -87,7 +87,7 @@ def _parsed(path: Path) -> ModelProto:
     try:
         if not path.is_file():
             raise NotOnnx(path, "it is no file", "name the .onnx file itself")
-        if (size := path.stat().st_size) > MAX_BYTES:
+        if (size := path.stat().st_size) > MAX_ONNX_BYTES:
             raise NotOnnx(path, f"it is {size / 2**30:.1f} GiB long, and 2 are the most")
         data = path.read_bytes()
     except OSError as error:
@@ -138,7 +138,7 @@ def _inline_weights(model: ModelProto, path: Path) -> None:
     for tensor in outside:
         _check_place(tensor, path)
         total += prod(tensor.dims) * _item_bytes(tensor, path)
-        if total > MAX_BYTES:
+        if total > MAX_ONNX_BYTES:
             raise NotOnnx(path, "its weights are longer than 2 GiB")
     for tensor in outside:
         try:
