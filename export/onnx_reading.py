@@ -57,7 +57,7 @@ def read_network(path: Path) -> ModelProto:
     model.graph.input.extend(given)
     model.ir_version = oldest_format(model)  # a newer one than the runtimes' says nothing more
     if not all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
-        model = shape_inference.infer_shapes(model)  # runtimes do without; onnx's checker doesn't
+        model = _inferred(model, path)  # runtimes do without; onnx's checker doesn't
     _check(model, path)
     return model
 
@@ -70,6 +70,12 @@ def upgraded(model: ModelProto, path: Path) -> ModelProto:
         return version_converter.convert_version(model, OPSETS[0])
     except (RuntimeError, ValueError) as error:
         raise NotOnnx(path, f"opset {opset_of(model)} can't be upgraded: {error}") from error
+
+
+def kind_name(kind: int) -> str:
+    """What onnx calls a kind of numbers."""
+    known = kind in TensorProto.DataType.values()
+    return TensorProto.DataType.Name(kind) if known else f"the unknown kind {kind}"
 
 
 def oldest_format(model: ModelProto) -> int:
@@ -118,8 +124,8 @@ def _check_operations(model: ModelProto, path: Path) -> None:
     read = {name for node in quantised for name in node.input}
     for tensor in model.graph.initializer:
         if tensor.name in read and tensor.data_type not in (*_FLOATS, *_EIGHT_BITS):
-            name = TensorProto.DataType.Name(tensor.data_type)
-            raise NotOnnx(path, f"it is quantised to {name}", "quantise it to INT8 or UINT8")
+            why = f"it is quantised to {kind_name(tensor.data_type)}"
+            raise NotOnnx(path, why, "quantise it to INT8 or UINT8")
 
 
 def _all_nodes(model: ModelProto) -> Iterator[NodeProto]:
@@ -229,6 +235,14 @@ def _unfolded(model: ModelProto, path: Path) -> ModelProto:
         return inliner.inline_local_functions(model)
     except (RuntimeError, ValueError) as error:
         raise NotOnnx(path, f"its functions can't be unfolded: {error}") from error
+
+
+def _inferred(model: ModelProto, path: Path) -> ModelProto:
+    """With the shapes of its outputs, as far as they follow from the rest."""
+    try:
+        return shape_inference.infer_shapes(model)
+    except (shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        raise NotOnnx(path, error) from error
 
 
 def _check(model: ModelProto, path: Path) -> None:
