@@ -271,6 +271,9 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
         {"architecture": _architecture(network_class_name="os.system")}, None, "'os.system'",
     ),
     "a strange module": ({"architecture": _argument(nonlin="os.exec")}, None, "'os.exec'"),
+    "no number of layers": (
+        {"architecture": _architecture(arch_kwargs={"0": "x"})}, None, "has 0 = 'x'",
+    ),
     "a giant": ({"architecture": _argument(**GIANT)}, None, "too large"),
     "a tile that fits no stride": ({"patch_size": [63, 48, 32]}, None, "tile of 63"),
     "a flat network": ({"patch_size": [64, 48]}, None, "three numbers"),
