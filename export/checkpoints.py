@@ -11,17 +11,17 @@ import pickletools
 import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from export.zips import MAX_BYTES, NO_ZIP, is_script, names_in
 from vfx_edge.errors import ModelError
 
-MAX_BYTES = 8 << 30
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
 _UNREADABLE = (
@@ -29,10 +29,6 @@ _UNREADABLE = (
     AssertionError, OverflowError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 """All that torch was seen to raise over files that are none of its own."""
-NO_ZIP = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError,
-)  # fmt: skip
-"""What reading a damaged, encrypted or odd zip raises, beside OSError."""
 AnyPath = Path | zipfile.Path
 """A file, or a member of a zip, which is read without unpacking it."""
 
@@ -90,7 +86,7 @@ def read_checkpoint(path: AnyPath, allow: Sequence[Any] = ()) -> Any:
     takes them. Raises NotACheckpoint and RunsCode; nothing from the file is ever executed.
     """
     data = read_bytes(path)
-    if zipfile.is_zipfile(io.BytesIO(data)) and _is_torchscript(data):
+    if is_script(names_in(io.BytesIO(data))):
         why = "it is a TorchScript module, which `python -m export network` takes"
         raise NotACheckpoint(path, why)
     try:
@@ -132,11 +128,6 @@ def size_of(path: AnyPath) -> int:
     return path.root.getinfo(path.at).file_size
 
 
-def _is_torchscript(data: bytes) -> bool:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return any("/code/" in name for name in archive.namelist())
-
-
 def _refused(data: bytes, error: str) -> list[str]:
     """Functions and classes that the file's pickles name and torch did not want; loads nothing."""
     names: dict[str, None] = {}
@@ -148,10 +139,8 @@ def _refused(data: bytes, error: str) -> list[str]:
 
 
 def _pickles(data: bytes) -> Iterator[bytes]:
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        yield data
-        return
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    yield data
+    with suppress(*NO_ZIP), zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             if name.endswith(".pkl"):
                 yield archive.read(name)

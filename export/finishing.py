@@ -8,8 +8,6 @@ from vfx_edge.errors import ModelError
 if TYPE_CHECKING:
     import onnx
 
-MAX_BYTES = 2**31 - 1  # what protobuf can hold; beyond it weights would go into a second file
-
 
 class ExportFailed(ModelError):
     """The network can't be written as ONNX."""

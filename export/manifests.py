@@ -102,7 +102,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _list_classes(folder: Path) -> None:
     """Into the card: what the networks' own names of classes mean, and which nobody reads."""
-    own = [n for n in load_model_set(folder).networks if n.path.parent == folder.resolve()]
+    own = load_model_set(folder).own
     lines = [f"- **{spec.name}:** {spec.class_words}" for spec in own if spec.class_words]
     if lines:
         with (folder / "card.md").open("a", encoding="utf-8") as card:
@@ -115,9 +115,7 @@ def check_set(folder: Path) -> None:
     What this machine is too small for is not proven; that, and which backend refuses, is said on
     standard error. Raises ModelError leaves.
     """
-    for spec in load_model_set(folder).networks:
-        if spec.path.parent != folder.resolve():
-            continue
+    for spec in load_model_set(folder).own:
         try:
             refused = refusals(spec, prove(spec))
         except BudgetTooSmall as error:

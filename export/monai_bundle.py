@@ -7,14 +7,14 @@ Nothing of it is executed here; the numbers of the few transforms that are known
 
 import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.checkpoints import MAX_BYTES, read_bytes
+from export.checkpoints import read_bytes
 from export.template import Facts
+from export.zips import NO_ZIP, OddZip, is_script, open_zip
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest.spec import InputSpec, SetTable
 
@@ -78,13 +78,14 @@ def _archive(path: Path) -> dict[str, bytes]:
     """Place in the bundle -> bytes: of a zip, or of TorchScript, which is one, too."""
     data = read_bytes(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return {
-                place: archive.read(name)
-                for name in archive.namelist()
-                if (place := _place(name)) and _is_plain(archive.getinfo(name))
-            } | ({SCRIPT: data} if _is_script(archive) else {})
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        with open_zip(io.BytesIO(data)) as archive:
+            found = {
+                place: archive.read(name) for name in archive.namelist() if (place := _place(name))
+            }
+            return found | ({SCRIPT: data} if is_script(archive.namelist()) else {})
+    except OddZip as error:
+        raise NoBundle(path, str(error)) from error
+    except (OSError, *NO_ZIP) as error:
         raise NoBundle(path, "it is neither a folder nor a zip that can be read") from error
 
 
@@ -94,14 +95,6 @@ def _place(name: str) -> str | None:
     if inner.startswith(_INSIDE):
         inner = f"configs/{inner.removeprefix(_INSIDE)}"
     return next((place for place in _PLACES if place in (name, inner)), None)
-
-
-def _is_plain(member: zipfile.ZipInfo) -> bool:
-    return member.file_size <= min(MAX_BYTES, max(MAX_JSON_BYTES, 100 * member.compress_size))
-
-
-def _is_script(archive: zipfile.ZipFile) -> bool:
-    return any("/code/" in name for name in archive.namelist())
 
 
 def _licence(text: bytes) -> str:

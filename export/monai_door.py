@@ -42,7 +42,7 @@ def command(
     then with --manifest and -o. Nothing of configs/inference.json is executed.
     """
     steps = Steps(bundle, out, manifest, template, role, overwrite)
-    by_manifest.take("monai", steps, lambda: _facts(bundle), lambda spec: _made(bundle, spec))
+    by_manifest.take(NAME, steps, lambda: _facts(bundle), lambda spec: _made(bundle, spec))
 
 
 def _facts(path: Path) -> "Facts":

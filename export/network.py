@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from export.template import Facts
     from vfx_edge.manifest import NetworkSpec
 
+NAME = "network"
 EXAMPLES = """\b
 Examples:
   python -m export network net.pt2 --template mine.toml --role classifier    then fill it in
@@ -45,7 +46,7 @@ def command(
     that would execute code, or do more than arithmetic, is refused.
     """
     steps = Steps(file, out, manifest, template, role, overwrite)
-    by_manifest.take("network", steps, lambda: _facts(file), lambda spec: _made(file, spec))
+    by_manifest.take(NAME, steps, lambda: _facts(file), lambda spec: _made(file, spec))
 
 
 def _facts(file: Path) -> "Facts":

@@ -1,7 +1,5 @@
 """Where the files of a trained nnU-Net lie: in its folder, in a folder above it, or in the zip that
 `nnUNetv2_export_model_to_zip` writes.
-
-Nothing of a zip is ever unpacked: its members are read one by one, so no name in it leads anywhere.
 """
 
 import json
@@ -11,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from export.checkpoints import NO_ZIP, size_of
+from export.checkpoints import size_of
+from export.zips import MAX_DEPTH, NO_ZIP, OddZip, open_zip
 from vfx_edge.errors import ModelError
 
 Folder = Path | zipfile.Path
@@ -19,11 +18,6 @@ Folder = Path | zipfile.Path
 PLANS = "plans.json"
 MAX_JSON_BYTES = 64 << 20
 CONFIGURATIONS = ("3d_fullres", "3d_lowres")
-MAX_MEMBERS = 100_000  # with all predictions of its validation a zip has some thousands
-MAX_DEPTH = 16  # folders
-MAX_SHRUNK = 100  # times: weights and JSON hardly shrink
-KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-SMALL = 64 << 20  # bytes: however far it was shrunk
 SHOWN = 6
 _BELOW = 2  # folders: a folder of results holds datasets, these hold models
 
@@ -69,32 +63,14 @@ def _top(place: Path) -> Folder:
     if file is None:
         return place
     try:
-        archive = zipfile.ZipFile(file)
+        top = zipfile.Path(open_zip(file))
+    except OddZip as error:
+        remedy = "ask its makers for the zip as nnU-Net wrote it"
+        raise NotExportable(place, str(error), remedy) from error
     except (OSError, *NO_ZIP) as error:
         remedy = "give a model folder, or the zip of nnUNetv2_export_model_to_zip"
         raise NotExportable(place, "it is no zip that can be read", remedy) from error
-    if problem := _problem(archive):
-        raise NotExportable(place, problem, "ask its makers for the zip as nnU-Net wrote it")
-    top = zipfile.Path(archive)
     return top if file == place else top / place.relative_to(file).as_posix()
-
-
-def _problem(archive: zipfile.ZipFile) -> str:
-    """What no zip of nnU-Net's has; empty when all is well."""
-    members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        return f"it holds {len(members)} files"
-    for member in members:
-        parts = member.filename.removesuffix("/").split("/")
-        if len(parts) > MAX_DEPTH or not all(parts) or {".", ".."} & set(parts):
-            return f"it holds a file with the odd name '{member.filename[:80]!r}'"
-        if member.flag_bits & 1 or member.compress_type not in KINDS:
-            return "it is encrypted, or packed by rules that nnU-Net does not use"
-        if member.file_size > max(SMALL, MAX_SHRUNK * member.compress_size):
-            return (
-                f"'{member.filename[:80]}' would be {member.file_size >> 20} MB of almost nothing"
-            )
-    return ""
 
 
 def _with_plans(folder: Folder, depth: int, name: str = "") -> Iterator[tuple[str, Folder]]:

@@ -22,7 +22,7 @@ from onnx import (
 from export.by_manifest import Made, Misfit, by
 from export.finishing import NoNumbers, strip
 from export.onnx_asking import KINDS, Floats, ask
-from export.onnx_reading import NotOnnx, oldest_format, opset_of, upgraded
+from export.onnx_reading import NotOnnx, kind_name, oldest_format, opset_of, upgraded
 from export.template import Facts
 from vfx_edge.backends.half import QUANTISED, nodes_of, read_by, stored_in
 from vfx_edge.manifest import NetworkSpec
@@ -124,7 +124,7 @@ def _problem(value: ValueInfoProto) -> str:
     if not value.type.HasField("tensor_type"):
         return "is no tensor"
     if kind not in KINDS:
-        return f"holds {TensorProto.DataType.Name(kind).lower()}, not floating-point numbers"
+        return f"holds {kind_name(kind).lower()}, not floating-point numbers"
     return ""
 
 

@@ -20,11 +20,11 @@ from onnx import (
     version_converter,
 )  # fmt: skip
 
-from export.finishing import MAX_BYTES
 from vfx_edge.backends.errors import one_line
 from vfx_edge.backends.half import QUANTISED, nodes_of
 from vfx_edge.backends.onnx_file import OPSETS, read_outline
 from vfx_edge.errors import ModelError
+from vfx_edge.manifest.files import MAX_ONNX_BYTES
 
 OLDEST = 7
 """The first opset that ONNX Runtime runs, so that an upgrade can be compared with what was."""
@@ -57,7 +57,7 @@ def read_network(path: Path) -> ModelProto:
     model.graph.input.extend(given)
     model.ir_version = oldest_format(model)  # a newer one than the runtimes' says nothing more
     if not all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
-        model = shape_inference.infer_shapes(model)  # runtimes do without; onnx's checker doesn't
+        model = _inferred(model, path)  # runtimes do without; onnx's checker doesn't
     _check(model, path)
     return model
 
@@ -70,6 +70,12 @@ def upgraded(model: ModelProto, path: Path) -> ModelProto:
         return version_converter.convert_version(model, OPSETS[0])
     except (RuntimeError, ValueError) as error:
         raise NotOnnx(path, f"opset {opset_of(model)} can't be upgraded: {error}") from error
+
+
+def kind_name(kind: int) -> str:
+    """What onnx calls a kind of numbers."""
+    known = kind in TensorProto.DataType.values()
+    return TensorProto.DataType.Name(kind) if known else f"the unknown kind {kind}"
 
 
 def oldest_format(model: ModelProto) -> int:
@@ -87,7 +93,7 @@ def _parsed(path: Path) -> ModelProto:
     try:
         if not path.is_file():
             raise NotOnnx(path, "it is no file", "name the .onnx file itself")
-        if (size := path.stat().st_size) > MAX_BYTES:
+        if (size := path.stat().st_size) > MAX_ONNX_BYTES:
             raise NotOnnx(path, f"it is {size / 2**30:.1f} GiB long, and 2 are the most")
         data = path.read_bytes()
     except OSError as error:
@@ -118,8 +124,8 @@ def _check_operations(model: ModelProto, path: Path) -> None:
     read = {name for node in quantised for name in node.input}
     for tensor in model.graph.initializer:
         if tensor.name in read and tensor.data_type not in (*_FLOATS, *_EIGHT_BITS):
-            name = TensorProto.DataType.Name(tensor.data_type)
-            raise NotOnnx(path, f"it is quantised to {name}", "quantise it to INT8 or UINT8")
+            why = f"it is quantised to {kind_name(tensor.data_type)}"
+            raise NotOnnx(path, why, "quantise it to INT8 or UINT8")
 
 
 def _all_nodes(model: ModelProto) -> Iterator[NodeProto]:
@@ -138,7 +144,7 @@ def _inline_weights(model: ModelProto, path: Path) -> None:
     for tensor in outside:
         _check_place(tensor, path)
         total += prod(tensor.dims) * _item_bytes(tensor, path)
-        if total > MAX_BYTES:
+        if total > MAX_ONNX_BYTES:
             raise NotOnnx(path, "its weights are longer than 2 GiB")
     for tensor in outside:
         try:
@@ -229,6 +235,14 @@ def _unfolded(model: ModelProto, path: Path) -> ModelProto:
         return inliner.inline_local_functions(model)
     except (RuntimeError, ValueError) as error:
         raise NotOnnx(path, f"its functions can't be unfolded: {error}") from error
+
+
+def _inferred(model: ModelProto, path: Path) -> ModelProto:
+    """With the shapes of its outputs, as far as they follow from the rest."""
+    try:
+        return shape_inference.infer_shapes(model)
+    except (shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        raise NotOnnx(path, error) from error
 
 
 def _check(model: ModelProto, path: Path) -> None:

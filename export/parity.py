@@ -143,7 +143,7 @@ def own_networks(manifest: ModelManifest, roles: tuple[str, ...]) -> tuple[Netwo
     if roles:
         asked = [manifest.network(role) for role in roles]
         return tuple({spec.name: spec for spec in asked}.values())
-    return tuple(spec for spec in manifest.networks if spec.set_name == manifest.name)
+    return manifest.own
 
 
 def check_files(specs: tuple[NetworkSpec, ...]) -> None:

@@ -1,6 +1,5 @@
 """Who is right: the network that was exported, in PyTorch or ONNX, else the set's own file."""
 
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
+from export.zips import is_script, names_in
 from vfx_edge.backends import Budget, class_probabilities, default_backends
 from vfx_edge.backends.errors import one_line
 from vfx_edge.bench.networks import Ask, Floats
@@ -72,13 +72,11 @@ def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
         from export import nnunet
 
         return nnunet.reference(checkpoint, origin)
-    if checkpoint.is_file() and zipfile.is_zipfile(checkpoint):
-        with zipfile.ZipFile(checkpoint) as archive:
-            names = archive.namelist()
-        if any("/code/" in name or name.endswith("/models/model.json") for name in names):
-            from export.programs import open_program
+    names = names_in(checkpoint)
+    if is_script(names) or any(name.endswith("/models/model.json") for name in names):
+        from export.programs import open_program
 
-            return open_program(checkpoint).ask
+        return open_program(checkpoint).ask
     from export.tum import load
 
     return load(checkpoint)
@@ -111,8 +109,8 @@ def _from_other_onnx(file: Path, spec: NetworkSpec) -> Ask:
     own = structs.replace(spec, precision=stored)
     for end, values in (("input", model.graph.input), ("output", model.graph.output)):
         if len(values) == 1:  # whatever it is called there
-            named = structs.replace(getattr(spec, end), name=values[0].name)
-            own = structs.replace(own, **{end: named})
+            called = structs.replace(getattr(spec, end), name=values[0].name)
+            own = structs.replace(own, **{end: called})
     try:
         onnx = fitted(model, own, file).onnx
     except Misfit as error:

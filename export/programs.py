@@ -22,9 +22,10 @@ from typing import Any
 
 import torch
 
-from export.checkpoints import MAX_BYTES, NotACheckpoint, RunsCode, read_bytes
+from export.checkpoints import NotACheckpoint, RunsCode, read_bytes
 from export.to_onnx import program_bytes
 from export.torchscript import to_program
+from export.zips import MAX_BYTES, NO_ZIP, open_zip
 from vfx_edge.backends.errors import one_line
 from vfx_edge.errors import ModelError
 
@@ -91,12 +92,12 @@ def open_program(path: Path, data: bytes | None = None) -> Program:
 def _members(data: bytes, path: Path) -> dict[str, bytes]:
     """Name without the archive's own folder -> bytes."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with open_zip(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
                 raise NotACheckpoint(path, "it is too long")
             return {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except (OSError, *NO_ZIP) as error:
         raise NoProgram(path, str(error)) from error
 
 

@@ -14,7 +14,8 @@ import onnx
 import torch
 from torch import nn
 
-from export.finishing import MAX_BYTES, ExportFailed, NoNumbers, strip
+from export.finishing import ExportFailed, NoNumbers, strip
+from vfx_edge.manifest.files import MAX_ONNX_BYTES
 
 OPSET = 18
 SAME = 1e-3  # of the largest answer: rounding in another order, over some hundred operations
@@ -105,7 +106,7 @@ def _finished(model: onnx.ModelProto, half_weights: bool, name: str) -> bytes:
     strip(model)
     if half_weights:
         _halve_weights(model)
-    if (size := model.ByteSize()) > MAX_BYTES:
+    if (size := model.ByteSize()) > MAX_ONNX_BYTES:  # weights would go into a second file
         raise ExportFailed(name, f"{size / 2**30:.1f} GiB of weights do not fit into one file")
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.spine.nets import network, spec_of
@@ -14,22 +12,12 @@ from tests.tiny_models import write_full_set
 from vfx_edge.backends import Array
 from vfx_edge.backends.errors import OnnxInvalid
 from vfx_edge.backends.proof import ask_once
-from vfx_edge.level_names import class_level
 from vfx_edge.manifest import ManifestInvalid, NetworkSpec, load_model_set
 from vfx_edge.manifest.writing import manifest_text
-from vfx_edge.study import Level
 
-FORMS = ("{r}{n}", "{r}{n:02d}", "vertebrae_{r}{n}", "vertebra_{r}{n}", "{r}{n} vertebra")
-CALLED = {"C": ("C", "c", "HWK"), "T": ("T", "Th", "TH", "D", "BWK"), "L": ("L", "l", "LWK", "LW")}
 OWN = ("normal", "metastasis", "benign", "artefact", "myeloma")
 MEANT = {"benign": "osteoporotic", "metastasis": "malignant", "myeloma": "malignant",
          "normal": "intact", "artefact": "unknown"}  # fmt: skip
-
-
-@given(st.sampled_from(Level), st.sampled_from([*FORMS, "{v}", "label_{v}"]), st.data())
-def test_a_level_under_any_name(level: Level, form: str, data: st.DataObject) -> None:
-    region = data.draw(st.sampled_from(CALLED[level[0]]))
-    assert class_level(form.format(r=region, n=int(level[1:]), v=level.verse)) is level
 
 
 def written(

@@ -162,8 +162,7 @@ def _network(spec: NetworkSpec) -> NetworkState:
     except ModelError as error:
         problem = str(error)
     engines = engine_states(spec)
-    classes = spec.class_words if spec.means != spec.output.classes else ""
-    file = spec.path.name
+    file, classes = spec.path.name, spec.class_words
     return NetworkState(spec.roles, spec.name, file, spec.sha256, problem, classes, engines)
 
 

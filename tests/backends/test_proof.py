@@ -132,6 +132,7 @@ def test_files_alone_can_be_compared(tmp_path: Path) -> None:
     )
     assert error is None
     assert "answered" not in said
+    assert "classes never read: body" in said
 
 
 def test_a_set_that_leaves_a_role_open_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ def test_doctor_says_of_every_backend_whether_or_why_not(vfx: Command) -> None:
     reasons = re.findall(r"not available: (?!as )(.*)", answer.stdout)
     remedies = re.findall(r"to have (?:it|them): (.*)", answer.stdout)
     assert len(remedies) == len(reasons), "what holds for several is said once"
-    for word in ("CPU", "GPU", "driver", "memory", "default", "hash and signature match"):
+    named = ("CPU", "GPU", "driver", "memory", "default", "hash and signature match")
+    for word in (*named, "classes never read: body, arch"):
         assert word in answer.stdout
 
 

@@ -233,16 +233,6 @@ def test_a_network_that_knows_nothing_ends_honestly(
         assert "is in view" in answer.assert_refused(3)
 
 
-@pytest.mark.parametrize(
-    ("name", "level"),
-    [("vertebrae_L1", "L1"), ("L1", "L1"), ("vertebra_t12", "T12"), ("20", "L1"), ("28", "T13"),
-     ("25", "L6"), ("label_8", "T1"), ("vertebrae_C7", "C7"), ("sacrum", None), ("26", None),
-     ("vertebrae_L9", None), ("0", None), ("aorta", None), ("L1_disc", None)],
-)  # fmt: skip
-def test_class_names_that_mean_a_level(name: str, level: str | None) -> None:
-    assert class_level(name) == (None if level is None else Level(level))
-
-
 def _architecture(**changes: object) -> dict[str, Any]:
     return {**folders.ARCHITECTURE, **changes}
 
@@ -281,6 +271,9 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
         {"architecture": _architecture(network_class_name="os.system")}, None, "'os.system'",
     ),
     "a strange module": ({"architecture": _argument(nonlin="os.exec")}, None, "'os.exec'"),
+    "no number of layers": (
+        {"architecture": _architecture(arch_kwargs={"0": "x"})}, None, "has 0 = 'x'",
+    ),
     "a giant": ({"architecture": _argument(**GIANT)}, None, "too large"),
     "a tile that fits no stride": ({"patch_size": [63, 48, 32]}, None, "tile of 63"),
     "a flat network": ({"patch_size": [64, 48]}, None, "three numbers"),

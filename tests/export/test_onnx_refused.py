@@ -126,6 +126,18 @@ def sixteen_bits() -> ModelProto:
     return model(nodes, constants=constants, opset=21)
 
 
+def unknown_numbers() -> ModelProto:
+    made = sixteen_bits()
+    made.graph.initializer[0].data_type = 79
+    return made
+
+
+def leads_nowhere() -> ModelProto:
+    """A node without an output, and an answer whose shape has to be inferred."""
+    nodes = [conv(), helper.make_node("Conv", ["ct", "w"], [])]
+    return model(nodes, answers=[value("answer", None)])
+
+
 def text(path: Path) -> None:
     path.write_text("no network")
 
@@ -163,6 +175,8 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     ),
     "another's operations": (saved(custom), "its operation FusedConv is one of 'com.microsoft'"),
     "16 bits": (saved(sixteen_bits), "it is quantised to INT16"),
+    "unknown numbers": (saved(unknown_numbers), "it is quantised to the unknown kind 79"),
+    "leads nowhere": (saved(leads_nowhere), "Output 0 is out of bounds"),
     "double": (ends_of(TensorProto.DOUBLE), "ONNX Runtime can't run it"),
     "no output": (saved(plain(answers=[value("other", DENSE)])), "can't be used"),
     "two-dimensional": (

@@ -65,7 +65,8 @@ def scripted(network: torch.nn.Module) -> torch.jit.ScriptModule:
 def traced(network: torch.nn.Module) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.jit.trace(shaken(network), torch.randn(2, 1, *PATCH))
+        module: torch.jit.ScriptModule = torch.jit.trace(shaken(network), torch.randn(2, 1, *PATCH))
+        return module
 
 
 @pytest.mark.parametrize("module", [scripted(Loops()), traced(Sizes())], ids=["script", "trace"])

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from vfx_edge.backends.budget import divide, settled
+from vfx_edge.backends.closing import close
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
 from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.opened import OpenModels, close, log, passed_over_sentence
+from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
 from vfx_edge.backends.proof import ask_once
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
 from vfx_edge.errors import BackendError
@@ -84,11 +85,11 @@ def _open(plan: _Plan) -> OpenModels:
     specs = list({id(s): s for s in map(plan.manifest.network, plan.roles)}.values())
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        request = _Request(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
+        opening = _Opening(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
         if plan.request.backend == "auto":
-            networks, state, tried = _first_that_works(plan.backends, request)
+            networks, state, tried = _first_that_works(plan.backends, opening)
         else:
-            networks, state = _open_named(plan.backends[plan.request.backend], request)
+            networks, state = _open_named(plan.backends[plan.request.backend], opening)
             tried = ()
     by_role: dict[str, Network] = {
         role: n for n in networks for role in n.spec.roles if role in plan.roles
@@ -113,12 +114,12 @@ def _passed_over(used: Availability, tried: tuple[_Tried, ...]) -> tuple[tuple[s
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Opening:
     """What to open, and the threads to do it with."""
 
     specs: list[NetworkSpec]
     onnx: list[bytes]
-    asked: BackendRequest
+    request: BackendRequest
     budgets: list[Budget]
     """Each network's share."""
     pool: ThreadPoolExecutor
@@ -128,7 +129,7 @@ class _Request:
         card always, whose driver and libraries nobody tested together. BackendError leaves."""
 
         jobs = [
-            self.pool.submit(backend.open, spec, onnx, self.asked.precision, budget)
+            self.pool.submit(backend.open, spec, onnx, self.request.precision, budget)
             for spec, onnx, budget in zip(self.specs, self.onnx, self.budgets, strict=True)
         ]
         try:
@@ -155,24 +156,24 @@ def _read_checked(spec: NetworkSpec) -> bytes:
     return data
 
 
-def _open_named(backend: Backend, request: _Request) -> tuple[list[Network], Availability]:
-    state = backend.availability(request.asked.device)
+def _open_named(backend: Backend, opening: _Opening) -> tuple[list[Network], Availability]:
+    state = backend.availability(opening.request.device)
     if not state.available:
         raise unavailable(state)
-    return request.open_on(backend, on_card=state.card), state
+    return opening.open_on(backend, on_card=state.card), state
 
 
 def _first_that_works(
-    known: Mapping[str, Backend], request: _Request
+    known: Mapping[str, Backend], opening: _Opening
 ) -> tuple[list[Network], Availability, tuple[_Tried, ...]]:
     tried: list[_Tried] = []
     for backend in known.values():
-        state = backend.availability(request.asked.device)
+        state = backend.availability(opening.request.device)
         if not state.available:
             tried.append(_Tried(state, state.reason))
             continue
         try:
-            return request.open_on(backend, on_card=state.card), state, tuple(tried)
+            return opening.open_on(backend, on_card=state.card), state, tuple(tried)
         except BackendError as error:
             tried.append(_Tried(state, reason_of(error), opened=True))
     reasons = "; ".join(f"{name}: {reason}" for name, reason in (one.line for one in tried))

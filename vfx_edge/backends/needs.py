@@ -58,7 +58,7 @@ NEEDS = {
 
 
 class Absent(NamedTuple):
-    """What is missing beside the driver, in words; and another remedy than the extra."""
+    """Something that is missing, in words, and what brings it; empty: the backend's extra."""
 
     what: str = ""
     remedy: str = ""
@@ -127,7 +127,8 @@ def _driver(gpu: nvidia.Gpu, cuda: int) -> Absent:
     serves = ".".join(map(str, gpu.driver_cuda))
     version = nvidia.driver_version() or "that is installed"
     what = f"the driver {version} serves CUDA {serves}, and CUDA {cuda} is needed"
-    return Absent(what, f"update the driver to version {DRIVERS.get(cuda, 'the newest')} or newer")
+    least = f" to version {DRIVERS[cuda]} or newer" if cuda in DRIVERS else ""
+    return Absent(what, f"update the driver{least}")
 
 
 def _packages(need: Needs, absent: Absent) -> Absent:

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
+from vfx_edge.backends.closing import close
 from vfx_edge.backends.errors import reason_of
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import BackendError
@@ -101,13 +101,6 @@ class OpenModels:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def close(network: Network) -> None:
-    """What is lost can't be closed, and need not be: that must not hide what came before, be it a
-    result or the first error."""
-    with suppress(Exception):
-        network.close()
 
 
 def passed_over_sentence(use: BackendUse) -> str:

@@ -29,7 +29,7 @@ class Budget:
     """Memory the whole program may use, and how many cores (None: those it may run on)."""
 
     gpu_gib: float | None = None
-    """Of the card's memory; None: as much as is free, see `gpu_memory`."""
+    """Of the card's memory; None: what is free, less a reserve (`budget.settled`)."""
     host_gib: float = 4.0
     threads: int | None = None
     device: int = 0

@@ -5,8 +5,7 @@ use and kept in the user's cache folder. What the runtime compiles for this very
 """
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from vfx_edge.backends import needs, nvidia
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.budget import batch_limit, settled
+from vfx_edge.backends.closing import closed_if_it_fails
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import (
     BudgetTooSmall,
@@ -163,9 +163,9 @@ class TensorRtRtxBackend:
         cache = _runtime_cache(spec, gpu)
         try:
             memory = CudaMemory(share.device)
-            with _closed_if_it_fails(memory):
+            with closed_if_it_fails(memory):
                 engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
-                with _closed_if_it_fails(engine):
+                with closed_if_it_fails(engine):
                     limit = _fitting(spec, engine, share, limit)
         except (runtime.Refused, nvidia.CudaFailed, OutOfMemory, OSError) as error:
             reason = str(error) or "the GPU is out of memory"
@@ -174,16 +174,6 @@ class TensorRtRtxBackend:
         for note in (share.note, *notes):
             network.warn(note)
         return network
-
-
-@contextmanager
-def _closed_if_it_fails(opened: CudaMemory | runtime.Engine) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        with suppress(nvidia.CudaFailed, OutOfMemory):  # the first error counts
-            opened.close()
-        raise
 
 
 def _fitting(spec: NetworkSpec, engine: runtime.Engine, share: Budget, limit: int) -> int:

@@ -98,7 +98,7 @@ def beside_set(spec: NetworkSpec, sm: int) -> Path:
 def _folder(spec: NetworkSpec) -> Path:
     """Networks that are borrowed have a folder of their own: two sets may name files alike."""
     folder = spec.directory / ENGINES
-    return folder if spec.directory == spec.manifest_path.parent else folder / spec.set_name
+    return folder / spec.set_name if spec.borrowed else folder
 
 
 def _stem(spec: NetworkSpec) -> str:

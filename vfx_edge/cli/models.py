@@ -122,7 +122,7 @@ def _compare(spec: "NetworkSpec") -> list[VfxError]:
             wrong.append(error)
             state = "NOT WHOLE"
         _say(spec, path, state)
-    if spec.means != spec.output.classes:
+    if spec.class_words:
         _say(spec, spec.path, f"classes {spec.class_words}")
     return wrong
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from vfx_edge.manifest.errors import ModelFileInvalid, ModelSetNotFound
 
 MANIFEST = "manifest.toml"
-MAX_ONNX_BYTES = 2 << 30  # protobuf itself can hold no more
+MAX_ONNX_BYTES = (2 << 30) - 1  # what protobuf can hold
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

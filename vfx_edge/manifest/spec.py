@@ -258,6 +258,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return in_words(self.output.classes, self.means, self.unread)
 
     @property
+    def borrowed(self) -> bool:
+        """Whether it is of the base of the set that was named."""
+        return self.directory != self.manifest_path.parent
+
+    @property
     def path(self) -> Path:
         """The ONNX file, in FP32."""
         return self.manifest_path.parent / self.file
@@ -343,6 +348,11 @@ class ModelManifest(SetFacts, frozen=True, kw_only=True):
     def roles(self) -> tuple[Role, ...]:
         """The roles that are filled, in the chain's order."""
         return tuple(role for role in ROLES if any(role in n.roles for n in self.networks))
+
+    @property
+    def own(self) -> tuple[NetworkSpec, ...]:
+        """The networks that are not borrowed."""
+        return tuple(spec for spec in self.networks if not spec.borrowed)
 
     @property
     def lacking(self) -> tuple[Role, ...]:

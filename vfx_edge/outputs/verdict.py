@@ -238,8 +238,7 @@ def missing(result: StudyResult, t: Wording) -> str:
 def rest(result: StudyResult, t: Wording) -> str:
     """Beside the verdict: what else is suspected; beside "not assessable", the levels that could
     be assessed, all without suspicion; where a suspicion was overruled; what the edge of the scan
-    cuts; beside an all-clear, what
-    it does not speak of. Empty if nothing."""
+    cuts; beside an all-clear, what it does not speak of. Empty if nothing."""
     tier = result.triage.tier
     spared = _fine(result, t) if tier is Tier.NOT_ASSESSABLE else ""
     scope = t("page.no_lesions") if tier is Tier.NONE_SUSPECTED else ""
