@@ -7,13 +7,14 @@ Nothing of it is executed here; the numbers of the few transforms that are known
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.checkpoints import MAX_BYTES, read_bytes
+from export.checkpoints import MAX_BYTES, NO_ZIP, read_bytes
 from export.template import Facts
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest.spec import InputSpec, SetTable
@@ -84,7 +85,7 @@ def _archive(path: Path) -> dict[str, bytes]:
                 for name in archive.namelist()
                 if (place := _place(name)) and _is_plain(archive.getinfo(name))
             } | ({SCRIPT: data} if _is_script(archive) else {})
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (OSError, *NO_ZIP) as error:
         raise NoBundle(path, "it is neither a folder nor a zip that can be read") from error
 
 
@@ -216,6 +217,8 @@ def _scaled(transform: Mapping[str, Any]) -> dict[str, Any]:
     if not (low < high and least < most):
         return {}
     scale = (high - low) / (most - least)
+    if not math.isfinite(least * scale):
+        return {}
     clip = {"hu_clip": (low, high)} if transform.get("clip") is True else {}
     return {**clip, "hu_offset": least * scale - low, "hu_scale": scale}
 
