@@ -145,7 +145,7 @@ def _prove(spec: "NetworkSpec") -> list[VfxError]:
 
 
 def _print(words: str) -> None:
-    """As it stands, but for a terminal's commands, which a stranger's manifest and card may hold."""
+    """As it stands, but for a terminal's commands, which a stranger's set may hold."""
     print("".join(c if c.isprintable() or c in "\n\t" else " " for c in words))
 
 
