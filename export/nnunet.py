@@ -97,8 +97,7 @@ def command(
         f"nnU-Net {plan.configuration} of {plan.dataset}, which names and outlines the vertebrae."
     )
     head = options.head(use, licence, f"{plan.dataset}: {training_data}", summary)
-    given = table(plan) | ({"classes": renamed} if renamed else {})
-    unread = write(out, plan, read, checkpoint, given, head, overwrite=overwrite)
+    unread = write(out, plan, read, checkpoint, renamed, head, overwrite=overwrite)
     if unread:
         typer.echo(f"background here: {', '.join(unread)}")
     if not plan.orientation_known:
@@ -113,12 +112,12 @@ def write(
     plan: "Plan",
     read: "dict[str, dict[str, Any]]",
     checkpoint: str,
-    given: dict[str, Any],
+    renamed: dict[str, str],
     head: dict[str, str],
     *,
     overwrite: bool,
 ) -> tuple[str, ...]:
-    """Write the set of the network table `given`; what of its classes nobody reads."""
+    """Write the set, its classes `renamed`; what of them nobody reads."""
     from export import manifests, nnunet_network
     from export.nnunet_files import Reading
     from export.nnunet_labels import meant
@@ -126,8 +125,9 @@ def write(
     from vfx_edge.manifest.classes import unread
 
     names = plan.labels.names
-    means = meant(Reading(plan.folder), plan.labels, given.get("classes", {}))
-    module = nnunet_network.load(plan, read, checkpoint)
+    means = meant(Reading(plan.folder), plan.labels, renamed)
+    module = nnunet_network.load(plan, read, checkpoint)  # also looks through the plan's network
+    given = table(plan) | ({"classes": renamed} if renamed else {})
     origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
     network = manifests.new_network(module, "vertebrae", {**given, "parameters": origin})
     manifests.write_set(out, head, [network], card(plan, tuple(read), means), overwrite=overwrite)

@@ -281,6 +281,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
         {"architecture": _architecture(network_class_name="os.system")}, None, "'os.system'",
     ),
     "a strange module": ({"architecture": _argument(nonlin="os.exec")}, None, "'os.exec'"),
+    "no numbers for it": (
+        {"architecture": _architecture(arch_kwargs=None)}, None, "no table 'arch_kwargs'",
+    ),
+    "layers of nothing": ({"architecture": _argument(features_per_stage=[])}, None, "can't be"),
     "a giant": ({"architecture": _argument(**GIANT)}, None, "too large"),
     "a tile that fits no stride": ({"patch_size": [63, 48, 32]}, None, "tile of 63"),
     "a flat network": ({"patch_size": [64, 48]}, None, "three numbers"),
