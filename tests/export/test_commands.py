@@ -144,7 +144,7 @@ def test_a_set_is_not_overwritten_unasked_and_nothing_else_ever(
     code, _, err = run("tum", model_tar, "-o", published)
     assert (code, "add --overwrite" in err) == (6, True)
     assert before == {path: path.read_bytes() for path in published.iterdir()}
-    (tmp_path / "holiday.txt").write_text("a picture of the sea")
+    (tmp_path / "manifest.toml").write_text("[of.another.program]")
     code, _, err = run("tum", model_tar, "-o", tmp_path, "--overwrite")
     assert (code, "something that is no model set lies there" in err) == (6, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
+    assert [path.read_text("utf-8") for path in tmp_path.iterdir()] == ["[of.another.program]"]
