@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vfx_edge.errors import ModelError, OutputError
+from vfx_edge.errors import ModelError
+from vfx_edge.files import write_text
 
 if TYPE_CHECKING:
     from export.template import Facts
@@ -64,6 +65,11 @@ class Steps:
     role: str | None
     overwrite: bool
 
+    @property
+    def name(self) -> str:
+        """Of the file, as TOML and UTF-8 can hold it."""
+        return "".join(c if c.isprintable() else " " for c in self.file.name)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -114,13 +120,7 @@ def _write_template(command: str, steps: Steps, target: Path, facts: "Callable[[
 
     if target.exists() and not steps.overwrite:
         raise typer.BadParameter(f"{target} is there already: add --overwrite to replace it")
-    text = template(steps.file.name, steps.role, facts())
-    try:
-        target.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OutputError(
-            f"{target} can't be written ({error.strerror}): choose another place"
-        ) from error
+    write_text(target, template(steps.name, steps.role, facts()), "--template")
     typer.echo(
         f"{target}: fill it in, then python -m export {command} {steps.file} "
         f"--manifest {target} -o DIR"
@@ -150,7 +150,7 @@ def _write_set(
             raise Misfit(steps.file, what) from error
     text = with_files(manifest.read_text(encoding="utf-8"), files)
     notes = "".join(f"- {note}\n" for note in made.notes)
-    card = CARD.format(name=spec.set_name, file=steps.file.name, command=command, notes=notes)
+    card = CARD.format(name=spec.set_name, file=steps.name, command=command, notes=notes)
     files |= {"manifest.toml": text.encode(), "card.md": card.encode()}
     manifests.write_folder(out, files)
     typer.echo("\n".join((*made.notes, manifests.report_of(out))))
@@ -163,7 +163,7 @@ def spec_of(manifest: Path) -> "NetworkSpec":
     try:
         text = manifest.read_text(encoding="utf-8")
         found = tomllib.loads(text).get("network")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deep
         raise Unfilled(manifest, f"it can't be read ({error})") from error
     if left := re.search(r'(?m)^(\w+)\s*=.*"<[^>"]*>"', text):
         raise Unfilled(manifest, f"'{left[1]}' still holds the template's words")

@@ -17,9 +17,9 @@ import typer
 
 from vfx_edge.backends.errors import BudgetTooSmall, reason_of
 from vfx_edge.backends.proof import prove, refusals
-from vfx_edge.errors import VfxError
+from vfx_edge.errors import ModelError, VfxError
 from vfx_edge.files import replacing_folder, write_text
-from vfx_edge.manifest import ManifestInvalid, load_model_set, sha256_of
+from vfx_edge.manifest import ManifestInvalid, load_model_set, parse_manifest, sha256_of
 from vfx_edge.manifest.files import MANIFEST
 from vfx_edge.manifest.writing import check_target, manifest_text
 
@@ -78,10 +78,11 @@ def write_set(
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """The files in a folder, in place of an older set's, only when they proved to be a model set.
 
-    Whatever lies there and belongs to no set stays: somebody's notes. A kill half way leaves files
-    of both sets, which the manifest's hashes refuse. OutputError leaves.
+    Whatever lies there and belongs to no set stays: somebody's notes, or the file that is exported.
+    A kill half way leaves files of both sets, which the manifest's hashes refuse. OutputError
+    leaves.
     """
-    is_new, partial = not folder.exists(), folder
+    is_new, partial, replaced = not folder.exists(), folder, _networks_of(folder)
     try:
         with replacing_folder(folder) as partial:
             for name, data in files.items():
@@ -90,14 +91,24 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             _list_classes(partial)
     except VfxError as error:
         error.args = (str(error).replace(str(partial), str(folder)),)  # the place people know
+        raise
+    finally:
         if is_new:
             with suppress(OSError):  # not empty, or never made
                 folder.rmdir()
-        raise
-    for path in folder.iterdir():
-        if path.suffix == ".onnx" and path.name not in files:
-            path.unlink()
+    for path in replaced:
+        if path.name not in files:
+            path.unlink(missing_ok=True)
     shutil.rmtree(folder / "engines", ignore_errors=True)  # of the networks that were replaced
+
+
+def _networks_of(folder: Path) -> set[Path]:
+    """The ONNX files of the set that lies there; none where it names them no longer."""
+    try:
+        own = parse_manifest(folder / MANIFEST).networks
+    except ModelError:
+        return set()
+    return {path for one in own for path in (one.path, one.path_fp16) if path is not None}
 
 
 def _list_classes(folder: Path) -> None:

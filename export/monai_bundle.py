@@ -7,6 +7,7 @@ Nothing of it is executed here; the numbers of the few transforms that are known
 
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,6 +210,8 @@ def _scaled(transform: Mapping[str, Any]) -> dict[str, Any]:
     if not (low < high and least < most):
         return {}
     scale = (high - low) / (most - least)
+    if not math.isfinite(least * scale):
+        return {}
     clip = {"hu_clip": (low, high)} if transform.get("clip") is True else {}
     return {**clip, "hu_offset": least * scale - low, "hu_scale": scale}
 

@@ -50,6 +50,8 @@ _EXPRESSION = re.compile(r"[\w\s+\-*/%,()<>=']*")
 _NAME = re.compile(r"[\w.+\-]*")
 _FILES = {"save", "from_file", "load"}
 """TorchScript's functions that touch files."""
+_KINDS = ("aten", "prim")
+"""PyTorch's own operators; other libraries' may do anything."""
 
 
 class NoProgram(ModelError):
@@ -250,16 +252,18 @@ def _suspects_in_script(source: bytes, path: Path) -> Iterator[str]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         raise NoProgram(path, "its code can't be read") from error
+    qualified = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name="__setstate__"):
                 yield "__setstate__"
-            case ast.Attribute(value=ast.Name(id="torch"), attr=name) if name in _FILES:
-                yield f"torch.{name}"
-            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="ops"), attr=kind), attr=name):
-                if kind not in ("aten", "prim") or name in _FILES:
-                    yield f"ops.{kind}.{name}"
-            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=name)]):
+            case ast.Attribute(attr=name) | ast.Constant(value=str(name)) if name in _FILES:
+                yield name  # whoever has it: torch may be given another name, or asked by getattr
+            case ast.Name(id="torch" | "ops" as name) if id(node) not in qualified:
+                yield name
+            case ast.Attribute(value=ast.Name(id="ops"), attr=kind) if kind not in _KINDS:
+                yield f"ops.{kind}"
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=name), *_]):
                 if not _NAME.fullmatch(str(name)):
                     yield str(name)
             case _:

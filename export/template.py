@@ -29,6 +29,8 @@ from vfx_edge.manifest.writing import toml_value
 from vfx_edge.vocabulary import Level, Stored
 
 JOINT = "joint"
+MOST_CLASSES = 10_000
+"""A file that names more is wrong, or made to fill the memory: nobody could name them all."""
 KINDS: dict[str, type[RoleParameters]] = dict([*PARAMETERS.items(), (JOINT, JointParameters)])
 """What --role takes: a role, or labeller and segmenter in one."""
 HEAD = """\
@@ -117,7 +119,9 @@ def template(file: str, role: str | None, facts: Facts) -> str:
 
 def _known(role: str, kind: type[RoleParameters], facts: Facts) -> dict[tuple[type, str], Any]:
     """(table, key) -> value or words to put there; without one, the type's default stands."""
-    count = facts.classes or len(kind.classes) + kind.a_level
+    count = facts.classes or 0
+    if not 0 < count <= MOST_CLASSES:
+        count = len(kind.classes) + kind.a_level
     formats = {"fp32": ("fp32", "bf16", "fp16"), "fp16": ("fp32", "fp16"), "int8": ("fp32",)}
     known: dict[tuple[type, str], Any] = {
         (SetTable, "base"): "default",

@@ -246,7 +246,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "aten::__is__": operator.is_,
     "aten::__isnot__": operator.is_not,
     "aten::__not__": operator.not_,
-    "aten::format": lambda text, *given: text.format(*given),
+    "aten::format": lambda *words: " ".join(map(str, words)),  # only errors need it
     "aten::warn": lambda *_: None,
 }
 """Whatever they are given."""

@@ -94,7 +94,7 @@ def weights_folder() -> Path:
     """Where TotalSegmentator keeps its weights, by its own rules."""
     if given := os.environ.get("TOTALSEG_WEIGHTS_PATH"):
         return Path(given)
-    home = os.environ.get("TOTALSEG_HOME_DIR") or Path.home() / ".totalsegmentator"
+    home = os.environ.get("TOTALSEG_HOME_DIR") or os.path.expanduser("~/.totalsegmentator")
     return Path(home, "nnunet", "results")
 
 

@@ -119,6 +119,17 @@ def broken_key(path: Path) -> None:
     path.with_name(f"{path.name}.json").write_text('{"schema": 1, "key": []}')
 
 
+def deep_key(path: Path) -> None:
+    path.with_name(f"{path.name}.json").write_text("[" * 100_000)
+
+
+def strange_key(path: Path) -> None:
+    file = path.with_name(f"{path.name}.json")
+    record = json.loads(file.read_text("utf-8"))
+    record["key"] |= {"sm": None, "shapes": [[], [], []]}
+    file.write_text(json.dumps(record))
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -126,6 +137,8 @@ def broken_key(path: Path) -> None:
         (changed, "changed or cut short"),
         (without_key, r"\.json file is missing"),
         (broken_key, r"\.json file is missing or can't be read"),
+        (deep_key, r"\.json file is missing or can't be read"),
+        (strange_key, r"\.json file is missing or can't be read"),
     ],
 )
 def test_a_damaged_engine_is_stale(

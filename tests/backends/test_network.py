@@ -11,7 +11,13 @@ from tests.fake_card import AMPERE, SMALL, Machine
 from tests.tiny_models import tiny_segmenter, write_set
 from vfx_edge.backends import Array, Budget, nvidia
 from vfx_edge.backends.budget import RESERVE_GIB, batch_limit, divide, patch_mib, settled
-from vfx_edge.backends.errors import BudgetTooSmall, OnnxInvalid, PrecisionUnavailable, RunFailed
+from vfx_edge.backends.errors import (
+    BudgetTooSmall,
+    OnnxInvalid,
+    PrecisionUnavailable,
+    RunFailed,
+    one_line,
+)
 from vfx_edge.backends.network import activate, pick_precision
 from vfx_edge.backends.onnxruntime_gpu import TensorRtBackend
 from vfx_edge.manifest import NetworkSpec, load_model_set
@@ -240,3 +246,10 @@ def test_activations() -> None:
     np.testing.assert_allclose(activate(raw, "sigmoid")[:, :, 0], wanted)
     assert activate(raw, "none") is raw
     assert raw[0, 0, 0] == 1000  # left as it was
+
+
+def test_a_result_does_not_say_on_which_computer_a_runtime_failed() -> None:
+    """ONNX Runtime's own words for an error of CUDA."""
+    words = "CUDA failure 719: unspecified launch\x1b[2J failure ; GPU=0 ; hostname=console-3 ; "
+    words += "file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc ; line=129"
+    assert one_line(words) == "CUDA failure 719: unspecified launch [2J failure"

@@ -19,6 +19,18 @@ def test_a_calibration_is_shown(tmp_path: Path) -> None:
     ) in shown.stdout
 
 
+def test_a_strangers_words_command_no_terminal(tmp_path: Path) -> None:
+    place = write_full_set(tmp_path / "own")
+    manifest, escape = place / "manifest.toml", b"\x1b]0;owned\x07 \xff\n"
+    text = manifest.read_text("utf-8").replace("A tiny", r"\u001b[2J\u009b2J A tiny")
+    manifest.write_text(text, "utf-8")
+    (place / "card.md").write_bytes(b"# Card\n" + escape)
+    told = CliRunner().invoke(app, ["models", "show", str(place)])
+    assert told.exit_code == 0, told.output
+    assert "# Card\n" in told.stdout
+    assert not set("\x1b\x07\x9b") & set(told.stdout)
+
+
 def test_what_classes_mean_and_which_nobody_reads_is_listed(tmp_path: Path) -> None:
     """By show, verify and doctor alike."""
     place = write_full_set(tmp_path / "own", classes={"labeller": ("background", "Th12", "disc")})

@@ -12,6 +12,7 @@ import pytest
 
 from export.manifests import update_hashes
 from tests.export.conftest import Run
+from vfx_edge.manifest import load_model_set
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (*("tum", "nnunet", "totalsegmentator", "network", "monai", "onnx", "engine", "parity"),)
@@ -121,12 +122,16 @@ def test_a_set_that_is_wrong_is_refused_before_anything_runs(
 def test_overwriting_a_set_keeps_what_is_no_part_of_one(
     published: Path, model_tar: Path, tmp_path: Path, run: Run
 ) -> None:
-    shutil.copytree(published, tmp_path / "mine")
-    (tmp_path / "mine" / "notes.txt").write_text("ask her about the weights")
-    (tmp_path / "mine" / "old.onnx").write_bytes(b"of the set before")
+    mine = shutil.copytree(published, tmp_path / "mine")
+    (mine / "notes.txt").write_text("ask her about the weights")
+    (mine / "float.onnx").write_bytes(b"which no set names")
+    manifest = mine / "manifest.toml"
+    file = next(iter(load_model_set(mine).networks)).path
+    manifest.write_text(manifest.read_text("utf-8").replace(f'"{file.name}"', '"old.onnx"'))
+    file.rename(mine / "old.onnx")
     assert run("tum", model_tar, "-o", tmp_path / "mine", "--overwrite")[0] == 0
     names = {path.name for path in (tmp_path / "mine").iterdir()}
-    assert names == {path.name for path in published.iterdir()} | {"notes.txt"}
+    assert names == {path.name for path in published.iterdir()} | {"notes.txt", "float.onnx"}
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     code, _, err = run("tum", model_tar, "-o", tmp_path / "link", "--overwrite")
     assert (code, "it is a link" in err) == (6, True)
@@ -139,7 +144,7 @@ def test_a_set_is_not_overwritten_unasked_and_nothing_else_ever(
     code, _, err = run("tum", model_tar, "-o", published)
     assert (code, "add --overwrite" in err) == (6, True)
     assert before == {path: path.read_bytes() for path in published.iterdir()}
-    (tmp_path / "holiday.txt").write_text("a picture of the sea")
+    (tmp_path / "manifest.toml").write_text("[of.another.program]")
     code, _, err = run("tum", model_tar, "-o", tmp_path, "--overwrite")
     assert (code, "something that is no model set lies there" in err) == (6, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
+    assert [path.read_text("utf-8") for path in tmp_path.iterdir()] == ["[of.another.program]"]

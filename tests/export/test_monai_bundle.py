@@ -93,6 +93,19 @@ def test_a_bundle_fills_in_its_template_and_becomes_a_set(
     assert not (tmp_path / "executed").exists()
 
 
+def test_numbers_that_no_network_has_leave_the_template_as_it_is(tmp_path: Path, run: Run) -> None:
+    folder, manifest = bundle(tmp_path / "spine"), tmp_path / "mine.toml"
+    form = {"inputs": {"image": IMAGE}, "outputs": {"pred": {"num_channels": 10**12}}}
+    texts = (folder / "configs" / name for name in ("metadata.json", "inference.json"))
+    next(texts).write_text(json.dumps({"network_data_format": form}))
+    next(texts).write_text(json.dumps(INFERENCE).replace('"b_max": 1.0', '"b_max": 1e-320').replace(
+        '"b_min": -1.0', '"b_min": 0.0'))  # fmt: skip
+    code, _, err = run("monai", folder, "--template", manifest, "--role", "segmenter")
+    assert code == 0, err
+    (network,) = tomllib.loads(manifest.read_text("utf-8"))["network"]
+    assert (len(network["output"]["classes"]), network["input"]["hu_scale"][0]) == (3, "<")
+
+
 def weights_alone(folder: Path) -> None:
     (folder / "models" / "model.ts").rename(folder / "models" / "model.pt")
 
@@ -107,6 +120,18 @@ def no_json(folder: Path) -> None:
     (folder / "configs" / "metadata.json").write_text("[" * 100_000)
 
 
+def damaged(folder: Path) -> None:
+    file = folder / "models" / "model.ts"
+    text = json.dumps(METADATA).encode() * 9
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/extra/metadata.json", text)
+        at = archive.getinfo("model/extra/metadata.json").header_offset
+    data = bytearray(file.read_bytes())
+    data[at + 60 : at + 80] = b"\xff" * 20
+    shutil.rmtree(folder)
+    folder.write_bytes(data)  # now the bundle is this file alone
+
+
 def evil(folder: Path) -> None:
     with zipfile.ZipFile(folder / "models" / "model.ts", "a") as archive:
         archive.writestr("model/code/__torch__/evil.py", "x = torch.save(1, 'executed')")
@@ -118,6 +143,7 @@ def evil(folder: Path) -> None:
         (weights_alone, "python -m monai.bundle ckpt_export --bundle_root"),
         (in_two_dimensions, "2-D images"),
         (no_json, "metadata.json is no valid JSON"),
+        (damaged, "it is neither a folder nor a zip that can be read"),
         (evil, "would execute code"),
     ],
 )

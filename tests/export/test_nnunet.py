@@ -274,6 +274,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
     "no number of layers": (
         {"architecture": _architecture(arch_kwargs={"0": "x"})}, None, "has 0 = 'x'",
     ),
+    "no numbers for it": (
+        {"architecture": _architecture(arch_kwargs=None)}, None, "no table 'arch_kwargs'",
+    ),
+    "layers of nothing": ({"architecture": _argument(features_per_stage=[])}, None, "can't be"),
     "a giant": ({"architecture": _argument(**GIANT)}, None, "too large"),
     "a tile that fits no stride": ({"patch_size": [63, 48, 32]}, None, "tile of 63"),
     "a flat network": ({"patch_size": [64, 48]}, None, "three numbers"),

@@ -33,7 +33,7 @@ def test_the_template_of_each_role_is_a_manifest_once_it_is_filled_in(
             given=given,
             answers=[value("answer", ("n", count, 1, 1, 1))],
         )
-    file, manifest = tmp_path / "n.onnx", tmp_path / "mine.toml"
+    file, manifest = tmp_path / "n\x1b[2J\udcff.onnx", tmp_path / "mine.toml"
     onnx.save(made, file)
     code, _, err = run("onnx", file, "--template", manifest, "--role", role)
     assert code == 0, err

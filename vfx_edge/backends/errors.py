@@ -6,8 +6,11 @@ from pathlib import Path
 
 from vfx_edge.errors import BackendError, ModelError, UsageError, VfxError
 
-_WHERE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :")
-"""Where in a runtime's own source something failed: left out of our sentences."""
+_WHERE = re.compile(
+    r"(Exception from|Check '.*' failed at) \S+:\d+:|\[ONNXRuntimeError\] :| ; GPU=-?\d+ ; host.*"
+)
+"""Where in a runtime's own source, and on which computer, something failed: left out of our
+sentences, which stand in results."""
 
 
 class BackendUnavailable(BackendError):
@@ -150,5 +153,6 @@ def reason_of(error: VfxError | None) -> str:
 
 def one_line(text: object, limit: int = 200) -> str:
     """A runtime's message, fit to stand inside a sentence."""
-    line = " ".join(_WHERE.sub(" ", str(text)).split()).rstrip(".:")
+    words = "".join(c if c.isprintable() else " " for c in _WHERE.sub(" ", str(text)))
+    line = " ".join(words.split()).rstrip(".:")
     return line if len(line) <= limit else line[: limit - 1] + "…"

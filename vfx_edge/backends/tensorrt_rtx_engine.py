@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
+from typing import Annotated
+
+import msgspec
 
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cache import cache_root
@@ -29,7 +32,7 @@ log = logging.getLogger("vfx_edge.backends")
 ENGINES = "engines"
 """The folder beside a set's manifest."""
 SCHEMA = "vfx-edge/engine/1"
-Shape = tuple[int, ...]
+Shape = Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,14 @@ class EngineKey:
         if self.shapes != other.shapes:
             batches = "/".join(str(shape[0]) for shape in other.shapes)
             yield f"it takes batches of {batches}, which are not the manifest's"
+
+
+class _Record(msgspec.Struct):
+    """The file beside an engine, which may be a stranger's."""
+
+    schema: str
+    engine_sha256: str
+    key: EngineKey
 
 
 @dataclass(frozen=True)
@@ -139,16 +150,12 @@ def read_engine(path: Path, key: EngineKey) -> bytes:
 def _stored(path: Path) -> tuple[EngineKey, str]:
     """An engine's key and hash, from the file beside it; EngineStale."""
     try:
-        stored = json.loads(_sidecar(path).read_text("utf-8"))
-        given = stored.pop("key")
-        given["shapes"] = tuple(tuple(map(int, shape)) for shape in given["shapes"])
-        built = EngineKey(**given)
-        digest, schema = str(stored["engine_sha256"]), stored["schema"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        stored = msgspec.json.decode(_sidecar(path).read_bytes(), type=_Record)
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise EngineStale(path, "its .json file is missing or can't be read") from error
-    if schema != SCHEMA:
-        raise EngineStale(path, f"its .json file is of schema '{schema}'")
-    return built, digest
+    if stored.schema != SCHEMA:
+        raise EngineStale(path, f"its .json file is of schema '{stored.schema}'")
+    return stored.key, stored.engine_sha256
 
 
 class EngineStale(Exception):

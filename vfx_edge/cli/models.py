@@ -23,7 +23,7 @@ def list_sets() -> None:
 
     for folder in installed_sets():
         try:
-            print(_line(load_model_set(folder)))
+            _print(_line(load_model_set(folder)))
         except ModelError as error:
             tell(f"{folder.name}: {error}")
 
@@ -34,27 +34,27 @@ def show(name: Name = "default") -> None:
     from vfx_edge.manifest import load_model_set
 
     manifest = load_model_set(name)
-    print(_line(manifest))
-    print(f"folder         {manifest.directory}")
-    print(f"digest         {manifest.digest}")
-    print(f"licence        {manifest.licence}")
-    print(f"training data  {manifest.training_data}")
-    print(f"suspected from {manifest.height_loss_suspected:.0%} height loss")
+    _print(_line(manifest))
+    _print(f"folder         {manifest.directory}")
+    _print(f"digest         {manifest.digest}")
+    _print(f"licence        {manifest.licence}")
+    _print(f"training data  {manifest.training_data}")
+    _print(f"suspected from {manifest.height_loss_suspected:.0%} height loss")
     for spec in manifest.networks:
         patch = "x".join(map(str, spec.input.patch_zyx))
-        print(f"{', '.join(spec.roles)}: {spec.name}")
-        print(f"  {spec.path.name}  sha256 {spec.sha256}")
+        _print(f"{', '.join(spec.roles)}: {spec.name}")
+        _print(f"  {spec.path.name}  sha256 {spec.sha256}")
         mm = spec.input.spacing_zyx_mm
         spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
-        print(f"  input {patch} at {spacing} mm,", end=" ")
-        print(f"precision {' or '.join(spec.precision.allowed)}")
+        allowed = " or ".join(spec.precision.allowed)
+        _print(f"  input {patch} at {spacing} mm, precision {allowed}")
         if spec.class_words:
-            print(f"  classes {spec.class_words}")
+            _print(f"  classes {spec.class_words}")
         if spec.calibration is not None:
-            print("  calibration", _calibration(spec.calibration))
+            _print(f"  calibration {_calibration(spec.calibration)}")
     if manifest.card.is_file():
         print()
-        print(manifest.card.read_text(encoding="utf-8").rstrip())
+        _print(manifest.card.read_text(encoding="utf-8", errors="replace").rstrip())
 
 
 @app.command("verify")
@@ -104,7 +104,7 @@ def verify(
         wrong += problems
         if not problems:
             signed = f", signed by {public_key}" if public_key else ""
-            print(f"{manifest.name:<16} digest {manifest.digest}{signed}")
+            _print(f"{manifest.name:<16} digest {manifest.digest}{signed}")
     if wrong:
         raise wrong[0]
 
@@ -144,8 +144,13 @@ def _prove(spec: "NetworkSpec") -> list[VfxError]:
     return []
 
 
+def _print(words: str) -> None:
+    """As it stands, but for a terminal's commands, which a stranger's set may hold."""
+    print("".join(c if c.isprintable() or c in "\n\t" else " " for c in words))
+
+
 def _say(spec: "NetworkSpec", path: Path, words: str) -> None:
-    print(f"{spec.set_name:<16} {path.name:<28} {words}")
+    _print(f"{spec.set_name:<16} {path.name:<28} {words}")
 
 
 def _calibration(made: "CalibrationSpec") -> str:

@@ -53,8 +53,16 @@ def check_target(
     if folder.is_symlink():
         raise SetNotWritten(folder, "it is a link", "name the folder itself with -o")
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        if not (folder / MANIFEST).is_file():
+        if not _is_set(folder):
             why = "something that is no model set lies there"
             raise SetNotWritten(folder, why, "choose another folder with -o")
         if not overwrite:
             raise SetNotWritten(folder, "a model set lies there already", if_there)
+
+
+def _is_set(folder: Path) -> bool:
+    """Whether it holds a manifest of ours, valid or not: others call files so, too."""
+    try:
+        return SCHEMA.rpartition("/")[0].encode() in (folder / MANIFEST).read_bytes()
+    except OSError:
+        return False
