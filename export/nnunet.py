@@ -131,7 +131,7 @@ def write(
     origin = {"configuration": plan.configuration, "folds": tuple(read), "checkpoint": checkpoint}
     network = manifests.new_network(module, "vertebrae", {**given, "parameters": origin})
     manifests.write_set(out, head, [network], card(plan, tuple(read), means), overwrite=overwrite)
-    typer.echo(manifests.report_of(out))
+    typer.echo(manifests.report_of(out, plan.folder))
     return unread(names, means, [JointParameters])
 
 
