@@ -155,6 +155,10 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "unfolds": (saved(lambda: unfolding(10, 6)), "unfold to more than 100000 operations"),
     "calls itself": (saved(calls_itself), "its function F0 calls itself"),
     "nested": (saved(nested), "graphs are nested too deep"),
+    "a .pt2": (
+        lambda file: file.write_bytes(b"PK\x03\x04"),
+        "give it to python -m export network, monai or nnunet",
+    ),
     "labels": (saved(labels), "output 'answer' holds int64, not floating-point numbers"),
     "whole numbers": (
         saved(model([helper.make_node("Cast", ["ct"], ["c"], to=1), conv("c")],
