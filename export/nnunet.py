@@ -100,7 +100,8 @@ def command(
     given = table(plan) | ({"classes": renamed} if renamed else {})
     unread = write(out, plan, read, checkpoint, given, head, overwrite=overwrite)
     if unread:
-        typer.echo(f"background here: {', '.join(unread)}")
+        names = ", ".join(unread)
+        typer.echo(f"background here: {names}; --map NAME=L1 would make one a vertebra")
     if not plan.orientation_known:
         typer.echo(
             f"note: the training images' axes were taken as {plan.orientation}; "
