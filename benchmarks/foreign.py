@@ -41,8 +41,8 @@ def command(
     only: Annotated[str, typer.Option(help="Networks whose title holds this.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="How many at once.")] = 2,
 ) -> None:
-    """Networks of MONAI, torchvision, nnU-Net and ONNX through export, verify and run."""
-    options.needs("torch", "monai", "torchvision", "nnunetv2")
+    """Networks of MONAI, nnU-Net and ONNX through export, verify and run."""
+    options.needs("torch", "monai", "nnunetv2")
     from benchmarks.foreign_cases import CASES
     from benchmarks.foreign_networks import make_nnunets
 

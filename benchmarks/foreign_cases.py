@@ -68,13 +68,12 @@ _ALL = (
         )
         for kind in ("pt2", "traced", "scripted")
     ),
-    _network("MONAI ResNet10", CLASSIFIER, "scripted", made.resnet),
+    _network("3-D ResNet, as torchvision has it, of MONAI", CLASSIFIER, "scripted", made.resnet),
     _network("MONAI AttentionUnet", SEGMENTER, "pt2", made.attention_unet),
     _network("MONAI UNETR", SEGMENTER, "traced", made.unetr),
     _bundle("MONAI bundle, scripted"),
     _bundle("MONAI bundle, traced, zipped", traced=True, zipped=True),
     _bundle("MONAI bundle of weights alone", script=False),
-    _network("torchvision r3d_18", CLASSIFIER, "pt2", made.r3d),
     _network("a branch on the image's values", CLASSIFIER, "scripted", made.branching),
     _nnunet("nnU-Net PlainConvUNet", partial(made.nnunet, case="plain")),
     _nnunet("nnU-Net ResidualEncoderUNet, 1 fold", partial(made.nnunet, case="residual"),

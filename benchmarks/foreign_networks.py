@@ -1,4 +1,4 @@
-"""Networks of PyTorch, MONAI, torchvision and nnU-Net, each written by its library's own code."""
+"""Networks of PyTorch, MONAI and nnU-Net, each written by its library's own code."""
 
 import json
 import os
@@ -67,16 +67,6 @@ def unetr() -> Any:
     from monai.networks.nets import UNETR
 
     return UNETR(2, CLASSES, (32, 32, 32), feature_size=4, hidden_size=48, mlp_dim=96, num_heads=4)
-
-
-def r3d() -> Any:
-    """For one channel in the place of three colours."""
-    from torchvision.models.video import r3d_18
-
-    net: Any = r3d_18(num_classes=CLASSES)
-    old = net.stem[0]
-    net.stem[0] = nn.Conv3d(1, old.out_channels, old.kernel_size, old.stride, old.padding)
-    return net
 
 
 class _Branching(TinyNet):

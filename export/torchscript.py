@@ -102,11 +102,14 @@ class _Walked(nn.Module):
         self.graph = frozen.graph
         torch._C._jit_pass_inline(self.graph)
         self.places: dict[str, str] = {}
+        self.numbers: Values = {}  # tensors without axes: a trace reckons sizes with them
         for node in self.graph.findAllNodes("prim::Constant"):
             value = node.output().toIValue() if node.hasAttributes() else None
             if isinstance(value, Tensor):
                 self.places[node.output().debugName()] = f"constant_{len(self.places)}"
                 self.register_buffer(f"constant_{len(self.places) - 1}", value)
+                if value.dim() == 0:
+                    self.numbers[node.output().debugName()] = value.item()
 
     def forward(self, image: Tensor) -> Any:
         _, given = self.graph.inputs()
@@ -137,10 +140,14 @@ class _Walked(nn.Module):
                 return list(given[0])
             case "prim::RaiseException":
                 raise ValueError(f"the network refuses the patch: {given[0]}")
+        plain = [
+            self.numbers.get(name.debugName(), value)
+            for name, value in zip(node.inputs(), given, strict=True)
+        ]
         if kind in _PLAIN:
             made = _PLAIN[kind](*given)
-        elif kind in _NUMBERS and not any(isinstance(value, Tensor) for value in given):
-            made = _NUMBERS[kind](*given)
+        elif kind in _NUMBERS and not any(isinstance(value, Tensor) for value in plain):
+            made = _NUMBERS[kind](*plain)
         else:
             made = _operation(node, given)
         return [made] if node.outputsSize() == 1 else made if node.outputsSize() else []
@@ -249,7 +256,9 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
     "aten::add": lambda one, other, times=1: one + other * times if times != 1 else one + other,
     "aten::sub": lambda one, other, times=1: one - other * times,
     "aten::mul": operator.mul,
-    "aten::div": operator.truediv,
+    "aten::div": lambda one, other, rounding_mode=None: (
+        one // other if rounding_mode else one / other
+    ),
     "aten::floordiv": operator.floordiv,
     "aten::floor_divide": operator.floordiv,
     "aten::remainder": operator.mod,
@@ -261,8 +270,8 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
     "aten::le": operator.le,
     "aten::gt": operator.gt,
     "aten::ge": operator.ge,
-    "aten::Int": _same,
-    "aten::IntImplicit": _same,
+    "aten::Int": torch.sym_int,
+    "aten::IntImplicit": torch.sym_int,
     "aten::ScalarImplicit": _same,
     "aten::Float": torch.sym_float,
     "aten::Bool": bool,

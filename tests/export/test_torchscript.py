@@ -32,6 +32,15 @@ class Loops(TinyNet):
         return self.last(x).flatten(2).mean(2).view(x.size(0), -1)
 
 
+class Sizes(TinyNet):
+    """A trace of it reckons sizes in tensors without axes."""
+
+    def forward(self, x):
+        x = self.last(self.first(x))
+        n, channels, depth = x.shape[:3]
+        return x.reshape(n, channels * (depth // 2), -1).mean(2).reshape(n, -1)
+
+
 class ByValue(TinyNet):
     def forward(self, x):
         if bool(x.mean() > 0.5):
@@ -53,8 +62,14 @@ def scripted(network: torch.nn.Module) -> torch.jit.ScriptModule:
         return torch.jit.script(shaken(network))
 
 
-def test_loops_unroll_and_the_batch_stays_free() -> None:
-    module = scripted(Loops())
+def traced(network: torch.nn.Module) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.trace(shaken(network), torch.randn(2, 1, *PATCH))
+
+
+@pytest.mark.parametrize("module", [scripted(Loops()), traced(Sizes())], ids=["script", "trace"])
+def test_loops_unroll_sizes_are_numbers_and_the_batch_stays_free(module) -> None:
     program = to_program(module, torch.randn(2, 1, *PATCH), "loops")
     for n, scale in ((1, 5.0), (3, 0.1)):
         patches = scale * torch.randn(n, 1, *PATCH) + 1
