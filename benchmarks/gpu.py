@@ -1,17 +1,20 @@
 """`gpu`: all that needs a GPU, part by part, each in a process of its own. What is measured is
 written after every part, so that a run which is ended early is of use."""
 
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from benchmarks import gpu_tables, inputs, results
-from benchmarks.gpu_parts import PACKAGES, Part, parts
+from benchmarks.gpu_parts import ENGINES_S, EVERY, Part, parts
+from vfx_edge.backends.needs import NEEDS
 from vfx_edge.backends.nvidia import Gpu, find_gpu
 from vfx_edge.bench.machine import machine
 from vfx_edge.bench.measured import Measured
@@ -20,7 +23,9 @@ from vfx_edge.bench.processes import Event, worker
 from vfx_edge.bench.record import to_json_able
 from vfx_edge.bench.worker import Order
 from vfx_edge.files import write_text
+from vfx_edge.manifest import load_model_set
 from vfx_edge.nvml import MemoryWatch
+from vfx_edge.vocabulary import PRECISIONS
 
 SLICES, MATRIX = 300, 256
 LEAST_S = 5.0
@@ -45,6 +50,7 @@ def command(
     about = results.about("gpu", {"minutes": minutes}, machine())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        allow_every(folder / EVERY)
         save(about, [], out)
         with inputs.scan(None, SLICES, MATRIX) as scan:
             run(parts(scan.path, folder), folder, ends_at, lambda done: save(about, done, out))
@@ -59,20 +65,22 @@ def plan(lack: str, minutes: float) -> str:
         *(f"  {part.name}: {part.what}; at most {part.limit_s:g} s"
           for part in parts(Path("ct"), Path())),
         "",
-        "Packages that are needed:",
-        *(f"  {backend}: {', '.join(map(_installed, packages))}"
-          for backend, packages in PACKAGES.items()),
-        f"  tests: {_installed('pytest')}",
-        "How to install them: docs/benchmarks.md. Nothing was written.",
+        "What brings all that is needed:",
+        *(f'  {backend}: pip install "vfx-edge[{NEEDS[backend].extra}]"' for backend in ENGINES_S),
+        f"  tests: pytest ({'installed' if find_spec('pytest') else 'missing'})",
+        "More of it: docs/benchmarks.md. Nothing was written.",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def _installed(package: str) -> str:
-    try:
-        return f"{package} {metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return f"{package} (missing)"
+def allow_every(folder: Path) -> None:
+    """The shipped set there, its networks allowed in every precision: whether one should be is
+    what is measured."""
+    shutil.copytree(load_model_set("default").directory, folder)
+    manifest = folder / "manifest.toml"
+    names = ", ".join(f'"{name}"' for name in PRECISIONS)
+    text = re.sub(r"(?m)^allowed = .*$", f"allowed = [{names}]", manifest.read_text("utf-8"))
+    write_text(manifest, text)
 
 
 def run(

@@ -20,6 +20,7 @@ def gpu(found: Figures) -> str:
         ("Peak GPU memory, of the whole card, beyond what was taken before", _memory(parts)),
         ("Engines: seconds to open each network alone, nothing built before", _engines(parts)),
         ("Tests that are skipped without a GPU", _tests(parts)),
+        ("What doctor says", _doctor(parts)),
         ("Parts", _parts(parts)),
     )
     head = f"{done} of {len(parts)} parts were done, on {found['machine']['gpu']}."
@@ -111,6 +112,11 @@ def _tests(parts: list[Figures]) -> str:
 
 
 _OUTCOMES = ("passed", "failed", "skipped")
+
+
+def _doctor(parts: list[Figures]) -> str:
+    told = [event["text"] for _, event in _events(parts, "doctor", "told")]
+    return f"```\n{told[0]}\n```" if told else ""
 
 
 def _parts(parts: list[Figures]) -> str:

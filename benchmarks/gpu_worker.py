@@ -2,6 +2,8 @@
 tests that need a GPU."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +21,13 @@ from vfx_edge.fracture_task import Options, roles
 from vfx_edge.manifest import load_model_set
 
 TESTS = ROOT / "tests" / "backends" / "test_gpu.py"
+
+
+def doctor(order: Order, parent: Parent) -> None:
+    """What `vfx-edge doctor` says: why a backend can't be used stands there."""
+    words = [sys.executable, "-m", "vfx_edge", "doctor"]
+    told = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
+    parent.report("told", text=(told.stdout + told.stderr).strip())
 
 
 def engines(order: Order, parent: Parent) -> None:
@@ -78,6 +87,7 @@ def _reason(report: Any) -> str:
 
 
 WORKS: dict[str, Callable[[Order, Parent], None]] = {
+    "doctor": doctor,
     "engines": engines,
     "commands": commands,
     "tests": tests,

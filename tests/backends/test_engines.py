@@ -31,7 +31,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Builds recorded by architecture; the engine is some bytes."""
     built: list[int] = []
 
-    def build(onnx: bytes, sm: int, name: str, shapes: object) -> bytes:
+    def build(onnx: bytes, sm: int, names: object, shapes: object) -> bytes:
         built.append(sm)
         return b"engine" + onnx[:100]
 

@@ -18,7 +18,7 @@ from msgspec import structs
 from onnx import TensorProto, helper
 
 from tests.tiny_models import tiny_segmenter, write_set
-from vfx_edge.backends import Array, Budget, nvidia, openvino_backend
+from vfx_edge.backends import Array, Budget, nvidia, onnxruntime_gpu, openvino_backend
 from vfx_edge.backends import tensorrt_rtx_runtime as rtx
 from vfx_edge.backends.errors import OpenFailed, PrecisionUnavailable, RunFailed
 from vfx_edge.backends.fixed_batch import ShapesOpen, with_batch
@@ -269,6 +269,30 @@ def test_a_build_of_minutes_is_announced(
     assert caplog.text == ""
 
 
+def test_an_engine_that_was_cut_short_is_built_anew(
+    spec: NetworkSpec, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider writes it in place, and would refuse it at each start from then on."""
+    TensorRtBackend().open(spec, spec.read(), "fp16", Budget())
+    cut = Path(opened.options[0]["TensorrtExecutionProvider"]["trt_engine_cache_path"]) / "x.engine"
+    cut.write_bytes(b"half of it")
+    played, says = OrtBackend._session, "TensorRT EP could not deserialize engine from cache: x"
+
+    def session(*given: Any) -> Any:
+        if cut.exists():
+            raise OpenFailed("tensorrt", "finder", says)
+        return played(*given)
+
+    monkeypatch.setattr(OrtBackend, "_session", session)
+    TensorRtBackend().open(spec, spec.read(), "fp16", Budget())
+    assert not cut.exists()
+    cut.write_bytes(b"a whole one")
+    says = "out of memory"
+    with pytest.raises(OpenFailed, match="out of memory"):
+        TensorRtBackend().open(spec, spec.read(), "fp16", Budget())
+    assert cut.exists(), "an engine of minutes is not thrown away for another reason"
+
+
 @pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])
 def test_the_installed_provider_knows_each_option(
     spec: NetworkSpec, opened: Opened, provider: str
@@ -285,6 +309,7 @@ def test_the_installed_provider_knows_each_option(
     assert len(names) >= 5
     with libraries[0].open("rb") as file, mapped(file.fileno()) as text:
         assert [name for name in names if text.find(f"\0{name}\0".encode()) < 0] == []
+        assert kind == "cuda" or text.find(onnxruntime_gpu._UNREADABLE.encode()) > 0
 
 
 def mapped(file: int) -> mmap.mmap:
@@ -320,13 +345,14 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> tuple[rtx.Engine, Mock, Mock]:
     built.create_execution_context.return_value = context
     played = Mock(spec_set=trt.Runtime)
     played.deserialize_cuda_engine.return_value = built
-    names = ("ILogger", "ExecutionContextAllocationStrategy")
+    names = ("ILogger", "ExecutionContextAllocationStrategy", "nptype")
     package = SimpleNamespace(Runtime=lambda _: played, **{n: getattr(trt, n) for n in names})
     monkeypatch.setattr(rtx, "package", lambda: package)
     return rtx.Engine(b"engine", b"kernels"), config, context
 
 
 def test_tensorrt_rtx_has_what_is_called(engine: tuple[rtx.Engine, Mock, Mock]) -> None:
+    trt = pytest.importorskip("tensorrt_rtx")
     made, config, context = engine
     (strategy,) = config.set_execution_context_allocation_strategy.call_args.args
     assert strategy.name == "USER_MANAGED"
@@ -334,9 +360,16 @@ def test_tensorrt_rtx_has_what_is_called(engine: tuple[rtx.Engine, Mock, Mock]) 
     context.update_device_memory_size_for_shapes.side_effect = (1024, 0)
     assert made.prepare("image", (2, 1), "logits") == ((2, 3), 1024)
     assert made.prepare("image", (2, 1), "logits") == ((2, 3), 4096), "it can't tell: the largest"
+    built = made._engine
+    built.get_tensor_dtype.side_effect = {"image": trt.float16, "logits": trt.float32}.get
+    assert [made.dtype(name).name for name in ("image", "logits")] == ["float16", "float32"]
     made.run({"image": 1, "logits": 2}, (3, 1024), 4)
     context.set_device_memory.assert_called_once_with(3, 1024)
     context.execute_async_v3.assert_called_once_with(4)
+    context.get_tensor_shape.return_value = (2, -1)
+    with pytest.raises(rtx.Refused, match="shape of 'logits' depends on what"):
+        made.prepare("image", (2, 1), "logits")
     context.set_input_shape.return_value = False
     with pytest.raises(rtx.Refused):
         made.prepare("image", (9, 1), "logits")
+    made.close()

@@ -5,6 +5,7 @@ import mmap
 import shutil
 import struct
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,3 +89,17 @@ def test_every_remedy_is_an_extra_of_ours() -> None:
     assert {need.extra for need in needs.NEEDS.values()} <= set(extras)
     assert "onnxruntime-gpu[cuda,cudnn]" in extras["cuda"][0]
     assert "vfx-edge[cuda]" in extras["tensorrt"]
+
+
+def test_all_of_tensorrts_package_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its builder looks for the kernels of the card by their bare name, in no folder of its own."""
+    (tmp_path / "tensorrt_libs").mkdir()
+    (tmp_path / "tensorrt_libs" / "__init__.py").write_text("")  # NVIDIA's loads what lies there
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt_libs", raising=False)
+    nvidia.preload_tensorrt()
+    assert sys.modules.pop("tensorrt_libs").__file__ == str(
+        tmp_path / "tensorrt_libs" / "__init__.py"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from scipy.ndimage import correlate
 
@@ -149,6 +150,32 @@ def test_running_out_of_memory_is_recognised(tmp_path: Path) -> None:
         assert len(network.warnings) == 1
 
 
+def test_the_limit_of_an_arena_is_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bounds the `cuda` backend, in the runtime's own words: its arena over the host's memory,
+    with too little room for the answers to 32 patches."""
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    limits = {"max_mem": 32 * 3 * 8**3 * 4, "arena_extend_strategy": 1}
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(limits))
+    real = onnxruntime.SessionOptions
+
+    def limited() -> Any:
+        options = real()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        return options
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", limited)
+    spec = load_model_set(write_full_set(tmp_path / "set")).network("finder")
+    network = CpuBackend().open(spec, spec.read(), "fp32", Budget())
+    network.batch_limit = 32
+    batch = np.zeros((32, 1, 8, 8, 8), np.float32)
+    assert network.run(batch).shape == (32, 3, 8, 8, 8)
+    assert "ran out of memory with 32 patches" in network.warnings[0]
+
+
 def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
     """What runs on a GPU, with buffers in the host's memory."""
     network = opened(tmp_path, "cpu").network("finder")
@@ -164,8 +191,7 @@ def test_bound_buffers_give_the_same_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "bfc_arena.cc:360 Available memory of 1 is smaller than requested; Failed to allocate "
-        "memory for requested buffer of size 512",
+        "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 512",
         "CUDA failure 2: out of memory ; GPU=0",
         "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
         "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",

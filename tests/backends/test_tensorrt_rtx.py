@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.fake_card import TURING, Machine
 from tests.tiny_models import tiny_segmenter, write_set
@@ -21,7 +23,7 @@ from vfx_edge.backends import tensorrt_rtx_backend as backend
 from vfx_edge.backends import tensorrt_rtx_runtime as runtime
 from vfx_edge.backends.cuda_memory import CudaMemory
 from vfx_edge.backends.errors import BudgetTooSmall, OpenFailed, RunFailed
-from vfx_edge.backends.half import half_of
+from vfx_edge.backends.half import half_of, half_precision
 from vfx_edge.backends.onnxruntime_backend import CpuBackend
 from vfx_edge.backends.tensorrt_rtx_engine import beside_set, build_engine, wanted_key
 from vfx_edge.manifest import NetworkSpec, load_model_set
@@ -63,6 +65,7 @@ class HostDriver:
         return 0
 
     def cuDevicePrimaryCtxRelease_v2(self, _: Any) -> int:
+        assert HostEngine.open == 0, "an engine frees its memory while its context is there"
         self.released += 1
         return 0
 
@@ -73,13 +76,20 @@ class HostEngine:
     scratch_bytes = 1 << 10
     """Of a patch."""
     most = 99
+    full = "CUDA out of memory"
     given_cache = b""
+    open = 0
 
     def __init__(self, data: bytes, cache: bytes = b"") -> None:
         if not data:
             raise runtime.Refused("no engine")
         HostEngine.given_cache = cache
+        HostEngine.open += 1
         self._session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+    def dtype(self, tensor: str) -> np.dtype[Any]:
+        (known,) = self._session.get_inputs()
+        return np.dtype(np.float16 if known.type == "tensor(float16)" else np.float32)
 
     def prepare(
         self, name: str, shape: tuple[int, ...], output: str
@@ -91,25 +101,33 @@ class HostEngine:
         assert scratch[1] == self._shape[0] * self.scratch_bytes
         ctypes.memset(scratch[0], 255, scratch[1])  # it is ours to spoil
         if self._shape[0] > self.most:
-            raise runtime.Refused("CUDA out of memory")
-        batch = _at(addresses["image"], self._shape)
+            raise runtime.Refused(self.full)
+        batch = _at(addresses["image"], self._shape, self.dtype("image"))
         answer = self._session.run(["logits"], {"image": batch})[0]
-        _at(addresses["logits"], answer.shape)[:] = answer
+        _at(addresses["logits"], answer.shape, answer.dtype)[:] = answer
 
     def runtime_cache(self) -> bytes:
         return b"kernels"
 
+    def close(self) -> None:
+        HostEngine.open -= 1
 
-def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
-    count = int(np.prod(shape))
-    numbers = (ctypes.c_float * count).from_address(address)
-    return np.ctypeslib.as_array(numbers).reshape(shape)
+
+def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    size = int(np.prod(shape)) * dtype.itemsize
+    there = memoryview((ctypes.c_char * size).from_address(address)).cast("B")
+    numbers: np.ndarray = np.frombuffer(there, dtype).reshape(shape)
+    return numbers
+
+
+FULL = "CUDA out of memory", "Error Code 2: OutOfMemory (Requested size was 512 bytes.)"
 
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch, engine: None) -> HostDriver:
     """A machine with a Turing card, as far as the backend can see."""
     driver = HostDriver()
+    monkeypatch.setattr(HostEngine, "open", 0)
     monkeypatch.setattr(nvidia, "find_gpu", lambda *_: GPU)
     monkeypatch.setattr(nvidia, "driver_version", lambda: "580.65")
     monkeypatch.setattr(backend, "CudaMemory", lambda device: CudaMemory(device, driver))
@@ -145,7 +163,11 @@ def expected(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {"image": batch})[0])
 
 
-def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostDriver) -> None:
+def test_patches_go_there_and_answers_come_back(
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contexts: list[object] = []
+    monkeypatch.setattr(driver, "cuCtxSetCurrent", contexts.append, raising=False)
     with opened(spec) as network:
         assert network.precision == "fp16"
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
@@ -154,12 +176,31 @@ def test_patches_go_there_and_answers_come_back(spec: NetworkSpec, driver: HostD
         assert network.warnings == ()
     assert driver.held == {}
     assert driver.released == 1
+    assert contexts[0] is not None
+    assert contexts[-1] is None, "no runtime after this one finds a context that is gone"
 
 
+def test_a_file_that_is_fed_and_read_in_fp16_is(spec: NetworkSpec, driver: HostDriver) -> None:
+    """Such a file is its own FP16 form: its engine wants half as many bytes."""
+    model = onnx.ModelProto.FromString(spec.read())
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for weights in model.graph.initializer:
+        half = numpy_helper.to_array(weights).astype(np.float16)
+        weights.CopyFrom(numpy_helper.from_array(half, weights.name))
+    data = model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (wanted,) = session.run(None, {"image": BATCH.astype(np.float16)})
+    with backend.TensorRtRtxBackend().open(spec, data, "auto", Budget()) as network:
+        np.testing.assert_array_equal(network.run(BATCH), wanted.astype(np.float32))
+
+
+@pytest.mark.parametrize("full", FULL)
 def test_out_of_memory_halves_the_batch(
-    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch
+    spec: NetworkSpec, driver: HostDriver, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     """Whether the engine runs out of it or the buffers do."""
+    monkeypatch.setattr(HostEngine, "full", full)
     monkeypatch.setattr(HostEngine, "most", 2)
     with opened(spec) as network:
         np.testing.assert_array_equal(network.run(BATCH), expected(spec, BATCH))
@@ -214,6 +255,17 @@ def test_an_engine_is_built_once_and_kept(
     monkeypatch.setattr(runtime, "build", never)
     opened(spec).close()
     assert HostEngine.given_cache == b"kernels", "what the runtime compiled is kept, too"
+
+
+def test_kernels_are_kept_by_a_process_that_never_closes(
+    spec: NetworkSpec, driver: HostDriver
+) -> None:
+    network = opened(spec)
+    opened(spec)
+    assert HostEngine.given_cache == b""
+    network.run(BATCH[:1])
+    opened(spec)
+    assert HostEngine.given_cache == b"kernels"
 
 
 def test_an_engine_beside_the_model_goes_first_and_a_stale_one_is_named(
@@ -295,12 +347,44 @@ def installed() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_an_engine_has_the_answer_that_is_read_and_no_other() -> None:
+    """It would want a buffer for each, and fail at its first question."""
+    model = onnx.ModelProto.FromString(half_precision(tiny_segmenter()))
+    model.graph.node.append(helper.make_node("Relu", ["logits"], ["another_answer"]))
+    shape: tuple[str | int, ...] = ("n", 3, 8, 8, 8)
+    other = helper.make_tensor_value_info("another_answer", TensorProto.FLOAT, shape)
+    model.graph.output.append(other)
+    shapes = ((1, 1, 8, 8, 8),) * 3
+    for name in ("logits", "another_answer"):
+        engine = runtime.build(model.SerializeToString(), 75, ("image", name), shapes)
+        assert (b"another_answer" in engine) == (name == "another_answer")
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_engine_is_built_without_tf32_and_tells_what_each_batch_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trt = runtime.package()
+    built, told = trt.Builder.build_serialized_network, []
+
+    def build(builder: Any, network: Any, config: Any) -> Any:
+        resize = trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10
+        told.append((config.get_flag(trt.BuilderFlag.TF32), config.get_preview_feature(resize)))
+        return built(builder, network, config)
+
+    monkeypatch.setattr(trt.Builder, "build_serialized_network", build)
+    shapes = ((1, 1, 8, 8, 8),) * 3
+    runtime.build(half_precision(tiny_segmenter()), 86, ("image", "logits"), shapes)
+    assert told == [(False, True)]
+
+
+@pytest.mark.usefixtures("installed")
 def test_the_real_package_is_as_we_take_it_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     assert {75, 86, 89, 120} <= set(runtime.architectures())
     assert 90 not in runtime.architectures(), "then the documents are wrong about Hopper"
     assert runtime.version() == runtime.package().__version__
     with pytest.raises(runtime.Refused):
-        runtime.build(b"no network", 75, "x", ((1,), (1,), (1,)))
+        runtime.build(b"no network", 75, ("x", "y"), ((1,), (1,), (1,)))
     with pytest.raises(runtime.Refused):
         runtime.Engine(b"no engine" * 100)
     assert capfd.readouterr() == ("", "")

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from benchmarks import gpu, gpu_tables, results
-from benchmarks.gpu_parts import BUDGETS_GIB, OTHER_PRECISIONS, PACKAGES, Part, parts
+from benchmarks.gpu_parts import BUDGETS_GIB, ENGINES_S, EVERY, OTHER_PRECISIONS, Part, parts
 from tests.bench.records import MACHINE
+from vfx_edge.backends.needs import NEEDS
 from vfx_edge.backends.nvidia import NoGpu
+from vfx_edge.manifest import load_model_set
+from vfx_edge.vocabulary import PRECISIONS
 
 HOUR_S = 3600.0
 
@@ -24,18 +27,39 @@ def test_without_a_gpu_each_part_is_described_and_nothing_written(
     assert "no NVIDIA driver" in printed
     for part in parts(Path("ct"), Path()):
         assert f"{part.name}: {part.what}" in printed
-    for package in (*sum(PACKAGES.values(), ()), "pytest"):
-        assert package in printed
+    for need in NEEDS.values():
+        assert f'pip install "vfx-edge[{need.extra}]"' in printed
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_backend_is_tested_timed_compared_and_given_both_budgets() -> None:
     names = {part.name for part in parts(Path("ct"), Path())}
-    for backend in PACKAGES:
+    assert set(ENGINES_S) == set(NEEDS)
+    for backend in ENGINES_S:
         kinds = ("engines", "study", "commands", "tests")
         assert {f"{kind} {backend}" for kind in kinds} <= names
         assert {f"memory {backend} {gib:g} GiB" for gib in BUDGETS_GIB} <= names
-        assert {f"study {backend} {p}" for p in OTHER_PRECISIONS[backend]} <= names
+        assert {f"study {backend} {p}" for p in OTHER_PRECISIONS.get(backend, ())} <= names
+
+
+def test_what_is_worth_most_is_done_first() -> None:
+    """Each backend's parity and times before anything else of any."""
+    kinds = [part.kind for part in parts(Path("ct"), Path())]
+    first = ["doctor", "reference", *(["engines", "study"] * len(ENGINES_S))]
+    assert kinds[: len(first) + 1] == [*first, "tests"]
+
+
+def test_other_precisions_are_measured_whether_the_shipped_set_allows_them_or_not(
+    tmp_path: Path,
+) -> None:
+    gpu.allow_every(tmp_path / EVERY)
+    every, shipped = load_model_set(tmp_path / EVERY), load_model_set()
+    for spec in every.networks:
+        assert set(spec.precision.allowed) == set(PRECISIONS)
+        assert spec.sha256 in {one.sha256 for one in shipped.networks}
+    for part in parts(Path("ct"), tmp_path):
+        if part.precision != "auto" and part.kind == "study":
+            assert part.order["model"] == str(tmp_path / EVERY)
 
 
 def played(do: str, limit_s: float = HOUR_S, backend: str = "cuda") -> Part:

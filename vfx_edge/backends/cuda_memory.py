@@ -58,9 +58,9 @@ class CudaMemory:
         self.make_current()
         self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(address), source, _size(array))
 
-    def download(self, address: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """float32 numbers from the device, once the stream has done all that was asked."""
-        array = np.empty(shape, np.float32)
+    def download(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Numbers from the device, once the stream has done all that was asked."""
+        array = np.empty(shape, dtype)
         target = ctypes.c_void_p(array.ctypes.data)
         self.make_current()
         self._call("cuStreamSynchronize", ctypes.c_void_p(self.stream))
@@ -72,6 +72,8 @@ class CudaMemory:
         for address in tuple(self._buffers):
             self.free(address)
         self._call("cuStreamDestroy_v2", ctypes.c_void_p(self.stream))
+        # The last one to let go ends the context: this thread's next runtime must not find it.
+        self._call("cuCtxSetCurrent", None)
         self._call("cuDevicePrimaryCtxRelease_v2", self._device)
 
 

@@ -7,11 +7,13 @@ kept from one question to the next: a card that is lost in the night must not st
 
 import ctypes
 import functools
+import importlib
 import importlib.util
 import os
 import sys
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,7 @@ def preload_tensorrt() -> None:
         if sys.platform == "win32":
             os.add_dll_directory(folder)
         missing(str(Path(folder) / name) for name in tensorrt_libraries())
+    if spec:
+        # The rest of it: its builder looks for the kernels of the card by their bare name.
+        with suppress(ImportError, OSError):
+            importlib.import_module("tensorrt_libs")

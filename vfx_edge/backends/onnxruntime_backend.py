@@ -48,8 +48,11 @@ def exceptions() -> tuple[type[Exception], ...]:
     return (*raised, RuntimeError, ValueError, MemoryError)
 
 
-_FULL = ("allocate memory", "out of memory", "alloc_failed", "allocation_failed")
-"""How arena, CUDA and cuDNN word that memory ran out."""
+_FULL = (
+    "allocate memory", "smaller than requested bytes", "out of memory", "alloc_failed",
+    "allocation_failed",
+)  # fmt: skip
+"""How arena, its limit, CUDA and cuDNN word that memory ran out."""
 
 
 class OrtNetwork(CheckedNetwork):

@@ -30,6 +30,8 @@ AMPERE = (8, 0)
 _WITHOUT = "the installed onnxruntime is built without it"
 _REPLACE = 'pip uninstall onnxruntime onnxruntime-gpu, then pip install "vfx-edge[{}]"'
 """Both packages have the same files: whichever came last would be left broken."""
+_UNREADABLE = "could not deserialize engine"
+"""The TensorRT provider's words for a stored engine that is not whole."""
 
 
 def cuda_major() -> int:
@@ -126,8 +128,17 @@ class TensorRtBackend(CudaBackend):
     def _session(self, spec: NetworkSpec, onnx: bytes, providers: Any, budget: Budget) -> Any:
         """With a fixed batch the engine is built while the session is made: minutes."""
         folder = providers[0][1].get("trt_engine_cache_path")
-        if folder is None or not any(Path(folder).glob("*.engine")):
-            log.info("Building the TensorRT engine of '%s', once; this takes minutes", spec.name)
+        kept = [] if folder is None else list(Path(folder).glob("*.engine"))
+        if kept:
+            try:
+                return super()._session(spec, onnx, providers, budget)
+            except OpenFailed as error:
+                if _UNREADABLE not in str(error.__cause__ or error):
+                    raise
+            # The provider writes them in place: one whose writer was ended would fail for ever.
+            for engine in kept:
+                engine.unlink(missing_ok=True)
+        log.info("Building the TensorRT engine of '%s', once; this takes minutes", spec.name)
         return super()._session(spec, onnx, providers, budget)
 
     def _precisions(self, budget: Budget) -> tuple[str, ...]:

@@ -62,6 +62,8 @@ class RtxNetwork(CheckedNetwork):
         self._memory = memory
         self._cache = cache
         self._buffers: dict[str, tuple[int, int]] = {}  # tensor or scratch -> address, bytes
+        self._sizes: set[int] = set()
+        """Of the batches so far: for each, kernels are compiled."""
 
     def _infer(self, batch: Array) -> Array:
         assert self._engine is not None, "run after close"
@@ -69,22 +71,36 @@ class RtxNetwork(CheckedNetwork):
         try:
             self._memory.make_current()
             shape, scratch = self._engine.prepare(given, batch.shape, answer)
+            fed, read = self._engine.dtype(given), self._engine.dtype(answer)
+            numbers = batch.astype(fed, copy=False)
             addresses = {
-                given: self._buffer(given, batch.nbytes),
-                answer: self._buffer(answer, int(np.prod(shape)) * batch.itemsize),
+                given: self._buffer(given, numbers.nbytes),
+                answer: self._buffer(answer, int(np.prod(shape)) * read.itemsize),
             }
             beside = self._buffer(_SCRATCH, max(scratch, _ALIGNED)), scratch
-            self._memory.upload(addresses[given], batch)
+            self._memory.upload(addresses[given], numbers)
             self._engine.run(addresses, beside, self._memory.stream)
-            return self._memory.download(addresses[answer], shape)
+            raw = self._memory.download(addresses[answer], shape, read)
+            self._keep_kernels(len(batch))
+            return raw.astype(np.float32, copy=False)
         except OutOfMemory:
             self._release()
             raise
         except (runtime.Refused, nvidia.CudaFailed) as error:
-            if "out of memory" in str(error).lower():
+            if "outofmemory" in str(error).lower().replace(" ", ""):  # it words it both ways
                 self._release()
                 raise OutOfMemory from error
             raise RunFailed(NAME, self.spec.name, str(error)) from error
+
+    def _keep_kernels(self, size: int) -> None:
+        """After the first batch of a size: a service's process is ended, and closes nothing."""
+        if size not in self._sizes:
+            self._sizes.add(size)
+            self._save_kernels()
+
+    def _save_kernels(self) -> None:
+        if self._cache is not None and self._engine and (kept := self._engine.runtime_cache()):
+            _keep(self._cache, kept)
 
     def _release(self) -> None:
         """Buffers of a batch that was too big would stand in a smaller one's way."""
@@ -107,8 +123,8 @@ class RtxNetwork(CheckedNetwork):
         if self._engine is None:
             return
         self._memory.make_current()
-        if self._cache is not None and (kept := self._engine.runtime_cache()):
-            _keep(self._cache, kept)
+        self._save_kernels()
+        self._engine.close()
         self._engine = None
         self._buffers.clear()
         self._memory.close()
@@ -149,7 +165,8 @@ class TensorRtRtxBackend:
             memory = CudaMemory(share.device)
             with _closed_if_it_fails(memory):
                 engine = runtime.Engine(data, cache.read_bytes() if cache.is_file() else b"")
-                limit = _fitting(spec, engine, share, limit)
+                with _closed_if_it_fails(engine):
+                    limit = _fitting(spec, engine, share, limit)
         except (runtime.Refused, nvidia.CudaFailed, OutOfMemory, OSError) as error:
             reason = str(error) or "the GPU is out of memory"
             raise OpenFailed(NAME, spec.name, reason) from error
@@ -160,12 +177,12 @@ class TensorRtRtxBackend:
 
 
 @contextmanager
-def _closed_if_it_fails(memory: CudaMemory) -> Iterator[None]:
+def _closed_if_it_fails(opened: CudaMemory | runtime.Engine) -> Iterator[None]:
     try:
         yield
     except Exception:
         with suppress(nvidia.CudaFailed, OutOfMemory):  # the first error counts
-            memory.close()
+            opened.close()
         raise
 
 

@@ -43,12 +43,14 @@ class EngineKey:
     sm: int
     precision: str
     input: str
+    output: str
     shapes: tuple[Shape, Shape, Shape]
     """Smallest, usual and largest input."""
 
     def differences(self, other: "EngineKey") -> Iterator[str]:
         """In words: how `other`, an engine's, is not what is wanted."""
-        if (self.onnx_sha256, self.input) != (other.onnx_sha256, other.input):
+        ours, theirs = ((k.onnx_sha256, k.input, k.output) for k in (self, other))
+        if ours != theirs:
             yield "it was built from another network"
         elif self.half != other.half:
             yield "it was built from another FP16 form of the network"
@@ -82,6 +84,7 @@ def wanted_key(spec: NetworkSpec, sm: int) -> EngineKey:
         sm=sm,
         precision="fp16",
         input=spec.input.name,
+        output=spec.output.name,
         shapes=(spec.shape(batch.min), spec.shape(batch.opt), spec.shape(batch.max)),
     )
 
@@ -202,7 +205,7 @@ def build_engine(spec: NetworkSpec, onnx: bytes, key: EngineKey, path: Path) -> 
     log.info("Building the TensorRT-RTX engine of %s, once; up to a minute", place)
     start = time.perf_counter()
     try:
-        data = runtime.build(half_of(spec, onnx), key.sm, key.input, key.shapes)
+        data = runtime.build(half_of(spec, onnx), key.sm, (key.input, key.output), key.shapes)
     except runtime.Refused as error:
         raise EngineRefused(spec.name, dotted(key.sm), str(error)) from error
     seconds = time.perf_counter() - start

@@ -8,6 +8,8 @@ import threading
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 _ONE_BUILD = threading.Lock()
 """A build takes gigabytes, and the messages of two at once could not be separated."""
 
@@ -63,11 +65,15 @@ def _errors() -> str:
     return "; ".join(dict.fromkeys(errors)) or "no reason given"
 
 
-def build(onnx: bytes, sm: int, input_name: str, shapes: tuple[Shape, Shape, Shape]) -> bytes:
-    """An engine for one architecture. shapes: the input's smallest, usual and largest.
+def build(
+    onnx: bytes, sm: int, names: tuple[str, str], shapes: tuple[Shape, Shape, Shape]
+) -> bytes:
+    """An engine for one architecture. names: of the input and of the answer. shapes: the input's
+    smallest, usual and largest.
 
     Precision is the network's own. Raises Refused with TensorRT-RTX's reason.
     """
+    input_name, output_name = names
     trt = package()
     with _ONE_BUILD:
         _log().errors = []
@@ -76,7 +82,13 @@ def build(onnx: bytes, sm: int, input_name: str, shapes: tuple[Shape, Shape, Sha
         parser = trt.OnnxParser(network, _log())
         if not parser.parse(onnx):
             raise Refused("; ".join(str(parser.get_error(i)) for i in range(parser.num_errors)))
+        for answer in [network.get_output(i) for i in range(network.num_outputs)]:
+            if answer.name != output_name:  # each that is left would want a buffer of ours
+                network.unmark_output(answer)
         config = builder.create_builder_config()
+        # What stays in FP32 is FP32; and the engine tells what a batch needs, not the largest.
+        config.clear_flag(trt.BuilderFlag.TF32)
+        config.set_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), 0)
         profile = builder.create_optimization_profile()
@@ -115,10 +127,17 @@ class Engine:
         takes, and how many bytes of scratch intermediate results need."""
         if not self._context.set_input_shape(input_name, shape):
             raise Refused(_errors())
+        answer = tuple(self._context.get_tensor_shape(output_name))
+        if min(answer, default=1) < 0:
+            raise Refused(f"the shape of '{output_name}' depends on what the network is shown")
         # 0 is also what it says when it can't tell
         scratch = self._context.update_device_memory_size_for_shapes()
-        largest = int(self._engine.device_memory_size_v2)
-        return tuple(self._context.get_tensor_shape(output_name)), int(scratch) or largest
+        return answer, int(scratch) or int(self._engine.device_memory_size_v2)
+
+    def dtype(self, tensor: str) -> np.dtype[Any]:
+        """What the numbers of an input or answer have to be: a file in FP16 may want FP16."""
+        wanted: np.dtype[Any] = np.dtype(package().nptype(self._engine.get_tensor_dtype(tensor)))
+        return wanted
 
     def run(self, addresses: dict[str, int], scratch: tuple[int, int], stream: int) -> None:
         """Start computing from and to buffers on the GPU, by tensor name. scratch: address and
@@ -132,3 +151,8 @@ class Engine:
     def runtime_cache(self) -> bytes:
         """Kernels compiled so far, for the next start."""
         return bytes(self._cache.serialize())
+
+    def close(self) -> None:
+        """Free it while its device's context is still there: first what uses the others, in
+        threads of its own, too."""
+        del self._context, self._cache, self._engine, self._runtime
