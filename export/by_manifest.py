@@ -153,7 +153,7 @@ def _write_set(
     card = CARD.format(name=spec.set_name, file=steps.name, command=command, notes=notes)
     files |= {"manifest.toml": text.encode(), "card.md": card.encode()}
     manifests.write_folder(out, files)
-    typer.echo("\n".join((*made.notes, manifests.report_of(out))))
+    typer.echo("\n".join((*made.notes, manifests.report_of(out, steps.file))))
 
 
 def spec_of(manifest: Path) -> "NetworkSpec":
@@ -165,7 +165,7 @@ def spec_of(manifest: Path) -> "NetworkSpec":
         found = tomllib.loads(text).get("network")
     except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deep
         raise Unfilled(manifest, f"it can't be read ({error})") from error
-    if left := re.search(r'(?m)^(\w+)\s*=.*"<[^>"]*>"', text):
+    if left := re.search(r'(?m)^"?([^"=#\n]+?)"?\s*=.*"<[^>"]*>"', text):
         raise Unfilled(manifest, f"'{left[1]}' still holds the template's words")
     if (count := len(found) if isinstance(found, list) else 0) != 1:
         raise Unfilled(manifest, f"it holds {count} [[network]] tables, and one is exported")

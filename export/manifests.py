@@ -155,13 +155,14 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     return NewNetwork(stem, table, onnx, halved(onnx, stem))
 
 
-def report_of(folder: Path) -> str:
-    """What was written, in two lines for the terminal."""
-    place = shlex.quote(str(folder))
+def report_of(folder: Path, source: object) -> str:
+    """What was written, in two lines for the terminal. source: what parity compares it with."""
+    place, origin = shlex.quote(str(folder)), shlex.quote(str(source))
     sizes = [f"{p.name} {p.stat().st_size / 2**20:.1f} MB" for p in sorted(folder.glob("*.onnx"))]
     return (
         f"{folder}: {', '.join(sizes)}\n"
-        f"next: python -m export parity {place}; vfx-edge run CT --model {place}"
+        f"next: python -m export parity {place} --checkpoint {origin}; "
+        f"vfx-edge run CT --model {place}"
     )
 
 

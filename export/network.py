@@ -1,7 +1,7 @@
 """`export network`: any network that PyTorch saved whole, with a manifest that says what it is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,8 +53,32 @@ def _facts(file: Path) -> "Facts":
     from export.programs import open_program
     from export.template import Facts
 
-    batch, channels, *patch = open_program(file).input_shape or (None,) * 5
-    return Facts(channels=channels, batch=batch, patch=(*patch, None, None, None)[:3])
+    program = open_program(file)
+    batch, channels, *patch = program.input_shape or (None,) * 5
+    answer = _answer_shape(program, (batch or 2, channels, *patch))
+    return Facts(
+        channels=channels,
+        batch=batch,
+        patch=(*patch, None, None, None)[:3],
+        classes=answer[1] if answer else None,
+        voxelwise=len(answer) == 5 if answer else None,
+    )
+
+
+def _answer_shape(program: "Program", shape: "tuple[int | None, ...]") -> tuple[int, ...]:
+    """Of what the network answers to a batch of this shape, asked once; empty where the file does
+    not say the shape, or nothing usable comes: the export says why."""
+    import torch
+
+    sizes = tuple(n for n in shape if n is not None)
+    if len(sizes) != len(shape):
+        return ()
+    try:
+        answer = _asked(program, torch.zeros(sizes))
+    except Misfit:
+        return ()
+    usable = isinstance(answer, torch.Tensor) and answer.ndim in (2, 5)
+    return tuple(answer.shape) if usable else ()
 
 
 def _made(file: Path, spec: "NetworkSpec") -> Made:
@@ -87,12 +111,7 @@ def _checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
     one_by_one = batch is None and spec.batch.max == 1
     size = (1 if one_by_one else batch or max(2, spec.batch.min), *wanted)
     example = torch.randn(size, generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.no_grad():
-            answer = program.ask(example)
-    except (RuntimeError, ValueError, TypeError, AssertionError, torch.jit.Error) as error:
-        what = f"it does not take {by(size)}: {one_line(error)}"
-        raise Misfit(program.path, what) from error
+    answer = _asked(program, example)
     if not isinstance(answer, torch.Tensor):
         raise Misfit(program.path, f"it answers a {type(answer).__name__}, not one tensor")
     classes, patch = len(spec.output.classes), tuple(spec.input.patch_zyx)
@@ -100,3 +119,15 @@ def _checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
         shapes = f"it answers {by(tuple(answer.shape))} to {by(size)}"
         raise Misfit(program.path, f"{shapes}, the manifest names {classes} classes")
     return example
+
+
+def _asked(program: "Program", example: "torch.Tensor") -> Any:
+    """The answer to a batch; Misfit where the network does not take it."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return program.ask(example)
+    except (RuntimeError, ValueError, TypeError, AssertionError, torch.jit.Error) as error:
+        what = f"it does not take {by(tuple(example.shape))}: {one_line(error)}"
+        raise Misfit(program.path, what) from error

@@ -99,7 +99,8 @@ def command(
     head = options.head(use, licence, f"{plan.dataset}: {training_data}", summary)
     unread = write(out, plan, read, checkpoint, renamed, head, overwrite=overwrite)
     if unread:
-        typer.echo(f"background here: {', '.join(unread)}")
+        names = ", ".join(unread)
+        typer.echo(f"background here: {names}; --map NAME=L1 would make one a vertebra")
     if not plan.orientation_known:
         typer.echo(
             f"note: the training images' axes were taken as {plan.orientation}; "
@@ -131,7 +132,7 @@ def write(
     given = {**table(plan), **({"classes": renamed} if renamed else {}), "parameters": origin}
     network = manifests.new_network(module, "vertebrae", given)
     manifests.write_set(out, head, [network], card(plan, tuple(read), means), overwrite=overwrite)
-    typer.echo(manifests.report_of(out))
+    typer.echo(manifests.report_of(out, plan.folder))
     return unread(names, means, [JointParameters])
 
 

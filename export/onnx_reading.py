@@ -29,6 +29,7 @@ from vfx_edge.manifest.files import MAX_ONNX_BYTES
 OLDEST = 7
 """The first opset that ONNX Runtime runs, so that an upgrade can be compared with what was."""
 MAX_NODES = 100_000
+ZIP = b"PK\x03\x04"
 _STANDARD = ("", "ai.onnx")
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _EIGHT_BITS = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32)  # the last: sums, biases
@@ -98,6 +99,9 @@ def _parsed(path: Path) -> ModelProto:
         data = path.read_bytes()
     except OSError as error:
         raise NotOnnx(path, error.strerror or error, "let it be read") from error
+    if data.startswith(ZIP):
+        why = "it is a zip, as PyTorch and MONAI write them"
+        raise NotOnnx(path, why, "give it to python -m export network, monai or nnunet")
     read_outline(data, path)  # also refuses graphs that are nested too deep
     try:
         model: ModelProto = ModelProto.FromString(data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vfx_edge.cli.progress import ShareProgress
+from vfx_edge.cli.progress import STAGES, ShareProgress
 from vfx_edge.errors import InputError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 
@@ -173,10 +173,12 @@ def gather(
     if cts:
         on_step("Crops of the CTs", 0.0)
         scans = [load_scan(path) for path in cts]
-        sources["real"] = chain_patches(scans, manifest, specs, count)
+        told = _told(on_step, "Crops of the CTs", 0.0)
+        sources["real"] = chain_patches(scans, manifest, specs, count, told)
     if phantom:
-        on_step("Crops of a phantom", GATHERED / 2 if cts else 0.0)
-        sources["phantom"] = chain_patches([phantom_scan()], manifest, specs, count)
+        told = _told(on_step, "Crops of a phantom", GATHERED / 2 if cts else 0.0)
+        told("read")
+        sources["phantom"] = chain_patches([phantom_scan()], manifest, specs, count, told)
     if random:
         noise = {s.name: random_patches(s, affordable(s, random)) for s in specs}
         sources["random"] = noise
@@ -184,6 +186,15 @@ def gather(
         spec.name: {source: c[spec.name] for source, c in sources.items() if spec.name in c}
         for spec in specs
     }
+
+
+def _told(on_step: Step, what: str, start: float) -> "Callable[[str], None]":
+    """The chain's stages as steps: it takes most of the time, and a bar at rest looks dead."""
+    names = list(STAGES)
+    each = GATHERED / 2 / len(names)
+    return lambda stage: on_step(
+        f"{what}: {STAGES[stage].lower()}", start + each * names.index(stage)
+    )
 
 
 def compare(

@@ -21,8 +21,8 @@ AT_ONCE = 2  # patches, so that a network of 128³ stays within a few GB
 
 
 def from_original(checkpoint: Path, spec: NetworkSpec) -> Ask:
-    """The network of a model.tar, an nnU-Net's folder or zip, a .pt2 or TorchScript file in
-    PyTorch, or of an ONNX file in ONNX Runtime on the CPU; in fp32."""
+    """The network of a model.tar, an nnU-Net's folder or zip, a MONAI bundle's folder, a .pt2 or
+    TorchScript file in PyTorch, or of an ONNX file in ONNX Runtime on the CPU; in fp32."""
     if is_onnx(checkpoint):
         return _from_other_onnx(checkpoint, spec)
     import torch
@@ -68,10 +68,15 @@ def _answer(
 
 def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
     origin = spec.parameters_of(JointParameters) if spec.window is not None else None
-    if checkpoint.is_dir() or (origin and origin.configuration):  # perhaps in a zip
+    if origin and origin.configuration:  # perhaps in a zip
         from export import nnunet
 
         return nnunet.reference(checkpoint, origin)
+    if checkpoint.is_dir():
+        from export.monai_bundle import read_bundle
+        from export.programs import open_program
+
+        return open_program(checkpoint, read_bundle(checkpoint).script).ask
     names = names_in(checkpoint)
     if is_script(names) or any(name.endswith("/models/model.json") for name in names):
         from export.programs import open_program

@@ -53,13 +53,18 @@ def notes(rows: Sequence[Row], skipped: Mapping[str, str]) -> list[str]:
 
 def show(rows: Sequence[Row], skipped: Mapping[str, str], reference: str, to: "IO[str]") -> None:
     """The table for people."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(file=to, width=None if to.isatty() else 160, highlight=False)
-    table = Table(title=f"Differences of probabilities from {reference}", title_justify="left")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in COLUMNS[:4] else "right")
+    title = f"Differences of probabilities from {reference}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    for name in COLUMNS:  # words break where the terminal is narrow, figures never do
+        if name in (*COLUMNS[:4], "verdict"):
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="right", no_wrap=" " not in name)
     for row in rows:
         style = None if row.passed or not row.allowed else "bold red"
         table.add_row(*cells(row), style=style)

@@ -100,7 +100,8 @@ def _members(data: bytes, path: Path) -> dict[str, bytes]:
                 raise NotACheckpoint(path, "it is too long")
             return {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
     except (OSError, *NO_ZIP) as error:
-        raise NoProgram(path, str(error)) from error
+        why = f"{error}; an ONNX file goes to python -m export onnx"
+        raise NoProgram(path, why) from error
 
 
 def _repacked(members: dict[str, bytes], wanted: re.Pattern[str]) -> io.BytesIO:

@@ -14,6 +14,7 @@ from msgspec import NODEFAULT, Struct, inspect
 from export.contracts import classes_of
 from vfx_edge.errors import UsageError
 from vfx_edge.manifest.checking import described
+from vfx_edge.manifest.classes import each_once, meanings, unread
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
     SCHEMA,
@@ -25,7 +26,7 @@ from vfx_edge.manifest.spec import (
     SetTable,
     WindowSpec,
 )
-from vfx_edge.manifest.writing import toml_value
+from vfx_edge.manifest.writing import toml_key, toml_value
 from vfx_edge.vocabulary import Level, Stored
 
 JOINT = "joint"
@@ -106,13 +107,14 @@ def template(file: str, role: str | None, facts: Facts) -> str:
         ("network.parameters", kind),
     ]
     warning = (f"Not likely a {role}: the file says {facts}.",) * (role not in facts.roles)
-    lines = _comment(" ".join((HEAD.format(file=file), *facts.notes, *warning)))
+    lines = _comment(" ".join((HEAD.format(file=file).strip(), *facts.notes, *warning)))
     lines += [f"schema = {toml_value(SCHEMA)}", *_keys(SetTable, known)]
     lines += ["", "[[network]]", *_keys(NetworkTable, known)]
     for name, table in tables:
         if table is BatchSpec:
             lines += ["", "[network.classes]", *_comment(_renaming())]
-        rows = list(_keys(table, known, classes_of(kind)))
+            lines += _unmapped(facts.class_names, kind)
+        rows = list(_keys(table, known, classes_of(kind), kind.sees))
         lines += ["", f"[{name}]", *rows] if rows else []
     return "\n".join(lines) + "\n"
 
@@ -153,14 +155,27 @@ def _renaming() -> str:
     return f"{about['description']}. A level needs no line: Th12, LWK3 or vertebrae_L1 are known."
 
 
+def _unmapped(names: Sequence[str], kind: type[RoleParameters]) -> Iterator[str]:
+    """A line to fill in for each name that means nothing here, where the role can't do so."""
+    means = meanings(names, {}, with_levels=kind.a_level)
+    if names and kind.problem_of(each_once(means)):
+        words = ", ".join((*kind.classes, *kind.optional, *("a level",) * kind.a_level))
+        for name in unread(names, means, (kind,)):
+            yield f"{toml_key(name)} = {toml_value(f'<one of {words}, or nothing>')}"
+
+
 def _one_of(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"<one of {', '.join(names)}>"
 
 
 def _keys(
-    table: type[Struct], known: Mapping[tuple[type, str], Any], classes: str = ""
+    table: type[Struct],
+    known: Mapping[tuple[type, str], Any],
+    classes: str = "",
+    sees: str = "",
 ) -> Iterator[str]:
-    """A comment and a line for each key that a person may set. classes: what the role demands."""
+    """A comment and a line for each key that a person may set. classes: what the role demands;
+    sees: what its channels hold."""
     info: Any = inspect.type_info(table)
     for field in info.fields:
         about = getattr(field.type, "extra_json_schema", None)
@@ -174,7 +189,12 @@ def _keys(
         elif not plain:
             meaning = f"{meaning}: {rule}"
         if (table, key) == (OutputSpec, "classes"):
-            meaning = f"{about['description']}: {classes}"
+            meaning = (
+                f"the network's own names, {about['description']}. Read are, under these names or "
+                f"by a line of [network.classes]: {classes}"
+            )
+        if (table, key) == (InputSpec, "channels") and sees:
+            meaning = f"{meaning}: {sees}"
         yield from _comment(meaning)
         yield f"{key} = {toml_value(value)}"
 

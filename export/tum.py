@@ -68,7 +68,7 @@ def command(
     summary = "The fracture classifier of Foreman et al. 2024, from its authors' checkpoint."
     head = options.head(use, licence, training_data, summary)
     manifests.write_set(out, head, [network], card(checkpoint.name, mask), overwrite=overwrite)
-    typer.echo(manifests.report_of(out))
+    typer.echo(manifests.report_of(out, checkpoint))
 
 
 def load(checkpoint: Path) -> "Net3D":

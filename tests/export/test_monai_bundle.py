@@ -91,6 +91,21 @@ def test_a_bundle_fills_in_its_template_and_becomes_a_set(
             torch.from_numpy(got), shaken(TinyNet(2))(patches), atol=1e-4, rtol=0
         )
     assert not (tmp_path / "executed").exists()
+    words = ("--checkpoint", folder, "--no-phantom", "--random", "1")
+    code, _, err = run("parity", tmp_path / "mine", *words)
+    assert code == 0, err
+
+
+def test_names_that_mean_nothing_here_are_lines_to_fill_in(tmp_path: Path, run: Run) -> None:
+    folder, manifest = bundle(tmp_path / "spine"), tmp_path / "mine.toml"
+    about = folder / "configs" / "metadata.json"
+    about.write_text(about.read_text("utf-8").replace('"body"', '"corpus vertebrae"'), "utf-8")
+    run("monai", folder, "--template", manifest, "--role", "segmenter")
+    text = manifest.read_text("utf-8")
+    assert '\n"corpus vertebrae" = "<one of background, body, arch, or nothing>"\n' in text
+    filled(manifest, "segmenter")
+    code, _, err = run("monai", folder, "--manifest", manifest, "-o", tmp_path / "mine")
+    assert (code, "'corpus vertebrae' still holds the template's words" in err) == (4, True), err
 
 
 def test_numbers_that_no_network_has_leave_the_template_as_it_is(tmp_path: Path, run: Run) -> None:

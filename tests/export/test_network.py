@@ -120,6 +120,16 @@ def test_what_was_not_filled_in_is_named(pt2: Path, tmp_path: Path, run: Run) ->
     assert (code, "'licence' still holds the template's words" in err) == (4, True)
 
 
+def test_a_template_counts_the_classes_and_says_what_a_second_channel_is(
+    pt2: Path, tmp_path: Path, run: Run
+) -> None:
+    manifest = tmp_path / "mine.toml"
+    run("network", pt2, "--template", manifest, "--role", "segmenter")
+    text = " ".join(manifest.read_text("utf-8").replace("\n# ", " ").split())
+    assert "Not likely a segmenter: the file says 1 channel, 3 classes for the whole patch" in text
+    assert "+1 on the centre of the body to outline" in text
+
+
 def rewritten(path: Path, to: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
     """The archive with members changed; None leaves one out."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(to, "w") as new:
@@ -256,7 +266,7 @@ def test_other_files_are_no_networks(net: torch.nn.Module, tmp_path: Path, run: 
     cut.write_bytes(out.getvalue()[:-30])
     for file, says in (
         (weights, "it holds weights, and no network"),
-        (text, "not a zip file"),
+        (text, "not a zip file; an ONNX file goes to python -m export onnx"),
         (archive, "an archive of something else"),
         (cut, "not a zip file"),
     ):

@@ -1,6 +1,7 @@
 """What `export onnx` refuses: in one sentence, and nothing is left."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,12 @@ from tests.export.onnx_files import (
     value,
     weights,
 )
+
+
+def zipped(file: Path) -> None:
+    """As torch.save and torch.export.save write their files."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("net/byteorder", b"little")
 
 
 def outside(location: str, **facts: str) -> Maker:
@@ -167,6 +174,7 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "unfolds": (saved(lambda: unfolding(10, 6)), "unfold to more than 100000 operations"),
     "calls itself": (saved(calls_itself), "its function F0 calls itself"),
     "nested": (saved(nested), "graphs are nested too deep"),
+    "a .pt2": (zipped, "give it to python -m export network, monai or nnunet"),
     "labels": (saved(labels), "output 'answer' holds int64, not floating-point numbers"),
     "whole numbers": (
         saved(model([helper.make_node("Cast", ["ct"], ["c"], to=1), conv("c")],

@@ -1,5 +1,6 @@
 """Parity: what is measured, what decides, and the figures of the published classifier."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,12 +13,13 @@ pytest.importorskip("torch")
 import torch
 
 from export.parity_reference import from_original
+from export.parity_report import show
 from tests.export.conftest import Run
 from tests.export.nets import random_classifier, shaken
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
 from vfx_edge.backends import default_backends
 from vfx_edge.backends.openvino_backend import native_precision
-from vfx_edge.bench.networks import Row, figures_of, rows_of
+from vfx_edge.bench.networks import Figures, Row, figures_of, rows_of
 from vfx_edge.bench.patches import random_patches
 from vfx_edge.manifest import load_model_set
 
@@ -125,6 +127,19 @@ def test_the_command_shows_a_table_writes_the_card_and_answers_in_json(
     assert card.startswith("# Mine\n\nKept.\n")
     assert card.count("## Parity") == 1
     assert "| tiny classifier | 3 random | cpu | fp16* |" in card
+
+
+def test_no_figure_is_cut_off_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "80")
+    figures = Figures(20, 1.2e-3, 3.4e-4, -5.6e-5, 0.9987, 0)
+    row = Row("vertebra-segmenter", "phantom", "tensorrt-rtx", "fp16", "", True, True, figures)
+    show([row], {}, "PyTorch", screen := Terminal())
+    for figure in ("1.2e-03", "3.4e-04", "-5.6e-05", "0.9987", "passes"):
+        assert figure in screen.getvalue()
 
 
 def test_answers_beyond_the_tolerance_end_in_code_7(tiny: Path, run: Run) -> None:

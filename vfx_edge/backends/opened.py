@@ -114,7 +114,7 @@ def passed_over_sentence(use: BackendUse) -> str:
     left = ", ".join(f"{', '.join(names)} ({reason})" for reason, names in alike.items())
     return (
         f"A graphics card is there, but auto passed over {left} and took {use.used}: "
-        "`vfx-edge doctor` says what would help."
+        "`vfx-edge doctor` says what is missing, `vfx-edge models verify` asks each one again."
     )
 
 

@@ -13,7 +13,7 @@ from vfx_edge.manifest import ModelManifest, NetworkSpec
 from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec, make_phantom
 from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
-from vfx_edge.study import Scan
+from vfx_edge.study import OnStage, Scan
 from vfx_edge.vocabulary import ROLES
 
 Floats = NDArray[np.float32]
@@ -93,7 +93,11 @@ def affordable(spec: NetworkSpec, count: int) -> int:
 
 
 def chain_patches(
-    scans: Sequence[Scan], manifest: ModelManifest, specs: Sequence[NetworkSpec], count: int
+    scans: Sequence[Scan],
+    manifest: ModelManifest,
+    specs: Sequence[NetworkSpec],
+    count: int,
+    on_stage: OnStage | None = None,
 ) -> dict[str, Floats]:
     """Network name -> at most `count` patches (n, c, a, b, c) that the chain asked of it.
 
@@ -105,7 +109,8 @@ def chain_patches(
             each = _samplers(models, specs, count)
             watched = {role: each[network.spec.name] for role, network in models.networks.items()}
             with contextlib.suppress(NoSpineInView):  # what was asked until then will do
-                analyze(scan, replace(models, networks=watched), ChainOptions(classify="all"))
+                watching = replace(models, networks=watched)
+                analyze(scan, watching, ChainOptions(classify="all"), on_stage)
             for spec in specs:
                 asked[spec.name] += each[spec.name].asked
     return {

@@ -198,7 +198,7 @@ def _parameters(
         raise invalid(path, f"{what}: give each a network of its own", where)
     for kind in kinds:
         if (count := table.input.channels) != kind.channels:
-            what = f"'channels' is {count} and must be {kind.channels}"
+            what = f"'channels' is {count} and must be {kind.channels} ({kind.sees})"
             raise invalid(path, what, f"{where} [input]")
     _check_classes(table, kinds, path, where)
     where = f"{where} [parameters]"

@@ -26,12 +26,13 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RoleParameters(Table, frozen=True, kw_only=True):
     """Base of all: [network.parameters] of one role, and what its network must have.
 
-    optional: classes that are read where it has them. closed: whether it may have no other, which
-    would not be read. a_level: whether some class must be a level. voxelwise: whether it answers
-    for each voxel of its patch, or once for the whole.
+    sees: what its channels hold. optional: classes that are read where it has them. closed: whether
+    it may have no other, which would not be read. a_level: whether some class must be a level.
+    voxelwise: whether it answers for each voxel of its patch, or once for the whole.
     """
 
     channels: ClassVar[int] = 1
+    sees: ClassVar[str] = "the CT"
     classes: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     closed: ClassVar[bool] = False
@@ -85,6 +86,7 @@ class SegmenterParameters(RoleParameters, frozen=True, kw_only=True):
     """Body and arch of the one vertebra that a guide, the second channel, marks."""
 
     channels = 2
+    sees = "the CT, and +1 on the centre of the body to outline, -1 on its neighbours, as Gaussians"
     classes = (BACKGROUND, "body", "arch")
 
     backward_mm: Annotated[Distance, Meta(description="the patch's middle lies so far behind it")]

@@ -22,7 +22,7 @@ def manifest_text(head: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]
 def _table(values: Mapping[str, Any], path: str) -> list[str]:
     """A table's plain values come first: what follows a table's name belongs to it."""
     plain = {k: v for k, v in values.items() if not isinstance(v, Mapping) and v is not None}
-    lines = [f"{_key(k)} = {toml_value(v)}" for k, v in plain.items()]
+    lines = [f"{toml_key(k)} = {toml_value(v)}" for k, v in plain.items()]
     for key, value in values.items():
         if isinstance(value, Mapping):
             below = f"{path}.{key}".lstrip(".")
@@ -30,7 +30,7 @@ def _table(values: Mapping[str, Any], path: str) -> list[str]:
     return lines
 
 
-def _key(name: str) -> str:
+def toml_key(name: str) -> str:
     """Bare where TOML allows it: a network's classes may be called anything."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
 

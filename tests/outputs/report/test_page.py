@@ -104,6 +104,7 @@ def test_a_loss_of_height_that_the_classifier_sees_intact_is_said_and_no_card(
     assert all_clear in page.text
     assert row in page.text
     assert "24" in page.text  # the loss stays in the table
+    assert "L1!" in page.text  # no plain tick
     assert page.of("article") == []
     assert "verdict s-unremarkable" in [one.get("class") for one in page.of("section")]
 

@@ -64,6 +64,8 @@ class Cell:
     words: str
     marked: bool
     doubtful: bool
+    overruled: bool
+    """Height or detector spoke for a fracture, and the classifier sees none."""
     href: str | None
 
 
@@ -207,7 +209,7 @@ def _strip(result: StudyResult, t: Wording) -> list[Cell]:
 def _cell(level: Level, finding: Finding | None, result: StudyResult, t: Wording) -> Cell:
     if finding is None:
         words = f"{level}: {t('status.not_found')}"
-        return Cell(level.value, Status.NOT_FOUND, words, marked=False, doubtful=False, href=None)
+        return Cell(level.value, Status.NOT_FOUND, words, False, False, False, href=None)
     marked = is_card(finding, result.triage)
     doubt = label_doubt(finding, t)
     words = f"{name_of(finding.vertebra, t)}: {_words(finding, t)}"
@@ -217,6 +219,7 @@ def _cell(level: Level, finding: Finding | None, result: StudyResult, t: Wording
         words=words + (f". {doubt}" if doubt else ""),
         marked=marked,
         doubtful=doubt is not None,
+        overruled=finding.overruled,
         href=f"{'card' if marked else 'row'}-{level}",
     )
 
