@@ -68,7 +68,7 @@ def test_answers_come_back_in_our_axes() -> None:
     got = run_patches(network(spec, echo), patches)
     np.testing.assert_array_equal(got[:, 3:], np.stack(patches))
     once = spec_of("classifier", orientation="LAI", transpose=(2, 0, 1), patch_zyx=(4, 5, 6))
-    odds = np.float32([[1, 0, 0]])
+    odds = np.array([[1, 0, 0]], np.float32)
     got = run_patches(network(once, lambda s, b: b.mean((2, 3, 4)) * odds), patches)
     wanted = [np.exp(patch.mean()) / (np.exp(patch.mean()) + 2) for patch in patches]
     np.testing.assert_allclose(got[:, 0], wanted, atol=1e-5)  # softmax of one answer a patch
