@@ -81,7 +81,8 @@ class BudgetTooSmall(BackendError):
         )
         super().__init__(
             f"'{network}' needs about {needed_mib:.0f} MiB of {'GPU ' if gpu else ''}memory for "
-            f"its smallest batch, and its share of what may be used is {allowed_mib:.0f} MiB: "
+            f"its smallest batch, and its share of what may be used"
+            f"{', less what CUDA itself takes,' if gpu else ''} is {allowed_mib:.0f} MiB: "
             f"{remedy if gpu else 'use a smaller model, or a GPU'}"
         )
 
