@@ -1,5 +1,7 @@
 """`export network`: any network that PyTorch saved whole, with a manifest that says what it is."""
 
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from vfx_edge.manifest import NetworkSpec
 
 NAME = "network"
+SECONDS = 600.0
+"""Until a network has to have answered."""
 EXAMPLES = """\b
 Examples:
   python -m export network net.pt2 --template mine.toml --role classifier    then fill it in
@@ -122,12 +126,25 @@ def _checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
 
 
 def _asked(program: "Program", example: "torch.Tensor") -> Any:
-    """The answer to a batch; Misfit where the network does not take it."""
+    """The answer to a batch; Misfit where the network does not take it, or never ends: a script may
+    hold a loop without end. Such a thread is left behind, and ends with the process."""
     import torch
 
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            with torch.no_grad():
+                answer.set_result(program.ask(example))
+        except Exception as error:  # noqa: BLE001  `result` raises it again
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
     try:
-        with torch.no_grad():
-            return program.ask(example)
+        return answer.result(SECONDS)
+    except TimeoutError as error:
+        what = f"it gave no answer within {SECONDS / 60:.0f} minutes"
+        raise Misfit(program.path, what) from error
     except (RuntimeError, ValueError, TypeError, AssertionError, torch.jit.Error) as error:
         what = f"it does not take {by(tuple(example.shape))}: {one_line(error)}"
         raise Misfit(program.path, what) from error

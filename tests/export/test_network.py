@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,9 @@ pytest.importorskip("torch")
 
 import torch
 
+from export import network
+from export.by_manifest import Misfit
+from export.programs import Program
 from tests.export.conftest import Run
 from tests.export.filling import filled
 from tests.export.nets import TinyNet, shaken
@@ -273,3 +277,19 @@ def test_other_files_are_no_networks(net: torch.nn.Module, tmp_path: Path, run: 
         code, _, err = run("network", file, "--template", tmp_path / "t.toml", *CLASSIFIER)
         assert (code, err.count("\n")) == (4, 1), err
         assert says in err
+
+
+def test_one_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may hold a loop without end, and PyTorch can't be stopped in the middle."""
+    over = threading.Event()
+    endless = Program(Path("endless.pt"), "TorchScript", lambda _: over.wait(), to_onnx, None)
+    monkeypatch.setattr(network, "SECONDS", 0.01)
+    try:
+        with pytest.raises(Misfit, match=r"endless.pt .*gave no answer within 0 minutes"):
+            network._asked(endless, example())
+    finally:
+        over.set()
+
+
+def to_onnx(*_: object) -> bytes:
+    raise AssertionError("nothing is exported")
