@@ -3,7 +3,9 @@
 Heavy libraries are imported inside the commands, so that --help answers without them.
 """
 
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -40,4 +42,7 @@ for module in (tum, nnunet, totalsegmentator, network, monai_door, onnx_door, pa
 
 
 if __name__ == "__main__":
-    sys.exit(answer(app, "python -m export"))
+    code = answer(app, "python -m export")
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)  # a network that never answers is not waited for
