@@ -55,7 +55,8 @@ def outcome(order: Order) -> dict[str, Any]:
         file = case.make(Path(folder))
         steps = list(_steps(case, file, order.ct))
     last = steps[-1]
-    found = {"command": last.command, "said": last.said.strip()[-MAX_SAID:]}
+    said = last.said.replace(f"{folder}{os.sep}", "").strip()  # nobody's place is published
+    found = {"command": last.command, "said": said[-MAX_SAID:]}
     commands = [step.command for step in steps]
     if last.faults:
         return {"outcome": "BUG", **found, "said": last.faults, "commands": commands}

@@ -21,7 +21,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 UNFINISHED = ROOT / "build" / "benchmarks"
 SCHEMA = "vfx-edge/benchmarks/1"
 DIGITS = 5
-PEERS = ("torch", "nnunetv2", "dynamic_network_architectures")
+PEERS = ("torch", "monai", "nnunetv2", "dynamic_network_architectures")
 _BEGAN = time.perf_counter()
 
 

@@ -47,7 +47,7 @@ def like_bone(count: int, edge: int = 70) -> np.ndarray:
 @pytest.fixture(scope="module")
 def rows(published: Path, model_tar: Path) -> list[Row]:
     spec = load_model_set(published).network("classifier")
-    crops = {"random": random_patches(spec, 8), "like bone": like_bone(8)}
+    crops = {"random": random_patches(spec, 4), "like bone": like_bone(4)}
     return rows_of(spec, crops, from_original(model_tar, spec), {})
 
 
@@ -63,7 +63,7 @@ def test_the_published_classifier_keeps_its_answers(
     own = [row for row in rows if (row.backend, row.precision) == (backend, precision)]
     found = [row.figures for row in own if row.figures is not None]
     assert [row.source for row in own] == ["random", "like bone"]
-    assert [figures.crops for figures in found] == [8, 8]
+    assert [figures.crops for figures in found] == [4, 4]
     for row, figures in zip(own, found, strict=True):
         print(f"{backend} {precision} {row.source}: {figures}")
         assert figures.max_difference <= NEEDED[backend, precision], row
