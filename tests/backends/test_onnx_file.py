@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.tiny_models import tiny_classifier, tiny_segmenter, write_set
 from vfx_edge.backends.errors import OnnxInvalid
-from vfx_edge.backends.onnx_file import check_signature, read_outline
+from vfx_edge.backends.onnx_file import check_signature, operations, read_outline
 from vfx_edge.manifest import BatchSpec, NetworkSpec, load_model_set
 
 HERE = Path("some.onnx")
@@ -38,6 +38,19 @@ def test_it_reads_what_the_onnx_package_reads(data: bytes) -> None:
             assert tensor.element_type == kind.elem_type
             assert tensor.shape == tuple(d.dim_value or None for d in kind.shape.dim)
     assert not outline.external_data
+
+
+def test_it_finds_every_node_also_of_inner_graphs_and_functions() -> None:
+    inner = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "inner", [], [])
+    deeper = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([deeper, helper.make_node("Relu", ["y"], ["z"])], "outer", [], [])
+    own = helper.make_node("QLinearConv", ["a"], ["b"])
+    function = helper.make_function("mine", "Own", ["a"], ["b"], [own], [])
+    model = helper.make_model(outer, functions=[function])
+    found = operations(model.SerializeToString(), HERE)
+    assert found == {"If", "Neg", "Relu", "QLinearConv"}
+    with pytest.raises(OnnxInvalid, match=r"some\.onnx"):
+        operations(b"no network", HERE)
 
 
 def test_a_fitting_network_passes(spec: NetworkSpec) -> None:

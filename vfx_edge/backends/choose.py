@@ -127,7 +127,6 @@ class _Opening:
     def open_on(self, backend: Backend, *, on_card: bool) -> list[Network]:
         """Every network, each of which has answered once where its answers are not known: on a
         card always, whose driver and libraries nobody tested together. BackendError leaves."""
-
         jobs = [
             self.pool.submit(backend.open, spec, onnx, self.request.precision, budget)
             for spec, onnx, budget in zip(self.specs, self.onnx, self.budgets, strict=True)

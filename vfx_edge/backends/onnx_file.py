@@ -14,6 +14,7 @@ from vfx_edge.manifest import NetworkSpec
 FLOAT, FLOAT16 = 1, 10
 OPSETS = range(9, 25)
 """What the runtimes read; a later one may mean by an operation something that they do not know."""
+DEEPEST, TOO_DEEP = 8, "graphs are nested too deep"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -44,6 +45,18 @@ def read_outline(data: bytes, path: Path) -> OnnxOutline:
     """The outline of an ONNX file's bytes; OnnxInvalid when they are none."""
     try:
         return _model(memoryview(data))
+    except (_Malformed, IndexError, UnicodeDecodeError) as error:
+        raise not_onnx(path, str(error) or "cut short") from error
+
+
+def operations(data: bytes, path: Path) -> frozenset[str]:
+    """Types of all nodes of an ONNX file's bytes, also of those inside nodes and functions of the
+    file's own; OnnxInvalid when they are none."""
+    try:
+        view = memoryview(data)
+        graphs, functions = _messages(view, 7), _messages(view, 25)
+        nodes = [*(_messages(graph, 1) for graph in graphs), *(_messages(f, 7) for f in functions)]
+        return frozenset(_text(node, 4) for each in nodes for node in _with_inner(each))
     except (_Malformed, IndexError, UnicodeDecodeError) as error:
         raise not_onnx(path, str(error) or "cut short") from error
 
@@ -148,9 +161,10 @@ def _text(view: memoryview, number: int) -> str:
     return "".join(str(part, "utf-8") for part in _messages(view, number))
 
 
-# Field numbers as in onnx.proto: ModelProto.graph 7, opset_import 8; GraphProto.node 1,
-# initializer 5, input 11, output 12, sparse_initializer 15; TensorProto.external_data 13,
-# data_location 14; NodeProto.attribute 5; AttributeProto.t 5, g 6, tensors 10, graphs 11.
+# Field numbers as in onnx.proto: ModelProto.graph 7, opset_import 8, functions 25; GraphProto.node
+# 1, initializer 5, input 11, output 12, sparse_initializer 15; TensorProto.external_data 13,
+# data_location 14; NodeProto.op_type 4, attribute 5; FunctionProto.node 7; AttributeProto.t 5, g 6,
+# tensors 10, graphs 11.
 
 
 def _model(view: memoryview) -> OnnxOutline:
@@ -185,10 +199,21 @@ def _tensor(value_info: memoryview) -> Tensor:
     return Tensor(_text(value_info, 1), element, tuple(shape))
 
 
+def _with_inner(nodes: Iterator[memoryview], depth: int = 0) -> Iterator[memoryview]:
+    """The nodes, and those of the graphs inside them."""
+    if depth > DEEPEST:
+        raise _Malformed(TOO_DEEP)
+    for node in nodes:
+        yield node
+        for attribute in _messages(node, 5):
+            for inner in _messages(attribute, 6, 11):
+                yield from _with_inner(_messages(inner, 1), depth + 1)
+
+
 def _external(graph: memoryview, depth: int = 0) -> bool:
     """Whether any tensor of the graph, or of one inside a node, lies in another file."""
-    if depth > 8:
-        raise _Malformed("graphs are nested too deep")
+    if depth > DEEPEST:
+        raise _Malformed(TOO_DEEP)
     tensors = list(_messages(graph, 5))
     for node in _messages(graph, 1):
         for attribute in _messages(node, 5):

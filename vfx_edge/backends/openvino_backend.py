@@ -15,15 +15,16 @@ from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
 from vfx_edge.backends.machine import cpu_name, usable_cores
 from vfx_edge.backends.network import CheckedNetwork, pick_precision
+from vfx_edge.backends.onnx_file import operations
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.manifest import NetworkSpec
 
 PRECISIONS = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
 """Our name -> OpenVINO's, fastest first."""
-_QUANTISED = (b"izeLinear", b"ConvInteger", b"MatMulInteger", b"QLinear")
-"""In the file of a quantised network. OpenVINO 2026.4 ends the whole process while it compiles some
-of these for 8 bits; without that step it computes what the file says, roundings and all, in floats,
-as fast as the float network. Asked of the bytes: no manifest is trusted with a crash."""
+_QUANTISED = ("izeLinear", "ConvInteger", "MatMulInteger", "QLinear")
+"""In a quantised network's types of nodes. OpenVINO 2026.4 ends the whole process while it compiles
+some of these for 8 bits; without that step it computes what the file says, roundings and all, in
+floats, as fast as the float network. Asked of the file: no manifest is trusted with a crash."""
 _FIRST = threading.Lock()
 _NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'float32'>": "fp32"}
 
@@ -121,7 +122,8 @@ class OpenVinoBackend:
         }
         if threads := threads or usable_cores():
             config["INFERENCE_NUM_THREADS"] = str(threads)
-        if any(word in onnx for word in _QUANTISED):
+        kinds = operations(onnx, spec.path)
+        if any(word in kind for kind in kinds for word in _QUANTISED):
             config["LP_TRANSFORMS_MODE"] = "NO"
         try:
             model = _core().read_model(onnx)
