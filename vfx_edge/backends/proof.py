@@ -16,7 +16,7 @@ from vfx_edge.backends.errors import (
 )
 from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.network import activate
-from vfx_edge.backends.onnx_file import check_signature, misfit
+from vfx_edge.backends.onnx_file import check_signature, misfit, operations
 from vfx_edge.backends.protocol import Array, Backend, Budget, Network
 from vfx_edge.errors import BackendError, ModelError
 from vfx_edge.manifest import NetworkSpec
@@ -27,6 +27,9 @@ MANY = 1000
 """So many numbers don't all lie between 0 and 1 by chance."""
 SAME = 0.01
 """Mean difference of probabilities below which two answers to one patch are the same."""
+BY_CHANCE = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike"}  # fmt: skip
+"""Operations of ONNX that answer otherwise each time: no two answers need be compared to know."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ def prove(
     """
     data = spec.read() if onnx is None else onnx
     check_signature(spec, data)
+    if thrown := BY_CHANCE & operations(data, spec.path):
+        what = f"its answer hangs on chance ({', '.join(sorted(thrown))}), as if it were"
+        raise misfit(spec, f"{what} still in training")
     known = default_backends() if backends is None else backends
     can_run = {name: one for name, one in known.items() if one.availability().available}
     asked = {name: _ask(name, backend, spec, data) for name, backend in can_run.items()}
@@ -168,7 +174,7 @@ def _check_one_more(
     name: str, backend: Backend, spec: NetworkSpec, onnx: bytes, answer: Array
 ) -> None:
     """OnnxInvalid where the network can't compute one patch more than the least, as GPUs do, or
-    a patch's answer depends on those beside it, or on chance."""
+    a patch's answer depends on those beside it."""
     count = spec.batch.min + 1
     if count > spec.batch.max or spec.window is not None:  # two of an nnU-Net's tiles take minutes
         return
