@@ -13,6 +13,9 @@ STOPPED = 130
 def program() -> NoReturn:
     """The console script: the command line, unless there is no memory to load it into."""
     _fill_streams()
+    # NumPy's matrices are small here: a second thread only waits for the first, at full load, and
+    # lets a phantom's last bit hang on how many there are.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         check_start()
         from vfx_edge.cli import program as command_line

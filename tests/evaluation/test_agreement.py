@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics
 from statsmodels.stats import inter_rater
 
 from tests.evaluation.made import EXACT, answered
+from tests.examples import examples
 from vfx_edge.evaluation.agreement import IccKind, cohen_kappa, fleiss_kappa, icc
 
 SHROUT_FLEISS = np.array(
@@ -28,7 +29,7 @@ PINGOUINS = {
 
 
 @given(answered())
-@settings(max_examples=25)
+@examples(25)
 def test_kappa_and_its_error_are_what_others_say(table: NDArray[np.int_]) -> None:
     one, other = table.T.tolist()
     for weights, wt in ((None, None), ("linear", "linear"), ("quadratic", "quadratic")):
@@ -105,7 +106,7 @@ def test_kappa_needs_something_to_agree_on() -> None:
 
 
 @given(answered(readers=4))
-@settings(max_examples=15)
+@examples(15)
 def test_fleiss_kappa_is_statsmodels(table: NDArray[np.int_]) -> None:
     found = fleiss_kappa(table.tolist(), resamples=20)
     if len(np.unique(table)) == 1:
