@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 # full load. (Before NumPy is loaded; programs that the tests start inherit it.)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.fake_card import fake_driver, machine  # noqa: E402
+from tests.fake_card import fake_driver, machine
 
 __all__ = ["fake_driver", "machine"]
 
