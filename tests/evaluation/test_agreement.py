@@ -3,8 +3,6 @@
 from typing import Any, get_args
 
 import numpy as np
-import pandas as pd
-import pingouin
 import pytest
 from hypothesis import given
 from numpy.typing import NDArray
@@ -130,6 +128,9 @@ def test_icc_of_shrout_and_fleiss() -> None:
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of pingouin's own insides
 @pytest.mark.parametrize("seed", range(6))
 def test_icc_and_its_interval_are_pingouins(seed: int) -> None:
+    import pandas as pd  # seconds, in each process that only collects this file
+    import pingouin
+
     rng = np.random.default_rng(seed)
     n, k = int(rng.integers(3, 20)), int(rng.integers(2, 5))
     table = (
