@@ -93,7 +93,7 @@ def test_what_a_stopped_run_has_measured_is_kept_and_nothing_else(
     assert again.point("one", lambda: pytest.fail("measured again")) == 1
     assert again.missing("two")
     assert results.Kept("tried", {"repeat": 3}).missing("one")
-    monkeypatch.setattr(results, "_fingerprint", lambda: "other code")
+    monkeypatch.setattr(results, "fingerprint", lambda: "other code")
     assert results.Kept("tried", {"repeat": 2}).missing("one")
 
 
