@@ -17,6 +17,9 @@ from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec
 PHANTOM = "phantom, {} slices of {}²"
 TINY = PhantomSpec(levels=("L2", "L3"), spacing_mm=3.0, pixel_mm=3.0, matrix=(128, 128), seed=7)
 """What is done many times."""
+ABDOMEN = "phantom of an abdomen, {} slices of {}²"
+ABDOMEN_SLICES = 129
+"""An abdomen at 3 mm, as hospitals take thousands of."""
 RESAMPLED = "{}, resampled to {} slices of {}²"
 
 
@@ -38,6 +41,18 @@ def standard_phantom(slices: int = 600, matrix: int = 512) -> PhantomSpec:
         matrix=(matrix, matrix),
         fractures=(FractureSpec("L1", "wedge", 0.35), FractureSpec("T10", "crush", 0.4)),
         lesions=(LesionSpec("T10", "lytic"),),  # so that the classifier has something to do
+        seed=7,
+    )
+
+
+def abdomen_phantom(matrix: int = 512) -> PhantomSpec:
+    """T11 to L5 in slices of 3 mm, nothing broken."""
+    return PhantomSpec(
+        levels=("T11", "L5"),
+        slices=ABDOMEN_SLICES,
+        spacing_mm=3.0,
+        pixel_mm=FIELD_MM / matrix,
+        matrix=(matrix, matrix),
         seed=7,
     )
 

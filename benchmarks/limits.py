@@ -17,10 +17,11 @@ from benchmarks.worker import Order
 from vfx_edge.backends import open_models
 from vfx_edge.backends.openvino_backend import native_precision
 from vfx_edge.bench.patches import random_patches
+from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.manifest import load_model_set
 from vfx_edge.study import BackendRequest
 
-BYTES = {"fp32": 4, "bf16": 2}
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 MEMORY_MIB = 256
 
 
@@ -30,6 +31,7 @@ def command(
     matrix: options.Matrix = 512,
     repeat: options.Repeat = 9,
     studies: Annotated[int, typer.Option(help="Warm studies for the share of the chain.")] = 5,
+    isa: options.Isa = None,
 ) -> None:
     """Measured peaks of this machine, the networks' own work, and how near they come."""
     options.needs("torch")
@@ -37,8 +39,7 @@ def command(
         kept = Kept("limits", {"ct": scan.name, "repeat": repeat, "studies": studies})
         memory = kept.point("memory", peaks.memory_seconds, MEMORY_MIB, repeat)
         chains = {
-            name: kept.point(f"chain in {name}", _chain, scan, name, studies)
-            for name in _precisions()
+            name: kept.point(f"chain in {name}", _chain, scan, name, studies) for name in _ours()
         }
     kept.finish(
         {
@@ -52,13 +53,20 @@ def command(
 
 
 def _precisions() -> tuple[str, ...]:
-    """Those that OpenVINO computes in on this processor."""
+    """Float formats that OpenVINO computes in on this processor."""
     return ("fp32", "bf16") if native_precision() == "bf16" else ("fp32",)
 
 
+def _ours() -> tuple[str, ...]:
+    """What the shipped networks can be run in: quantised, too, where they have such files."""
+    quantised = "int8" in possible_precisions("openvino", load_model_set("default"))
+    return (*_precisions(), *["int8"] * quantised)
+
+
 def _asked(precision: str) -> str:
-    """What to ask of OpenVINO: by itself it takes bf16 wherever a network's manifest allows it."""
-    return "auto" if precision == native_precision() else precision
+    """What to ask of OpenVINO: by itself it takes bf16 wherever a network's manifest allows it,
+    and no other network is asked for it."""
+    return "auto" if precision == "bf16" else precision
 
 
 def _gemm(kept: Kept, repeat: int) -> list[dict[str, Any]]:
@@ -80,7 +88,8 @@ def _conv(kept: Kept, repeat: int) -> list[dict[str, Any]]:
             runtime, precision, partial(run, conv), repeat,
         )
         for runtime, run in runtimes.items()
-        for precision in _precisions()
+        for precision in (*_precisions(), "int8")
+        if (runtime, precision) not in peaks.UNKNOWN
         for conv in peaks.CONVS
     ]  # fmt: skip
 
@@ -102,7 +111,7 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
     """Each shipped network at the batch it is run with."""
     rows = []
     manifest = load_model_set("default")
-    for precision in _precisions():
+    for precision in _ours():
         with open_models(manifest, BackendRequest("openvino", _asked(precision))) as models:
             own = [item for item in models.networks.items() if item[1].precision == precision]
             for role, network in own:
@@ -140,11 +149,13 @@ def _chain(scan: inputs.Scan, precision: str, studies: int) -> dict[str, Any]:
             role: [run["networks"][role]["seconds"] for run in runs] for role in runs[0]["networks"]
         },
         "patches": {role: n["patches"] for role, n in runs[0]["networks"].items()},
-        "works": {role: asdict(work) for role, work in _works().items()},
+        "precisions": {role: n["precision"] for role, n in runs[0]["networks"].items()},
+        "works": {role: asdict(work) for role, work in works().items()},
     }
 
 
-def _works() -> dict[str, Work]:
+def works() -> dict[str, Work]:
+    """Role -> the work of one patch, of the shipped networks."""
     manifest = load_model_set("default")
     return {role: counted(manifest.network(role).read()) for role in manifest.roles}
 
@@ -161,8 +172,8 @@ def conv_peak(figures: dict[str, Any], precision: str) -> float:
 
 
 def gemm_peak(figures: dict[str, Any], precision: str) -> float:
-    """GFLOP/s of the faster matrix product."""
-    return max(gflops(row) for row in figures["gemm"] if row["precision"] == precision)
+    """GFLOP/s of the faster matrix product; 0 in a precision in which none was measured."""
+    return max((gflops(r) for r in figures["gemm"] if r["precision"] == precision), default=0.0)
 
 
 def bandwidth(figures: dict[str, Any]) -> float:
@@ -178,13 +189,16 @@ def achieved(chain: dict[str, Any]) -> tuple[float, float]:
     return float(work / np.median(seconds)), float(np.median(seconds / chain["wall_s"]))
 
 
-def alone(figures: dict[str, Any], precision: str) -> float:
-    """GFLOP/s of all that the chain asks of its networks, had they the machine to themselves."""
+def of_peak(figures: dict[str, Any], precision: str) -> tuple[float, float]:
+    """How much of the convolution peak the chain's networks reach, 0..1, each against that of the
+    precision it computes in: by themselves, and inside the chain."""
     chain = figures["chains"][precision]
-    rows = {row["role"]: row for row in figures["networks"] if row["precision"] == "fp32"}
-    rows |= {row["role"]: row for row in figures["networks"] if row["precision"] == precision}
     asked = {role: count for role, count in chain["patches"].items() if count}
-    work = sum(count * rows[role]["gflop_each"] for role, count in asked.items())
-    return float(
-        work / sum(n * median(rows[r]["seconds"]) / rows[r]["batch"] for r, n in asked.items())
-    )
+    rows = {(row["role"], row["precision"]): row for row in figures["networks"]}
+    least = alone = 0.0
+    for role, count in asked.items():
+        row = rows[role, chain["precisions"][role]]
+        least += count * row["gflop_each"] / conv_peak(figures, row["precision"])
+        alone += count * median(row["seconds"]) / row["batch"]
+    taken = np.median(np.sum(list(chain["networks_s"].values()), axis=0))
+    return least / alone, float(least / taken)

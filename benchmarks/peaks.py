@@ -51,6 +51,8 @@ CONVS = (
     Conv(128, 32, 1),
 )  # fmt: skip
 GEMM = 2048
+UNKNOWN = (("PyTorch", "int8"),)
+"""Runtime and precision that are not measured: PyTorch has no 8-bit 3-D convolution of its own."""
 
 
 def timed(function: Callable[[], Any], repeat: int) -> list[float]:

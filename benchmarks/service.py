@@ -26,6 +26,7 @@ def command(
     slices: options.Slices = 600,
     matrix: options.Matrix = 512,
     repeat: options.Repeat = 5,
+    isa: options.Isa = None,
 ) -> None:
     """From the last image to the results in the archive, beside the command alone."""
     options.needs("pynetdicom", "filelock", "highdicom", "resvg_py")
