@@ -51,7 +51,7 @@ SCRIPTS = (
         ("--repeat", "4", "--nnunet-patches", "3", "--no-nnunet-fast"),
         (4, 3),
     ),
-    Script("precisions", (3, 2), ("--quick", "int8"), (2, 1), ("--ct",)),
+    Script("precisions", (3, 2), ("--quick", "auto"), (2, 1), ("--ct",)),
     Script("limits", (6, 4), ("--repeat", "3", "--studies", "3"), (3, 2)),
     Script("service", (6, 4), takes=("--ct",)),
     Script("growth", (10, 5)),
@@ -106,8 +106,11 @@ def command(
 ) -> None:
     """Everything for docs/benchmarks.md, and the page. What was done is not done again, as long as
     the program is the same: a run that was stopped goes on where it was."""
-    given = {"--ct": cts or [], "--abdomen": [abdomen], "--resample": [resample]}
-    places = {name: [path for path in paths if path] for name, paths in given.items()}
+    places = {
+        "--ct": cts or [],
+        "--abdomen": [abdomen] if abdomen else [],
+        "--resample": [resample] if resample else [],
+    }
     steps = _within(_steps(_classes(classes), places, quick), minutes)
     for step in steps:
         results.log(f"about {step.minutes:4.1f} min  {step.title}: {' '.join(step.words)}")

@@ -129,7 +129,9 @@ def _precisions(found: Figures | None) -> Iterator[Goal]:
     if found is None:
         yield Goal("INT8 against fp32: names, suspicions, outlines, heights", "–", "–", UNKNOWN)
         return
-    rows, pair = found["rows"], f"{found['settings']['quick']} against {found['settings']['exact']}"
+    rows = found["rows"]
+    exact, quick = (" and ".join(sorted({r["precision"][at] for r in rows})) for at in (0, 1))
+    pair = f"{quick} against {exact}"
     for title, key in (("names", "same_names"), ("suspicions", "same_suspicions")):
         same = sum(row[key] for row in rows)
         state = MET if same == len(rows) else MISSED

@@ -39,7 +39,8 @@ def command(
         kept = Kept("limits", {"ct": scan.name, "repeat": repeat, "studies": studies})
         memory = kept.point("memory", peaks.memory_seconds, MEMORY_MIB, repeat)
         chains = {
-            name: kept.point(f"chain in {name}", _chain, scan, name, studies) for name in _ours()
+            name: kept.point(f"chain in {name}", _chain, scan, asked, studies)
+            for name, asked in _ours().items()
         }
     kept.finish(
         {
@@ -57,16 +58,17 @@ def _precisions() -> tuple[str, ...]:
     return ("fp32", "bf16") if native_precision() == "bf16" else ("fp32",)
 
 
-def _ours() -> tuple[str, ...]:
-    """What the shipped networks can be run in: quantised, too, where they have such files."""
-    quantised = "int8" in possible_precisions("openvino", load_model_set("default"))
-    return (*_precisions(), *["int8"] * quantised)
-
-
-def _asked(precision: str) -> str:
-    """What to ask of OpenVINO: by itself it takes bf16 wherever a network's manifest allows it,
-    and no other network is asked for it."""
-    return "auto" if precision == "bf16" else precision
+def _ours() -> dict[str, str]:
+    """What the shipped networks can be run in -> what to ask of OpenVINO for it. By itself it
+    takes for each network the fastest that the manifest allows, and no other is asked of all."""
+    manifest = load_model_set("default")
+    with open_models(manifest, BackendRequest("openvino")) as models:
+        own = {network.precision for network in models.networks.values()}
+    fastest = next(name for name in ("bf16", "int8", "fp32") if name in own)
+    asked = {"fp32": "fp32"} | ({} if fastest == "fp32" else {fastest: "auto"})
+    if "int8" in possible_precisions("openvino", manifest):
+        asked.setdefault("int8", "int8")
+    return asked
 
 
 def _gemm(kept: Kept, repeat: int) -> list[dict[str, Any]]:
@@ -109,16 +111,18 @@ def _peak(
 
 def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
     """Each shipped network at the batch it is run with."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     manifest = load_model_set("default")
-    for precision in _ours():
-        with open_models(manifest, BackendRequest("openvino", _asked(precision))) as models:
-            own = [item for item in models.networks.items() if item[1].precision == precision]
-            for role, network in own:
+    for asked in _ours().values():
+        with open_models(manifest, BackendRequest("openvino", asked)) as models:
+            known = {(row["role"], row["precision"]) for row in rows}
+            for role, network in models.networks.items():
+                if (role, network.precision) in known:
+                    continue
                 work = counted(network.spec.read())
                 batch = random_patches(network.spec, network.batch_limit)
                 seconds = kept.point(
-                    f"{role}, {precision}",
+                    f"{role}, {network.precision}",
                     peaks.timed,
                     partial(network.run, batch),
                     repeat,
@@ -138,9 +142,9 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _chain(scan: inputs.Scan, precision: str, studies: int) -> dict[str, Any]:
+def _chain(scan: inputs.Scan, asked: str, studies: int) -> dict[str, Any]:
     """The networks inside warm studies: their seconds and patches, and the whole."""
-    with worker(Order(str(scan.path), "openvino", _asked(precision))) as running:
+    with worker(Order(str(scan.path), "openvino", asked)) as running:
         running.ask()
         runs = [running.ask() for _ in range(studies)]
     return {

@@ -28,12 +28,13 @@ Making = AbstractContextManager[inputs.Scan]
 def command(
     cts: options.Cts = None,
     exact: Annotated[str, typer.Option(metavar="NAME", help="Whose answers count.")] = "fp32",
-    quick: Annotated[str, typer.Option(metavar="NAME", help="What is held to them.")] = "int8",
+    quick: Annotated[str, typer.Option(metavar="NAME", help="What is held to them.")] = "auto",
     model: Annotated[str, typer.Option(metavar="NAME_OR_DIR", help="The model set.")] = "default",
     isa: options.Isa = None,
 ) -> None:
     """The whole chain on CTs in two precisions by OpenVINO: same names, same suspicions, Dice of
-    the outlines, differences of the heights. Without CTs, on a phantom."""
+    the outlines, differences of the heights. Without CTs, on a phantom. "auto": for each network
+    the fastest that the manifest allows here."""
     manifest = load_model_set(model)
     for precision in (exact, quick):
         if precision not in PRECISIONS:
@@ -79,7 +80,7 @@ def compared(wanted: Analysis, found: Analysis) -> dict[str, Any]:
     levels = [f.vertebra.level for f in wanted.findings]
     named = [f.vertebra.level for f in found.findings]
     shared = [level for level in levels if level in named]
-    maps = [label_map(each.scan.image, each.masks) for each in (wanted, found)]
+    labels, others = (label_map(each.scan.image, each.masks) for each in (wanted, found))
     one, other = _heights(wanted), _heights(found)
     gaps = [np.abs(np.subtract(one[k], other[k])) for k in shared if k in one and k in other]
     facts = [facts_of(each.result) for each in (wanted, found)]
@@ -90,7 +91,7 @@ def compared(wanted: Analysis, found: Analysis) -> dict[str, Any]:
         "same_names": levels == named,
         "same_suspicions": suspicions[0] == suspicions[1],
         "difference": first_difference(facts[1], facts[0]),
-        "dice": label_dice(*maps, [(level.verse, level.verse) for level in shared]),
+        "dice": label_dice(labels, others, [(level.verse, level.verse) for level in shared]),
         "height_gaps_mm": [float(gap) for each in gaps for gap in each],
     }
 

@@ -70,6 +70,9 @@ def measured() -> Measured:
 def page(text: str, figures: Measured) -> str:
     """`text` with everything between its markers made anew."""
     text = replaced(text, "goals", _goals(figures))
+    earlier = results.read("before")
+    assert earlier is not None, "benchmarks/results/before.json belongs to the repository"
+    text = replaced(text, "before", tables.before(earlier))
     for name in SECTIONS:
         text = replaced(text, name, _section(name, figures.get(name, {})))
     return replaced(text, "machine", _machines(figures))
@@ -165,7 +168,8 @@ def _machine(found: Figures) -> str:
     held = f" ({found['held']})" if found.get("held") else ""
     return (
         f"{machine['cpu']['name']}{held}, {found['threads']} threads, "
-        f"{machine['memory_gib']:g} GB, {machine['gpu'] or 'no GPU'}; {machine['os']}; Python {machine['python']}; {versions}. "
+        f"{machine['memory_gib']:g} GB, {machine['gpu'] or 'no GPU'}; {machine['os']}; "
+        f"Python {machine['python']}; {versions}. "
         f"Networks of the set `{models['name']}` {models['version']}: {weights}."
     )
 
