@@ -31,7 +31,7 @@ def command(
     """The whole command as a ratio that holds on any machine and on a busy one: against the time
     of its networks' operations at the convolution peak and of reading its files, in turns."""
     options.needs("torch")
-    names = [path.name for path in cts or ()]
+    names = [inputs.name_of(path) for path in cts or ()]
     kept = Kept("floor", {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names})
     scans = list(_scans(cts, slices, matrix))
     rows = [
@@ -45,7 +45,7 @@ def _scans(cts: options.Cts, slices: int, matrix: int) -> Iterator[tuple[str, Ma
     yield inputs.PHANTOM.format(slices, matrix), inputs.scan(None, slices, matrix)
     yield from abdomens(None, matrix)
     for path in cts or ():
-        yield path.name, inputs.scan(path, slices, matrix)
+        yield inputs.name_of(path), inputs.scan(path, slices, matrix)
 
 
 def _measured(kept: Kept, making: Making, repeat: int) -> dict[str, Any]:

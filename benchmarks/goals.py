@@ -129,7 +129,10 @@ def _precisions(found: Figures | None) -> Iterator[Goal]:
     if found is None:
         yield Goal("INT8 against fp32: names, suspicions, outlines, heights", "–", "–", UNKNOWN)
         return
-    rows = found["rows"]
+    rows = [row for row in found["rows"] if len({*row["precision"]}) == 2]
+    if not rows:  # by itself nothing computes in another precision here
+        yield from _precisions(None)
+        return
     exact, quick = (" and ".join(sorted({r["precision"][at] for r in rows})) for at in (0, 1))
     pair = f"{quick} against {exact}"
     for title, key in (("names", "same_names"), ("suspicions", "same_suspicions")):

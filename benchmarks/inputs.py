@@ -31,6 +31,11 @@ class Scan:
     path: Path
 
 
+def name_of(path: Path) -> str:
+    """What is kept of a CT's place: the folder that it is, or that its file lies in."""
+    return path.resolve().parent.name if path.is_file() else path.name
+
+
 def standard_phantom(slices: int = 600, matrix: int = 512) -> PhantomSpec:
     """T1 to L5 in 600 mm, two fractures: the CT that the goals are about; smaller for trying."""
     return PhantomSpec(
@@ -75,7 +80,7 @@ def phantom(spec: PhantomSpec, name: str = "") -> Iterator[Scan]:
 def scan(path: Path | None, slices: int, matrix: int) -> Iterator[Scan]:
     """The CT at `path`, else the standard phantom of this size."""
     if path is not None:
-        yield Scan(path.name, path)
+        yield Scan(name_of(path), path)
         return
     spec = standard_phantom(slices, matrix)
     with phantom(spec, PHANTOM.format(slices, matrix)) as made:
@@ -87,11 +92,12 @@ def resampled(path: Path, slices: int, matrix: int) -> Iterator[Scan]:
     """The CT at `path` over the same extent in `slices` of matrix², as uncompressed DICOM."""
     from vfx_edge.outputs.dicom.ct_series import write_ct_series
 
+    name = name_of(path)
     with _folder() as folder:
-        log(f"resampling {path.name} to {slices} slices of {matrix}²")
+        log(f"resampling {name} to {slices} slices of {matrix}²")
         hu, affine = _on_a_grid(path, (slices, matrix, matrix))
         write_ct_series(hu, affine, folder / "ct", description="Resampled")
-        yield Scan(RESAMPLED.format(path.name, slices, matrix), folder / "ct")
+        yield Scan(RESAMPLED.format(name, slices, matrix), folder / "ct")
 
 
 def _on_a_grid(path: Path, shape: tuple[int, int, int]) -> tuple[Any, Any]:

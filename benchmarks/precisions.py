@@ -59,7 +59,7 @@ def command(
 
 def _scans(cts: options.Cts) -> Iterator[tuple[str, Making]]:
     for path in cts or ():
-        yield path.name, inputs.scan(path, 0, 0)
+        yield inputs.name_of(path), inputs.scan(path, 0, 0)
     if not cts:
         yield inputs.PHANTOM.format(300, 256), inputs.scan(None, 300, 256)
 

@@ -36,9 +36,9 @@ def command(
     """The headline figures: whole command, with DICOM results too, warm, peak memory, stages;
     --help."""
     options.needs("highdicom", "resvg_py")
-    names = [path.name for path in cts or ()]
+    names = [inputs.name_of(path) for path in cts or ()]
     settings = {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names}
-    resampled = [path.name for path in (resample, abdomen) if path]
+    resampled = [inputs.name_of(path) for path in (resample, abdomen) if path]
     kept = Kept("speed", {**settings, "resampled": resampled})
     helps = kept.point("vfx-edge --help", lambda: [help_seconds() for _ in range(repeat + 1)][1:])
     scans = _scans(cts or [], resample, abdomen, slices, matrix)
@@ -52,11 +52,11 @@ def _scans(
     """Name and CT, each made only when it is entered."""
     yield inputs.PHANTOM.format(slices, matrix), inputs.scan(None, slices, matrix)
     if resample is not None:
-        name = inputs.RESAMPLED.format(resample.name, slices, matrix)
+        name = inputs.RESAMPLED.format(inputs.name_of(resample), slices, matrix)
         yield name, inputs.resampled(resample, slices, matrix)
     yield from abdomens(abdomen, matrix)
     for path in cts:
-        yield path.name, inputs.scan(path, slices, matrix)
+        yield inputs.name_of(path), inputs.scan(path, slices, matrix)
 
 
 def abdomens(path: Path | None, matrix: int) -> Iterator[tuple[str, Making]]:
@@ -65,7 +65,7 @@ def abdomens(path: Path | None, matrix: int) -> Iterator[tuple[str, Making]]:
     spec = inputs.abdomen_phantom(matrix)
     yield inputs.ABDOMEN.format(count, matrix), inputs.phantom(spec)
     if path is not None:
-        name = inputs.RESAMPLED.format(path.name, count, matrix)
+        name = inputs.RESAMPLED.format(inputs.name_of(path), count, matrix)
         yield name, inputs.resampled(path, count, matrix)
 
 
