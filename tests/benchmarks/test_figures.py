@@ -165,12 +165,13 @@ def test_a_worker_tells_each_study_by_itself(small_ct: Path) -> None:
 
 def test_nnunets_own_predictor_takes_the_plan(small_ct: Path) -> None:
     pytest.importorskip("nnunetv2", reason="nnU-Net is installed by `make peers`")
-    order = nnunet_peer.Order(str(small_ct), 6.0, patch=32, channels=(2, 4, 4))
+    order = nnunet_peer.Order(str(small_ct), 6.0, patch=32, channels=(2, 4, 4), most_patches=2)
     found = answer_of("benchmarks.nnunet_peer", vars(order))
     grid = [round(edge * mm / 6) for edge, mm in zip(*_size(small_ct), strict=True)]
     assert found["grid_zyx"] == grid
     # half overlapping: an edge of 32 takes one patch, each further 16 one more
     assert found["patches"] == np.prod([1 + -(-max(edge - 32, 0) // 16) for edge in grid])
+    assert found["computed"] == 2 < found["patches"]
     assert sum(found["stages"].values()) == pytest.approx(found["wall"], rel=0.01)
 
 
