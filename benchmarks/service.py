@@ -26,13 +26,14 @@ def command(
     slices: options.Slices = 600,
     matrix: options.Matrix = 512,
     repeat: options.Repeat = 5,
+    isa: options.Isa = None,
 ) -> None:
     """From the last image to the results in the archive, beside the command alone."""
     options.needs("pynetdicom", "filelock", "highdicom", "resvg_py")
-    names = [path.name for path in cts or ()]
+    names = [inputs.name_of(path) for path in cts or ()]
     kept = Kept("service", {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names})
     phantom = inputs.PHANTOM.format(slices, matrix)
-    scans = [(phantom, None), *((path.name, path) for path in cts or ())]
+    scans = [(phantom, None), *((inputs.name_of(path), path) for path in cts or ())]
     rows = []
     for name, path in scans:
         making = inputs.scan(path, slices, matrix)

@@ -51,14 +51,18 @@ def _made() -> Any:
 def native_precision() -> str:
     """What OpenVINO would compute in by itself: bf16 only where the CPU really has it.
 
-    Its list of capabilities also names bf16 where it is emulated and slow; compiling an empty
-    network and asking tells the two apart on every system.
+    Its list of capabilities also names bf16 where it is emulated and slow; compiling one
+    convolution and asking tells the two apart on every system. One that is held to older
+    instructions (ONEDNN_MAX_CPU_ISA) still says bf16, and then has no such convolution.
     """
     from openvino import Model, opset13
 
-    nothing = opset13.parameter([1], np.float32)
+    given = opset13.parameter([1, 1, 4, 4, 4], np.float32)
+    weight = opset13.constant(np.ones((1, 1, 3, 3, 3), np.float32))
+    sides = [[1] * 3] * 4  # strides, pads on either side, dilations
     try:
-        compiled = _core().compile_model(Model([opset13.relu(nothing)], [nothing]), "CPU", {})
+        model = Model([opset13.convolution(given, weight, *sides)], [given])
+        compiled = _core().compile_model(model, "CPU", {})
     except RuntimeError:
         return "fp32"
     return _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), "fp32")
