@@ -6,18 +6,19 @@ they are, and parses them where somebody reads them.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
+from pydicom.charset import convert_encodings
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomFileLike
-from pydicom.filewriter import write_dataset
+from pydicom.filewriter import correct_ambiguous_vr, write_dataset
 from pydicom.tag import Tag
 
-from vfx_edge.outputs.dicom.slices import SourceSlice
+from vfx_edge.study import DicomSource
 
 _ITEM = struct.Struct("<HHI")
 _PADDING = {"UI": b"\0"}
@@ -37,10 +38,15 @@ def sequence(keyword: str, items: Iterable[bytes]) -> bytes:
     return _tag(keyword) + b"SQ\0\0" + struct.pack("<I", len(data)) + data
 
 
-def put(dataset: Dataset, keyword: str, items: Iterable[bytes]) -> None:
-    """Sets a sequence of encoded items in a data set that is still to be written."""
-    data, tag = _joined(items), Tag(keyword)
-    dataset[tag] = RawDataElement(tag, "SQ", len(data), data, 0, False, True)
+def put(dataset: Dataset, **sequences: Iterable[bytes]) -> None:
+    """Sets sequences, by keyword, of encoded items: the last thing before `dataset` is written."""
+    # Told that it was read in this very encoding, pydicom does not parse what it is to write.
+    correct_ambiguous_vr(dataset, is_little_endian=True)
+    for keyword, items in sequences.items():
+        data, tag = _joined(items), Tag(keyword)
+        dataset[tag] = RawDataElement(tag, "SQ", len(data), data, 0, False, True)
+    charset = convert_encodings(dataset.get("SpecificCharacterSet"))
+    dataset.set_original_encoding(False, True, charset)
 
 
 def encoded(dataset: Dataset) -> bytes:
@@ -51,17 +57,16 @@ def encoded(dataset: Dataset) -> bytes:
     return bytes(file.parent.getvalue())
 
 
-def reference(slice_: SourceSlice) -> bytes:
+def reference(sop_class: str, sop_instance: str) -> bytes:
     """The SOP Instance Reference Macro (PS3.3 Table 10-11)."""
-    return element("ReferencedSOPClassUID", "UI", slice_.sop_class) + element(
-        "ReferencedSOPInstanceUID", "UI", slice_.sop_instance
+    return element("ReferencedSOPClassUID", "UI", sop_class) + element(
+        "ReferencedSOPInstanceUID", "UI", sop_instance
     )
 
 
-def references(slices: Sequence[SourceSlice], more: bytes = b"") -> list[bytes]:
-    """An item for each instance, once; more: elements that follow in each of them."""
-    one_each = {s.sop_instance: s for s in slices}
-    return [reference(s) + more for s in one_each.values()]
+def references(source: DicomSource) -> list[bytes]:
+    """An item for each instance."""
+    return [reference(h.SOPClassUID, h.SOPInstanceUID) for h in source.instances]
 
 
 def _joined(items: Iterable[bytes]) -> bytes:

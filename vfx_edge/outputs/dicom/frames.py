@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
-from vfx_edge.outputs.dicom.encoded import element, encoded, put, reference, references, sequence
+from vfx_edge.outputs.dicom.encoded import element, encoded, put, reference, sequence
 from vfx_edge.outputs.dicom.slices import SourceSlice
 from vfx_edge.outputs.dicom.write import Unplaceable
 from vfx_edge.study import DicomSource
@@ -46,7 +46,7 @@ def check_alike(source: DicomSource) -> None:
 
 
 def add_frames(segmentation: Any, numbers: Numbers, slices: Sequence[SourceSlice]) -> None:
-    """Fills a Segmentation that was made of one plane.
+    """Fills a Segmentation that was made of one plane, and is to be written as it is then.
 
     numbers: (planes, rows, columns) segment numbers. slices: of each plane. Frames come segment by
     segment, in each along the slices' normal; where a segment is not on a plane there is none.
@@ -58,12 +58,17 @@ def add_frames(segmentation: Any, numbers: Numbers, slices: Sequence[SourceSlice
     shown = _shown(numbers, np.argsort(positions @ across), len(segmentation.SegmentSequence))
     segmentation.NumberOfFrames = int(shown.there.sum())
     segmentation.PixelData = _packed(numbers, shown)
-    template = segmentation.PerFrameFunctionalGroupsSequence[0]
-    put(segmentation, "PerFrameFunctionalGroupsSequence", _groups(template, slices, shown))
-    named = references(slices)
-    put(segmentation, "SourceImageSequence", named)
-    put(segmentation.ReferencedSeriesSequence[0], "ReferencedInstanceSequence", named)
     _add_distances(segmentation, positions, slices[0].directions.ravel(), shown)
+    template = segmentation.PerFrameFunctionalGroupsSequence[0]
+    named = [reference(s.sop_class, s.sop_instance) for s in slices]
+    (series,) = segmentation.ReferencedSeriesSequence
+    its_uid = element("SeriesInstanceUID", "UI", series.SeriesInstanceUID)
+    put(
+        segmentation,
+        PerFrameFunctionalGroupsSequence=_groups(template, slices, shown),
+        SourceImageSequence=named,
+        ReferencedSeriesSequence=[sequence("ReferencedInstanceSequence", named) + its_uid],
+    )
 
 
 def _shown(numbers: Numbers, order: NDArray[np.intp], count: int) -> _Shown:
@@ -115,7 +120,8 @@ def _derivation(template: Dataset) -> Callable[[SourceSlice], bytes]:
     how, after = encoded(derivation), encoded(image)
 
     def made_from(slice_: SourceSlice) -> bytes:
-        images = sequence("SourceImageSequence", [reference(slice_) + after])
+        named = reference(slice_.sop_class, slice_.sop_instance)
+        images = sequence("SourceImageSequence", [named + after])
         return sequence("DerivationImageSequence", [images + how])
 
     return made_from

@@ -94,12 +94,12 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
         coding_schemes=[coding_scheme(run)],  # T13 and L6 have no code in a public one
         **identity(source, run, "seg"),
     )
-    if repeats:
-        add_frames(segmentation, planes.numbers, [slices[at] for at in planes.own or ()])
     # highdicom takes them from the first plane's header, and source.first is the only whole one
     segmentation.copy_patient_and_study_information(source.first)
     segmentation.ContentCreatorName = ""  # required, may be empty (PS3.3 Table 10-12)
     segmentation.BodyPartExamined = "SPINE"
+    if repeats:
+        add_frames(segmentation, planes.numbers, [slices[at] for at in planes.own or ()])
     return segmentation
 
 
