@@ -18,8 +18,6 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import correct_ambiguous_vr, write_dataset
 from pydicom.tag import Tag
 
-from vfx_edge.study import DicomSource
-
 _ITEM = struct.Struct("<HHI")
 _PADDING = {"UI": b"\0"}
 """What makes a value's length even; a blank with all others."""
@@ -64,9 +62,10 @@ def reference(sop_class: str, sop_instance: str) -> bytes:
     )
 
 
-def references(source: DicomSource) -> list[bytes]:
-    """An item for each instance."""
-    return [reference(h.SOPClassUID, h.SOPInstanceUID) for h in source.instances]
+def references(headers: Iterable[Dataset]) -> list[bytes]:
+    """An item for each instance, once."""
+    named = {str(header.SOPInstanceUID): str(header.SOPClassUID) for header in headers}
+    return [reference(sop_class, sop_instance) for sop_instance, sop_class in named.items()]
 
 
 def _joined(items: Iterable[bytes]) -> bytes:
