@@ -109,25 +109,21 @@ def write_sr(
             segmentation=segments,
             segments={s.SegmentLabel: s for s in segments.SegmentSequence} if segments else {},
         )
-        evidence = [*source.instances, *([segments] if segments else [])]
+        content = _content(report)
         document = sr.Comprehensive3DSR(
-            evidence=_shown(report, evidence),
-            content=_root(report),
+            evidence=[source.first],
+            content=_root(content[:1]),
             is_complete=True,
             previous_versions=None if previous is None else [_header(previous)],
             coding_schemes=[coding_scheme(result.run)],
             **identity(source, result.run, "sr"),
         )
+        # A tree that it is given, highdicom copies and searches twice, for longer than all the
+        # rest takes: for the evidence of what the tree names, which here is the whole series.
+        document.ContentSequence = sr.ContentSequence(content)
+        evidence = [*source.instances, *([segments] if segments else [])]
         put(document, CurrentRequestedProcedureEvidenceSequence=[_evidence(evidence)])
     return save(document, path)
-
-
-def _shown(report: _Report, evidence: list[Any]) -> list[Any]:
-    """The instances that the document's items name, whose evidence highdicom demands; the first
-    one, and what is no slice, in any case."""
-    named = {s.sop_instance for s in (*report.slices[:1], *report.through)}
-    ours = {s.sop_instance for s in report.slices} - named
-    return [header for header in evidence if header.SOPInstanceUID not in ours]
 
 
 def _evidence(evidence: list[Any]) -> bytes:
@@ -148,8 +144,16 @@ def _header(path: Path | None) -> Any:
     return None if path is None else pydicom.dcmread(path, stop_before_pixels=True)
 
 
-def _root(report: _Report) -> Any:
-    """TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict stands
+def _root(content: list[Any]) -> Any:
+    root = sr.ContainerContentItem(
+        codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
+    )
+    root.ContentSequence = sr.ContentSequence(content)
+    return root
+
+
+def _content(report: _Report) -> list[Any]:
+    """Below the root: TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict stands
     first, too; else it would come below every measurement."""
     language = sr.LanguageOfContentItemAndDescendants(code.LANGUAGES[report.language])
     procedure = sr.CodeContentItem(
@@ -164,11 +168,7 @@ def _root(report: _Report) -> Any:
         groups = [_group(report, finding, slice_) for finding, slice_ in pairs]
         parts.append(_container(codes.DCM.ImagingMeasurements, groups))
     parts.append(_container(code.QUALITATIVE_EVALUATIONS, list(_evaluations(report))))
-    root = sr.ContainerContentItem(
-        codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
-    )
-    root.ContentSequence = sr.ContentSequence(parts)
-    return root
+    return parts
 
 
 def _first(report: _Report) -> Iterator[Any]:
