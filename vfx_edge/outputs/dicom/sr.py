@@ -153,8 +153,8 @@ def _root(content: list[Any]) -> Any:
 
 
 def _content(report: _Report) -> list[Any]:
-    """Below the root: TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict
-    stands first, too; else it would come below every measurement."""
+    """Below the root: TID 1500 rows 1 to 12, in their order. The template is extensible: the
+    verdict stands first, too; else it would come below every measurement."""
     language = sr.LanguageOfContentItemAndDescendants(code.LANGUAGES[report.language])
     procedure = sr.CodeContentItem(
         codes.DCM.ProcedureReported,
