@@ -66,19 +66,30 @@ class SeriesInfo:
     """What was odd about the series and how it was handled: one sentence each."""
 
 
+@dataclass(frozen=True)
+class Plane:
+    """What a slice's header says of itself. position_mm: of its first pixel, LPS. shared: what the
+    slices of a series have alike as a rule, in a fixed order."""
+
+    position_mm: Point | None
+    instance: int | None
+    shared: tuple[object, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A series as it was read: its image, never resampled except where a sheared or uneven stack
     left no other way, and the facts about it.
 
     sources: (path, SOP instance UID) of the slices in z order, where known: for DICOM outputs that
-    refer to their source. frame_of_reference: the UID that places of this scan belong to; None
-    where the input was no DICOM.
+    refer to their source. planes: of each of these, where each is a file. frame_of_reference: the
+    UID that places of this scan belong to; None where the input was no DICOM.
     """
 
     image: Image
     series: SeriesInfo
     sources: tuple[tuple[str, str], ...] = ()
+    planes: tuple[Plane, ...] = ()
     frame_of_reference: str | None = None
 
 
