@@ -17,6 +17,7 @@ from benchmarks import (
     impossible,
     leaks,
     limits,
+    page,
     peers,
     render,
     repeatability,
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MODULES = (
-    *(speed, peers, growth, limits, batches, service, guard),
+    *(speed, peers, growth, limits, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
     *(repeatability, thresholds, render),
 )

@@ -95,7 +95,7 @@ def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
         desk.add(minutes_ago, minutes_ago)
         desk.judge(desk.take(), "none_suspected", [], unread=unread)
     assert states(desk) == ["incomplete", "none_suspected"]
-    page = PageRenderer(language).rows(desk.worklist.rows())
+    page = PageRenderer(language).rows(desk.worklist.rows()).html
     first, second = re.findall(r"<tr class.*?</tr>", page, re.DOTALL)
     assert said in first
     assert "#i-incomplete" in first
@@ -107,7 +107,7 @@ def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
 def test_what_could_not_be_read_is_said_beside_a_fracture_too(desk: Desk) -> None:
     desk.add(1)
     desk.judge(desk.take(), "osteoporotic", ["L1"], unread=("T5", "T6"))
-    page = PageRenderer("en").rows(desk.worklist.rows())
+    page = PageRenderer("en").rows(desk.worklist.rows()).html
     assert "T5–T6 could not be read: metal in or beside the vertebra" in page
 
 
