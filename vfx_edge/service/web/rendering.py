@@ -71,10 +71,12 @@ class Shown:
         stay = {key for key, html in self.rows.items() if before.get(key) == html}
         if [key for key in before if key in stay] != [key for key in self.rows if key in stay]:
             before, stay = {}, set()
-        below, put = [*list(self.rows)[1:], None], []
-        for (key, html), next_key in reversed(list(zip(self.rows.items(), below, strict=True))):
+        put: list[tuple[str, str | None]] = []
+        below = None
+        for key, html in reversed(self.rows.items()):
             if key not in stay:
-                put.append((html, next_key))
+                put.append((html, below))
+            below = key
         facts = {"head": self.head, "count": len(self.rows)}
         if not stay:
             return {**facts, "all": self.html}
