@@ -14,7 +14,9 @@ import psutil
 
 from vfx_edge.bench.processes import ProcessFailed
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+PROGRAM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000")
 _END = b"\0"
 _START = """import os, sys

@@ -40,7 +40,7 @@ class Bound:
 
 COMMAND, WARM, MEMORY = Bound(12, 6), Bound(6, 3), Bound(2.5, 1.5)
 NNUNET, TORCH, ONNXRUNTIME = (Bound(times, upper=False) for times in (20, 4, 2))
-SERVICE = Bound(1.5)
+SERVICE, PAGE = Bound(1.5), Bound(1)
 FACTOR, PEAK, HELP = Bound(2.5), Bound(60, upper=False), Bound(0.3)
 
 
@@ -52,6 +52,7 @@ def goals(figures: Figures) -> list[Goal]:
         *_growth(figures.get("growth")),
         *_limits(figures.get("limits")),
         *_service(figures.get("service")),
+        *_page(figures.get("page")),
     ]
 
 
@@ -135,3 +136,12 @@ def _service(found: Figures | None) -> Iterator[Goal]:
         return
     worst = max(added_s(row) for row in found["rows"])
     yield Goal(figure, SERVICE.words(" s"), f"{worst:+.1f} s", SERVICE.judge(worst))
+
+
+def _page(found: Figures | None) -> Iterator[Goal]:
+    figure = "worklist page, from the request to the whole list painted"
+    if found is None:
+        yield Goal(figure, PAGE.words(" s"), "–", UNKNOWN)
+        return
+    name = f"{figure}, {int(found['rows'][0]):,} studies"
+    yield _line(name, PAGE, " s", median(found["painted_s"]), 2)

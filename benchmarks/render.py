@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import foreign, gpu_tables, results, tables
+from benchmarks import foreign, gpu_tables, load, results, tables
 from benchmarks.goals import goals
 from models.recipes.scorecard.goals import MISSED, UNKNOWN
 from models.recipes.scorecard.render import replaced
@@ -21,9 +21,13 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "limits": tables.limits,
     "batches": tables.batches,
     "service": tables.service,
+    "load": load.rows,
+    "page": tables.page,
     "foreign": foreign.foreign,
     "gpu": gpu_tables.gpu,
 }
+COMMANDS = {"load": "service --load"}
+"""Where it is not the section's name."""
 DRAWN = tuple(tables.PICTURES)
 
 
@@ -61,7 +65,7 @@ def page(text: str, figures: dict[str, Figures]) -> str:
 
 def _section(name: str, found: Figures | None) -> str:
     if found is None:
-        return f"Not measured yet: `python -m benchmarks {name}`.\n"
+        return f"Not measured yet: `python -m benchmarks {COMMANDS.get(name, name)}`.\n"
     parts = [SECTIONS[name](found), _asked(found)]
     if name in DRAWN:
         parts.insert(1, f"![{tables.PICTURES[name]}](benchmarks/{picture(name).name})")

@@ -1,5 +1,5 @@
 """What the way through the service adds to a study: from the end of the scanner's association to
-the last result in the archive, beside `vfx-edge run` with the same outputs."""
+the last result in the archive, beside `vfx-edge run` with the same outputs. `--load`: load.py."""
 
 import socket
 import tempfile
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from benchmarks import inputs, options
 from benchmarks.processes import program, whole_command
@@ -26,9 +28,18 @@ def command(
     slices: options.Slices = 600,
     matrix: options.Matrix = 512,
     repeat: options.Repeat = 5,
+    load: Annotated[
+        bool, typer.Option("--load", help="Instead: four senders at once, one study over and over.")
+    ] = False,
+    studies: Annotated[int, typer.Option(help="With --load: so many are sent.", min=1)] = 24,
 ) -> None:
     """From the last image to the results in the archive, beside the command alone."""
     options.needs("pynetdicom", "filelock", "highdicom", "resvg_py")
+    if load:
+        from benchmarks.load import measure
+
+        measure(cts[0] if cts else None, slices, matrix, studies)
+        return
     names = [path.name for path in cts or ()]
     kept = Kept("service", {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names})
     phantom = inputs.PHANTOM.format(slices, matrix)
@@ -48,15 +59,15 @@ def _measured(making: Any, repeat: int) -> dict[str, Any]:
 def both_ways(path: Path, repeat: int) -> dict[str, list[float]]:
     """Seconds alone and through the service, in turns, after one of each that is not counted."""
     alone, through = [], []
-    with _archive() as archive, _service(archive) as port:
+    with archiving() as archive, serving(archive) as service:
         for _ in range(repeat + 1):
             alone.append(whole_command(path, OUTPUTS)["wall"])
-            through.append(_sent_and_stored(path, port, archive))
+            through.append(sent_and_stored(path, service.port, archive))
     return {"alone_s": alone[1:], "through_s": through[1:]}
 
 
 @dataclass
-class _Archive:
+class Archive:
     """When a study's structured report came, by study: it is sent after all other results."""
 
     port: int = 0
@@ -64,10 +75,10 @@ class _Archive:
 
 
 @contextmanager
-def _archive() -> Iterator[_Archive]:
+def archiving() -> Iterator[Archive]:
     from pynetdicom import AE, StoragePresentationContexts, evt
 
-    archive = _Archive()
+    archive = Archive()
 
     def store(event: Any) -> int:
         found = event.dataset
@@ -86,16 +97,24 @@ def _archive() -> Iterator[_Archive]:
         server.shutdown()
 
 
+@dataclass(frozen=True)
+class Running:
+    """A service: where it listens, and its process."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def _service(archive: _Archive) -> Iterator[int]:
-    """A running `vfx-edge listen`, and its port."""
+def serving(archive: Archive, *options_given: str) -> Iterator[Running]:
+    """A running `vfx-edge listen`, with more options where they are given."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as spool:
         words = ["vfx_edge", "listen", "--port", str(port), "--spool", spool]
         words += ["--complete-on", "association", "--outputs", OUTPUTS]
         words += ["--send", f"{ARCHIVE}@127.0.0.1:{archive.port}"]
-        with program(words):
-            yield port
+        with program([*words, *options_given]) as process:
+            yield Running(port, process.pid)
 
 
 def _free_port() -> int:
@@ -104,7 +123,7 @@ def _free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-def _sent_and_stored(path: Path, port: int, archive: _Archive) -> float:
+def sent_and_stored(path: Path, port: int, archive: Archive) -> float:
     """Seconds from the release of the association that brought a new study until its results were
     stored."""
     study = _send(path, port)
