@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -17,7 +17,13 @@ from vfx_edge.bench.processes import ProcessFailed
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
-_OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000")
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--window-size=1400,1000",
+    "--enable-logging=stderr",
+)
 _END = b"\0"
 _START = """import os, sys
 os.dup2(int(sys.argv[1]), 3), os.dup2(int(sys.argv[2]), 4)
@@ -82,8 +88,9 @@ class Browser:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """A browser with an empty profile, ended with the block. ProcessFailed where there is none."""
+def browser(log: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[Browser]:
+    """A browser with an empty profile, ended with the block. ProcessFailed where there is none.
+    log: gets what pages write to their console, errors among it."""
     if not PROGRAM:
         raise ProcessFailed("chromium", "it is not on the PATH")
     (its_asks, asks), (answers, its_answers) = os.pipe(), os.pipe()
@@ -93,7 +100,7 @@ def browser() -> Iterator[Browser]:
             [sys.executable, "-c", _START, str(its_asks), str(its_answers), *words, "about:blank"],
             pass_fds=(its_asks, its_answers),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=log,
             env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": ""},
         )
         os.close(its_asks)

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from benchmarks import inputs, results
-from benchmarks.service import archiving, sent_and_stored, serving
+from benchmarks.scanner import archiving, sent_and_stored, serving
 from models.recipes.scorecard.table import table
 
 SENDERS = 4
