@@ -112,6 +112,7 @@ def _associated(port: int, syntaxes: list[str]) -> Any:
     from pynetdicom import AE
 
     scanner = AE(SCANNER)
+    scanner.dimse_timeout = scanner.network_timeout = PATIENCE_S  # a service that has much to do
     for syntax in syntaxes:
         scanner.add_requested_context(CTImageStorage, syntax)
     until_s = time.perf_counter() + PATIENCE_S
