@@ -71,7 +71,7 @@ def _cpu_s(pid: int) -> float:
     """Of the service and the processes in which it analyses."""
     service = psutil.Process(pid)
     times = [one.cpu_times() for one in (service, *service.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    return float(sum(one.user + one.system for one in times))
 
 
 def rows(found: Mapping[str, Any]) -> str:

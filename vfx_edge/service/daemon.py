@@ -219,7 +219,7 @@ def _standard_parts(
         ThreadPart("retention", retention.run),
         *(ThreadPart(f"sender-{i}", sender.loop.run) for i, sender in enumerate(senders)),
     ]
-    return threads, [one.loop for one in (*crew, *senders)]
+    return threads, [*(one.loop for one in crew), *(one.loop for one in senders)]
 
 
 @contextmanager
