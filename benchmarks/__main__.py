@@ -19,6 +19,7 @@ from benchmarks import (
     impossible,
     leaks,
     limits,
+    page,
     peers,
     precisions,
     render,
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MODULES = (
-    *(everything, speed, peers, growth, limits, floor, precisions, batches, service, guard),
+    *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
     *(repeatability, thresholds, render),
 )

@@ -45,7 +45,7 @@ COMMAND, COMMAND_BF16, ABDOMEN = Bound(8, 5), Bound(3.5, 2.5), Bound(4, 3)
 MEMORY, DICOM, FLOOR = Bound(0.8), Bound(1), Bound(1.5, 1.2)
 NNUNET, TORCH, ONNXRUNTIME = (Bound(times, upper=False) for times in (150, 4, 3))
 DICE, HEIGHT_MM = Bound(0.985, upper=False), Bound(0.3)
-SERVICE = Bound(1.5)
+SERVICE, PAGE = Bound(1.5), Bound(1)
 FACTOR, PEAK, HELP = Bound(2.5), Bound(60, upper=False), Bound(0.3)
 LONG = 600
 """Slices of the CTs that the first goals are about."""
@@ -63,6 +63,7 @@ def goals(figures: Figures) -> list[Goal]:
         *_growth(figures.get("growth")),
         *_limits(figures.get("limits")),
         *_service(figures.get("service")),
+        *_page(figures.get("page")),
     ]
 
 
@@ -186,3 +187,12 @@ def _service(found: Figures | None) -> Iterator[Goal]:
         return
     worst = max(added_s(row) for row in found["rows"])
     yield Goal(figure, SERVICE.words(" s"), f"{worst:+.1f} s", SERVICE.judge(worst))
+
+
+def _page(found: Figures | None) -> Iterator[Goal]:
+    figure = "worklist page, from the request to the whole list painted"
+    if found is None:
+        yield Goal(figure, PAGE.words(" s"), "–", UNKNOWN)
+        return
+    name = f"{figure}, {int(found['rows'][0]):,} studies"
+    yield _line(name, PAGE, " s", median(found["painted_s"]), 2)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import foreign, gpu_tables, isa, results, tables
+from benchmarks import foreign, gpu_tables, isa, load, results, tables
 from benchmarks.goals import goals
 from models.recipes.scorecard.goals import MISSED, UNKNOWN, Goal
 from models.recipes.scorecard.render import replaced
@@ -28,9 +28,13 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "precisions": tables.precisions,
     "batches": tables.batches,
     "service": tables.service,
+    "load": load.rows,
+    "page": tables.page,
     "foreign": foreign.foreign,
     "gpu": gpu_tables.gpu,
 }
+COMMANDS = {"load": "service --load"}
+"""Where it is not the section's name."""
 DRAWN = tuple(tables.PICTURES)
 
 
@@ -80,7 +84,7 @@ def page(text: str, figures: Measured) -> str:
 
 def _section(name: str, found: dict[str, Figures]) -> str:
     if name not in results.BY_CLASS and not found:
-        return f"Not measured yet: `python -m benchmarks {name}`.\n"
+        return f"Not measured yet: `python -m benchmarks {COMMANDS.get(name, name)}`.\n"
     classes = WANTED if name in results.BY_CLASS else ("",)
     return "\n".join(_block(name, cpu, found.get(cpu)) for cpu in dict.fromkeys((*classes, *found)))
 
@@ -89,8 +93,9 @@ def _block(name: str, cpu: str, found: Figures | None) -> str:
     """What a script found on one class of processors, under a line that says on which machine."""
     title = isa.CLASSES.get(cpu, "")
     if found is None:
+        command = COMMANDS.get(name, name)
         option = f" --isa {cpu}" * (cpu in isa.HELD)
-        return f"**{title}:** not measured yet: `python -m benchmarks {name}{option}`.\n"
+        return f"**{title}:** not measured yet: `python -m benchmarks {command}{option}`.\n"
     parts = [f"**{title}:** {_where(found)}."] if title else []
     parts.append(SECTIONS[name](found))
     if name in DRAWN:

@@ -339,6 +339,18 @@ def service(found: Figures) -> str:
     return table(head, rows)
 
 
+def page(found: Figures) -> str:
+    """One row: how soon it is painted, and what that and one change cost."""
+    head = ("studies", "first paint", "whole list", "browser's processor seconds",
+            "bytes sent", "of one change", "browser's processor seconds for it")  # fmt: skip
+    row = (
+        str(int(found["rows"][0])), _range(found["first_s"], 2), _range(found["painted_s"], 2),
+        _range(found["browser_cpu_s"], 2), str(round(median(found["bytes"]))),
+        str(round(median(found["change_bytes"]))), _range(found["change_cpu_s"], 2),
+    )  # fmt: skip
+    return table(head, [row])
+
+
 def added_s(row: Figures) -> float:
     """Median of what the way through the service added, turn by turn."""
     pairs = zip(row["through_s"], row["alone_s"], strict=True)

@@ -129,6 +129,8 @@ BACKENDS = {
     "cpu": "vfx_edge.backends.onnxruntime_backend:CpuBackend",
 }
 """Name -> class of `vfx_edge.backends.Backend`'s kind, in the order in which `auto` tries them."""
+ON_CPU = ("openvino", "cpu")
+"""Those that use no card."""
 
 STAGES = ("read", "locate", "label", "segment", "measure", "classify", "write")
 """What of a run is timed, in its order."""

@@ -29,7 +29,7 @@ def test_a_failed_part_ends_the_service(tmp_path: Path) -> None:
         raise ValueError
 
     with pytest.raises(PartFailed):
-        serve(settings(tmp_path), lambda _: [ThreadPart("dying", dying)], nothing)
+        serve(settings(tmp_path), lambda _: [ThreadPart("dying", dying)], [nothing])
     with Spool(tmp_path / "spool").locked():
         pass
 
@@ -46,7 +46,7 @@ def test_a_node_that_no_longer_accepts_ends_the_service(
 
     monkeypatch.setattr(BoundedServer, "service_actions", nothing_works)
     with pytest.raises(PartFailed):
-        serve(config, parts, nothing)
+        serve(config, parts, [nothing])
 
 
 def nothing_works(_: BoundedServer) -> None:
@@ -71,7 +71,7 @@ def test_a_part_that_cannot_start_ends_it_with_its_sentence(tmp_path: Path) -> N
             raise Refused("No.")
 
     with pytest.raises(Refused):
-        serve(settings(tmp_path), lambda _: [First(), Second()], nothing)
+        serve(settings(tmp_path), lambda _: [First(), Second()], [nothing])
     assert [type(one) for one in stopped] == [First]
 
 
@@ -87,5 +87,5 @@ def test_what_a_kill_left_unqueued_is_queued_at_the_start(tmp_path: Path) -> Non
         service.stop.set()
         return []
 
-    serve(settings(tmp_path), look, nothing)
+    serve(settings(tmp_path), look, [nothing])
     assert [entry.job for entry in seen] == [received.job]
