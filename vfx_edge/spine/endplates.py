@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vfx_edge.image import Image
+from vfx_edge.image.grids import box_about
 from vfx_edge.study import VertebraMask
 
 Array = NDArray[np.float64]
@@ -25,6 +26,7 @@ SIDE_MM = 1.5  # an edge is the difference of the means over this on either side
 INWARD_MM, OUTWARD_MM = 6.0, 0.75  # how far from the outline: it is too large, hardly too small
 EDGE_HU = 40.0  # less is noise
 GAP_MM = 7.5  # a hole in an outline is no larger
+GAP_REACH = round(GAP_MM / STEP_MM) + 1
 HU_PER_MM = 25.0  # an edge this much farther from the outline has to be this much stronger
 SOFT_HU, HARD_HU = -100.0, 600.0  # gas in a disc and metal are no stronger edges than these
 
@@ -89,10 +91,31 @@ def outlined(mask: VertebraMask, frame: Frame) -> Endplates:
     to_index = np.eye(4)
     to_index[:3, :3] = np.eye(3)[::-1] / mask.spacing_mm
     to_index[:3, 3] = -np.array(mask.origin_lps_mm)[::-1] / mask.spacing_mm
-    body = mask.body.astype(np.float32)
-    soft = _Raster(frame, up, back, left).read(body, to_index, "constant")
-    upper, lower = _crossings(_closed(soft), up)
+    upper, lower = (np.full((len(back), len(left)), np.nan) for _ in range(2))
+    # beyond the body's own box there is nothing to read
+    height, depth = _body_ranges(mask, frame, up, back)
+    if height.start < height.stop and depth.start < depth.stop:
+        body = mask.body.astype(np.float32)
+        soft = _Raster(frame, up[height], back[depth], left).read(body, to_index, "constant")
+        upper[depth], lower[depth] = _crossings(_closed(soft), up[height])
     return Endplates(back, left, upper, lower)
+
+
+def _body_ranges(mask: VertebraMask, frame: Frame, *lines: Array) -> list[slice]:
+    """Which places along each of the frame's first axes can lie in the body, and as many beside it
+    as `_closed` looks at."""
+    box = box_about(mask.body > 0, 1)
+    ends = np.array([(side.start, side.stop - 1) for side in box], dtype=np.float64)
+    corners = np.array(list(np.ndindex(2, 2, 2)))
+    lps = mask.grid.to_lps(ends[np.arange(3), corners])
+    found = []
+    for line, axis in zip(lines, frame.axes[: len(lines)], strict=True):
+        along = (lps - frame.origin) @ axis
+        margin = GAP_REACH // 2 + 1
+        low = np.searchsorted(line, along.min()) - margin
+        high = np.searchsorted(line, along.max()) + margin
+        found.append(slice(max(int(low), 0), max(int(high), 0)))
+    return found
 
 
 def _closed(soft: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,10 +123,9 @@ def _closed(soft: NDArray[np.float32]) -> NDArray[np.float32]:
     is much denser than bone for something else."""
     inside = soft > 0.5
     filled = ~inside
-    for axis, step in ((0, STEP_MM), (1, STEP_MM)):
-        reach = round(GAP_MM / step) + 1
-        grown = ndimage.maximum_filter1d(inside.astype(np.uint8), reach, axis=axis)
-        filled &= ndimage.minimum_filter1d(grown, reach, axis=axis) > 0
+    for axis in (0, 1):
+        grown = ndimage.maximum_filter1d(inside.astype(np.uint8), GAP_REACH, axis=axis)
+        filled &= ndimage.minimum_filter1d(grown, GAP_REACH, axis=axis) > 0
     return np.where(filled, np.float32(1.0), soft)
 
 
@@ -112,30 +134,43 @@ def _crossings(soft: NDArray[np.float32], up: Array) -> tuple[Array, Array]:
     inside = soft > 0.5
     middle = int(np.argmax(inside.sum((1, 2))))
     # runs are followed from the plane with most body outwards: a neighbour's rim is not jumped to
-    top = np.full(soft.shape[1:], np.nan)
-    bottom = np.full(soft.shape[1:], np.nan)
     start = _run_start(inside, middle)
-    for plane, sign, out in ((start, 1, top), (start, -1, bottom)):
-        alive = start >= 0
-        at = np.where(alive, plane, 0)
-        grid = np.indices(at.shape)
-        while alive.any():
-            nxt = np.clip(at + sign, 0, len(up) - 1)
-            here, there = soft[at, grid[0], grid[1]], soft[nxt, grid[0], grid[1]]
-            ends = alive & ((there <= 0.5) | (nxt == at))
-            share = np.where(there < here, (here - 0.5) / np.maximum(here - there, 1e-6), 0.0)
-            out[ends] = (up[at] + sign * share * STEP_MM)[ends]
-            alive &= ~ends
-            at = np.where(alive, nxt, at)
+    top, bottom = (
+        np.where(start >= 0, _run_end(soft, inside, up, start, sign), np.nan) for sign in (1, -1)
+    )
     return top, bottom
 
 
 def _run_start(inside: NDArray[np.bool_], middle: int) -> NDArray[np.int_]:
     """A plane in each column that is body, as near to `middle` as there is one; -1 for none."""
-    planes = np.arange(inside.shape[0])[:, None, None]
-    distance = np.where(inside, np.abs(planes - middle), inside.shape[0] + 1)
-    nearest = distance.argmin(0)
-    return np.where(inside.any(0), nearest, -1)
+    start = np.where(inside[middle], middle, -1)
+    others = inside.any(0) & (start < 0)
+    planes = np.arange(inside.shape[0])[:, None]
+    distance = np.where(inside[:, others], np.abs(planes - middle), inside.shape[0] + 1)
+    start[others] = distance.argmin(0)
+    return start
+
+
+def _run_end(
+    soft: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    up: Array,
+    start: NDArray[np.int_],
+    sign: int,
+) -> Array:
+    """Where 0.5 is crossed at the end of each column's run of body from plane `start` on, upwards
+    (sign 1) or downwards (-1)."""
+    planes = np.arange(len(up))[:, None, None]
+    runs = inside | ((planes < start) if sign > 0 else (planes > start))
+    first_out = runs[::sign].argmin(0)  # 0: it runs on to the raster's end
+    steps = np.where(first_out > 0, first_out, len(up)) - 1
+    at, beyond = (
+        (np.minimum(n, len(up) - 1) if sign > 0 else len(up) - 1 - np.minimum(n, len(up) - 1))[None]
+        for n in (steps, steps + 1)
+    )
+    here, there = (np.take_along_axis(soft, plane, 0)[0] for plane in (at, beyond))
+    share = np.where(there < here, (here - 0.5) / np.maximum(here - there, 1e-6), 0.0)
+    return np.asarray(up[at[0]] + sign * share * STEP_MM)
 
 
 def middle_strip(plates: Endplates) -> NDArray[np.bool_]:
@@ -152,25 +187,32 @@ def body_width_mm(plates: Endplates) -> float:
 def edged(plates: Endplates, frame: Frame, image: Image) -> Endplates:
     """The endplates, each column's moved to the strongest edge from bone to disc near it. Where
     there is none it stays."""
-    strip: NDArray[np.bool_] = np.asarray(np.isfinite(plates.upper_mm).any(0))
-    fall = _fall_upwards(plates, frame, image, strip)
+    body = np.isfinite(plates.upper_mm)
+    strip: NDArray[np.bool_] = np.asarray(body.any(0))
+    rows = np.flatnonzero(body.any(1))
+    # a row more on either side: neighbouring columns are read together
+    depth = slice(max(rows[0] - 1, 0), rows[-1] + 2)
+    up = _fine_steps(plates)
+    raster = _Raster(frame, up, plates.back_mm[depth], plates.left_mm[strip])
+    fall = _fall_upwards(raster, image)
     moved = []
     for surface, sign in ((plates.upper_mm, 1), (plates.lower_mm, -1)):
         out = surface.copy()
-        out[:, strip] = _to_edge(surface[:, strip], fall * sign, sign)
+        out[depth, strip] = _to_edge(surface[depth, strip], up, fall * sign, sign)
         moved.append(out)
     return Endplates(plates.back_mm, plates.left_mm, moved[0], moved[1])
 
 
-def _fine_steps() -> Array:
-    return np.arange(-HALF_UP_MM, HALF_UP_MM + 1e-6, FINE_MM)
+def _fine_steps(plates: Endplates) -> Array:
+    """As far as an edge is looked for beyond either endplate, and read to tell it."""
+    up = np.arange(-HALF_UP_MM, HALF_UP_MM + 1e-6, FINE_MM)
+    reach = INWARD_MM + 2 * SIDE_MM
+    low, high = np.nanmin(plates.lower_mm) - reach, np.nanmax(plates.upper_mm) + reach
+    return up[(up >= low) & (up <= high)]
 
 
-def _fall_upwards(
-    plates: Endplates, frame: Frame, image: Image, strip: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def _fall_upwards(raster: _Raster, image: Image) -> NDArray[np.float32]:
     """(up, back, left): mean HU just below less that just above the lower face of each step."""
-    raster = _Raster(frame, _fine_steps(), plates.back_mm, plates.left_mm[strip])
     lps_to_index = np.asarray(np.linalg.inv(image.affine_zyx_to_lps), np.float64)
     hu = raster.read(image.values, lps_to_index, "nearest")
     # neighbouring columns together: an endplate goes on, noise does not
@@ -182,9 +224,9 @@ def _fall_upwards(
     return fall
 
 
-def _to_edge(surface: Array, fall: NDArray[np.float32], sign: int) -> Array:
+def _to_edge(surface: Array, up: Array, fall: NDArray[np.float32], sign: int) -> Array:
     """Each column's height moved to the best edge in reach. sign: 1 for upper endplates."""
-    at = (_fine_steps() - FINE_MM / 2)[:, None, None]
+    at = (up - FINE_MM / 2)[:, None, None]
     inward = sign * (surface - at)
     worth = np.where(
         (inward <= INWARD_MM) & (inward >= -OUTWARD_MM), fall - HU_PER_MM * np.abs(inward), -np.inf
