@@ -18,6 +18,7 @@ from vfx_edge.backends import OpenModels
 from vfx_edge.errors import InputError
 from vfx_edge.fracture_task import Options, roles
 from vfx_edge.manifest import DetectorParameters, NetworkSpec
+from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.result_json import load_schema, result_to_dict
 from vfx_edge.phantom import Part
 from vfx_edge.spine import chain
@@ -25,6 +26,7 @@ from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.plausible import ScanLook
 from vfx_edge.study import (
+    THORACOLUMBAR,
     Analysis,
     CauseNotClassified,
     Classified,
@@ -33,6 +35,7 @@ from vfx_edge.study import (
     NotAssessable,
     NotClassified,
     Scan,
+    Shift,
     Tier,
     tier_of,
 )
@@ -247,6 +250,27 @@ def test_a_neck_alone_is_no_spine_in_view() -> None:
     with pytest.raises(NoSpineInView, match="no vertebra from T1 to L5 is in view"):
         analyze(neck.scan, models(oracle), on_stage=seen.append)
     assert seen[-1] == "segment"
+
+
+def test_the_neck_is_named_and_outlined_only_on_request() -> None:
+    scan = coded(levels=("C5", "T3")).scan
+    usual = analyze(scan, models(oracle))
+    named = by_level(usual)
+    assert [f.measurement.reason for f in usual.findings[:3]] == [
+        "not_outlined", "not_outlined", "no_norm_for_level"]  # fmt: skip
+    assert [m.vertebra.level for m in usual.masks if m.is_outlined] == list(named)[2:]
+    assert set(np.unique(label_map(scan.image, usual.masks))) == {0, 7, 8, 9, 10}
+    Draft202012Validator(load_schema()).validate(result_to_dict(usual.result))
+    for asked in (
+        ChainOptions(levels=(Level.C5, *THORACOLUMBAR)),
+        ChainOptions(classify=(Level.C5,)),
+        ChainOptions(outline=tuple(Level)),
+        ChainOptions(levels_by_hand=Shift(0)),
+    ):
+        other = by_level(analyze(scan, models(oracle), asked))
+        assert other[Level.C5].measurement.reason == "no_norm_for_level"
+        for level in (Level.T1, Level.T2, Level.T3):
+            assert other[level].measurement == named[level].measurement
 
 
 def test_a_given_segmentation_needs_the_classifier_alone(scan: Coded, analysis: Analysis) -> None:

@@ -5,6 +5,7 @@ one half, interpolated to a part of a voxel. Networks round off what is rare: th
 endplates. So the end is then moved to the edge that the image shows nearby, from bone to disc.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,6 @@ SIDE_MM = 1.5  # an edge is the difference of the means over this on either side
 INWARD_MM, OUTWARD_MM = 6.0, 0.75  # how far from the outline: it is too large, hardly too small
 EDGE_HU = 40.0  # less is noise
 GAP_MM = 7.5  # a hole in an outline is no larger
-GAP_REACH = round(GAP_MM / STEP_MM) + 1
 HU_PER_MM = 25.0  # an edge this much farther from the outline has to be this much stronger
 SOFT_HU, HARD_HU = -100.0, 600.0  # gas in a disc and metal are no stronger edges than these
 
@@ -92,41 +92,50 @@ def outlined(mask: VertebraMask, frame: Frame) -> Endplates:
     to_index[:3, :3] = np.eye(3)[::-1] / mask.spacing_mm
     to_index[:3, 3] = -np.array(mask.origin_lps_mm)[::-1] / mask.spacing_mm
     upper, lower = (np.full((len(back), len(left)), np.nan) for _ in range(2))
-    # beyond the body's own box there is nothing to read
-    height, depth = _body_ranges(mask, frame, up, back)
-    if height.start < height.stop and depth.start < depth.stop:
-        body = mask.body.astype(np.float32)
-        soft = _Raster(frame, up[height], back[depth], left).read(body, to_index, "constant")
-        upper[depth], lower[depth] = _crossings(_closed(soft), up[height])
+    lines = (up, back, left)
+    height, depth, width = ranges = _body_ranges(mask, frame, lines)
+    if all(side.start < side.stop for side in ranges):
+        raster = _Raster(frame, up[height], back[depth], left[width])
+        soft = raster.read(mask.body.astype(np.float32), to_index, "constant")
+        upper[depth, width], lower[depth, width] = _crossings(_closed(soft), raster.up)
     return Endplates(back, left, upper, lower)
 
 
-def _body_ranges(mask: VertebraMask, frame: Frame, *lines: Array) -> list[slice]:
-    """Which places along each of the frame's first axes can lie in the body, and as many beside it
-    as `_closed` looks at."""
-    box = box_about(mask.body > 0, 1)
+def _body_ranges(mask: VertebraMask, frame: Frame, lines: Sequence[Array]) -> list[slice]:
+    """Which places along each of the frame's axes can lie in the body or just beside it: beyond
+    there is nothing to read."""
+    box = box_about(mask.body > 0.5, 1)
     ends = np.array([(side.start, side.stop - 1) for side in box], dtype=np.float64)
-    corners = np.array(list(np.ndindex(2, 2, 2)))
-    lps = mask.grid.to_lps(ends[np.arange(3), corners])
-    found = []
-    for line, axis in zip(lines, frame.axes[: len(lines)], strict=True):
-        along = (lps - frame.origin) @ axis
-        margin = GAP_REACH // 2 + 1
-        low = np.searchsorted(line, along.min()) - margin
-        high = np.searchsorted(line, along.max()) + margin
-        found.append(slice(max(int(low), 0), max(int(high), 0)))
-    return found
+    corners = mask.grid.to_lps(ends[np.arange(3), np.array(list(np.ndindex(2, 2, 2)))])
+    along = (corners - frame.origin) @ frame.axes.T
+    first = [np.searchsorted(line, low) - 2 for line, low in zip(lines, along.min(0), strict=True)]
+    stop = [np.searchsorted(line, top) + 2 for line, top in zip(lines, along.max(0), strict=True)]
+    return [slice(max(int(a), 0), max(int(b), 0)) for a, b in zip(first, stop, strict=True)]
 
 
 def _closed(soft: NDArray[np.float32]) -> NDArray[np.float32]:
     """What is left out with body above, below, in front and behind, filled: networks take what
     is much denser than bone for something else."""
     inside = soft > 0.5
-    filled = ~inside
+    holed = _broken(inside, 0) & _broken(inside, 1)
+    if not holed.any():
+        return soft
+    reach = round(GAP_MM / STEP_MM) + 1
+    around = np.pad(inside[..., holed], ((reach, reach), (reach, reach), (0, 0)))
+    filled = ~around
     for axis in (0, 1):
-        grown = ndimage.maximum_filter1d(inside.astype(np.uint8), GAP_REACH, axis=axis)
-        filled &= ndimage.minimum_filter1d(grown, GAP_REACH, axis=axis) > 0
-    return np.where(filled, np.float32(1.0), soft)
+        grown = ndimage.maximum_filter1d(around.astype(np.uint8), reach, axis=axis)
+        filled &= ndimage.minimum_filter1d(grown, reach, axis=axis) > 0
+    out = soft.copy()
+    out[..., holed] = np.where(filled[reach:-reach, reach:-reach], 1.0, soft[..., holed])
+    return out
+
+
+def _broken(inside: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """(left,) whether body ends and begins again on any line along `axis` (0 or 1)."""
+    along = np.moveaxis(inside, axis, 0)
+    begins = (along[1:] & ~along[:-1]).sum(0) + along[0]
+    return np.asarray((begins > 1).any(0))
 
 
 def _crossings(soft: NDArray[np.float32], up: Array) -> tuple[Array, Array]:

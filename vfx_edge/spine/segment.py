@@ -1,6 +1,6 @@
 """Body and arch of each vertebra as soft masks: finely, and only about its centre."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -180,13 +180,19 @@ def overlap(a: VertebraMask, b: VertebraMask) -> float:
 
 
 def segment_vertebrae(
-    image: Image, vertebrae: Sequence[Vertebra], segmenter: Network
+    image: Image,
+    vertebrae: Sequence[Vertebra],
+    segmenter: Network,
+    wanted: Callable[[Level], bool] = lambda _: True,
 ) -> tuple[VertebraMask, ...]:
-    """Masks from head to feet; a name without a body under it is dropped."""
-    if not vertebrae:
-        return ()
-    looked = _segment_patches(image, vertebrae, range(len(vertebrae)), segmenter)
-    moved = [replace(v, centroid_lps_mm=_corrected(v, *looked[i])) for i, v in enumerate(vertebrae)]
+    """Masks from head to feet; a name without a body under it is dropped. wanted: which levels are
+    outlined; the others keep name and place, under an empty mask."""
+    asked = [i for i, vertebra in enumerate(vertebrae) if wanted(vertebra.level)]
+    looked = _segment_patches(image, vertebrae, asked, segmenter)
+    moved = [
+        replace(v, centroid_lps_mm=_corrected(v, *looked[i])) if i in looked else v
+        for i, v in enumerate(vertebrae)
+    ]
     # a guide that was off its body's centre is set right, and that vertebra looked at once more
     again = [
         i
@@ -194,13 +200,19 @@ def segment_vertebrae(
         if _gap_mm(old, new) > OFF_CENTRE_MM
     ]
     looked |= _segment_patches(image, moved, again, segmenter)
-    masks = map_computing(lambda i: _mask(image, moved[i], *looked[i]), range(len(moved)))
+    masks = map_computing(lambda i: _mask(image, moved[i], *looked[i]), asked)
     whole = [mask for mask in masks if mask is not None]
     if not any(_arch_share(mask) > SOME_ARCH for mask in whole):
         return ()  # a rod, a table, bodies without a spine: no vertebra is seen for one
     # one whose marrow a tumour replaced still has its arch
     seen = [mask for mask in whole if _arch_share(mask) > GOOD_ARCH or _is_bone(image, mask)]
-    return tuple(_plausible(seen))
+    named = [_unlined(v, segmenter.spec) for v in vertebrae if not wanted(v.level)]
+    return tuple(sorted([*named, *_plausible(seen)], key=lambda mask: mask.vertebra.level.rank))
+
+
+def _unlined(vertebra: Vertebra, spec: NetworkSpec) -> VertebraMask:
+    nothing = np.zeros((1, 1, 1), np.float16)
+    return VertebraMask(vertebra, nothing, nothing, vertebra.centroid_lps_mm, spec.input.spacing_mm)
 
 
 def _arch_share(mask: VertebraMask) -> float:
