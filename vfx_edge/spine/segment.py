@@ -11,7 +11,7 @@ from scipy import ndimage
 from vfx_edge.backends import class_probabilities
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
-from vfx_edge.image.components import largest_piece
+from vfx_edge.image.components import grown, largest_piece
 from vfx_edge.image.grids import (
     FloatArray,
     Grid,
@@ -84,7 +84,7 @@ def _cleaned(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
     others = bone
     bone = largest_piece(bone, soft[0])
     # a margin keeps the soft rim on which sub-voxel edges are read
-    kept = ndimage.binary_dilation(bone, iterations=RIM) & (~others | bone)
+    kept = grown(bone, RIM) & (~others | bone)
     return _without_holes(np.asarray(np.where(kept, soft, 0.0), dtype=np.float32), bone)
 
 
@@ -115,12 +115,12 @@ def _meets_edge(image: Image, body: FloatArray, grid: Grid) -> bool:
     last = np.array(image.shape) - 1
     low = np.array([side.start for side in box], dtype=np.float64)
     # padded, so that a body at the grid's own end has somewhere to grow
-    grown = np.pad(inside[box], 1)
-    corners = low - 1 + np.array(list(np.ndindex(2, 2, 2))) * (np.array(grown.shape) - 1)
+    body_box = np.pad(inside[box], 1)
+    corners = low - 1 + np.array(list(np.ndindex(2, 2, 2))) * (np.array(body_box.shape) - 1)
     reach = image.to_zyx(grid.to_lps(corners))
     if image.valid is None and (reach >= 0).all() and (reach <= last).all():
         return False
-    shell = ndimage.binary_dilation(grown, iterations=1)
+    shell = grown(body_box)
     index = image.to_zyx(grid.to_lps(np.argwhere(shell) + low - 1))
     outside = ((index < -1e-6) | (index > last + 1e-6)).any(1)
     if image.valid is not None:
@@ -154,9 +154,10 @@ def body_cm3(mask: VertebraMask) -> float:
 def _plausible(masks: list[VertebraMask]) -> list[VertebraMask]:
     """Without slivers, and without a second mask of a body that already has one."""
     out: list[VertebraMask] = []
+    cm3 = [body_cm3(mask) for mask in masks]
     for i, mask in enumerate(masks):
-        near = [body_cm3(m) for m in masks[max(i - 2, 0) : i + 3] if m is not mask]
-        if near and body_cm3(mask) < MIN_SHARE_OF_NEIGHBOURS * float(np.median(near)):
+        near = cm3[max(i - 2, 0) : i] + cm3[i + 1 : i + 3]
+        if near and cm3[i] < MIN_SHARE_OF_NEIGHBOURS * float(np.median(near)):
             continue
         if out and overlap(out[-1], mask) > SAME_BODY:
             if mask.vertebra.label_probability > out[-1].vertebra.label_probability:
@@ -288,7 +289,7 @@ def masks_from_labels(image: Image, labels: NDArray[np.uint8]) -> tuple[Vertebra
         grid = Grid(
             (x, y, z), LABEL_SPACING_MM, (likely.shape[0], likely.shape[1], likely.shape[2])
         )
-        front = ndimage.binary_dilation((part[box] == BODY) & (hard[box] == value), iterations=1)
+        front = grown((part[box] == BODY) & (hard[box] == value))
         rear = (hard[box] == value) & (part[box] != BODY)
         body = np.where(front & ~rear, likely, 0).astype(np.float32)
         vertebra = Vertebra(Level.from_verse(value), _body_centre(likely, grid), 1.0)
