@@ -263,7 +263,8 @@ def test_the_neck_is_named_and_outlined_only_on_request() -> None:
     assert set(np.unique(label_map(scan.image, usual.masks))) == {0, *(v.verse for v in drawn)}
     unlined = named[Level.C6]
     assert unlined.measurement == Measurement(None, None, None, None, "not_outlined")
-    Draft202012Validator(load_schema()).validate(result_to_dict(usual.result))
+    found = dataclasses.replace(usual.result, series=dataclasses.replace(FACTS, slices=9))
+    Draft202012Validator(load_schema()).validate(result_to_dict(found))
     whole = by_level(analyze(scan, models(oracle), ChainOptions(outline=tuple(Level))))
     gap = np.subtract(whole["C6"].vertebra.centroid_lps_mm, unlined.vertebra.centroid_lps_mm)
     assert np.linalg.norm(gap) < 3
