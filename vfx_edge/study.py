@@ -133,7 +133,8 @@ class Vertebra:
 class VertebraMask:
     """Soft segmentation of one vertebra on its own small isotropic LPS-aligned grid.
 
-    body, arch: (z, y, x) float16 probabilities 0..1. Voxel (0, 0, 0) lies at `origin_lps_mm`.
+    body, arch: (z, y, x) float16 probabilities 0..1; of a vertebra that was named and not
+    outlined a single voxel of 0. Voxel (0, 0, 0) lies at `origin_lps_mm`.
     touches_edge: the vertebra's body meets the end of the scanned field.
     """
 
@@ -153,6 +154,11 @@ class VertebraMask:
         """Where its voxels lie."""
         z, y, x = self.body.shape
         return Grid(self.origin_lps_mm, self.spacing_mm, (z, y, x))
+
+    @property
+    def is_outlined(self) -> bool:
+        """Whether there is anything in it."""
+        return self.body.size > 1
 
     @property
     def bone(self) -> NDArray[np.bool_]:

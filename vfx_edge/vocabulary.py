@@ -150,6 +150,7 @@ class Reason(StrEnum):
     IMPLAUSIBLE_SPINE = "implausible_spine"
     SPACING_TOO_COARSE = "spacing_too_coarse"
     NO_NORM_FOR_LEVEL = "no_norm_for_level"
+    NOT_OUTLINED = "not_outlined"
     NOT_FOUND = "not_found"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     LEVEL_OUTSIDE_MODEL_RANGE = "level_outside_model_range"
