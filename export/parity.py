@@ -151,9 +151,8 @@ def check_files(specs: tuple[NetworkSpec, ...]) -> None:
     from vfx_edge.backends.onnx_file import check_signature
 
     for spec in specs:
-        for data in (spec.read(), spec.read_half()):
-            if data is not None:
-                check_signature(spec, data)
+        for data in spec.read_all().values():
+            check_signature(spec, data)
 
 
 def gather(

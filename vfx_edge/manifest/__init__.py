@@ -38,6 +38,7 @@ from vfx_edge.manifest.roles import (
 from vfx_edge.manifest.spec import (
     BatchSpec,
     InputSpec,
+    MeasuredSpec,
     ModelManifest,
     NetworkSpec,
     PrecisionSpec,
@@ -57,6 +58,7 @@ __all__ = [
     "JointParameters",
     "LabellerParameters",
     "ManifestInvalid",
+    "MeasuredSpec",
     "ModelFileInvalid",
     "ModelKeyUnusable",
     "ModelManifest",
