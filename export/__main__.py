@@ -48,7 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tum, nnunet, totalsegmentator, network, monai_door, onnx_door, parity, quantize, engine):
+DOORS = (tum, nnunet, totalsegmentator, network, monai_door, onnx_door)
+for module in (*DOORS, parity, quantize, engine):
     name = getattr(module, "NAME", module.__name__.rpartition(".")[2])
     app.command(name, epilog=module.EXAMPLES)(module.command)
 

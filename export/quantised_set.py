@@ -120,7 +120,9 @@ def _cells(one: "Quantised") -> tuple[str, ...]:
 
 def line_of(one: "Quantised") -> str:
     """One network, for the terminal."""
-    said = ", ".join(f"{name} {cell}" for name, cell in zip(COLUMNS[1:], _cells(one)[1:], strict=True))
+    said = ", ".join(
+        f"{name} {cell}" for name, cell in zip(COLUMNS[1:], _cells(one)[1:], strict=True)
+    )
     if one.holds:
         return f"{one.spec.name}: {said}"
     allowed = one.spec.precision

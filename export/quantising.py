@@ -1,10 +1,10 @@
-"""An FP32 network as an INT8 one that OpenVINO computes in 8 bits, as much of it as keeps the answers.
+"""An FP32 network as an INT8 one that OpenVINO computes in 8 bits, or a part of it.
 
 ONNX Runtime's quantiser writes the file (QDQ). What it is told was measured with OpenVINO 2026.4:
 
-- Convolutions alone: quantised arithmetic beside them ends the process that compiles it, and
+- Convolutions alone: a quantised subtraction (Sub) ends the process that compiles it, and
   transposed convolutions gain nothing.
-- Their inputs in 8 bits without a sign and with a zero point: what comes of a LeakyReLU is lopsided.
+- Their inputs in 8 bits without a sign, with a zero point: a LeakyReLU's answers are lopsided.
 - Their answers and biases stay floats: a normalisation follows.
 - Weights in 7 bits, one scale a channel: CPUs without VNNI add two products in 16 bits, which would
   overflow, so that answers would depend on the CPU.

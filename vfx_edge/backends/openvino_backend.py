@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends import openvino_trial
+from vfx_edge.backends.budget import batch_limit
 from vfx_edge.backends.errors import (
     EightBitsRefused,
     OpenFailed,
@@ -146,7 +146,9 @@ class OpenVinoBackend:
         really = _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), chosen)
         return OpenVinoNetwork(spec, compiled, really, limit)
 
-    def _open_quantised(self, spec: NetworkSpec, batch: int, threads: int | None) -> "OpenVinoNetwork":
+    def _open_quantised(
+        self, spec: NetworkSpec, batch: int, threads: int | None
+    ) -> "OpenVinoNetwork":
         """The network's INT8 file in 8 bits. ModelError leaves, EightBitsRefused."""
         if (other := spec.quantised) is None:
             raise EightBitsRefused(spec.name, "its model set has no INT8 file")

@@ -44,9 +44,7 @@ class Trial:
     threads: int | None
 
 
-def check(
-    spec: NetworkSpec, onnx: bytes, version: str, batch: int, threads: int | None
-) -> None:
+def check(spec: NetworkSpec, onnx: bytes, version: str, batch: int, threads: int | None) -> None:
     """EightBitsRefused where a child that opened the INT8 file died, never answered, or answered
     otherwise than in floats, now or when it was tried before."""
     path = _kept_at(onnx, version, batch)

@@ -197,9 +197,10 @@ class MeasuredSpec(Table, frozen=True, kw_only=True):
     max_difference: Annotated[Share, Meta(description="of probabilities")]
     mean_difference: Annotated[Share, Meta(description="of the absolute differences")]
     min_dice: Annotated[Share | None, Meta(description="of the worst class's masks")] = None
-    tier_changes: Annotated[
-        int | None, Meta(ge=0, description="crops that would get another tier, for classifiers")
-    ] = None
+    tier_changes: (
+        Annotated[int, Meta(ge=0, description="crops that would get another tier, for classifiers")]
+        | None
+    ) = None
 
 
 class NetworkTable(Table, frozen=True, kw_only=True):
