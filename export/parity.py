@@ -39,10 +39,12 @@ Step = Callable[[str, float], None]
 class NothingCompared(InputError):
     """The chain did not get as far as a network."""
 
-    def __init__(self, network: str) -> None:
+    def __init__(
+        self, network: str, remedy: str = "give a --ct that shows the spine, or --random 20"
+    ) -> None:
         super().__init__(
             f"nothing was asked of '{network}' on what was given, so nothing can be compared: "
-            "give a --ct that shows the spine, or --random 20"
+            f"{remedy}"
         )
 
 

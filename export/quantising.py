@@ -76,9 +76,11 @@ def quantised(model: "ModelProto", input_name: str, patches: Floats) -> "ModelPr
     (n, channels, z, y, x)."""
     import logging
 
-    from onnx import load
+    from onnx import ModelProto, load
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    given = ModelProto()
+    given.CopyFrom(model)  # the quantiser takes its weights out, into a file
     log = logging.getLogger()
     level = log.level
     log.setLevel(QUIET)
@@ -86,7 +88,7 @@ def quantised(model: "ModelProto", input_name: str, patches: Floats) -> "ModelPr
         with tempfile.TemporaryDirectory() as folder, runtime_quiet():
             target = Path(folder) / "int8.onnx"
             quantize_static(
-                model,
+                given,
                 target,
                 _Reader(input_name, patches),
                 quant_format=QuantFormat.QDQ,

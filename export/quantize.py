@@ -125,7 +125,7 @@ def gather(
         judges["CT"] = chain_patches(scans, manifest, specs, count)
     for spec in specs:
         if spec.name not in scales or not any(spec.name in one for one in judges.values()):
-            raise NothingCompared(spec.name)
+            raise NothingCompared(spec.name, "leave it out, by --role for the others")
     return {
         spec.name: (
             scales[spec.name],
