@@ -4,16 +4,14 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from export.manifests import write_folder
 from export.parity_report import with_section
+from export.quantising import Quantised
 from vfx_edge.manifest import ModelManifest
 from vfx_edge.manifest.files import MANIFEST
 from vfx_edge.manifest.writing import toml_value
-
-if TYPE_CHECKING:
-    from export.quantize import Quantised
 
 BEGIN, END = "<!-- int8:begin -->", "<!-- int8:end -->"
 BESIDE = ("scorecard.json",)
@@ -21,7 +19,7 @@ BESIDE = ("scorecard.json",)
 COLUMNS = "network", "in floats", "crops", "max", "mean", "Dice", "tiers changed", "MB", "FP32 MB"
 
 
-def write(source: ModelManifest, out: Path, made: "Sequence[Quantised]") -> None:
+def write(source: ModelManifest, out: Path, made: Sequence[Quantised]) -> None:
     """The set's own networks, and these INT8 files, in a folder that appears whole or not at all;
     INT8 files of the source that are not made anew go along. SetNotWritten, ModelError leaves."""
     files = {p.name: p.read_bytes() for p in map(source.directory.joinpath, BESIDE) if p.is_file()}
@@ -39,7 +37,7 @@ def write(source: ModelManifest, out: Path, made: "Sequence[Quantised]") -> None
     write_folder(out, files)
 
 
-def with_int8(manifest: str, made: "Quantised") -> str:
+def with_int8(manifest: str, made: Quantised) -> str:
     """The manifest's text with this INT8 file in its network's table, all else as it was."""
     head, *blocks = re.split(r"(?m)^(?=\[\[network\]\])", manifest)
     file = re.escape(toml_value(made.spec.file))
@@ -49,7 +47,7 @@ def with_int8(manifest: str, made: "Quantised") -> str:
     return head + "".join(blocks)
 
 
-def _block(block: str, made: "Quantised") -> str:
+def _block(block: str, made: Quantised) -> str:
     block = re.sub(r"(?m)^(file|sha256)_int8\s*=.*\n", "", block)
     block = re.sub(r"(?ms)^\[network\.int8\]\n.*?(?=^\[|\Z)", "", block)
     digest = sha256(made.onnx).hexdigest()
@@ -69,7 +67,7 @@ def _block(block: str, made: "Quantised") -> str:
     return "\n".join([block.rstrip(), "[network.int8]", *lines, end])
 
 
-def measured(made: "Quantised") -> dict[str, Any]:
+def measured(made: Quantised) -> dict[str, Any]:
     """[network.int8], by `MeasuredSpec`; differences rounded up."""
     figures = made.figures
     facts: dict[str, Any] = {
@@ -85,7 +83,7 @@ def measured(made: "Quantised") -> dict[str, Any]:
     return facts
 
 
-def section(made: "Sequence[Quantised]") -> str:
+def section(made: Sequence[Quantised]) -> str:
     """The card's part about INT8."""
     rows = [" | ".join(_cells(one)) for one in made]
     source = made[0].source if made else "nothing"
@@ -103,7 +101,7 @@ def section(made: "Sequence[Quantised]") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(one: "Quantised") -> tuple[str, ...]:
+def _cells(one: Quantised) -> tuple[str, ...]:
     f = one.figures
     return (
         one.spec.name,
@@ -118,7 +116,7 @@ def _cells(one: "Quantised") -> tuple[str, ...]:
     )
 
 
-def line_of(one: "Quantised") -> str:
+def line_of(one: Quantised) -> str:
     """One network, for the terminal."""
     said = ", ".join(
         f"{name} {cell}" for name, cell in zip(COLUMNS[1:], _cells(one)[1:], strict=True)

@@ -12,6 +12,7 @@ ONNX Runtime's quantiser writes the file (QDQ). What it is told was measured wit
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from export.finishing import strip
 from vfx_edge.backends.half import read_by, stored_in
+from vfx_edge.backends.onnxruntime_backend import runtime
 from vfx_edge.errors import ModelError
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.quiet import runtime_quiet
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
+
+    from vfx_edge.bench.networks import Figures
 
 Floats = NDArray[np.float32]
 KIND = "Conv"
@@ -41,6 +44,29 @@ class NotQuantisable(ModelError):
         super().__init__(
             f"'{spec.name}' can't be quantised ({why}): leave it out, by --role for the others"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """A network's INT8 file, and what it was found to be worth."""
+
+    spec: NetworkSpec
+    onnx: bytes
+    floats: int
+    """Of `convolutions` so many stay in floats."""
+    convolutions: int
+    source: str
+    figures: "Figures"
+
+    @property
+    def file(self) -> str:
+        """Its name beside the FP32 file's."""
+        return f"{self.spec.file.removesuffix('.onnx')}.int8.onnx"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the manifest's tolerance does."""
+        return self.figures.within(self.spec) and not self.figures.tier_changes
 
 
 def opened(spec: NetworkSpec, onnx: bytes) -> "ModelProto":
@@ -79,13 +105,14 @@ def quantised(model: "ModelProto", input_name: str, patches: Floats) -> "ModelPr
     from onnx import ModelProto, load
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    runtime()
     given = ModelProto()
     given.CopyFrom(model)  # the quantiser takes its weights out, into a file
     log = logging.getLogger()
     level = log.level
     log.setLevel(QUIET)
     try:
-        with tempfile.TemporaryDirectory() as folder, runtime_quiet():
+        with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "int8.onnx"
             quantize_static(
                 given,

@@ -1,7 +1,6 @@
 """`export quantize`: a model set's networks in INT8 as well, as far as that keeps their answers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from export.options import Out, Overwrite
 from export.parity import FAILED, Ct, Models, NothingCompared, Role, own_networks
+from export.quantising import Quantised
 from vfx_edge.cli.progress import ShareProgress
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 
@@ -34,29 +34,6 @@ CALIBRATION, JUDGES = 0, 1
 FEW = 2
 """Crops on which a convolution's harm is measured."""
 Step = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Quantised:
-    """A network's INT8 file, and what it was found to be worth."""
-
-    spec: NetworkSpec
-    onnx: bytes
-    floats: int
-    """Of `convolutions` so many stay in floats."""
-    convolutions: int
-    source: str
-    figures: "Figures"
-
-    @property
-    def file(self) -> str:
-        """Its name beside the FP32 file's."""
-        return f"{self.spec.file.removesuffix('.onnx')}.int8.onnx"
-
-    @property
-    def holds(self) -> bool:
-        """Whether the manifest's tolerance does."""
-        return self.figures.within(self.spec) and not self.figures.tier_changes
 
 
 def command(

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from onnx import ModelProto, helper
 
 from export import quantised_set
-from export.quantize import Quantised, quantise
+from export.quantising import Quantised
+from export.quantize import quantise
 from tests.tiny_models import conv_weights, tiny_network, write_set
 from vfx_edge.backends import Budget, openvino_trial
 from vfx_edge.backends.errors import EightBitsRefused
@@ -94,7 +95,7 @@ def test_a_child_that_dies_leaves_the_float_network(
 ) -> None:
     monkeypatch.setattr(openvino_trial, "CHILD", "tests.nowhere")
     backend, onnx = OpenVinoBackend(), quantised.read()
-    with pytest.raises(EightBitsRefused, match="ended the process that tried it.*models verify"):
+    with pytest.raises(EightBitsRefused, match=r"ended the process that tried it.*models verify"):
         backend.open(quantised, onnx, "int8", Budget())
     monkeypatch.setattr(openvino_trial, "answers", None)  # it is remembered: none is started
     assert quantised.int8_holds
