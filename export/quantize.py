@@ -131,17 +131,18 @@ def quantise(spec: NetworkSpec, scales: "Floats", judges: "dict[str, Floats]") -
         figures = _figures(spec, onnx, patches, wanted)
         source = " and ".join(judges)
         found = Quantised(spec, onnx, count, len(names), source, figures)
-        if found.holds or 2 * max(count, 1) > len(names) // 2:
+        if found.holds or count == len(names) // 2:
             return found
         by_harm = by_harm or _by_harm(spec, made, plain, scales[:FEW])
-        count = 2 * count or 1
+        count = min(2 * count or 1, len(names) // 2)
 
 
 def _by_harm(
     spec: NetworkSpec, made: "ModelProto", plain: "ModelProto", patches: "Floats"
 ) -> list[str]:
     """Names of the convolutions, first the one that changes the answers most where it alone is in
-    8 bits. Asked in floats with the same roundings, which needs no process for each."""
+    8 bits, by the worst class: a small one counts as a large one. Asked in floats with the same
+    roundings, which needs no process for each."""
     import numpy as np
 
     from export.quantising import convolutions, in_part
@@ -152,7 +153,8 @@ def _by_harm(
     for name in names:
         alone = in_part(made, plain, [other for other in names if other != name])
         gap = _asker(as_int8(spec), alone)(patches) - wanted
-        harm[name] = float(np.square(gap).mean(dtype=np.float64))
+        axes = (0, *range(2, gap.ndim))
+        harm[name] = float((np.square(gap).sum(axes) / (np.square(wanted).sum(axes) + 1e-6)).max())
     return sorted(names, key=harm.__getitem__, reverse=True)
 
 
