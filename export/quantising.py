@@ -75,7 +75,7 @@ def opened(spec: NetworkSpec, onnx: bytes) -> "ModelProto":
     from onnx import ModelProto
     from onnx.numpy_helper import from_array, to_array
 
-    model = ModelProto.FromString(onnx)
+    model: ModelProto = ModelProto.FromString(onnx)
     if (stored := stored_in(model)) == "int8" or spec.precision.stored != "fp32":
         raise NotQuantisable(spec, f"its file is in {stored} itself")
     graph = model.graph
