@@ -56,8 +56,9 @@ def _networks(folder: Path) -> dict[str, manifests.NewNetwork]:
 def _as_new(folder: Path, table: Mapping[str, Any]) -> manifests.NewNetwork:
     named = {*FILES, *(key.replace("file", "sha256") for key in FILES)}
     rest = {key: value for key, value in table.items() if key not in named}
-    files = [(folder / table[key]).read_bytes() if key in table else None for key in FILES]
-    return manifests.NewNetwork(Path(table["file"]).stem, rest, *files)
+    files = {key: (folder / table[key]).read_bytes() for key in FILES if key in table}
+    forms = files["file"], files.get("file_fp16"), files.get("file_int8")
+    return manifests.NewNetwork(Path(table["file"]).stem, rest, *forms)
 
 
 def _version(folder: Path) -> int:
