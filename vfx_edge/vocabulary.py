@@ -114,7 +114,7 @@ IntendedUse = Literal["demonstration", "research", "clinical"]
 INTENDED_USES: tuple[IntendedUse, ...] = get_args(IntendedUse)
 """Of a model set, from the most to the least restricted."""
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 Stored = Literal["fp32", "fp16", "int8"]

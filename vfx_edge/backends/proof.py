@@ -17,7 +17,7 @@ from vfx_edge.backends.errors import (
 from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.network import activate
 from vfx_edge.backends.onnx_file import check_signature, misfit, operations
-from vfx_edge.backends.protocol import Array, Backend, Budget, Network
+from vfx_edge.backends.protocol import Array, Backend, Budget, Network, TriesEightBits
 from vfx_edge.errors import BackendError, ModelError
 from vfx_edge.manifest import NetworkSpec
 
@@ -75,6 +75,9 @@ def prove(
     last = [*answers][-1]  # the plainest runtime, in FP32
     proofs = [_beside(proof, answers, last, spec) for proof in proofs]
     _check_half(last, can_run[last], spec, answers[last])
+    if spec.quantised is not None:
+        _check_form(last, can_run[last], spec, spec.quantised, answers[last])
+        proofs += _in_eight_bits(can_run, spec, data, answers[last])
     _check_one_more(last, can_run[last], spec, data, answers[last])
     return tuple(proofs)
 
@@ -127,11 +130,13 @@ def _sums_to_one(raw: Array) -> bool:
     return raw.shape[1] > 1 and bool(np.abs(raw.sum(axis=1) - 1).max() <= SLACK)
 
 
-def _ask(name: str, backend: Backend, spec: NetworkSpec, onnx: bytes) -> tuple[Proof, Array | None]:
+def _ask(
+    name: str, backend: Backend, spec: NetworkSpec, onnx: bytes, wanted: str = "auto"
+) -> tuple[Proof, Array | None]:
     """One backend's proof, and its raw answer."""
     precision = ""
     try:
-        with closing(backend.open(spec, onnx, "auto", Budget())) as network:
+        with closing(backend.open(spec, onnx, wanted, Budget())) as network:
             precision = network.precision
             answer = _answer(network, _noise(spec, spec.batch.min))
     except (BackendError, ModelError) as error:
@@ -158,16 +163,38 @@ def _beside(proof: Proof, answers: Mapping[str, Array], last: str, spec: Network
 
 def _check_half(name: str, backend: Backend, spec: NetworkSpec, answer: Array) -> None:
     """OnnxInvalid where the FP16 file, which GPUs are given, is another network."""
-    if (half := spec.read_half()) is None:
-        return
-    other = replace(spec, file=spec.file_fp16, sha256=spec.sha256_fp16)
-    check_signature(other, half)
-    proof, got = _ask(name, backend, other, half)
+    if spec.file_fp16 is not None:
+        other = replace(spec, file=spec.file_fp16, sha256=spec.sha256_fp16)
+        _check_form(name, backend, spec, other, answer)
+
+
+def _check_form(
+    name: str, backend: Backend, spec: NetworkSpec, other: NetworkSpec, answer: Array
+) -> None:
+    """OnnxInvalid where another of the network's files does not answer as its FP32 file does."""
+    check_signature(other, data := other.read())
+    proof, got = _ask(name, backend, other, data)
     if got is None:
         raise misfit(other, f"'{name}' refuses it: {reason_of(proof.problem)}")
     if (gap := _gap(spec, got, answer)) > max(spec.precision.max_probability_difference, SAME):
         what = f"it answers otherwise than {spec.file}, by {gap:.2f} on average"
         raise misfit(other, what)
+
+
+def _in_eight_bits(
+    backends: Mapping[str, Backend], spec: NetworkSpec, onnx: bytes, answer: Array
+) -> list[Proof]:
+    """What became of the INT8 file where it is computed in 8 bits: tried anew, by a child first."""
+    found = []
+    precision = replace(spec.precision, allowed=("fp32", "int8"))
+    asked = replace(spec, precision=precision)
+    for name, backend in backends.items():
+        if isinstance(backend, TriesEightBits):
+            backend.forget(spec)
+            proof, got = _ask(name, backend, asked, onnx, "int8")
+            answers = {} if got is None else {name: got, "": answer}
+            found.append(_beside(proof, answers, "", spec))
+    return found
 
 
 def _check_one_more(
