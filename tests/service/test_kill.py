@@ -202,12 +202,14 @@ def test_a_study_that_kills_the_analysis_is_given_up_and_nobody_else_notices(
             port=port,
             job_attempts=3,
             workers=2,
+            idle_timeout_s=3600,  # of a machine that has much else to do
         ) as service,
     ):
         drop(service, tmp_path, "a", note="deadly")
         good = {drop(service, tmp_path, name) for name in "bcd"}
         service.start()
         entity = AE("SCANNER")
+        entity.network_timeout = None
         entity.add_requested_context(Verification)
         association = entity.associate("127.0.0.1", port, ae_title="VFX-EDGE")
         assert eventually(lambda: service.settled(4)), service.entries()
