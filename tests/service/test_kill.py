@@ -231,24 +231,6 @@ def test_an_analysis_without_end_is_ended(tmp_path: Path) -> None:
         assert "it had not come to an end after 2 s" in dead.reason
 
 
-def test_of_two_at_once_one_without_end_holds_up_nobody(tmp_path: Path) -> None:
-    with killable(tmp_path, workers=2) as service:
-        service.start()
-        drop(service, tmp_path, "a", note="endless")
-        assert eventually(lambda: [one.state for one in service.entries()] == ["running"])
-        assert service.process is not None
-        there = psutil.Process(service.process.pid).children()
-        assert len(there) == 2
-        for number in range(3):
-            drop(service, tmp_path, f"{number}")
-        assert eventually(lambda: [one.state for one in service.entries()].count("done") == 3)
-        busy = re.findall(r"worker (\d) begins", service.log)
-        assert sorted(busy.count(number) for number in "12") == [1, 3], "who has what is logged"
-        assert service.end() == 0
-        endless = next(one for one in service.entries() if one.state != "done")
-        assert (endless.state, endless.attempts) == ("waiting", 0)
-
-
 def test_kills_by_others_are_never_held_against_the_study(tmp_path: Path) -> None:
     """Of the service, and of its analysing process alone; more than a study may die by itself."""
     with (
