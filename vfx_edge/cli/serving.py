@@ -121,9 +121,16 @@ Model = Annotated[
 ]
 
 
-def of_card(device: int | None, gpu_memory: float | None, precision: str | None) -> dict[str, Any]:
-    """The settings that say how a card is used."""
-    return {"device": device, "gpu_memory_gib": gpu_memory, "precision": precision}
+def of_machine(
+    backend: str | None,
+    device: int | None,
+    gpu_memory: float | None,
+    precision: str | None,
+    workers: str | None,
+) -> dict[str, Any]:
+    """The settings that say how the machine is used."""
+    of_card = {"device": device, "gpu_memory_gib": gpu_memory, "precision": precision}
+    return {"backend": backend, "workers": workers, **of_card}
 
 
 def settings_from(

@@ -53,9 +53,7 @@ def watch(
         spool=spool,
         quiet_s=quiet_time,
         http=http,
-        workers=workers,
-        backend=backend,
-        **serving.of_card(device, gpu_memory, precision),
+        **serving.of_machine(backend, device, gpu_memory, precision, workers),
         model=model,
         language=language,
     )
