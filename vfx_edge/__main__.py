@@ -10,8 +10,8 @@ from vfx_edge.room import TooLittleMemory, check_start
 
 STOPPED = 130
 _NEW_OBJECTS = 50_000
-"""Python looks for rubbish after so many. After 700, as it does by itself, it would look through all
-that imports leave for good dozens of times: a tenth of a second."""
+"""Python looks for rubbish after so many. After 700, as it does by itself, it would look dozens of
+times through what imports leave for good: a tenth of a second."""
 
 
 def program() -> NoReturn:
