@@ -107,6 +107,8 @@ Role = Literal["locator", "finder", "labeller", "segmenter", "detector", "classi
 ROLES: tuple[Role, ...] = get_args(Role)
 """What the chain's networks do, in its order."""
 OPTIONAL_ROLES: tuple[Role, ...] = ("detector",)
+SELDOM_ASKED: tuple[Role, ...] = ("classifier",)
+"""Where nothing is suspected they have nothing to do."""
 NEEDED_ROLES = tuple(role for role in ROLES if role not in OPTIONAL_ROLES)
 """Without one of these a model set is incomplete."""
 
