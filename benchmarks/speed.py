@@ -10,7 +10,7 @@ import typer
 from benchmarks import inputs, options
 from benchmarks.processes import gathered, help_seconds, whole_command, worker
 from benchmarks.results import Kept
-from benchmarks.service import OUTPUTS
+from benchmarks.scanner import OUTPUTS
 from benchmarks.worker import Order
 
 Making = AbstractContextManager[inputs.Scan]
