@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from vfx_edge.inputs import headers
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import Slice, Unusable, read_header
+from vfx_edge.inputs.plain_header import plain_header
 
 
 def _file() -> bytes:
@@ -49,7 +50,7 @@ def _read(path: Path, *, plain: bool) -> tuple[Slice, ...] | Unusable:
 
 
 def test_it_is_plain() -> None:
-    assert headers.plain_header(_FILE, {0x00080016}) is not None
+    assert plain_header(_FILE, {0x00080016}) is not None
 
 
 @settings(max_examples=60)

@@ -17,7 +17,7 @@ from vfx_edge.service.daemon import PartFailed, Service, ThreadPart, serve
 from vfx_edge.service.receive.limits import BoundedServer
 from vfx_edge.service.receive.listener import Listener
 from vfx_edge.service.settings import Settings
-from vfx_edge.service.store.queue import Entry
+from vfx_edge.service.store.queue import Entry, State
 from vfx_edge.service.store.spool import Spool
 
 
@@ -111,7 +111,7 @@ def test_of_two_at_once_one_without_end_holds_up_nobody(tmp_path: Path) -> None:
         assert len(there) == 2
         for number in range(3):
             drop(f"{number}")
-        assert eventually(lambda: [one.state for one in service.entries()].count("done") == 3)
+        assert eventually(lambda: [one.state for one in service.entries()].count(State.DONE) == 3)
         busy = re.findall(r"worker (\d) begins", service.log)
         assert sorted(busy.count(number) for number in "12") == [1, 3], "who has what is logged"
         assert service.end() == 0
