@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from vfx_edge.inputs import headers
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import Slice, Unusable, read_header
+from vfx_edge.inputs.plain_header import plain_header
 
 
 def _file() -> bytes:
@@ -49,7 +50,7 @@ def _read(path: Path, *, plain: bool) -> tuple[Slice, ...] | Unusable:
 
 
 def test_it_is_plain() -> None:
-    assert headers.plain_header(_FILE, {0x00080016}) is not None
+    assert plain_header(_FILE, {0x00080016}) is not None
 
 
 @pytest.mark.parametrize(("depth", "is_plain"), [(20, True), (900, False)])
@@ -63,7 +64,7 @@ def test_a_well_of_sequences_is_as_deep_for_both(
     at = _FILE.index(b"\xe0\x7f\x10\x00OW")
     path = tmp_path / "deep.dcm"
     path.write_bytes(_FILE[:at] + well + _FILE[at:])
-    assert (headers.plain_header(path.read_bytes(), {0x00080016}) is not None) == is_plain
+    assert (plain_header(path.read_bytes(), {0x00080016}) is not None) == is_plain
     assert _comparable(_read(path, plain=True)) == _comparable(_read(path, plain=False))
 
 

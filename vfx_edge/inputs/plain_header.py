@@ -8,7 +8,7 @@ mean is pydicom's to say in both cases.
 import struct
 from collections.abc import Container
 
-from pydicom.dataelem import RawDataElement, empty_value_for_VR
+from pydicom.dataelem import DataElement, RawDataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
@@ -40,7 +40,7 @@ def plain_header(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int
 
 
 def _walked(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int] | None:
-    found: dict[BaseTag, RawDataElement] = {}
+    found: dict[BaseTag, DataElement | RawDataElement] = {}
     at, syntax, first_group = 132, "", 2
     while True:
         group, element, kind, length = _ELEMENT(head, at)
