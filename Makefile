@@ -1,5 +1,6 @@
 # make run   DICOM=folder   triage a CT (without DICOM: a phantom made on the spot)
 # make test                 the whole test suite
+# make test-thorough        the same with every example of its properties and every second proof
 # make check                style, types, architecture
 # Everything below makes its own environment in .venv; only Python >= 3.11 and make are needed.
 
@@ -15,7 +16,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
 	--scoliosis 12 --seed 7
 
-.PHONY: run test fuzz check wheel peers pictures samples format clean sbom licences audit
+.PHONY: run test test-thorough fuzz check wheel peers pictures samples format clean sbom licences audit
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -29,9 +30,16 @@ else
 endif
 
 # Two processes: most tests wait for others, or use one core. One: PROCESSES=0.
+# xdist's own order, by number of tests, would begin the dearest files last: see tests/conftest.py.
 PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.installed-dev peers
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+# Every night, or before a release: properties at random, not the same few examples each time; and
+# the harnesses, whose old findings the suite replays anyway.
+test-thorough: $(VENV)/.installed-dev peers
+	$(PYTEST) --hypothesis-profile=thorough -m "thorough or not thorough" $(ARGS)
 ifndef ARGS
 	$(MAKE) fuzz
 endif

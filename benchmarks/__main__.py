@@ -8,7 +8,9 @@ from benchmarks import (
     batches,
     cases,
     coverage,
+    everything,
     faults,
+    floor,
     foreign,
     gpu,
     growth,
@@ -17,7 +19,9 @@ from benchmarks import (
     impossible,
     leaks,
     limits,
+    page,
     peers,
+    precisions,
     render,
     repeatability,
     service,
@@ -35,12 +39,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MODULES = (
-    *(speed, peers, growth, limits, batches, service, guard),
+    *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
     *(repeatability, thresholds, render),
 )
+NAMES = {everything: "all"}
 for module in MODULES:
-    app.command(module.__name__.rpartition(".")[2])(module.command)
+    app.command(NAMES.get(module, module.__name__.rpartition(".")[2]))(module.command)
 
 
 if __name__ == "__main__":

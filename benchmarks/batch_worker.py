@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import threads
+from vfx_edge.backends.openvino_backend import PRECISIONS, native_precision
 from vfx_edge.bench.protocol import serve
 from vfx_edge.manifest import NetworkSpec, load_model_set
 from vfx_edge.memory import peak_rss_mib
@@ -61,7 +62,11 @@ def _compiled(spec: NetworkSpec, order: Order) -> Any:
     model = core.read_model(spec.read())
     if order.fixed:
         model.reshape({spec.input.name: [order.batch, spec.input.channels, *spec.input.patch_zyx]})
-    settings = {"INFERENCE_NUM_THREADS": str(threads()), "NUM_STREAMS": str(order.streams)}
+    settings = {
+        "INFERENCE_NUM_THREADS": str(threads()),
+        "NUM_STREAMS": str(order.streams),
+        "INFERENCE_PRECISION_HINT": PRECISIONS[native_precision()],
+    }
     return core.compile_model(model, "CPU", settings)
 
 

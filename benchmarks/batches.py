@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks import options
 from benchmarks.batch_worker import PATCHES, Order
 from benchmarks.processes import answer_of
 from benchmarks.results import Kept
@@ -24,6 +25,7 @@ OpenVINO backend does."""
 def command(
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Processes of each way.")] = 3,
     passes: Annotated[int, typer.Option(metavar="N", min=2, help="Timed passes in each.")] = 4,
+    isa: options.Isa = None,
 ) -> None:
     """Time per patch and memory for batches and streams of several sizes."""
     kept = Kept("batches", {"rounds": rounds, "passes": passes})

@@ -58,6 +58,7 @@ def command(
     scale: Annotated[
         float, typer.Option(help="Of the number of slices; below 1 to try only.", min=0.05, max=1)
     ] = 1.0,
+    isa: options.Isa = None,
 ) -> None:
     """100 to 1,500 slices, 5 to 0.33 mm, spines of 5 to 24 vertebrae: the whole command."""
     kept = Kept("growth", {"repeat": repeat, "matrix": matrix, "scale": scale})

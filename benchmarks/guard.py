@@ -21,6 +21,7 @@ from benchmarks.processes import help_seconds
 from benchmarks.service import both_ways
 from benchmarks.tables import added_s
 from vfx_edge.backends import Budget, open_models
+from vfx_edge.backends.openvino_backend import PRECISIONS, native_precision
 from vfx_edge.bench.samples import Ratio, Samples, ratio
 from vfx_edge.errors import VfxError
 from vfx_edge.job import Job, run_job
@@ -107,7 +108,11 @@ def _convolutions() -> Callable[[], object]:
     for _ in range(6):
         weight = draw.normal(0, (27 * 32) ** -0.5, (32, 32, 3, 3, 3)).astype(np.float32)
         result = ops.convolution(result, ops.constant(weight), [1] * 3, [1] * 3, [1] * 3, [1] * 3)
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(THREADS)}
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": str(THREADS),
+        "INFERENCE_PRECISION_HINT": PRECISIONS[native_precision()],
+    }
     request = Core().compile_model(Model([result], [given]), "CPU", settings).create_infer_request()
     numbers = draw.normal(size=shape).astype(np.float32)
     return lambda: request.infer({0: numbers}, share_inputs=True)

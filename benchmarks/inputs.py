@@ -17,6 +17,9 @@ from vfx_edge.phantom import FractureSpec, LesionSpec, PhantomSpec
 PHANTOM = "phantom, {} slices of {}²"
 TINY = PhantomSpec(levels=("L2", "L3"), spacing_mm=3.0, pixel_mm=3.0, matrix=(128, 128), seed=7)
 """What is done many times."""
+ABDOMEN = "phantom of an abdomen, {} slices of {}²"
+ABDOMEN_SLICES = 129
+"""An abdomen at 3 mm, as hospitals take thousands of."""
 RESAMPLED = "{}, resampled to {} slices of {}²"
 
 
@@ -26,6 +29,11 @@ class Scan:
 
     name: str
     path: Path
+
+
+def name_of(path: Path) -> str:
+    """What is kept of a CT's place: the folder that it is, or that its file lies in."""
+    return path.resolve().parent.name if path.is_file() else path.name
 
 
 def standard_phantom(slices: int = 600, matrix: int = 512) -> PhantomSpec:
@@ -38,6 +46,18 @@ def standard_phantom(slices: int = 600, matrix: int = 512) -> PhantomSpec:
         matrix=(matrix, matrix),
         fractures=(FractureSpec("L1", "wedge", 0.35), FractureSpec("T10", "crush", 0.4)),
         lesions=(LesionSpec("T10", "lytic"),),  # so that the classifier has something to do
+        seed=7,
+    )
+
+
+def abdomen_phantom(matrix: int = 512) -> PhantomSpec:
+    """T11 to L5 in slices of 3 mm, nothing broken."""
+    return PhantomSpec(
+        levels=("T11", "L5"),
+        slices=ABDOMEN_SLICES,
+        spacing_mm=3.0,
+        pixel_mm=FIELD_MM / matrix,
+        matrix=(matrix, matrix),
         seed=7,
     )
 
@@ -60,7 +80,7 @@ def phantom(spec: PhantomSpec, name: str = "") -> Iterator[Scan]:
 def scan(path: Path | None, slices: int, matrix: int) -> Iterator[Scan]:
     """The CT at `path`, else the standard phantom of this size."""
     if path is not None:
-        yield Scan(path.name, path)
+        yield Scan(name_of(path), path)
         return
     spec = standard_phantom(slices, matrix)
     with phantom(spec, PHANTOM.format(slices, matrix)) as made:
@@ -72,11 +92,12 @@ def resampled(path: Path, slices: int, matrix: int) -> Iterator[Scan]:
     """The CT at `path` over the same extent in `slices` of matrix², as uncompressed DICOM."""
     from vfx_edge.outputs.dicom.ct_series import write_ct_series
 
+    name = name_of(path)
     with _folder() as folder:
-        log(f"resampling {path.name} to {slices} slices of {matrix}²")
+        log(f"resampling {name} to {slices} slices of {matrix}²")
         hu, affine = _on_a_grid(path, (slices, matrix, matrix))
         write_ct_series(hu, affine, folder / "ct", description="Resampled")
-        yield Scan(RESAMPLED.format(path.name, slices, matrix), folder / "ct")
+        yield Scan(RESAMPLED.format(name, slices, matrix), folder / "ct")
 
 
 def _on_a_grid(path: Path, shape: tuple[int, int, int]) -> tuple[Any, Any]:

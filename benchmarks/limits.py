@@ -17,10 +17,11 @@ from benchmarks.worker import Order
 from vfx_edge.backends import open_models
 from vfx_edge.backends.openvino_backend import native_precision
 from vfx_edge.bench.patches import random_patches
+from vfx_edge.bench.precisions import possible_precisions
 from vfx_edge.manifest import load_model_set
 from vfx_edge.study import BackendRequest
 
-BYTES = {"fp32": 4, "bf16": 2}
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 MEMORY_MIB = 256
 
 
@@ -30,6 +31,7 @@ def command(
     matrix: options.Matrix = 512,
     repeat: options.Repeat = 9,
     studies: Annotated[int, typer.Option(help="Warm studies for the share of the chain.")] = 5,
+    isa: options.Isa = None,
 ) -> None:
     """Measured peaks of this machine, the networks' own work, and how near they come."""
     options.needs("torch")
@@ -37,8 +39,8 @@ def command(
         kept = Kept("limits", {"ct": scan.name, "repeat": repeat, "studies": studies})
         memory = kept.point("memory", peaks.memory_seconds, MEMORY_MIB, repeat)
         chains = {
-            name: kept.point(f"chain in {name}", _chain, scan, name, studies)
-            for name in _precisions()
+            name: kept.point(f"chain in {name}", _chain, scan, asked, studies)
+            for name, asked in _ours().items()
         }
     kept.finish(
         {
@@ -52,13 +54,21 @@ def command(
 
 
 def _precisions() -> tuple[str, ...]:
-    """Those that OpenVINO computes in on this processor."""
+    """Float formats that OpenVINO computes in on this processor."""
     return ("fp32", "bf16") if native_precision() == "bf16" else ("fp32",)
 
 
-def _asked(precision: str) -> str:
-    """What to ask of OpenVINO: by itself it takes bf16 wherever a network's manifest allows it."""
-    return "auto" if precision == native_precision() else precision
+def _ours() -> dict[str, str]:
+    """What the shipped networks can be run in -> what to ask of OpenVINO for it. By itself it
+    takes for each network the fastest that the manifest allows, and no other is asked of all."""
+    manifest = load_model_set("default")
+    with open_models(manifest, BackendRequest("openvino")) as models:
+        own = {network.precision for network in models.networks.values()}
+    fastest = next(name for name in ("bf16", "int8", "fp32") if name in own)
+    asked = {"fp32": "fp32"} | ({} if fastest == "fp32" else {fastest: "auto"})
+    if "int8" in possible_precisions("openvino", manifest):
+        asked.setdefault("int8", "int8")
+    return asked
 
 
 def _gemm(kept: Kept, repeat: int) -> list[dict[str, Any]]:
@@ -80,7 +90,8 @@ def _conv(kept: Kept, repeat: int) -> list[dict[str, Any]]:
             runtime, precision, partial(run, conv), repeat,
         )
         for runtime, run in runtimes.items()
-        for precision in _precisions()
+        for precision in (*_precisions(), "int8")
+        if (runtime, precision) not in peaks.UNKNOWN
         for conv in peaks.CONVS
     ]  # fmt: skip
 
@@ -100,16 +111,18 @@ def _peak(
 
 def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
     """Each shipped network at the batch it is run with."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     manifest = load_model_set("default")
-    for precision in _precisions():
-        with open_models(manifest, BackendRequest("openvino", _asked(precision))) as models:
-            own = [item for item in models.networks.items() if item[1].precision == precision]
-            for role, network in own:
+    for asked in _ours().values():
+        with open_models(manifest, BackendRequest("openvino", asked)) as models:
+            known = {(row["role"], row["precision"]) for row in rows}
+            for role, network in models.networks.items():
+                if (role, network.precision) in known:
+                    continue
                 work = counted(network.spec.read())
                 batch = random_patches(network.spec, network.batch_limit)
                 seconds = kept.point(
-                    f"{role}, {precision}",
+                    f"{role}, {network.precision}",
                     peaks.timed,
                     partial(network.run, batch),
                     repeat,
@@ -129,9 +142,9 @@ def _networks(kept: Kept, repeat: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _chain(scan: inputs.Scan, precision: str, studies: int) -> dict[str, Any]:
+def _chain(scan: inputs.Scan, asked: str, studies: int) -> dict[str, Any]:
     """The networks inside warm studies: their seconds and patches, and the whole."""
-    with worker(Order(str(scan.path), "openvino", _asked(precision))) as running:
+    with worker(Order(str(scan.path), "openvino", asked)) as running:
         running.ask()
         runs = [running.ask() for _ in range(studies)]
     return {
@@ -140,11 +153,13 @@ def _chain(scan: inputs.Scan, precision: str, studies: int) -> dict[str, Any]:
             role: [run["networks"][role]["seconds"] for run in runs] for role in runs[0]["networks"]
         },
         "patches": {role: n["patches"] for role, n in runs[0]["networks"].items()},
-        "works": {role: asdict(work) for role, work in _works().items()},
+        "precisions": {role: n["precision"] for role, n in runs[0]["networks"].items()},
+        "works": {role: asdict(work) for role, work in works().items()},
     }
 
 
-def _works() -> dict[str, Work]:
+def works() -> dict[str, Work]:
+    """Role -> the work of one patch, of the shipped networks."""
     manifest = load_model_set("default")
     return {role: counted(manifest.network(role).read()) for role in manifest.roles}
 
@@ -161,8 +176,8 @@ def conv_peak(figures: dict[str, Any], precision: str) -> float:
 
 
 def gemm_peak(figures: dict[str, Any], precision: str) -> float:
-    """GFLOP/s of the faster matrix product."""
-    return max(gflops(row) for row in figures["gemm"] if row["precision"] == precision)
+    """GFLOP/s of the faster matrix product; 0 in a precision in which none was measured."""
+    return max((gflops(r) for r in figures["gemm"] if r["precision"] == precision), default=0.0)
 
 
 def bandwidth(figures: dict[str, Any]) -> float:
@@ -178,13 +193,16 @@ def achieved(chain: dict[str, Any]) -> tuple[float, float]:
     return float(work / np.median(seconds)), float(np.median(seconds / chain["wall_s"]))
 
 
-def alone(figures: dict[str, Any], precision: str) -> float:
-    """GFLOP/s of all that the chain asks of its networks, had they the machine to themselves."""
+def of_peak(figures: dict[str, Any], precision: str) -> tuple[float, float]:
+    """How much of the convolution peak the chain's networks reach, 0..1, each against that of the
+    precision it computes in: by themselves, and inside the chain."""
     chain = figures["chains"][precision]
-    rows = {row["role"]: row for row in figures["networks"] if row["precision"] == "fp32"}
-    rows |= {row["role"]: row for row in figures["networks"] if row["precision"] == precision}
     asked = {role: count for role, count in chain["patches"].items() if count}
-    work = sum(count * rows[role]["gflop_each"] for role, count in asked.items())
-    return float(
-        work / sum(n * median(rows[r]["seconds"]) / rows[r]["batch"] for r, n in asked.items())
-    )
+    rows = {(row["role"], row["precision"]): row for row in figures["networks"]}
+    least = alone = 0.0
+    for role, count in asked.items():
+        row = rows[role, chain["precisions"][role]]
+        least += count * row["gflop_each"] / conv_peak(figures, row["precision"])
+        alone += count * median(row["seconds"]) / row["batch"]
+    taken = np.median(np.sum(list(chain["networks_s"].values()), axis=0))
+    return least / alone, float(least / taken)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import isa
+
 Ct = Annotated[
     Path | None,
     typer.Option(
@@ -18,6 +20,29 @@ Cts = Annotated[
     list[Path] | None,
     typer.Option(
         "--ct", help="A CT of your own; only its folder's name is kept. Repeatable.", exists=True
+    ),
+]
+
+
+def _hold(name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        isa.hold(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
+Isa = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(isa.HELD),
+        help="Keep every program to the instructions of an older class of processors; its figures "
+        "are kept apart and say so.",
+        show_default="all that the processor has",
+        callback=_hold,
+        is_eager=True,
     ),
 ]
 Slices = Annotated[int, typer.Option(help="Slices of the phantom, over 600 mm.", min=8)]

@@ -15,7 +15,10 @@ from benchmarks.results import threads
 Floats = NDArray[np.float32]
 DEPTH = 8
 """Convolutions one after another: turning the layout at both ends then counts for little."""
-OPENVINO_NAMES = {"fp32": "f32", "bf16": "bf16"}
+OPENVINO_NAMES = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""Precision -> what OpenVINO is told; int8 stands in the graph, and the rest of it is fp32."""
+SPREAD = 4.0
+"""Numbers beyond so many standard deviations are cut off in int8."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Conv:
         inside = taps(self.edge, self.edge, 3, pad=1) ** 3
         return 2 * self.channels**2 * inside * self.batch * DEPTH / 1e9
 
+    @property
+    def weight_spread(self) -> float:
+        """Of weights that keep the size of what passes through them."""
+        return float((27 * self.channels) ** -0.5)
+
 
 # What occurs in the shipped U-Nets, level by level; then two that fill the machine better.
 CONVS = (
@@ -43,6 +51,8 @@ CONVS = (
     Conv(128, 32, 1),
 )  # fmt: skip
 GEMM = 2048
+UNKNOWN = (("PyTorch", "int8"),)
+"""Runtime and precision that are not measured: PyTorch has no 8-bit 3-D convolution of its own."""
 
 
 def timed(function: Callable[[], Any], repeat: int) -> list[float]:
@@ -74,8 +84,20 @@ def openvino_conv(conv: Conv, precision: str, repeat: int) -> list[float]:
 
     given = result = ops.parameter([conv.batch, conv.channels, *[conv.edge] * 3], np.float32)
     for weight in _weights(conv):
-        result = ops.convolution(result, ops.constant(weight), [1] * 3, [1] * 3, [1] * 3, [1] * 3)
+        kernel = ops.constant(weight)
+        if precision == "int8":
+            result, kernel = _quantised(result, 256), _quantised(kernel, 255, conv.weight_spread)
+        result = ops.convolution(result, kernel, [1] * 3, [1] * 3, [1] * 3, [1] * 3)
     return _openvino(result, given, precision, repeat)
+
+
+def _quantised(numbers: Any, levels: int, spread: float = 1.0) -> Any:
+    """The same in so many steps between ± SPREAD standard deviations: what OpenVINO computes in
+    8-bit whole numbers."""
+    from openvino import opset13 as ops
+
+    ends = [ops.constant(np.float32(sign * SPREAD * spread)) for sign in (-1, 1)]
+    return ops.fake_quantize(numbers, *ends, *ends, levels)
 
 
 def _openvino(result: Any, given: Any, precision: str, repeat: int) -> list[float]:
@@ -135,11 +157,9 @@ def torch_conv(conv: Conv, precision: str, repeat: int) -> list[float]:
 
 
 def _weights(conv: Conv) -> list[Floats]:
-    """Random ones that keep the size of what passes through them."""
     draw = np.random.default_rng(0)
     shape = (conv.channels, conv.channels, 3, 3, 3)
-    spread = (27 * conv.channels) ** -0.5
-    return [draw.normal(0, spread, shape).astype(np.float32) for _ in range(DEPTH)]
+    return [draw.normal(0, conv.weight_spread, shape).astype(np.float32) for _ in range(DEPTH)]
 
 
 def memory_seconds(mib: int, repeat: int) -> list[float]:

@@ -1,7 +1,7 @@
 """The same CT by the chain's networks in every runtime, and by the network that is used today."""
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from benchmarks import inputs, nnunet_peer, options
 from benchmarks.processes import answer_of, gathered, worker
 from benchmarks.results import Kept, threads
 from benchmarks.worker import Order
+from vfx_edge.backends.openvino_backend import native_precision
 from vfx_edge.bench.processes import Worker
 
 REFERENCE = "openvino"
@@ -34,6 +35,7 @@ PEERS = (
     Peer("torch", "PyTorch eager, fp32", "torch", "fp32"),
     Peer("torch-bf16", "PyTorch eager, channels-last, bf16 autocast", "torch", "bf16"),
 )
+"""The last is left out where OpenVINO finds no bf16: PyTorch would emulate it."""
 NNUNETS = {"nnunet-1.5mm": 1.5, "nnunet-3mm": 3.0}
 """Key -> millimetres of its grid: the full resolution, and TotalSegmentator's --fast."""
 
@@ -49,23 +51,40 @@ def command(
     patch: Annotated[
         int, typer.Option(help="Voxels a side of nnU-Net's patch; other than 128 to try only.")
     ] = 128,
+    nnunet_patches: Annotated[
+        int,
+        typer.Option(
+            help="So many of nnU-Net's patches are computed and the others are taken to last as "
+            "long; 0: all.",
+            min=0,
+        ),
+    ] = 0,
+    nnunet_fast: Annotated[bool, typer.Option(help="nnU-Net at 3 mm as well as at 1.5 mm.")] = True,
+    isa: options.Isa = None,
 ) -> None:
     """Side by side on one CT, in turns: OpenVINO, ONNX Runtime, PyTorch, nnU-Net."""
     options.needs("torch", *(["nnunetv2"] if nnunet_repeat else []))
     with inputs.scan(ct, slices, matrix) as scan:
         settings = {"ct": scan.name, "repeat": repeat, "nnunet_repeat": nnunet_repeat}
-        kept = Kept("peers", {**settings, "nnunet_patch": patch})
+        kept = Kept("peers", {**settings, "nnunet_patch": patch, "nnunet_patches": nnunet_patches})
         what = kept.point("input", inputs.facts, scan.path)
         same = kept.point("PyTorch answers as ONNX Runtime does", _checked)
         rounds = _in_turns(kept, scan.path, repeat)
-        nnunets = _nnunets(kept, scan.path, nnunet_repeat, patch)
-    chains = {peer.key: _chain(peer.title, [turn[peer.key] for turn in rounds]) for peer in PEERS}
+        order = nnunet_peer.Order(str(scan.path), 1.5, patch, most_patches=nnunet_patches)
+        grids = {key: mm for key, mm in NNUNETS.items() if nnunet_fast or mm == order.spacing_mm}
+        nnunets = _nnunets(kept, order, grids, nnunet_repeat)
+    chains = {peer.key: _chain(peer.title, [t[peer.key] for t in rounds]) for peer in _peers()}
     figures = {"input": what, "chains": chains, "nnunets": nnunets, "torch_differs": same}
     kept.finish(figures)
 
 
+def _peers() -> tuple[Peer, ...]:
+    return PEERS if native_precision() == "bf16" else PEERS[:-1]
+
+
 def _checked() -> dict[str, Any]:
-    found: dict[str, Any] = answer_of("benchmarks.torch_backend", {})["differences"]
+    order = {"precisions": [peer.precision for peer in _peers() if peer.backend == "torch"]}
+    found: dict[str, Any] = answer_of("benchmarks.torch_backend", order)["differences"]
     return found
 
 
@@ -74,12 +93,13 @@ def _in_turns(kept: Kept, ct: Path, repeat: int) -> list[dict[str, Any]]:
 
     Every worker stays open through all rounds; its first study is not counted.
     """
+    peers = _peers()
     names = [
-        {peer.key: f"round {turn + 1}: {peer.key}" for peer in PEERS} for turn in range(repeat)
+        {peer.key: f"round {turn + 1}: {peer.key}" for peer in peers} for turn in range(repeat)
     ]
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
-        for peer in PEERS:
+        for peer in peers:
             if any(kept.missing(turn[peer.key]) for turn in names):
                 order = Order(str(ct), peer.backend, peer.precision)
                 workers[peer.key] = stack.enter_context(worker(order))
@@ -87,23 +107,25 @@ def _in_turns(kept: Kept, ct: Path, repeat: int) -> list[dict[str, Any]]:
         return [
             {
                 peer.key: kept.point(turn[peer.key], lambda key: workers[key].ask(), peer.key)
-                for peer in PEERS
+                for peer in peers
             }
             for turn in names
         ]
 
 
-def _nnunets(kept: Kept, ct: Path, repeat: int, patch: int) -> dict[str, Any]:
+def _nnunets(
+    kept: Kept, order: nnunet_peer.Order, grids: dict[str, float], repeat: int
+) -> dict[str, Any]:
     """After the others: it needs several GiB, and is run alone."""
     found = {}
-    for key, spacing in NNUNETS.items():
-        order = asdict(nnunet_peer.Order(str(ct), spacing, patch))
+    for key, spacing in grids.items():
+        asked = asdict(replace(order, spacing_mm=spacing))
         runs = [
-            kept.point(f"{key}, run {n + 1}", answer_of, "benchmarks.nnunet_peer", order)
+            kept.point(f"{key}, run {n + 1}", answer_of, "benchmarks.nnunet_peer", asked)
             for n in range(repeat)
         ]
         if runs:
-            about = {name: runs[0][name] for name in ("grid_zyx", "patches")}
+            about = {name: runs[0][name] for name in ("grid_zyx", "patches", "computed")}
             found[key] = {"spacing_mm": spacing, "threads": threads(), **about, **gathered(runs)}
     return found
 

@@ -69,14 +69,15 @@ def _roofline(found: Figures) -> Any:
     picture, axes = pyplot.subplots(figsize=(8, 4.2), layout="constrained")
     intensity = np.geomspace(3, 1000, 60)
     slope = limits.bandwidth(found) * intensity
-    for precision, colour in zip(found["chains"], (COLOURS[0], COLOURS[5]), strict=False):
-        peak, gemm = (f(found, precision) for f in (limits.conv_peak, limits.gemm_peak))
-        roof = np.minimum(slope, peak)
+    precisions = dict.fromkeys(row["precision"] for row in found["conv"])
+    for precision, colour in zip(precisions, (COLOURS[0], COLOURS[5], COLOURS[2]), strict=False):
+        roof = np.minimum(slope, limits.conv_peak(found, precision))
         axes.plot(intensity, roof, color=colour, label=f"{precision}: convolution peak")
-        axes.plot(
-            intensity, np.minimum(slope, gemm), "--", color=colour, linewidth=0.8,
-            label=f"{precision}: matrix product",
-        )  # fmt: skip
+        if gemm := limits.gemm_peak(found, precision):
+            axes.plot(
+                intensity, np.minimum(slope, gemm), "--", color=colour, linewidth=0.8,
+                label=f"{precision}: matrix product",
+            )  # fmt: skip
         here = [row for row in found["networks"] if row["precision"] == precision]
         for row, marker in zip(here, MARKERS, strict=False):
             x = row["gflop_each"] * 1e3 / (row["mib_each"] * 2**20 / 1e6)

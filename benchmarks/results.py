@@ -6,10 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks import isa
 from models.recipes.scorecard.parts import rounded
 from vfx_edge.bench.machine import BUSY, machine, model_set
 from vfx_edge.files import write_text
@@ -21,6 +23,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 UNFINISHED = ROOT / "build" / "benchmarks"
 SCHEMA = "vfx-edge/benchmarks/1"
 DIGITS = 5
+BY_CLASS = (*("speed", "peers", "growth", "limits", "floor", "precisions", "batches", "service"),)
+"""Scripts whose figures depend on the class of the processor: each class's are kept beside the
+others', as long as nobody measures that class anew."""
 PEERS = ("torch", "monai", "nnunetv2", "dynamic_network_architectures")
 _BEGAN = time.perf_counter()
 
@@ -36,9 +41,14 @@ def threads() -> int:
     return cores()
 
 
-def read(name: str) -> dict[str, Any] | None:
-    """A finished script's figures, None where it has not been run."""
-    path = RESULTS / f"{name}.json"
+def place(name: str, cpu: str) -> Path:
+    """Where a script's figures are kept for a class of processors."""
+    return RESULTS / cpu / f"{name}.json" if name in BY_CLASS else RESULTS / f"{name}.json"
+
+
+def read(name: str, cpu: str = "") -> dict[str, Any] | None:
+    """A finished script's figures, None where it has not been run. cpu: the class, for BY_CLASS."""
+    path = place(name, cpu)
     if not path.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -52,12 +62,13 @@ class Kept:
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
         self._settings = dict(settings)
-        self._path = UNFINISHED / f"{name}.json"
+        self._cpu = isa.cpu_class()
+        self._path = UNFINISHED / f"{name}-{self._cpu}.json"
         self._about = {
             "schema": SCHEMA,
             "name": name,
             "settings": self._settings,
-            "program": _fingerprint(),
+            "program": fingerprint(),
         }
         self._points: dict[str, Any] = {}
         self._machine = machine()
@@ -78,9 +89,10 @@ class Kept:
         return key not in self._points
 
     def finish(self, figures: Mapping[str, Any]) -> Path:
-        """Write benchmarks/results/NAME.json."""
+        """Write the script's file in benchmarks/results."""
         known = about(self.name, self._settings, self._machine)
-        path = RESULTS / f"{self.name}.json"
+        path = place(self.name, self._cpu)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(path, {**known, "figures": dict(figures)})
         self._path.unlink(missing_ok=True)
         log(f"{self.name}: written to {path.relative_to(ROOT)}")
@@ -102,6 +114,9 @@ def about(name: str, settings: Mapping[str, Any], machine: Mapping[str, Any]) ->
         "schema": SCHEMA,
         "name": name,
         "settings": dict(settings),
+        "measured_on": datetime.now(UTC).date().isoformat(),
+        "cpu_class": isa.cpu_class(),
+        "held": isa.held(),
         "machine": {**machine, "packages": packages},
         "threads": threads(),
         "models": model_set(load_model_set("default")),
@@ -127,7 +142,7 @@ def _peers() -> dict[str, str]:
     return found
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Of everything that decides a figure: other code, other figures."""
     digest = hashlib.sha256()
     for folder in ("vfx_edge", "benchmarks"):

@@ -1,24 +1,15 @@
 """What the way through the service adds to a study: from the end of the scanner's association to
-the last result in the archive, beside `vfx-edge run` with the same outputs."""
+the last result in the archive, beside `vfx-edge run` with the same outputs. `--load`: load.py."""
 
-import socket
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from benchmarks import inputs, options
-from benchmarks.processes import program, whole_command
+import typer
+
+from benchmarks import inputs, load, options
+from benchmarks.processes import whole_command
 from benchmarks.results import Kept
-from vfx_edge.bench.processes import ProcessFailed
-
-OUTPUTS = "json,html,sr,seg,sc"
-PATIENCE_S = 300.0
-_POLL_S = 0.02
-SCANNER, NODE, ARCHIVE = "SCANNER", "VFX-EDGE", "ARCHIVE"
+from benchmarks.scanner import OUTPUTS, archiving, sent_and_stored, serving
 
 
 def command(
@@ -26,13 +17,21 @@ def command(
     slices: options.Slices = 600,
     matrix: options.Matrix = 512,
     repeat: options.Repeat = 5,
+    isa: options.Isa = None,
+    under_load: Annotated[
+        bool, typer.Option("--load", help="Instead: four senders at once, one study over and over.")
+    ] = False,
+    studies: Annotated[int, typer.Option(help="With --load: so many are sent.", min=1)] = 24,
 ) -> None:
     """From the last image to the results in the archive, beside the command alone."""
     options.needs("pynetdicom", "filelock", "highdicom", "resvg_py")
-    names = [path.name for path in cts or ()]
+    if under_load:
+        load.measure(cts[0] if cts else None, slices, matrix, studies)
+        return
+    names = [inputs.name_of(path) for path in cts or ()]
     kept = Kept("service", {"slices": slices, "matrix": matrix, "repeat": repeat, "cts": names})
     phantom = inputs.PHANTOM.format(slices, matrix)
-    scans = [(phantom, None), *((path.name, path) for path in cts or ())]
+    scans = [(phantom, None), *((inputs.name_of(path), path) for path in cts or ())]
     rows = []
     for name, path in scans:
         making = inputs.scan(path, slices, matrix)
@@ -48,105 +47,8 @@ def _measured(making: Any, repeat: int) -> dict[str, Any]:
 def both_ways(path: Path, repeat: int) -> dict[str, list[float]]:
     """Seconds alone and through the service, in turns, after one of each that is not counted."""
     alone, through = [], []
-    with _archive() as archive, _service(archive) as port:
+    with archiving() as archive, serving(archive) as service:
         for _ in range(repeat + 1):
             alone.append(whole_command(path, OUTPUTS)["wall"])
-            through.append(_sent_and_stored(path, port, archive))
+            through.append(sent_and_stored(path, service.port, archive))
     return {"alone_s": alone[1:], "through_s": through[1:]}
-
-
-@dataclass
-class _Archive:
-    """When a study's structured report came, by study: it is sent after all other results."""
-
-    port: int = 0
-    came_at_s: dict[str, float] = field(default_factory=dict)
-
-
-@contextmanager
-def _archive() -> Iterator[_Archive]:
-    from pynetdicom import AE, StoragePresentationContexts, evt
-
-    archive = _Archive()
-
-    def store(event: Any) -> int:
-        found = event.dataset
-        if found.Modality == "SR":
-            archive.came_at_s[str(found.StudyInstanceUID)] = time.perf_counter()
-        return 0
-
-    node = AE(ARCHIVE)
-    node.supported_contexts = StoragePresentationContexts
-    handlers = [(evt.EVT_C_STORE, store)]
-    server: Any = node.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    archive.port = server.socket.getsockname()[1]
-    try:
-        yield archive
-    finally:
-        server.shutdown()
-
-
-@contextmanager
-def _service(archive: _Archive) -> Iterator[int]:
-    """A running `vfx-edge listen`, and its port."""
-    port = _free_port()
-    with tempfile.TemporaryDirectory() as spool:
-        words = ["vfx_edge", "listen", "--port", str(port), "--spool", spool]
-        words += ["--complete-on", "association", "--outputs", OUTPUTS]
-        words += ["--send", f"{ARCHIVE}@127.0.0.1:{archive.port}"]
-        with program(words):
-            yield port
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
-def _sent_and_stored(path: Path, port: int, archive: _Archive) -> float:
-    """Seconds from the release of the association that brought a new study until its results were
-    stored."""
-    study = _send(path, port)
-    released_s = time.perf_counter()
-    while study not in archive.came_at_s:
-        if time.perf_counter() - released_s > PATIENCE_S:
-            raise ProcessFailed("vfx-edge listen", "no result came")
-        time.sleep(_POLL_S)
-    return archive.came_at_s[study] - released_s
-
-
-def _send(path: Path, port: int) -> str:
-    """Send the series as a study that was never seen before; its StudyInstanceUID."""
-    from pydicom import dcmread
-    from pydicom.uid import generate_uid
-
-    study, series = generate_uid(), generate_uid()
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    headers = (dcmread(file, stop_before_pixels=True) for file in files)
-    syntaxes = sorted({str(header.file_meta.TransferSyntaxUID) for header in headers})
-    association = _associated(port, syntaxes)
-    for file in files:
-        image = dcmread(file)
-        image.StudyInstanceUID, image.SeriesInstanceUID = study, series
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        association.send_c_store(image)
-    association.release()
-    return str(study)
-
-
-def _associated(port: int, syntaxes: list[str]) -> Any:
-    """An association with the service, which may still be opening its networks."""
-    from pydicom.uid import CTImageStorage
-    from pynetdicom import AE
-
-    scanner = AE(SCANNER)
-    for syntax in syntaxes:
-        scanner.add_requested_context(CTImageStorage, syntax)
-    until_s = time.perf_counter() + PATIENCE_S
-    while time.perf_counter() < until_s:
-        association = scanner.associate("127.0.0.1", port, ae_title=NODE)
-        if association.is_established:
-            return association
-        time.sleep(0.2)
-    raise ProcessFailed("vfx-edge listen", "it takes no association")

@@ -1,11 +1,12 @@
 """Each script's figures as Markdown tables."""
 
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from benchmarks import growth as growing
 from benchmarks import limits as limiting
 from benchmarks import peers as peering
+from benchmarks.floor import floor_s
 from models.recipes.scorecard.table import table
 from vfx_edge.bench.parity import first_difference
 from vfx_edge.bench.samples import Samples, ratio, verdict
@@ -21,11 +22,12 @@ LEAST_STAGE_S = 0.005
 def speed(found: Figures) -> str:
     """Whole command, warm, memory; then the stages."""
     head = ("CT", "size (z, y, x)", "vertebrae", "whole command", "warm", "precision",
-            "peak memory, command", "warm")  # fmt: skip
+            "more for DICOM results", "peak memory, command", "warm")  # fmt: skip
     rows = [
         (
             f"`{r['name']}`", _size(r["input"]), str(r["vertebrae"]), _seconds(r["command"]),
-            _seconds(r["warm"]), r["precision"], _gib(r["command"]), _gib(r["warm"]),
+            _seconds(r["warm"]), r["precision"], _more_for_dicom(r), _gib(r["command"]),
+            _gib(r["warm"]),
         )
         for r in found["rows"]
     ]  # fmt: skip
@@ -40,6 +42,76 @@ def speed(found: Figures) -> str:
             _stages(found),
         )
     )
+
+
+def _more_for_dicom(row: Figures) -> str:
+    return f"{dicom_added_s(row):+.2f} s" if row.get("dicom_s") else "–"
+
+
+def dicom_added_s(row: Figures) -> float:
+    """Median of what DICOM results add to the whole command, turn by turn."""
+    pairs = zip(row["dicom_s"], row["command"]["wall_s"], strict=True)
+    return float(median(more - alone for more, alone in pairs))
+
+
+def floor(found: Figures) -> str:
+    """A row for each CT: the command, its floor, and how many times as long it takes."""
+    head = ("CT", "GFLOP of the networks", "at the peak, GFLOP/s", "they take at least", "reading",
+            "whole command", "beyond the least", "times the least")  # fmt: skip
+    rows = []
+    for row in found["rows"]:
+        least, speeds = floor_s(row), row["peak_gflops"]
+        networks = [all_s - read_s for all_s, read_s in zip(least, row["read_s"], strict=True)]
+        rows.append(
+            (
+                f"`{row['name']}`", _each(row["gflop"]),
+                _each({name: median(speed) for name, speed in speeds.items()}),
+                _range(networks, 2), f"{median(row['read_s']):.2f} s", _range(row["wall_s"], 2),
+                f"{median(row['wall_s']) - median(least):.2f} s", _ratio(row["wall_s"], least),
+            )
+        )  # fmt: skip
+    return table(head, rows)
+
+
+def before(record: Figures) -> str:
+    """What was noted of an AVX2 machine before anybody worked on that class: medians alone."""
+    found = record["figures"]
+    head = ("CT", "whole command", "GFLOP of the networks", "they take at least", "times the least")
+    rows = []
+    for row in found["rows"]:
+        least = row["gflop"] / found["peak_gflops"] if row["gflop"] else None
+        times = f"{row['wall_s'] / least:.1f}" if least else "–"
+        operations = (str(row["gflop"]), f"{least:.1f} s") if least else ("–", "–")
+        rows.append((row["name"], f"{row['wall_s']:.1f} s", *operations, times))
+    return (
+        f"{record['source']}; convolution peak {found['peak_gflops']} GFLOP/s in fp32, reading not "
+        f"counted; the raw runs were not kept:\n\n{table(head, rows)}\n"
+    )
+
+
+def _each(numbers: dict[str, float]) -> str:
+    return ", ".join(f"{value:.0f} in {name}" for name, value in numbers.items())
+
+
+def precisions(found: Figures) -> str:
+    """A row for each CT."""
+    head = ("CT", "computed in", "vertebrae", "same names", "same suspicions", "Dice, mean",
+            "lowest", "heights apart, mean", "most", "what differs first")  # fmt: skip
+    rows = []
+    for row in found["rows"]:
+        dice, gaps = row["dice"] or [0.0], row["height_gaps_mm"] or [0.0]
+        yes = ("yes" if row[key] else "**no**" for key in ("same_names", "same_suspicions"))
+        rows.append(
+            (
+                f"`{row['name']}`", " against ".join(reversed(row["precision"])),
+                str(row["vertebrae"]), *yes, f"{fmean(dice):.4f}",
+                f"{min(dice):.4f}", f"{fmean(gaps):.2f} mm", f"{max(gaps):.2f} mm",
+                row["difference"] or "nothing",
+            )
+        )  # fmt: skip
+    settings = found["settings"]
+    about = f"Asked for {settings['quick']} against {settings['exact']}, both by OpenVINO, set "
+    return f"{about}`{settings['model']}`:\n\n{table(head, rows)}"
 
 
 def _stages(found: Figures) -> str:
@@ -96,12 +168,18 @@ def _nnunets(found: Figures, ours: Figures) -> str:
     rows = [
         (
             f"{row['spacing_mm']:g} mm", str(len(row["wall_s"])), _by(row["grid_zyx"]),
-            str(row["patches"]), *(f"{median(s):.1f} s" for s in row["stages_s"].values()),
+            _computed(row), *(f"{median(s):.1f} s" for s in row["stages_s"].values()),
             f"{median(row['wall_s']):.1f} s", _ratio(row["wall_s"], ours["wall_s"]), _gib(row),
         )
         for row in found["nnunets"].values()
     ]  # fmt: skip
     return table(head, rows)
+
+
+def _computed(row: Figures) -> str:
+    """How many patches; and, where not all were computed, how many the time was taken from."""
+    some = row["computed"] < row["patches"]
+    return f"{row['patches']}{', timed on ' + str(row['computed']) if some else ''}"
 
 
 def growth(found: Figures) -> str:
@@ -179,15 +257,16 @@ def limits(found: Figures) -> str:
 
 
 def _peaks(found: Figures) -> str:
-    columns = [
-        (runtime, precision) for runtime in ("OpenVINO", "PyTorch") for precision in found["chains"]
-    ]
+    columns = dict.fromkeys((row["runtime"], row["precision"]) for row in found["conv"])
     titles = dict.fromkeys(_peak_title(row) for row in (*found["gemm"], *found["conv"]))
     speeds = {
         (_peak_title(row), row["runtime"], row["precision"]): limiting.gflops(row)
         for row in (*found["gemm"], *found["conv"])
     }
-    rows = [(t, *(f"{speeds[t, *column]:.0f}" for column in columns)) for t in titles]
+    rows = [
+        (t, *(f"{speeds[t, *c]:.0f}" if (t, *c) in speeds else "–" for c in columns))
+        for t in titles
+    ]
     return table(("", *(" ".join(column) for column in columns)), rows)
 
 
@@ -221,7 +300,7 @@ def _chains(found: Figures) -> str:
     rows = []
     for precision, chain in found["chains"].items():
         speed_now, share = limiting.achieved(chain)
-        of_peak = speed_now / limiting.conv_peak(found, precision)
+        of_peak = limiting.of_peak(found, precision)[1]
         patches = ", ".join(f"{role} {count}" for role, count in chain["patches"].items() if count)
         rows.append(
             (precision, patches, f"{speed_now:.0f}", f"{of_peak:.0%}", _range(chain["wall_s"]),
@@ -258,6 +337,18 @@ def service(found: Figures) -> str:
         for row in found["rows"]
     ]  # fmt: skip
     return table(head, rows)
+
+
+def page(found: Figures) -> str:
+    """One row: how soon it is painted, and what that and one change cost."""
+    head = ("studies", "first paint", "whole list", "browser's processor seconds",
+            "bytes sent", "of one change", "browser's processor seconds for it")  # fmt: skip
+    row = (
+        str(int(found["rows"][0])), _range(found["first_s"], 2), _range(found["painted_s"], 2),
+        _range(found["browser_cpu_s"], 2), str(round(median(found["bytes"]))),
+        str(round(median(found["change_bytes"]))), _range(found["change_cpu_s"], 2),
+    )  # fmt: skip
+    return table(head, [row])
 
 
 def added_s(row: Figures) -> float:

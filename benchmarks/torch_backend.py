@@ -1,7 +1,7 @@
 """PyTorch as one more backend of the chain: what the same networks cost where they came from."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,12 +96,12 @@ def differences(networks: Mapping[str, Network], reference: Mapping[str, Network
     return found
 
 
-def checked() -> dict[str, Found]:
+def checked(precisions: Sequence[str]) -> dict[str, Found]:
     """Precision -> `differences` of the default set's networks from ONNX Runtime's answers."""
     manifest = load_model_set("default")
     found = {}
     with open_models(manifest, "cpu") as reference:
-        for precision in CHANNELS_LAST:
+        for precision in precisions:
             ours: dict[str, Backend] = {"torch": TorchBackend()}
             asked = BackendRequest("torch", precision)
             with open_models(manifest, asked, backends=ours) as models:
@@ -110,4 +110,4 @@ def checked() -> dict[str, Found]:
 
 
 if __name__ == "__main__":
-    serve(lambda _, parent: parent.report("checked", differences=checked()))
+    serve(lambda order, parent: parent.report("checked", differences=checked(**order)))

@@ -31,6 +31,7 @@ class Watch:
     def __init__(self, network: Any) -> None:
         self.seconds, self.calls, self.patches = 0.0, 0, 0
         self._run, self._lock = network.run, threading.Lock()
+        self._precision = network.precision
         # On the network itself: its other methods call `run` by name.
         network.run = self._timed
 
@@ -43,9 +44,14 @@ class Watch:
             self.patches += len(batch)
         return answer
 
-    def taken(self) -> dict[str, float]:
+    def taken(self) -> dict[str, Any]:
         """What was counted since the last time."""
-        counted = {"seconds": self.seconds, "calls": self.calls, "patches": self.patches}
+        counted = {
+            "seconds": self.seconds,
+            "calls": self.calls,
+            "patches": self.patches,
+            "precision": self._precision,
+        }
         self.seconds, self.calls, self.patches = 0.0, 0, 0
         return counted
 

@@ -9,7 +9,17 @@ from contextlib import suppress
 
 import typer
 
-from export import engine, monai_door, network, nnunet, onnx_door, parity, totalsegmentator, tum
+from export import (
+    engine,
+    monai_door,
+    network,
+    nnunet,
+    onnx_door,
+    parity,
+    quantize,
+    totalsegmentator,
+    tum,
+)
 from vfx_edge.cli import answer
 
 EXAMPLES = """\b
@@ -20,11 +30,13 @@ Examples:
   python -m export monai spine_bundle --template mine.toml --role segmenter
   python -m export onnx net.onnx --template mine.toml --role segmenter
   python -m export parity models/published --checkpoint model.tar --ct /path/to/dicom
+  python -m export quantize models/published -o models/published-int8
   python -m export engine models/published --sm 75 --sm 86
 
 \b
 Exit codes: 0 done; 2 wrong usage; 3 the CT, 4 a model or checkpoint, 5 a backend can't be
-used; 6 nothing could be written; 7 (parity) answers differ more than the manifest allows; 1 a bug.
+used; 6 nothing could be written; 7 (parity, quantize)
+answers differ more than the manifest allows; 1 a bug.
 """
 
 app = typer.Typer(
@@ -36,7 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tum, nnunet, totalsegmentator, network, monai_door, onnx_door, parity, engine):
+DOORS = (tum, nnunet, totalsegmentator, network, monai_door, onnx_door)
+for module in (*DOORS, parity, quantize, engine):
     name = getattr(module, "NAME", module.__name__.rpartition(".")[2])
     app.command(name, epilog=module.EXAMPLES)(module.command)
 

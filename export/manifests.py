@@ -32,22 +32,24 @@ class NewNetwork:
     """One [[network]]: its table without file names and hashes, and its files' bytes."""
 
     stem: str
-    """Of the file names: `<stem>.onnx`, `<stem>.fp16.onnx`."""
+    """Of the file names: `<stem>.onnx`, `<stem>.fp16.onnx`, `<stem>.int8.onnx`."""
     table: Mapping[str, Any]
     onnx: bytes
     onnx_fp16: bytes | None = None
+    onnx_int8: bytes | None = None
 
     def files(self) -> dict[str, bytes]:
         """File name -> bytes."""
-        half = {f"{self.stem}.fp16.onnx": self.onnx_fp16} if self.onnx_fp16 else {}
-        return {f"{self.stem}.onnx": self.onnx, **half}
+        forms = {"": self.onnx, ".fp16": self.onnx_fp16, ".int8": self.onnx_int8}
+        return {f"{self.stem}{form}.onnx": data for form, data in forms.items() if data}
 
     def entry(self) -> dict[str, Any]:
         """The whole table, files and hashes in their places."""
-        keys = zip((("file", "sha256"), ("file_fp16", "sha256_fp16")), self.files().items())  # noqa: B905
         named: dict[str, Any] = {}
-        for (file, digest), (name, data) in keys:
-            named |= {file: name, digest: hashlib.sha256(data).hexdigest()}
+        for name, data in self.files().items():
+            form = name.removeprefix(self.stem).removesuffix(".onnx").replace(".", "_")
+            digest = hashlib.sha256(data).hexdigest()
+            named |= {f"file{form}": name, f"sha256{form}": digest}
         first = {key: self.table[key] for key in ("roles", "name")}
         return {**first, **named, **{k: v for k, v in self.table.items() if k not in first}}
 
@@ -108,7 +110,7 @@ def _networks_of(folder: Path) -> set[Path]:
         own = parse_manifest(folder / MANIFEST).networks
     except ModelError:
         return set()
-    return {path for one in own for path in (one.path, one.path_fp16) if path is not None}
+    return {path for one in own for path in one.paths.values()}
 
 
 def _list_classes(folder: Path) -> None:
@@ -176,7 +178,7 @@ def update_hashes(manifest_path: Path) -> None:
     for i, block in enumerate(blocks):
         if not re.search(r'(?m)^file\s*=\s*"', block):
             raise ManifestInvalid(manifest_path, f"[[network]] number {i + 1} has no file")
-        for suffix in ("", "_fp16"):
+        for suffix in ("", "_fp16", "_int8"):
             blocks[i] = _with_hash(blocks[i], manifest_path.parent, suffix)
     write_text(manifest_path, head + "".join(blocks))
 

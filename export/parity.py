@@ -39,10 +39,12 @@ Step = Callable[[str, float], None]
 class NothingCompared(InputError):
     """The chain did not get as far as a network."""
 
-    def __init__(self, network: str) -> None:
+    def __init__(
+        self, network: str, remedy: str = "give a --ct that shows the spine, or --random 20"
+    ) -> None:
         super().__init__(
             f"nothing was asked of '{network}' on what was given, so nothing can be compared: "
-            "give a --ct that shows the spine, or --random 20"
+            f"{remedy}"
         )
 
 
@@ -151,9 +153,8 @@ def check_files(specs: tuple[NetworkSpec, ...]) -> None:
     from vfx_edge.backends.onnx_file import check_signature
 
     for spec in specs:
-        for data in (spec.read(), spec.read_half()):
-            if data is not None:
-                check_signature(spec, data)
+        for data in spec.read_all().values():
+            check_signature(spec, data)
 
 
 def gather(

@@ -116,13 +116,19 @@ def card_section(
     return "\n".join(lines) + "\n"
 
 
+def with_section(card: str, section: str) -> str:
+    """A card's text with this section in place of its last one between the same markers."""
+    begin, *_, end = section.strip().splitlines()
+    kept = re.sub(rf"\n*{re.escape(begin)}.*?{re.escape(end)}\n?", "\n", card, flags=re.DOTALL)
+    return f"{kept.rstrip()}\n\n{section}".lstrip()
+
+
 def write_card(card: Path, section: str) -> None:
     """The section replaces the card's last one, or is added; SetNotWritten where it can't be."""
     try:
         old = card.read_text(encoding="utf-8") if card.exists() else ""
-        kept = re.sub(rf"\n*{BEGIN}.*?{END}\n?", "\n", old, flags=re.DOTALL).rstrip("\n")
         partial = card.with_suffix(".md.partial")
-        partial.write_text(f"{kept}\n\n{section}".lstrip(), encoding="utf-8", newline="\n")
+        partial.write_text(with_section(old, section), encoding="utf-8", newline="\n")
         partial.replace(card)
     except OSError as error:
         why = f"{card.name} can't be written: {error.strerror}"

@@ -15,6 +15,7 @@ from export.contracts import classes_of
 from vfx_edge.errors import UsageError
 from vfx_edge.manifest.checking import described
 from vfx_edge.manifest.classes import each_once, meanings, unread
+from vfx_edge.manifest.precision import PrecisionSpec
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
     SCHEMA,
@@ -22,7 +23,6 @@ from vfx_edge.manifest.spec import (
     InputSpec,
     NetworkTable,
     OutputSpec,
-    PrecisionSpec,
     SetTable,
     WindowSpec,
 )

@@ -1,5 +1,6 @@
 """`python -m vfx_edge`, the same as `vfx-edge`."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -8,11 +9,18 @@ from typing import NoReturn
 from vfx_edge.room import TooLittleMemory, check_start
 
 STOPPED = 130
+_NEW_OBJECTS = 50_000
+"""Python looks for rubbish after so many. After 700, as it does by itself, it would look dozens of
+times through what imports leave for good: a tenth of a second."""
 
 
 def program() -> NoReturn:
     """The console script: the command line, unless there is no memory to load it into."""
     _fill_streams()
+    # NumPy's matrices are small here: a second thread only waits for the first, at full load, and
+    # lets a phantom's last bit hang on how many there are.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(_NEW_OBJECTS)
     try:
         check_start()
         from vfx_edge.cli import program as command_line

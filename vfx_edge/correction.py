@@ -96,7 +96,7 @@ def _by_the_chain(
     from vfx_edge.spine.chain import ChainOptions, analyze
 
     with open_models(load_model_set(model), backend) as models:
-        options = ChainOptions(levels_by_hand=by_hand)
+        options = ChainOptions(levels_by_hand=by_hand, outline=tuple(Level))
         found = models.answer(lambda: analyze(scan, models, options, begin_stage))
     labels = label_map(scan.image, found.masks)
     return _Case(labels, _vertebrae(found.masks), found.result.run.warnings)

@@ -31,7 +31,10 @@ PACKAGES = (
     "nvidia-cudnn-cu13",
     "onnx", "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "pynetdicom",
 )  # fmt: skip
-FAST_ARITHMETIC = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_fp16", "avx_ne_convert")
+FAST_ARITHMETIC = (
+    "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "amx_fp16",
+    "avx_ne_convert",
+)  # fmt: skip
 """Instruction sets that decide a CPU's speed here, as Linux names them."""
 
 
@@ -159,6 +162,8 @@ def _network(spec: NetworkSpec) -> NetworkState:
         check_signature(spec, onnx := spec.read())
         if spec.path_fp16 is not None:
             half_of(spec, onnx)
+        if (other := spec.quantised) is not None:
+            check_signature(other, other.read())
     except ModelError as error:
         problem = str(error)
     engines = engine_states(spec)

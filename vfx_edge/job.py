@@ -25,7 +25,7 @@ from vfx_edge.parallel import cores, delayed_interrupt
 from vfx_edge.room import check_run, memory_error_as_sentence
 from vfx_edge.study import Analysis, Answer, BackendRequest, OnStage, SeriesInfo, StudyResult
 from vfx_edge.tasks import DEFAULT, task_of
-from vfx_edge.vocabulary import LANGUAGES
+from vfx_edge.vocabulary import LANGUAGES, SELDOM_ASKED
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
@@ -152,7 +152,7 @@ def _opened(
 
     manifest = load_model_set(model, demand)
     roles = task_of(job.task).load().roles(manifest, job.settled_options)
-    return open_models(manifest, backend, roles=roles)
+    return open_models(manifest, backend, roles=roles, later=SELDOM_ASKED)
 
 
 def _prepare_report() -> None:

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +46,25 @@ def _container_share() -> int | None:
         return max(1, -(-int(quota) // int(period)))
     except (OSError, ValueError):
         return None
+
+
+def share_of_cores(number: int, of: int) -> list[int] | None:
+    """The cores of one of several processes beside each other, at least one; None where it may use
+    all, or where cores can't be shared out."""
+    import psutil
+
+    try:
+        allowed: list[int] = psutil.Process().cpu_affinity()
+    except (AttributeError, psutil.Error):  # no affinity on macOS
+        return None
+    return (allowed[number::of] or allowed) if of > 1 else None
+
+
+def keep_to(its_cores: list[int] | None) -> None:
+    """Let this process use these cores only: before anything asks how many there are."""
+    if its_cores and hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, its_cores)
 
 
 @contextmanager

@@ -37,6 +37,10 @@ PER_CORE = Need(80, 16, 4)
 """Each further core: stacks and heaps of its threads."""
 OF_SCAN = 1.5
 """Times the size of the scan as int16; 1.15 were measured (docs/benchmarks.md)."""
+LARGE_SCAN_MIB = 1500.0
+"""What a large scan takes besides the run: `OF_SCAN` times 1,000 slices of 512 x 512."""
+CORES_EACH = 4
+"""More do a single study little good (docs/benchmarks.md)."""
 
 
 class TooLittleMemory(BackendError):
@@ -99,6 +103,13 @@ def check_scan(shape: tuple[int, ...], bytes_each: int, cores: int) -> None:
     need = _run(cores).plus(OF_SCAN * voxels * bytes_each / 2**20)
     if (ceiling := _too_low(need)) is not None:
         raise ScanTooLargeForMemory(shape, getattr(need, ceiling.kind), ceiling)
+
+
+def studies_at_once(cores: int) -> int:
+    """How many, each in a process of its own, fit into so many cores and the memory that this
+    process may use; 1 where that is not known."""
+    room = min((limit.mib for limit in ceilings() if limit.kind == "ram"), default=0.0)
+    return max(1, min(cores // CORES_EACH, int(room // (RUN.ram + LARGE_SCAN_MIB))))
 
 
 def ran_out(error: BaseException) -> bool:

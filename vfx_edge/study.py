@@ -66,19 +66,30 @@ class SeriesInfo:
     """What was odd about the series and how it was handled: one sentence each."""
 
 
+@dataclass(frozen=True)
+class Plane:
+    """What a slice's header says of itself. position_mm: of its first pixel, LPS. shared: what the
+    slices of a series have alike as a rule, in a fixed order."""
+
+    position_mm: Point | None
+    instance: int | None
+    shared: tuple[object, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A series as it was read: its image, never resampled except where a sheared or uneven stack
     left no other way, and the facts about it.
 
     sources: (path, SOP instance UID) of the slices in z order, where known: for DICOM outputs that
-    refer to their source. frame_of_reference: the UID that places of this scan belong to; None
-    where the input was no DICOM.
+    refer to their source. planes: of each of these, where each is a file. frame_of_reference: the
+    UID that places of this scan belong to; None where the input was no DICOM.
     """
 
     image: Image
     series: SeriesInfo
     sources: tuple[tuple[str, str], ...] = ()
+    planes: tuple[Plane, ...] = ()
     frame_of_reference: str | None = None
 
 
@@ -122,7 +133,8 @@ class Vertebra:
 class VertebraMask:
     """Soft segmentation of one vertebra on its own small isotropic LPS-aligned grid.
 
-    body, arch: (z, y, x) float16 probabilities 0..1. Voxel (0, 0, 0) lies at `origin_lps_mm`.
+    body, arch: (z, y, x) float16 probabilities 0..1; of a vertebra that was named and not
+    outlined a single voxel of 0. Voxel (0, 0, 0) lies at `origin_lps_mm`.
     touches_edge: the vertebra's body meets the end of the scanned field.
     """
 
@@ -142,6 +154,11 @@ class VertebraMask:
         """Where its voxels lie."""
         z, y, x = self.body.shape
         return Grid(self.origin_lps_mm, self.spacing_mm, (z, y, x))
+
+    @property
+    def is_outlined(self) -> bool:
+        """Whether there is anything in it."""
+        return self.body.size > 1
 
     @property
     def bone(self) -> NDArray[np.bool_]:

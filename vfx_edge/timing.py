@@ -42,7 +42,7 @@ def run_info(models: OpenModels, clock: StageClock, warnings: Iterable[str]) -> 
         model_set=models.manifest.name,
         intended_use=models.manifest.intended_use,
         models=models.uses,
-        backend=models.backend,
+        backend=models.use,
         seconds={**clock.seconds, "total": sum(clock.seconds.values())},
         peak_rss_mib=peak_rss_mib(),
         peak_vram_mib=peak_vram_mib(),

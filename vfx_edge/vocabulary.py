@@ -107,6 +107,8 @@ Role = Literal["locator", "finder", "labeller", "segmenter", "detector", "classi
 ROLES: tuple[Role, ...] = get_args(Role)
 """What the chain's networks do, in its order."""
 OPTIONAL_ROLES: tuple[Role, ...] = ("detector",)
+SELDOM_ASKED: tuple[Role, ...] = ("classifier",)
+"""Where nothing is suspected they have nothing to do."""
 NEEDED_ROLES = tuple(role for role in ROLES if role not in OPTIONAL_ROLES)
 """Without one of these a model set is incomplete."""
 
@@ -114,7 +116,7 @@ IntendedUse = Literal["demonstration", "research", "clinical"]
 INTENDED_USES: tuple[IntendedUse, ...] = get_args(IntendedUse)
 """Of a model set, from the most to the least restricted."""
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 Stored = Literal["fp32", "fp16", "int8"]
@@ -129,6 +131,8 @@ BACKENDS = {
     "cpu": "vfx_edge.backends.onnxruntime_backend:CpuBackend",
 }
 """Name -> class of `vfx_edge.backends.Backend`'s kind, in the order in which `auto` tries them."""
+ON_CPU = ("openvino", "cpu")
+"""Those that use no card."""
 
 STAGES = ("read", "locate", "label", "segment", "measure", "classify", "write")
 """What of a run is timed, in its order."""
@@ -148,6 +152,7 @@ class Reason(StrEnum):
     IMPLAUSIBLE_SPINE = "implausible_spine"
     SPACING_TOO_COARSE = "spacing_too_coarse"
     NO_NORM_FOR_LEVEL = "no_norm_for_level"
+    NOT_OUTLINED = "not_outlined"
     NOT_FOUND = "not_found"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     LEVEL_OUTSIDE_MODEL_RANGE = "level_outside_model_range"

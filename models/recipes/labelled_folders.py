@@ -13,8 +13,8 @@ from vfx_edge.backends import open_models
 from vfx_edge.errors import InputError
 from vfx_edge.inputs import load_scan
 from vfx_edge.manifest import load_model_set
-from vfx_edge.spine.chain import analyze
-from vfx_edge.study import Analysis, VertebraMask
+from vfx_edge.spine.chain import ChainOptions, analyze
+from vfx_edge.study import Analysis, Level, VertebraMask
 from vfx_edge.vocabulary import SACRUM
 
 SPACING_MM = 1.5
@@ -59,7 +59,7 @@ def from_chain(name: str, image: Path, model: str) -> Labelled | None:
     """
     volume = load_scan(image)
     with open_models(load_model_set(model), "auto") as models:
-        found = analyze(volume, models)
+        found = analyze(volume, models, ChainOptions(outline=tuple(Level)))
     case = _painted(name, found)
     centres = {v: c for v, c in segmenter.body_centres(case).items() if v in _sure(found)}
     kept = plausible(case, centres)

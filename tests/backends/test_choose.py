@@ -166,3 +166,37 @@ def test_a_backend_whose_module_can_not_be_imported_is_a_state_with_a_reason(
     state = default_backends()["absent"].availability()
     assert not state.available
     assert "no_such_module_at_all" in state.reason
+
+
+def test_a_network_of_others_answers_before_a_study_depends_on_it(models: ModelManifest) -> None:
+    cpu = Stub("cpu")
+    with open_models(models, later=["classifier"], backends=known(cpu)):
+        assert models.network("classifier").name in cpu.opened
+
+
+def test_a_shipped_network_waits_until_it_is_asked() -> None:
+    models, cpu = load_model_set(), Stub("cpu")
+    with open_models(models, later=["classifier"], backends=known(cpu)) as opened:
+        waits = opened.network("classifier")
+        assert [use.role for use in opened.uses] == list(models.roles)
+        assert waits.spec.name not in cpu.opened
+        asked = np.zeros(waits.spec.shape(1), np.float32)
+        assert waits.run(asked).shape == waits.spec.answer_shape(1)
+        assert waits.spec.name in cpu.opened
+
+
+def test_where_it_fails_later_auto_does_the_study_on_the_next_backend() -> None:
+    class Breaks(Stub):
+        def open(
+            self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget
+        ) -> FakeNetwork:
+            if "classifier" in spec.roles:
+                raise OpenFailed(self.name, spec.name, "no")
+            return super().open(spec, onnx, precision, budget)
+
+    opened = open_models(load_model_set(), later=["classifier"],
+                         backends=known(Breaks("openvino"), Stub("cpu")))  # fmt: skip
+    assert opened.backend.used == "openvino"
+    assert opened.answer(lambda: opened.network("classifier").precision) == "fp32"
+    assert opened.backend.used == "cpu"
+    assert opened.backend.failed[0][0] == "openvino"

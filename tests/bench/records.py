@@ -50,6 +50,8 @@ def row(
     seed: int = 0,
     parity: Parity = CLOSE,
     vram: float | None = None,
+    count: int = 7,
+    busy: float = 0.0,
 ) -> Row:
     """A row; `speed`: how many times faster than two seconds a study."""
     stages = {"read": 0.2, "locate": 0.5, "segment": 1.2, "classify": 0.0, "other": 0.1}
@@ -60,14 +62,15 @@ def row(
         device="A CPU",
         open_s=0.5,
         first_s=2.5 / speed,
-        warm=runs(2 / speed, noise=noise, seed=seed),
+        warm=runs(2 / speed, count, noise=noise, seed=seed),
         stages={
-            name: runs(s / speed, noise=noise, seed=seed + at)
+            name: runs(s / speed, count, noise=noise, seed=seed + at)
             for at, (name, s) in enumerate(stages.items())
         },
         peak_rss_mib=1024.0,
         peak_vram_mib=vram,
         parity=parity,
+        busy=busy,
     )
 
 

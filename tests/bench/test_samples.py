@@ -12,14 +12,25 @@ from vfx_edge.bench.samples import Ratio, Samples, ratio, verdict
 def test_the_summary_is_that_of_the_runs() -> None:
     samples = Samples((4.0, 1.0, 2.0, 3.0, 5.0))
     assert (samples.median, samples.min, samples.max) == (3, 1, 5)
-    assert samples.p95 == pytest.approx(4.8)
-    assert samples.p99 == pytest.approx(4.96)
     assert samples.spread == pytest.approx(2 / 3)
     assert samples.noisy
     told = samples.to_json_able()
-    assert told["p95"] == pytest.approx(4.8)
     # what was summed up by somebody else is not believed
     assert Samples.from_json_able({**told, "median": 0.1}).median == 3
+
+
+def test_a_percentile_is_told_only_of_runs_that_let_one_lie_beyond_it() -> None:
+    few, some, many = (Samples(tuple(map(float, range(1, count + 1)))) for count in (19, 20, 100))
+    assert (few.p95, few.p99, few.to_json_able()["p95"]) == (None, None, None)
+    assert some.p95 == pytest.approx(19.05)
+    assert some.p99 is None
+    assert [many.p95, many.p99] == pytest.approx([95.05, 99.01])
+
+
+def test_the_medians_interval_holds_it_and_takes_four_runs() -> None:
+    assert Samples((1.0, 2.0, 3.0)).interval is None
+    low, high = Samples((1.0, 2.0, 3.0, 4.0, 50.0)).interval or (0.0, 0.0)
+    assert 1.0 <= low < 3.0 < high <= 50.0
 
 
 @pytest.mark.parametrize("seconds", [(), (1.0, math.nan), (-1.0,), (math.inf,)])

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks import goals, growth, nnunet_peer, render, results
+from benchmarks import goals, growth, isa, nnunet_peer, render, results
+from benchmarks.floor import floor_s
 from benchmarks.operations import counted, taps
 from benchmarks.peaks import CONVS, DEPTH
 from benchmarks.processes import answer_of, worker
 from benchmarks.worker import Order
-from models.recipes.scorecard.goals import MET, MISSED
+from models.recipes.scorecard.goals import MET, MISSED, UNKNOWN
+from vfx_edge.backends.machine import cpu_flags
 from vfx_edge.outputs.dicom.ct_series import write_ct_series
 from vfx_edge.phantom import PhantomSpec, make_phantom
 
@@ -88,13 +90,58 @@ def test_what_a_stopped_run_has_measured_is_kept_and_nothing_else(
 ) -> None:
     monkeypatch.setattr(results, "UNFINISHED", tmp_path)
     monkeypatch.setattr(results, "machine", lambda: {"busy": 0.0})
+    monkeypatch.setattr(isa, "cpu_class", lambda: "avx2")
     results.Kept("tried", {"repeat": 2}).point("one", lambda: 1)
     again = results.Kept("tried", {"repeat": 2})
     assert again.point("one", lambda: pytest.fail("measured again")) == 1
     assert again.missing("two")
     assert results.Kept("tried", {"repeat": 3}).missing("one")
-    monkeypatch.setattr(results, "_fingerprint", lambda: "other code")
+    monkeypatch.setattr(results, "fingerprint", lambda: "other code")
     assert results.Kept("tried", {"repeat": 2}).missing("one")
+
+
+def test_a_class_measured_anew_leaves_the_others_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RESULTS", "UNFINISHED", "ROOT"):
+        monkeypatch.setattr(results, name, tmp_path)
+    monkeypatch.setattr(results, "machine", lambda: {"busy": 0.0, "packages": {}})
+    for cpu, figure in (("avx2", 1), ("avx512-bf16", 2), ("avx2", 3)):
+        monkeypatch.setattr(isa, "cpu_class", lambda cpu=cpu: cpu)
+        results.Kept("speed", {}).finish({"figure": figure})
+    kept = {cpu: results.read("speed", cpu) for cpu in ("avx2", "avx512-bf16")}
+    assert {cpu: found and found["figures"]["figure"] for cpu, found in kept.items()} == {
+        "avx2": 3,
+        "avx512-bf16": 2,
+    }
+
+
+def test_held_to_avx2_nothing_computes_in_bf16_and_the_figures_say_so() -> None:
+    code = "from benchmarks import isa; isa.hold('avx2'); print(isa.cpu_class(), isa.held())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=results.ROOT, capture_output=True, text=True, check=True
+    )
+    wide = "avx512f" in cpu_flags()
+    held = "AVX-512 forbidden by ONEDNN_MAX_CPU_ISA; the same processor"
+    assert done.stdout.strip() == f"avx2 {held if wide else ''}".strip()
+
+
+def test_against_a_runtime_that_cannot_be_held_back_nothing_is_missed() -> None:
+    chains = {name: {"networks_s": [s] * 4, "wall_s": [s] * 4}
+              for name, s in (("openvino", 1.0), ("torch", 5.0), ("onnxruntime", 2.0))}  # fmt: skip
+    for held, state in (("", MISSED), ("AVX-512 forbidden", UNKNOWN)):
+        found = {"chains": chains, "nnunets": {}, "held": held}
+        judged = goals.goals({"peers": found})
+        assert [g.state for g in judged if "ONNX" in g.figure] == [state]
+    chains["onnxruntime"]["networks_s"] = [4.0] * 4
+    judged = goals.goals({"peers": {"chains": chains, "nnunets": {}, "held": "AVX-512 forbidden"}})
+    assert [g.state for g in judged if "ONNX" in g.figure] == [MET]
+
+
+def test_the_least_that_a_command_takes_is_operations_at_their_peaks_and_reading() -> None:
+    row = {"gflop": {"bf16": 100.0, "fp32": 10.0}, "read_s": [0.1, 0.2],
+           "peak_gflops": {"bf16": [100.0, 50.0], "fp32": [10.0, 20.0]}}  # fmt: skip
+    assert floor_s(row) == pytest.approx([2.1, 2.7])
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +165,13 @@ def test_a_worker_tells_each_study_by_itself(small_ct: Path) -> None:
 
 def test_nnunets_own_predictor_takes_the_plan(small_ct: Path) -> None:
     pytest.importorskip("nnunetv2", reason="nnU-Net is installed by `make peers`")
-    order = nnunet_peer.Order(str(small_ct), 6.0, patch=32, channels=(2, 4, 4))
+    order = nnunet_peer.Order(str(small_ct), 6.0, patch=32, channels=(2, 4, 4), most_patches=2)
     found = answer_of("benchmarks.nnunet_peer", vars(order))
     grid = [round(edge * mm / 6) for edge, mm in zip(*_size(small_ct), strict=True)]
     assert found["grid_zyx"] == grid
     # half overlapping: an edge of 32 takes one patch, each further 16 one more
     assert found["patches"] == np.prod([1 + -(-max(edge - 32, 0) // 16) for edge in grid])
+    assert found["computed"] == 2 < found["patches"]
     assert sum(found["stages"].values()) == pytest.approx(found["wall"], rel=0.01)
 
 
@@ -143,12 +191,13 @@ def test_the_page_is_what_its_figures_make_of_it() -> None:
 def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
     from benchmarks.pictures import draw
 
-    figures = {name: f for name, f in render.measured().items() if name in render.DRAWN}
-    for name, found in figures.items():
+    figures = render.measured()
+    for name, cpu in render.drawn(figures):
+        found = figures[name][cpu]
         for path in (tmp_path / "a.svg", tmp_path / "b.svg"):
             draw(name, found, path)
         assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-        assert render.picture(name).is_file()
+        assert render.picture(name, cpu).is_file()
         assert str(tmp_path) not in (tmp_path / "a.svg").read_text("utf-8")
 
 

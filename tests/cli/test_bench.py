@@ -16,7 +16,7 @@ import pytest
 from tests.bench.records import record, row
 from tests.waiting import HANG_S, eventually
 from vfx_edge.bench.parity import Parity
-from vfx_edge.bench.record import load_schema, write_record
+from vfx_edge.bench.record import Row, load_schema, write_record
 from vfx_edge.cli import bench_show, main, parse
 from vfx_edge.vocabulary import PRECISIONS
 
@@ -91,7 +91,7 @@ def test_the_tables_tell_it_and_nothing_is_left_behind(done: Done) -> None:
             if words[:2] == [each["backend"], each["precision"]]
         )
         assert line[2].lstrip("~") == f"{each['warm']['median']:.2f}"
-    assert "Fastest with the right answers" in done.stdout
+    assert "No advice: 1 warm run of a backend" in done.stdout
     assert str(done.folder) not in json.dumps(value)
     assert {path.name for path in done.folder.iterdir()} == {"a.json", "a.svg", "tmp"}
     assert list((done.folder / "tmp").iterdir()) == []
@@ -209,10 +209,38 @@ def test_a_fast_wrong_one_is_not_recommended(capsys: pytest.CaptureFixture[str])
     bench_show.show_record(record(wrong, row("openvino", "fp32"), row("cpu", "fp32", 0.3)))
     shown = capsys.readouterr().out
     assert "openvino bf16: DIFFERS: L1 is not found" in shown
-    assert "Fastest with the right answers: openvino fp32" in shown
+    assert "Fastest with the right answers on this CT: openvino fp32" in shown
     assert "openvino bf16, does not give them here" in shown
     bench_show.show_record(record(wrong))
     assert "none can be recommended" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row(), row("cpu", "fp32", 0.3)], "Fastest with the right answers on this CT: openvino"),
+        ([row(), row("cpu", "fp32", 0.99)], "Not clearly slower: cpu fp32"),
+        ([row()], "nothing to compare it with"),
+        ([row(count=2), row("cpu", "fp32", 0.3)], "No advice: 2 warm runs"),
+        ([row(busy=0.5), row("cpu", "fp32", 0.3)], "No advice: other programs"),
+    ],
+    ids=["clear", "close", "alone", "few", "busy"],
+)
+def test_advice_is_given_only_of_what_was_measured_often_enough(
+    rows: list[Row], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench_show.show_record(record(*rows))
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert ("Fastest with the right answers" in shown) == said.startswith(("Fastest", "Not"))
+
+
+def test_too_few_runs_show_a_dash_for_the_percentile(capsys: pytest.CaptureFixture[str]) -> None:
+    bench_show.show_record(record(row(count=20), row("cpu", "fp32", 0.3, count=4)))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    many, few = (next(w for w in lines if w[:1] == [name]) for name in ("openvino", "cpu"))
+    assert [word == "-" for word in many[-7:-5]] == [False, True]  # p95, p99
+    assert [word == "-" for word in few[-7:-5]] == [True, True]
 
 
 def test_the_precisions_that_can_be_asked_for_are_the_manifests() -> None:

@@ -82,10 +82,10 @@ def without_root_powers() -> list[str]:
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A phantom's folder, as `vfx-edge phantom` writes it: T10 to L5, L1 broken."""
+    """A phantom's folder, as `vfx-edge phantom` writes it: T11 to L3, L1 broken."""
     folder = tmp_path_factory.mktemp("phantom")
     answer = call(
-        *("phantom", folder / "ct", "--levels", "T10-L5", "--spacing", "2.5"),
+        *("phantom", folder / "ct", "--levels", "T11-L3", "--spacing", "2.5", "--matrix", "208"),
         *("--fracture", "L1:wedge:0.4", "--seed", "3"),
         cwd=folder,
     )

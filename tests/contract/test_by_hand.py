@@ -105,7 +105,7 @@ def numbered(mask: Path, path: Path, *, from_the_feet: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("from_the_feet", [False, True])
-def test_a_viewers_own_numbers_are_refused_and_taken_with_an_anchor(
+def test_a_viewers_own_numbers_are_refused(
     anchored: Run, phantom: Path, vfx: Command, tmp_path: Path, from_the_feet: bool
 ) -> None:
     mask = numbered(anchored.mask, tmp_path / "m.nii.gz", from_the_feet=from_the_feet)
@@ -113,6 +113,12 @@ def test_a_viewers_own_numbers_are_refused_and_taken_with_an_anchor(
     assert "a viewer's own numbering?" in said
     assert "--anchor L5=Z_MM" in said
     assert not (tmp_path / "no").exists()
+
+
+def test_a_viewers_own_numbers_are_taken_with_an_anchor(
+    anchored: Run, phantom: Path, vfx: Command, tmp_path: Path
+) -> None:
+    mask = numbered(anchored.mask, tmp_path / "m.nii.gz", from_the_feet=True)
     height = truth(phantom)["L2"][2]
     out = Run(
         vfx(

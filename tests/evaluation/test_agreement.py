@@ -3,16 +3,15 @@
 from typing import Any, get_args
 
 import numpy as np
-import pandas as pd
-import pingouin
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics
 from statsmodels.stats import inter_rater
 
 from tests.evaluation.made import EXACT, answered
+from tests.examples import examples
 from vfx_edge.evaluation.agreement import IccKind, cohen_kappa, fleiss_kappa, icc
 
 SHROUT_FLEISS = np.array(
@@ -28,7 +27,7 @@ PINGOUINS = {
 
 
 @given(answered())
-@settings(max_examples=25)
+@examples(25)
 def test_kappa_and_its_error_are_what_others_say(table: NDArray[np.int_]) -> None:
     one, other = table.T.tolist()
     for weights, wt in ((None, None), ("linear", "linear"), ("quadratic", "quadratic")):
@@ -105,7 +104,7 @@ def test_kappa_needs_something_to_agree_on() -> None:
 
 
 @given(answered(readers=4))
-@settings(max_examples=15)
+@examples(15)
 def test_fleiss_kappa_is_statsmodels(table: NDArray[np.int_]) -> None:
     found = fleiss_kappa(table.tolist(), resamples=20)
     if len(np.unique(table)) == 1:
@@ -129,6 +128,9 @@ def test_icc_of_shrout_and_fleiss() -> None:
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of pingouin's own insides
 @pytest.mark.parametrize("seed", range(6))
 def test_icc_and_its_interval_are_pingouins(seed: int) -> None:
+    import pandas as pd  # seconds, in each process that only collects this file
+    import pingouin
+
     rng = np.random.default_rng(seed)
     n, k = int(rng.integers(3, 20)), int(rng.integers(2, 5))
     table = (

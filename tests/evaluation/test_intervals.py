@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
 from tests.evaluation.made import EXACT, scored
+from tests.examples import examples
 from vfx_edge.evaluation.intervals import Estimate, bootstrap, proportion, share
 from vfx_edge.evaluation.rates import Confusion, confusion
 from vfx_edge.evaluation.roc import auc
@@ -56,7 +57,7 @@ def test_cases_of_one_patient_count_as_fewer() -> None:
     assert ends(share([True] * 6, [1, 1, 2, 2, 3, 3])) == ends(proportion(3, 3))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(scored(least=6))
 def test_the_bootstrap_is_scipys_where_each_patient_has_one_case(data: tuple[Any, ...]) -> None:
     _, p = data
@@ -110,7 +111,7 @@ def test_no_interval_says_why(truth: list[int], patients: Any, why: str) -> None
     assert bootstrap(lambda n: auc(p[n], so[n] | True), patients, resamples=9) is None
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(scored(both=False))
 def test_rates_are_scikit_learns(data: tuple[Any, ...]) -> None:
     truth, p = data

@@ -5,9 +5,10 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from vfx_edge.evaluation.operating_point import (
     OperatingPoint,
     Told,
@@ -45,7 +46,7 @@ def shares(counts: Told) -> tuple[float, float, float]:
 
 
 @given(CASES, SHARE, SHARE, st.sampled_from([None, 0.0, 0.2, 0.5]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_what_is_said_of_the_cuts_is_what_the_manifest_does_with_them(
     cases: list[tuple[float, bool]],
     sensitivity: float | None,

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from hypothesis import given
 from scipy import stats
 from scipy.special import logit
 from sklearn import calibration as peers
 from sklearn import metrics
 
 from tests.evaluation.made import EXACT, scored
+from tests.examples import examples
 from vfx_edge.evaluation.calibration import (
     brier,
     brier_parts,
@@ -25,7 +26,7 @@ from vfx_edge.evaluation.sample_size import cases_for, cases_for_auc, hanley_mcn
 
 
 @given(scored(both=False))
-@settings(max_examples=60)
+@examples(60)
 def test_brier_and_log_loss_are_scikit_learns(data: tuple[Any, ...]) -> None:
     truth, p = data
     assert brier(p, truth) == pytest.approx(metrics.brier_score_loss(truth, p), abs=EXACT)
@@ -43,7 +44,7 @@ def test_none_of_none() -> None:
 
 
 @given(scored(least=20))
-@settings(max_examples=40)
+@examples(40)
 def test_bins_are_scikit_learns(data: tuple[Any, ...]) -> None:
     truth, p = data
     p = np.clip(p, 0.001, 0.999) + 1e-4  # not on an edge, which scikit-learn gives to the lower bin
@@ -69,7 +70,7 @@ def test_bins_of_equal_mass_hold_about_as_many_each_and_keep_equal_ones_together
 
 
 @given(scored(least=10))
-@settings(max_examples=25)
+@examples(25)
 def test_slope_and_intercept_are_statsmodels(data: tuple[Any, ...]) -> None:
     truth, p = data
     p = np.clip(p, 0.02, 0.98)

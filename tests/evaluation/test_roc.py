@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics
 
 from tests.evaluation.made import EXACT, scored
+from tests.examples import examples
 from vfx_edge.evaluation.roc import auc, auc_delong, delong_test, roc_curve
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,7 @@ def covariance(p: Floats, truth: NDArray[np.bool_], patients: Any) -> Floats:
 
 
 @given(scored())
-@settings(max_examples=40)
+@examples(40)
 def test_curve_and_area_are_scikit_learns(data: tuple[Any, ...]) -> None:
     truth, p = data
     assert auc(p, truth) == pytest.approx(metrics.roc_auc_score(truth, p), abs=EXACT)
@@ -48,7 +49,7 @@ def test_curve_and_area_are_scikit_learns(data: tuple[Any, ...]) -> None:
 
 
 @given(scored(least=4, scores=2))
-@settings(max_examples=60)
+@examples(60)
 def test_delong_is_what_its_definition_makes_of_each_pair(data: tuple[Any, ...]) -> None:
     truth, one, other = data
     truth[1], truth[2] = True, False  # two of each
@@ -79,7 +80,7 @@ def test_delong_is_what_its_definition_makes_of_each_pair(data: tuple[Any, ...])
 
 
 @given(scored(least=4))
-@settings(max_examples=40)
+@examples(40)
 def test_the_same_scores_do_not_differ(data: tuple[Any, ...]) -> None:
     truth, p = data
     truth[1], truth[2] = True, False

@@ -8,12 +8,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLSLossless, MRImageStorage, RLELossless
 
+from tests.examples import examples
 from tests.inputs.world import Edit, Scan, assert_shows_patient, only, put, write_scan
 from vfx_edge.errors import InputError
 from vfx_edge.inputs import load_scan
@@ -212,7 +213,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 BYTES = st.lists(st.tuples(st.integers(132, 1500), st.integers(0, 255)), min_size=1, max_size=12)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(80, suppress_health_check=list(HealthCheck))
 @given(changes=BYTES, files=st.sampled_from([1, 20]), cut=st.integers(0, 3000))
 def test_random_damage_never_gets_past_the_error_tree(
     template: list[bytes], changes: list[tuple[int, int]], files: int, cut: int

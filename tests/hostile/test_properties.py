@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, given, reject
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from tests.examples import examples
 from tests.hostile.corpus.case import nonsense_is_written
 from tests.hostile.corpus.edits import raw
 from tests.hostile.judge import sentence_faults
@@ -18,7 +19,7 @@ from vfx_edge.errors import InputError
 from vfx_edge.inputs import load_scan
 
 AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = examples(40, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

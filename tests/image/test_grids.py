@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.spine.world import AXIAL, Floats, affine_of, places, turned, volume_of
 from vfx_edge.image import Image
 from vfx_edge.image.grids import (
@@ -131,7 +132,7 @@ angles = st.floats(-180, 180)
 edges = st.sampled_from([1.0, 1.7, 3.0])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     degrees=st.tuples(angles, angles, angles),
     spacing=st.tuples(edges, edges, edges),

@@ -7,9 +7,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.inputs.world import Scan, assert_shows_patient, only, write_scan
 from vfx_edge.image.orientation import turn_to_spl
 from vfx_edge.inputs import load_scan
@@ -53,7 +54,7 @@ def scans(draw: st.DrawFn) -> Scan:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(60, suppress_health_check=list(HealthCheck))
 @given(scans())
 def test_any_orientation_shows_the_patient_in_place(scan: Scan) -> None:
     with TemporaryDirectory() as folder:

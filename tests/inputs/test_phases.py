@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
+from tests.examples import examples
 from tests.inputs.world import Edit, Scan, ct_slice, enhanced, only, put, stored, write_scan
 from tests.second_reader import assert_reads, plain_slices
 from vfx_edge.errors import InputError
@@ -266,7 +267,7 @@ def test_phases_in_several_enhanced_files(tmp_path: Path) -> None:
     assert only(scan.series.warnings, "40 image(s)")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(12, suppress_health_check=list(HealthCheck))
 @given(
     name=st.sampled_from([*TELLING, "nothing"]),
     seeds=st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),

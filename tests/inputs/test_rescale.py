@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from tests.examples import examples
 from tests.inputs.world import (
     Edit,
     Scan,
@@ -137,7 +138,7 @@ def test_a_slope_that_is_missing_is_one_and_said(tmp_path: Path) -> None:
     assert only(scan.series.warnings, "No rescale slope is stated")
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(6, suppress_health_check=list(HealthCheck))
 @given(
     slopes=st.lists(st.sampled_from([0.25, 0.5, 1, 1.5]), min_size=24, max_size=24),
     intercepts=st.lists(st.integers(-1600, -1024), min_size=24, max_size=24),

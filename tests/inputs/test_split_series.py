@@ -5,11 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from tests.examples import examples
 from tests.inputs.world import Edit, Scan, only, put, write_scan
 from tests.second_reader import assert_reads, plain_slices
 from vfx_edge.errors import InputError
@@ -63,7 +64,7 @@ def test_bookkeeping_divides_no_scan(tmp_path: Path, edit: Edit, named: str) -> 
     assert [named in note for note in scan.series.warnings] == [True] * bool(named)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(6, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.floats(5.9996, 6.0004), min_size=20, max_size=20))
 def test_rounding_has_no_edge(spacings: list[float]) -> None:
     """Less than an eighth of a pixel over a whole slice."""

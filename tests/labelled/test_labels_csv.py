@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.labelled.folders import HEADER, labels, verse
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.files import PathUnreadable
@@ -210,7 +211,7 @@ CELLS = st.sampled_from(
 ) | st.text(max_size=8)  # fmt: skip
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.lists(CELLS, max_size=9), max_size=5), separator=st.sampled_from(",;\t"))
 def test_any_cells_give_a_dataset_or_a_sentence(
     folder: Path, rows: list[list[str]], separator: str
@@ -220,7 +221,7 @@ def test_any_cells_give_a_dataset_or_a_sentence(
     _dataset_or_sentence(folder, text.encode("utf-8", "replace"))
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=120) | st.text(max_size=120).map(lambda t: t.encode("utf-16")))
 @example(content=HEADER.encode() + b"\n" + FACTS.encode() + b'\n"')
 def test_any_bytes_give_a_dataset_or_a_sentence(folder: Path, content: bytes) -> None:

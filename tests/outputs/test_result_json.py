@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
+from tests.examples import examples
 from tests.outputs.fakes import MALIGNANT, RUN, SHA, example, finding_of
 from vfx_edge.outputs.result_json import load_schema, result_to_dict, write_result_json
 from vfx_edge.study import (
@@ -294,7 +295,7 @@ results = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(120)
 @given(results)
 def test_every_result_is_valid_and_survives_json(result: StudyResult) -> None:
     written = result_to_dict(result)

@@ -25,7 +25,10 @@ from vfx_edge.vocabulary import NEEDED_ROLES
 
 Floats = NDArray[np.float32]
 FAST, EXACT = "openvino", "cpu"
-SCANS = ("ct_thoracolumbar_4mm_dicom", "ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz")
+SCANS = (
+    "ct_thoracolumbar_4mm_dicom",
+    pytest.param("ct_chest_2p5mm_contrast/ct_1p5mm.nii.gz", marks=pytest.mark.thorough),
+)
 PATCHES = 4  # of each network and scan are compared number by number
 SEGMENTER_VOXEL_MM = 1.5
 

@@ -1,10 +1,11 @@
 """Random cuts of the field of view, and how names under them are counted."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.recipes.scorecard.cuts import cut, field_of, random_boxes
+from tests.examples import examples
 from vfx_edge.image import Image
 
 CENTRES = np.array([[40.0, 50.0, z] for z in range(30, 300, 30)])
@@ -19,7 +20,7 @@ def tilted_volume() -> Image:
     return Image(hu.astype(np.int16), affine, "CT", "HU")
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 10**6))
 def test_a_cut_shows_the_same_patient_in_less_of_a_field(seed: int) -> None:
     volume = tilted_volume()

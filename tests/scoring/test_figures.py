@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from sklearn import metrics
 
+from tests.examples import examples
 from tests.scoring.cohorts import ONE, TWO, random_rows, study_rows
 from vfx_edge.labelled.dataset import Problem
 from vfx_edge.scoring.about import About
@@ -321,7 +322,7 @@ ODD = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@examples(25)
 @given(rows=st.lists(ODD, max_size=10))
 def test_no_rows_are_too_odd(rows: list[VertebraRow]) -> None:
     found = evaluated(rows, about=replace(ABOUT, resamples=10))

@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from vfx_edge.scoring.rows import StudyRow, VertebraRow
 from vfx_edge.scoring.tables import (
     SPLITS,
@@ -34,7 +35,7 @@ VERTEBRA = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows=st.lists(VERTEBRA, max_size=4, unique_by=lambda r: (r.model, r.study, r.level)))
 def test_what_is_written_is_read_again_to_the_last_digit(
     rows: list[VertebraRow], tmp_path_factory: pytest.TempPathFactory

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vfx_edge.errors import VfxError
 from vfx_edge.service.analyse.parent import ChildChain
-from vfx_edge.service.daemon import Part, Service, ThreadPart, serve
+from vfx_edge.service.daemon import Part, Service, ThreadPart, serve, workers
 from vfx_edge.service.receive.listener import Listener
 from vfx_edge.service.receive.watcher import Watcher
 from vfx_edge.service.settings import load_settings
@@ -32,9 +32,10 @@ def main() -> None:
         node = [Listener(settings, service.spool)] if "port" in config else []
         return [ThreadPart("watcher", watcher.run), *node]
 
-    chain = ChildChain({}, settings.analysis_limit_s, "tests.service.fake_chain")
+    limit_s, module = settings.analysis_limit_s, "tests.service.fake_chain"
+    chains = [ChildChain({}, limit_s, module) for _ in range(workers(settings))]
     try:
-        serve(settings, parts, chain, lambda: print("ready", flush=True))
+        serve(settings, parts, chains, lambda: print("ready", flush=True))
     except VfxError as error:
         print(error, file=sys.stderr)
         os._exit(error.exit_code)

@@ -16,8 +16,8 @@ from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.service.analyse.chain import (
     BEGIN_ANEW,
     AnalysisBug,
-    AnalysisDied,
     AnalysisInterrupted,
+    AnalysisLackedMemory,
     KindsRefused,
 )
 from vfx_edge.service.analyse.child import analyse
@@ -103,8 +103,9 @@ def test_errors_come_back_as_what_they_were_and_the_process_lives_on(
     with pytest.raises(BackendError, match="It has gone"):
         answer("lost")
     assert answer("anew").split()[0] != pid
-    with pytest.raises(BackendError, match="The memory was not enough"):
+    with pytest.raises(AnalysisLackedMemory, match="The memory was not enough") as lacked:
         answer("memory")
+    assert isinstance(lacked.value.error, BackendError)
 
 
 def test_a_kill_counts_only_where_the_kernel_had_no_memory_left(
@@ -114,7 +115,7 @@ def test_a_kill_counts_only_where_the_kernel_had_no_memory_left(
         chain(Job(tmp_path / "killed", tmp_path))
     numbers = itertools.count()
     monkeypatch.setattr("vfx_edge.service.analyse.parent._memory_kills", lambda: next(numbers))
-    with pytest.raises(AnalysisDied, match="the memory ran out"):
+    with pytest.raises(AnalysisLackedMemory, match="the memory ran out"):
         chain(Job(tmp_path / "killed", tmp_path))
 
 

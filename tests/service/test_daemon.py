@@ -1,11 +1,17 @@
 """The parts together: what happens when one of them dies, or cannot start."""
 
+import os
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.service.processes import killable
+from tests.service.studies import write_study
+from tests.waiting import eventually
 from vfx_edge.errors import OutputError
 from vfx_edge.service.daemon import PartFailed, Service, ThreadPart, serve
 from vfx_edge.service.receive.limits import BoundedServer
@@ -29,7 +35,7 @@ def test_a_failed_part_ends_the_service(tmp_path: Path) -> None:
         raise ValueError
 
     with pytest.raises(PartFailed):
-        serve(settings(tmp_path), lambda _: [ThreadPart("dying", dying)], nothing)
+        serve(settings(tmp_path), lambda _: [ThreadPart("dying", dying)], [nothing])
     with Spool(tmp_path / "spool").locked():
         pass
 
@@ -46,7 +52,7 @@ def test_a_node_that_no_longer_accepts_ends_the_service(
 
     monkeypatch.setattr(BoundedServer, "service_actions", nothing_works)
     with pytest.raises(PartFailed):
-        serve(config, parts, nothing)
+        serve(config, parts, [nothing])
 
 
 def nothing_works(_: BoundedServer) -> None:
@@ -71,7 +77,7 @@ def test_a_part_that_cannot_start_ends_it_with_its_sentence(tmp_path: Path) -> N
             raise Refused("No.")
 
     with pytest.raises(Refused):
-        serve(settings(tmp_path), lambda _: [First(), Second()], nothing)
+        serve(settings(tmp_path), lambda _: [First(), Second()], [nothing])
     assert [type(one) for one in stopped] == [First]
 
 
@@ -87,5 +93,27 @@ def test_what_a_kill_left_unqueued_is_queued_at_the_start(tmp_path: Path) -> Non
         service.stop.set()
         return []
 
-    serve(settings(tmp_path), look, nothing)
+    serve(settings(tmp_path), look, [nothing])
     assert [entry.job for entry in seen] == [received.job]
+
+
+def test_of_two_at_once_one_without_end_holds_up_nobody(tmp_path: Path) -> None:
+    def drop(name: str, note: str = "") -> None:
+        write_study(tmp_path / "made" / name, note=note)
+        os.rename(tmp_path / "made" / name, service.drop / name)
+
+    with killable(tmp_path, workers=2) as service:
+        service.start()
+        drop("a", "endless")
+        assert eventually(lambda: [one.state for one in service.entries()] == ["running"])
+        assert service.process is not None
+        there = psutil.Process(service.process.pid).children()
+        assert len(there) == 2
+        for number in range(3):
+            drop(f"{number}")
+        assert eventually(lambda: [one.state for one in service.entries()].count("done") == 3)
+        busy = re.findall(r"worker (\d) begins", service.log)
+        assert sorted(busy.count(number) for number in "12") == [1, 3], "who has what is logged"
+        assert service.end() == 0
+        endless = next(one for one in service.entries() if one.state != "done")
+        assert (endless.state, endless.attempts) == ("waiting", 0)

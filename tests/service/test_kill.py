@@ -27,8 +27,9 @@ from tests.service.studies import PATIENT, write_study
 from tests.waiting import HANG_S, eventually
 
 SCANNERS = 4
-STUDIES, KILLS = 24, 6
-DROPPED, DROPPED_EACH = 12, 4
+STUDIES, KILLS = 16, 4
+DROPPED, DROPPED_EACH = 8, 4
+"""`python -m tests.service.kill_campaign` does it for hours."""
 
 
 def drop(service: Killable, folder: Path, name: str, note: str = "") -> str:
@@ -58,7 +59,7 @@ def test_a_drop_folder_and_a_kill_after_every_fourth_study(tmp_path: Path) -> No
     chance = random.Random(time.time_ns())
     with (
         storescp(tmp_path / "archive") as archive,
-        killable(tmp_path, destinations=[archive.destination()]) as service,
+        killable(tmp_path, destinations=[archive.destination()], workers=2) as service,
     ):
         service.start()
         studies = set()
@@ -100,7 +101,9 @@ def test_many_studies_over_four_associations_and_a_kill_every_few(tmp_path: Path
 
     with (
         storescp(tmp_path / "archive") as archive,
-        killable(tmp_path, destinations=[archive.destination()], port=port, quiet_s=6) as service,
+        killable(
+            tmp_path, workers=2, port=port, quiet_s=6, destinations=[archive.destination()]
+        ) as service,
         ThreadPoolExecutor(SCANNERS) as scanners,
     ):
         service.start()
@@ -199,12 +202,15 @@ def test_a_study_that_kills_the_analysis_is_given_up_and_nobody_else_notices(
             destinations=[archive.destination()],
             port=port,
             job_attempts=3,
+            workers=2,
+            idle_timeout_s=3600,  # of a machine that has much else to do
         ) as service,
     ):
         drop(service, tmp_path, "a", note="deadly")
         good = {drop(service, tmp_path, name) for name in "bcd"}
         service.start()
         entity = AE("SCANNER")
+        entity.network_timeout = None
         entity.add_requested_context(Verification)
         association = entity.associate("127.0.0.1", port, ae_title="VFX-EDGE")
         assert eventually(lambda: service.settled(4)), service.entries()

@@ -141,7 +141,6 @@ def test_orthanc_sends_new_ct_and_takes_results_once(down_at_first: bool, tmp_pa
         assert lasts(lambda: sum(map(len, archive.instances().values())) == 9, 5)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not {*WANTED} <= {*KINDS}, reason="this version writes no DICOM results")
 @pytest.mark.parametrize("name", ["ct_thoracic_1mm_dicom"])
 def test_real_ct_comes_back_with_its_results(name: str, tmp_path: Path, shared_data: Path) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,24 @@ def test_urgent_first_but_every_fourth_is_the_longest_waiting(queue: Queue) -> N
         *("urgent3", "urgent4", "urgent5", "long1"),
         "long2",
     ]
+
+
+def test_an_urgent_one_among_long_ones_is_the_next_whenever_it_comes(queue: Queue) -> None:
+    for at in range(10):
+        queue.put(entry(f"long{at}", at))
+    for at in range(4):
+        taken(queue, 1)
+        queue.put(entry(f"urgent{at}", 100 + at, urgent=True))
+        assert taken(queue, 1) == [f"urgent{at}"]
+
+
+def test_of_a_study_one_job_runs_at_a_time(queue: Queue) -> None:
+    for at, name in enumerate(("first", "more images")):
+        queue.put(replace(entry(name, at), study="a"))
+    queue.put(replace(entry("another", 2), study="b"))
+    assert taken(queue, 3) == ["first", "another", "-"]
+    queue.done("first")
+    assert taken(queue, 1) == ["more images"]
 
 
 def test_an_attempt_is_on_the_disk_before_it_begins(queue: Queue, tmp_path: Path) -> None:

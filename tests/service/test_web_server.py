@@ -207,9 +207,10 @@ def test_changes_come_without_asking_again(desk: Desk) -> None:
 
 def _next_rows(answer: http.client.HTTPResponse) -> str:
     event = ""
-    while True:
-        line = answer.readline().decode().strip()
+    while line := answer.readline().decode():
+        line = line.strip()
         if line.startswith("event:"):
             event = line.removeprefix("event:").strip()
         elif line.startswith("data:") and event == "rows":
             return line
+    raise AssertionError("the events have ended")

@@ -1,6 +1,7 @@
 """The outcome of a job, by what went wrong; and its reason."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,17 @@ import pytest
 
 from tests.service.stores import Store
 from tests.service.studies import PATIENT, write_study
+from tests.waiting import HANG_S
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.files import OutputDiskFull, write_text
 from vfx_edge.job import Job
 from vfx_edge.outputs.dicom.write import DicomRefused
-from vfx_edge.service.analyse.chain import AnalysisDied, AnalysisInterrupted
+from vfx_edge.service.analyse.chain import (
+    AnalysisDied,
+    AnalysisInterrupted,
+    AnalysisLackedMemory,
+)
+from vfx_edge.service.analyse.turns import Turns
 from vfx_edge.service.queue_loop import Done, GivenUp, Interrupted, Outcome, RetryLater
 from vfx_edge.service.settings import Destination, Settings
 from vfx_edge.service.store.identifiers import pseudonym
@@ -42,10 +49,12 @@ class Place(Store):
     study = ""
     config: Settings
 
-    def process(self, chain: Callable[[Job], object], **facts: Any) -> Outcome:
+    def process(
+        self, chain: Callable[[Job], object], turns: Turns | None = None, **facts: Any
+    ) -> Outcome:
         """What becomes of the first job; `facts`: of its entry."""
         entry = self.jobs.entries()[0]
-        worker = Worker(self.config, self.spool, self.jobs, self.sends, chain)
+        worker = Worker(self.config, self.spool, self.jobs, self.sends, chain, turns)
         return worker.process(Entry(**{**vars(entry), "attempts": 1, **facts}))
 
     def one_more(self) -> Received:
@@ -177,6 +186,31 @@ def test_only_its_own_deaths_set_a_study_aside(place: Place) -> None:
     assert "died 3 times" in given_up(place.process(died, crashes=2, attempts=3))
     by_others = raising(AnalysisInterrupted())
     assert place.process(by_others, crashes=2, attempts=99) == Interrupted(10)
+
+
+def test_a_study_that_lacks_memory_beside_another_is_analysed_by_itself(place: Place) -> None:
+    """Only what it lacks by itself is held against it."""
+    turns, tried = Turns(), 0
+
+    def lacking(job: Job) -> None:
+        nonlocal tried
+        tried += 1
+        neighbours_end.set()
+        raise AnalysisLackedMemory(NoCt("the scan is too large: give fewer slices."))
+
+    def neighbour() -> None:
+        with turns.beside_others():
+            begun.set()
+            neighbours_end.wait(HANG_S)
+
+    begun, neighbours_end = threading.Event(), threading.Event()
+    thread = threading.Thread(target=neighbour, daemon=True)
+    thread.start()
+    assert begun.wait(HANG_S)
+    assert "too large" in given_up(place.process(lacking, turns))
+    assert tried == 2
+    assert "too large" in given_up(place.process(lacking, turns))
+    assert tried == 3, "nobody was beside it"
 
 
 def test_images_that_are_gone_are_a_reason(place: Place) -> None:

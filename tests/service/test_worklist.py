@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.studies import write_slice
 from tests.service.worklists import Desk, one_of_each, result
-from vfx_edge.service.web.rendering import PageRenderer
+from vfx_edge.service.web.rendering import PageRenderer, Shown
 
 
 def states(desk: Desk) -> list[str]:
@@ -95,7 +95,7 @@ def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
         desk.add(minutes_ago, minutes_ago)
         desk.judge(desk.take(), "none_suspected", [], unread=unread)
     assert states(desk) == ["incomplete", "none_suspected"]
-    page = PageRenderer(language).rows(desk.worklist.rows())
+    page = PageRenderer(language).rows(desk.worklist.rows()).html
     first, second = re.findall(r"<tr class.*?</tr>", page, re.DOTALL)
     assert said in first
     assert "#i-incomplete" in first
@@ -104,10 +104,33 @@ def test_an_incomplete_all_clear_stands_above_a_complete_one_and_says_why(
     assert "T2–T4" in second
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", "abc"), ("abc", ""), ("abc", "abc"), ("abc", "xabyc"), ("abcd", "bd"), ("abc", "aBc"),
+     ("abcd", "xBcdy"), ("abc", "cab")],
+)  # fmt: skip
+def test_what_has_changed_makes_the_new_list_of_the_old(before: str, after: str) -> None:
+    """As the page's script does it. A large letter: the same row with other words."""
+    old, new = (Shown(one, {key.lower(): key for key in one}) for one in (before, after))
+    change = json.loads(json.dumps(new.change(old)))
+    rows = dict(old.rows)
+    if "all" not in change:
+        for key in change["gone"]:
+            del rows[key]
+        for html, below in change["put"]:
+            items = list(rows.items())
+            items.insert([*rows, None].index(below), (html.lower(), html))
+            rows = dict(items)
+        assert len(change["put"]) < len(new.rows), "no more than what changed"
+    assert change.get("all", "".join(rows.values())) == after
+    assert change["count"] == len(new.rows)
+    assert new.change(None)["all"] == after
+
+
 def test_what_could_not_be_read_is_said_beside_a_fracture_too(desk: Desk) -> None:
     desk.add(1)
     desk.judge(desk.take(), "osteoporotic", ["L1"], unread=("T5", "T6"))
-    page = PageRenderer("en").rows(desk.worklist.rows())
+    page = PageRenderer("en").rows(desk.worklist.rows()).html
     assert "T5–T6 could not be read: metal in or beside the vertebra" in page
 
 

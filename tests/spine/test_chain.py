@@ -18,6 +18,7 @@ from vfx_edge.backends import OpenModels
 from vfx_edge.errors import InputError
 from vfx_edge.fracture_task import Options, roles
 from vfx_edge.manifest import DetectorParameters, NetworkSpec
+from vfx_edge.outputs.labels import label_map
 from vfx_edge.outputs.result_json import load_schema, result_to_dict
 from vfx_edge.phantom import Part
 from vfx_edge.spine import chain
@@ -25,14 +26,17 @@ from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.plausible import ScanLook
 from vfx_edge.study import (
+    THORACOLUMBAR,
     Analysis,
     CauseNotClassified,
     Classified,
     Finding,
     Level,
+    Measurement,
     NotAssessable,
     NotClassified,
     Scan,
+    Shift,
     Tier,
     tier_of,
 )
@@ -247,6 +251,31 @@ def test_a_neck_alone_is_no_spine_in_view() -> None:
     with pytest.raises(NoSpineInView, match="no vertebra from T1 to L5 is in view"):
         analyze(neck.scan, models(oracle), on_stage=seen.append)
     assert seen[-1] == "segment"
+
+
+def test_the_neck_is_named_and_outlined_only_on_request() -> None:
+    scan = coded(levels=("C6", "T2")).scan
+    usual = analyze(scan, models(oracle))
+    drawn = {mask.vertebra.level for mask in usual.masks if mask.is_outlined}
+    named = by_level(usual)
+    assert set(named) - drawn >= {Level.C6}
+    assert drawn >= {Level.C7, Level.T1, Level.T2}
+    assert set(np.unique(label_map(scan.image, usual.masks))) == {0, *(v.verse for v in drawn)}
+    unlined = named[Level.C6]
+    assert unlined.measurement == Measurement(None, None, None, None, "not_outlined")
+    found = dataclasses.replace(usual.result, series=dataclasses.replace(FACTS, slices=9))
+    Draft202012Validator(load_schema()).validate(result_to_dict(found))
+    whole = by_level(analyze(scan, models(oracle), ChainOptions(outline=tuple(Level))))
+    gap = np.subtract(whole["C6"].vertebra.centroid_lps_mm, unlined.vertebra.centroid_lps_mm)
+    assert np.linalg.norm(gap) < 3
+    for level in (Level.T1, Level.T2):
+        assert whole[level].measurement == named[level].measurement
+    for asked in (
+        ChainOptions(levels=(Level.C6, *THORACOLUMBAR)),
+        ChainOptions(classify=(Level.C6,)),
+        ChainOptions(levels_by_hand=Shift(1)),
+    ):
+        assert asked.outlined(Level.C6)
 
 
 def test_a_given_segmentation_needs_the_classifier_alone(scan: Coded, analysis: Analysis) -> None:

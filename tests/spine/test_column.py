@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from vfx_edge.phantom import column_levels
 from vfx_edge.phantom.levels import size_of
 from vfx_edge.spine.column import LEVELS, Candidates, Named, Weights, level_evidence, name_column
@@ -117,7 +118,7 @@ def test_a_faint_candidate_off_the_spine_is_left_out() -> None:
     spine.check()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     scale=st.floats(0.8, 1.2),
     first=st.integers(7, 14),

@@ -7,6 +7,7 @@ from tests.spine.coded import Coded, coded, oracle
 from tests.spine.nets import network, spec_of
 from tests.spine.world import Floats, affine_of, places, volume_of
 from vfx_edge.image import Image
+from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.find import APART_MM, MAX_CANDIDATES, MIN_HEAT, find_bodies
 from vfx_edge.spine.locate import NoSpineInView, SpineRegion, locate_spine
 
@@ -83,6 +84,45 @@ def test_a_piece_beside_the_spine_does_not() -> None:
     assert np.abs(line[:, 0]).max() < 6
 
 
+ROOM = (20, 90, 120)
+ROOM_AT = places(affine_of((6.0, 6.0, 6.0), MIDDLE, ROOM), ROOM)
+
+
+def tiles_and_course(x: float, y: float, soft_hu: float = 40) -> tuple[int, Floats]:
+    """Tiles that the locator asks about, and the course it finds, for a spine at (x, y) in a body
+    of 480 by 240 mm in a room of 720 by 540 mm."""
+    tiles: list[int] = []
+
+    def watching(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        tiles.append(len(batch))
+        return oracle(spec, batch)
+
+    body = (np.abs(ROOM_AT[..., 0]) < 240) & (np.abs(ROOM_AT[..., 1]) < 120)
+    spine = np.hypot(ROOM_AT[..., 0] - x, ROOM_AT[..., 1] - y) < 20
+    hu = np.where(spine, 1000, np.where(body, soft_hu, -1000))
+    volume = volume_of(hu, affine_of((6.0, 6.0, 6.0), MIDDLE, ROOM))
+    line = locate_spine(volume, network(LOCATOR, watching)).centreline_lps_mm
+    return sum(tiles), line
+
+
+@pytest.mark.parametrize("y", [-90.0, 60.0])
+@pytest.mark.parametrize("x", [-210.0, -60.0, 0.0, 130.0, 220.0])
+def test_the_spine_is_found_wherever_in_the_body_it_runs(x: float, y: float) -> None:
+    _, line = tiles_and_course(x, y)
+    assert len(line) == ROOM[0]
+    np.testing.assert_allclose(line[:, :2], [(x, y)] * len(line), atol=2)
+
+
+def test_air_is_tiled_only_where_it_cannot_be_told_from_the_body() -> None:
+    in_the_middle, at_the_side, in_doubt = (
+        tiles_and_course(0, 60)[0],
+        tiles_and_course(220, 60)[0],
+        tiles_and_course(0, 60, soft_hu=-700)[0],
+    )
+    assert in_the_middle == 1
+    assert in_the_middle < at_the_side < in_doubt
+
+
 def heat_of(*peaks: tuple[float, float, float, float]) -> Floats:
     """Gaussian bumps: (z in mm, height, sigma in mm, x in mm)."""
     heat = np.zeros(SHAPE)
@@ -112,6 +152,19 @@ def test_faint_peaks_and_twins_are_left_out() -> None:
     faint, twin = (50, MIN_HEAT / 2, 6.0, 0), (0, 0.8, 2.0, APART_MM - 3)
     centres, _ = found(heat_of((100, 0.9, 4.0, 0), faint, (0, 0.9, 4.0, 0), twin))
     np.testing.assert_allclose(centres[:, 2], [100, 0], atol=2)
+
+
+def test_no_tile_is_asked_about_twice() -> None:
+    seen: list[bytes] = []
+
+    def watching(spec: NetworkSpec, batch: np.ndarray) -> np.ndarray:
+        seen.extend(tile.tobytes() for tile in batch)
+        return oracle(spec, batch)
+
+    column = coded(levels=("T10", "L2"))  # which goes on beyond what the locator is said to see
+    line = SpineRegion(locate(column.volume).centreline_lps_mm[3:-3])
+    assert len(find_bodies(column.volume, line, network(FINDER, watching)).score) >= 4
+    assert len(set(seen)) == len(seen)
 
 
 def test_no_peak_no_body() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vfx_edge import vocabulary as levels
@@ -106,7 +106,6 @@ spines = st.lists(st.sampled_from(THORACOLUMBAR), min_size=1, unique=True).flatm
 )
 
 
-@settings(deadline=None)
 @given(spines)
 def test_coverage_is_what_the_verdict_rests_on(
     spine: tuple[list[Level], list[str], set[Level]],
@@ -132,7 +131,6 @@ def test_coverage_is_what_the_verdict_rests_on(
 PLAIN = list(levels.PLAIN)
 
 
-@settings(deadline=None)
 @given(
     st.integers(7, 20),
     st.lists(st.sampled_from(list(CASES)), min_size=1, max_size=3),

@@ -9,8 +9,9 @@ from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.closing import close
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
 from vfx_edge.backends.known import default_backends
+from vfx_edge.backends.later import OpenedLater
 from vfx_edge.backends.onnx_file import check_signature
-from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence
+from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence, precisions
 from vfx_edge.backends.proof import ask_once
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
 from vfx_edge.errors import BackendError
@@ -24,13 +25,16 @@ def open_models(
     *,
     budget: Budget | None = None,
     roles: Iterable[str] | None = None,
+    later: Iterable[str] = (),
     backends: Mapping[str, Backend] | None = None,
 ) -> OpenModels:
     """Check the networks' hashes and signatures, open them side by side, and ask each once.
 
     requested: "auto" takes the first backend that works and records the others' reasons; a name
     works or raises a BackendError. budget: what else than the request's share of a card bounds the
-    networks. roles: open only these. backends: for tests and other runtimes.
+    networks. roles: open only these. later: of them, opened only when they are asked, where nothing
+    is to be proven before: on a CPU, in the precision of `auto`, of the shipped networks. backends:
+    for tests and other runtimes.
     Raises ModelError when a file is missing, changed, or doesn't fit its manifest, RequestInvalid
     when the request makes no sense.
     """
@@ -43,7 +47,8 @@ def open_models(
     wanted = manifest.roles if roles is None else tuple(roles)
     if not wanted:  # a task without networks
         return OpenModels(manifest, {}, BackendUse(request.backend, "none", "", ""), ())
-    plan = _Plan(manifest, wanted, request, _budget(request, budget or Budget()), known)
+    budget = _budget(request, budget or Budget())
+    plan = _Plan(manifest, wanted, tuple(later), request, budget, known)
     opened = _open(plan)
     if line := passed_over_sentence(opened.backend):
         log.warning("%s", line)
@@ -56,6 +61,7 @@ class _Plan:
 
     manifest: ModelManifest
     roles: tuple[str, ...]
+    later: tuple[str, ...]
     request: BackendRequest
     budget: Budget
     backends: Mapping[str, Backend]
@@ -85,7 +91,8 @@ def _open(plan: _Plan) -> OpenModels:
     specs = list({id(s): s for s in map(plan.manifest.network, plan.roles)}.values())
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         onnx = list(pool.map(_read_checked, specs))
-        opening = _Opening(specs, onnx, plan.request, divide(specs, settled(plan.budget)), pool)
+        shares = divide(specs, settled(plan.budget))
+        opening = _Opening(specs, onnx, plan.request, shares, pool, plan.later)
         if plan.request.backend == "auto":
             networks, state, tried = _first_that_works(plan.backends, opening)
         else:
@@ -98,7 +105,7 @@ def _open(plan: _Plan) -> OpenModels:
         plan.request.backend,
         state.name,
         networks[0].device,
-        _precisions(networks),
+        precisions(networks),
         skipped=tuple(one.line for one in tried),
         passed_over=_passed_over(state, tried),
     )
@@ -123,13 +130,15 @@ class _Opening:
     budgets: list[Budget]
     """Each network's share."""
     pool: ThreadPoolExecutor
+    later: tuple[str, ...]
+    """Roles."""
 
     def open_on(self, backend: Backend, *, on_card: bool) -> list[Network]:
         """Every network, each of which has answered once where its answers are not known: on a
         card always, whose driver and libraries nobody tested together. BackendError leaves."""
         jobs = [
-            self.pool.submit(backend.open, spec, onnx, self.request.precision, budget)
-            for spec, onnx, budget in zip(self.specs, self.onnx, self.budgets, strict=True)
+            self.pool.submit(self._open, backend, *one, on_card=on_card)
+            for one in zip(self.specs, self.onnx, self.budgets, strict=True)
         ]
         try:
             networks = [job.result() for job in jobs]
@@ -142,6 +151,14 @@ class _Opening:
                 if job.exception() is None:
                     close(job.result())
             raise
+
+    def _open(
+        self, backend: Backend, spec: NetworkSpec, onnx: bytes, budget: Budget, *, on_card: bool
+    ) -> Network:
+        now = partial(backend.open, spec, onnx, self.request.precision, budget)
+        proven = spec.shipped and not on_card and self.request.precision == "auto"
+        wait = proven and set(spec.roles) <= set(self.later) and len(self.specs) > 1
+        return OpenedLater(spec, now) if wait else now()
 
 
 def _budget(request: BackendRequest, budget: Budget) -> Budget:
@@ -190,10 +207,6 @@ def unavailable(state: Availability) -> BackendUnavailable:
     """The error for a named backend that can't run here."""
     remedy = f"{state.remedy or 'choose another'}, or use --backend auto"
     return BackendUnavailable(f"backend '{state.name}' can't be used", f"{state.reason}; {remedy}")
-
-
-def _precisions(networks: list[Network]) -> str:
-    return "+".join(dict.fromkeys(network.precision for network in networks))
 
 
 def _model_uses(networks: Mapping[str, Network]) -> tuple[ModelUse, ...]:

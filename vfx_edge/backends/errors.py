@@ -70,6 +70,17 @@ class PrecisionUnavailable(BackendError):
         )
 
 
+class EightBitsRefused(BackendError):
+    """OpenVINO does not compute an INT8 file in 8 bits on this processor."""
+
+    def __init__(self, network: str, reason: str) -> None:
+        self.reason = one_line(reason)
+        super().__init__(
+            f"OpenVINO can't run '{network}' in int8 on this machine ({self.reason}): use "
+            "--precision auto, or `vfx-edge models verify` to have it tried again"
+        )
+
+
 class BudgetTooSmall(BackendError):
     """Not even the smallest batch fits into the memory that may be used."""
 

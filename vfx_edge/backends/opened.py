@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from vfx_edge.backends.closing import close
 from vfx_edge.backends.errors import reason_of
+from vfx_edge.backends.later import OpenedLater
 from vfx_edge.backends.protocol import Network
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest
@@ -40,6 +41,12 @@ class OpenModels:
             # Either the set has none (raises), or it was left out when opening: our own bug.
             raise KeyError(f"'{self.manifest.network(role).name}' was not opened")
         return self.networks[role]
+
+    @property
+    def use(self) -> BackendUse:
+        """`backend`, with the precisions of the networks that were asked so far."""
+        asked = precisions(self._unique()) or self.backend.precision
+        return replace(self.backend, precision=asked)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -101,6 +108,12 @@ class OpenModels:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def precisions(networks: Iterable[Network]) -> str:
+    """As they compute, those that are open: "bf16+fp32"."""
+    is_open = (n for n in networks if not isinstance(n, OpenedLater) or n.is_open)
+    return "+".join(dict.fromkeys(network.precision for network in is_open))
 
 
 def passed_over_sentence(use: BackendUse) -> str:

@@ -5,26 +5,36 @@ turns up. Asynchronous streams gain nothing (`python -m benchmarks limits` measu
 """
 
 import functools
+import logging
 import sys
 import threading
 from typing import Any
 
 import numpy as np
 
+from vfx_edge.backends import openvino_trial
 from vfx_edge.backends.budget import batch_limit
-from vfx_edge.backends.errors import OpenFailed, OutOfMemory, RunFailed, not_onnx
-from vfx_edge.backends.machine import cpu_name, usable_cores
+from vfx_edge.backends.errors import (
+    EightBitsRefused,
+    OpenFailed,
+    OutOfMemory,
+    RunFailed,
+    not_onnx,
+)
+from vfx_edge.backends.machine import cpu_flags, cpu_name, usable_cores
 from vfx_edge.backends.network import CheckedNetwork, pick_precision
-from vfx_edge.backends.onnx_file import operations
+from vfx_edge.backends.onnx_file import check_signature, operations
 from vfx_edge.backends.protocol import Array, Availability, Budget
 from vfx_edge.manifest import NetworkSpec
 
+log = logging.getLogger("vfx_edge.backends")
 PRECISIONS = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
 """Our name -> OpenVINO's, fastest first."""
 _QUANTISED = ("izeLinear", "ConvInteger", "MatMulInteger", "QLinear")
 """In a quantised network's types of nodes. OpenVINO 2026.4 ends the whole process while it compiles
 some of these for 8 bits; without that step it computes what the file says, roundings and all, in
-floats, as fast as the float network. Asked of the file: no manifest is trusted with a crash."""
+floats, as fast as the float network. Asked of the file: no manifest is trusted with a crash, and
+the step is taken where another process has lived through it (`openvino_trial`)."""
 _FIRST = threading.Lock()
 _NAMES = {"<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "fp16", "<Type: 'float32'>": "fp32"}
 
@@ -51,17 +61,34 @@ def _made() -> Any:
 def native_precision() -> str:
     """What OpenVINO would compute in by itself: bf16 only where the CPU really has it.
 
-    Its list of capabilities also names bf16 where it is emulated and slow; compiling an empty
-    network and asking tells the two apart on every system.
+    Its list of capabilities also names bf16 where it is emulated and slow; compiling one
+    convolution and asking tells the two apart on every system. One that is held to older
+    instructions (ONEDNN_MAX_CPU_ISA) still says bf16, and then has no such convolution.
     """
     from openvino import Model, opset13
 
-    nothing = opset13.parameter([1], np.float32)
+    given = opset13.parameter([1, 1, 4, 4, 4], np.float32)
+    weight = opset13.constant(np.ones((1, 1, 3, 3, 3), np.float32))
+    sides = [[1] * 3] * 4  # strides, pads on either side, dilations
     try:
-        compiled = _core().compile_model(Model([opset13.relu(nothing)], [nothing]), "CPU", {})
+        model = Model([opset13.convolution(given, weight, *sides)], [given])
+        compiled = _core().compile_model(model, "CPU", {})
     except RuntimeError:
         return "fp32"
     return _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), "fp32")
+
+
+def _eight_bits_gain(native: str) -> bool:
+    """Whether 8 bits were measured to be faster than what this CPU computes in by itself: than FP32
+    always, than bf16 with VNNI. AMX, which has both, was never at hand."""
+    flags = cpu_flags()
+    return native == "fp32" or ("avx512_vnni" in flags and "amx_int8" not in flags)
+
+
+def _version() -> str:
+    from openvino import get_version
+
+    return str(get_version())
 
 
 class OpenVinoNetwork(CheckedNetwork):
@@ -106,15 +133,59 @@ class OpenVinoBackend:
         self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget
     ) -> OpenVinoNetwork:
         native = native_precision()
-        supported = ("fp32",) if native == "fp32" else (native, "fp32")
+        floats = ("fp32",) if native == "fp32" else (native, "fp32")
+        asked = precision == "int8" or (spec.int8_holds and _eight_bits_gain(native))
+        supported = ("int8", *floats) if asked else floats
         chosen = pick_precision(self.name, spec, precision, supported)
         limit = batch_limit(spec, budget, gpu=False)
+        if chosen == "int8":
+            try:
+                return self._open_quantised(spec, limit, budget.threads)
+            except EightBitsRefused as error:
+                if precision == "int8":
+                    raise
+                log.info("%s", error)
+                chosen = pick_precision(self.name, spec, precision, floats)
         compiled = self._compile(spec, onnx, chosen, limit, budget.threads)
         really = _NAMES.get(str(compiled.get_property("INFERENCE_PRECISION_HINT")), chosen)
         return OpenVinoNetwork(spec, compiled, really, limit)
 
+    def _open_quantised(
+        self, spec: NetworkSpec, batch: int, threads: int | None
+    ) -> "OpenVinoNetwork":
+        """The network's INT8 file in 8 bits. ModelError leaves, EightBitsRefused."""
+        if (other := spec.quantised) is None:
+            raise EightBitsRefused(spec.name, "its model set has no INT8 file")
+        check_signature(other, data := other.read())
+        openvino_trial.check(other, data, _version(), batch, threads)
+        compiled = self._compile(other, data, "fp32", batch, threads, eight_bits=True)
+        return OpenVinoNetwork(spec, compiled, "int8", batch)
+
+    def forget(self, spec: NetworkSpec) -> None:
+        """See `TriesEightBits`."""
+        if (other := spec.quantised) is not None:
+            openvino_trial.forget(other.read(), _version(), spec.batch.min)
+
+    def answers(
+        self, spec: NetworkSpec, onnx: bytes, batch: int, threads: int | None, patches: Array
+    ) -> tuple[Array, Array]:
+        """An INT8 file's answers to `patches`, in 8 bits and in floats. May end the process."""
+        both = (
+            self._compile(spec, onnx, "fp32", batch, threads, eight_bits=eight)
+            for eight in (True, False)
+        )
+        first, second = (OpenVinoNetwork(spec, one, "int8", batch).run(patches) for one in both)
+        return first, second
+
     def _compile(
-        self, spec: NetworkSpec, onnx: bytes, precision: str, batch: int, threads: int | None
+        self,
+        spec: NetworkSpec,
+        onnx: bytes,
+        precision: str,
+        batch: int,
+        threads: int | None,
+        *,
+        eight_bits: bool = False,
     ) -> Any:
         config = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -123,7 +194,7 @@ class OpenVinoBackend:
         if threads := threads or usable_cores():
             config["INFERENCE_NUM_THREADS"] = str(threads)
         kinds = operations(onnx, spec.path)
-        if any(word in kind for kind in kinds for word in _QUANTISED):
+        if not eight_bits and any(word in kind for kind in kinds for word in _QUANTISED):
             config["LP_TRANSFORMS_MODE"] = "NO"
         try:
             model = _core().read_model(onnx)

@@ -16,8 +16,8 @@ from vfx_edge.backends.errors import (
 )
 from vfx_edge.backends.known import default_backends
 from vfx_edge.backends.network import activate
-from vfx_edge.backends.onnx_file import check_signature, misfit
-from vfx_edge.backends.protocol import Array, Backend, Budget, Network
+from vfx_edge.backends.onnx_file import check_signature, misfit, operations
+from vfx_edge.backends.protocol import Array, Backend, Budget, Network, TriesEightBits
 from vfx_edge.errors import BackendError, ModelError
 from vfx_edge.manifest import NetworkSpec
 
@@ -27,6 +27,9 @@ MANY = 1000
 """So many numbers don't all lie between 0 and 1 by chance."""
 SAME = 0.01
 """Mean difference of probabilities below which two answers to one patch are the same."""
+BY_CHANCE = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike"}  # fmt: skip
+"""Operations of ONNX that answer otherwise each time: no two answers need be compared to know."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ def prove(
     """
     data = spec.read() if onnx is None else onnx
     check_signature(spec, data)
+    if thrown := BY_CHANCE & operations(data, spec.path):
+        what = f"its answer hangs on chance ({', '.join(sorted(thrown))}), as if it were"
+        raise misfit(spec, f"{what} still in training")
     known = default_backends() if backends is None else backends
     can_run = {name: one for name, one in known.items() if one.availability().available}
     asked = {name: _ask(name, backend, spec, data) for name, backend in can_run.items()}
@@ -69,6 +75,9 @@ def prove(
     last = [*answers][-1]  # the plainest runtime, in FP32
     proofs = [_beside(proof, answers, last, spec) for proof in proofs]
     _check_half(last, can_run[last], spec, answers[last])
+    if spec.quantised is not None:
+        _check_form(last, can_run[last], spec, spec.quantised, answers[last])
+        proofs += _in_eight_bits(can_run, spec, data, answers[last])
     _check_one_more(last, can_run[last], spec, data, answers[last])
     return tuple(proofs)
 
@@ -121,11 +130,13 @@ def _sums_to_one(raw: Array) -> bool:
     return raw.shape[1] > 1 and bool(np.abs(raw.sum(axis=1) - 1).max() <= SLACK)
 
 
-def _ask(name: str, backend: Backend, spec: NetworkSpec, onnx: bytes) -> tuple[Proof, Array | None]:
+def _ask(
+    name: str, backend: Backend, spec: NetworkSpec, onnx: bytes, wanted: str = "auto"
+) -> tuple[Proof, Array | None]:
     """One backend's proof, and its raw answer."""
     precision = ""
     try:
-        with closing(backend.open(spec, onnx, "auto", Budget())) as network:
+        with closing(backend.open(spec, onnx, wanted, Budget())) as network:
             precision = network.precision
             answer = _answer(network, _noise(spec, spec.batch.min))
     except (BackendError, ModelError) as error:
@@ -152,11 +163,17 @@ def _beside(proof: Proof, answers: Mapping[str, Array], last: str, spec: Network
 
 def _check_half(name: str, backend: Backend, spec: NetworkSpec, answer: Array) -> None:
     """OnnxInvalid where the FP16 file, which GPUs are given, is another network."""
-    if (half := spec.read_half()) is None:
-        return
-    other = replace(spec, file=spec.file_fp16, sha256=spec.sha256_fp16)
-    check_signature(other, half)
-    proof, got = _ask(name, backend, other, half)
+    if spec.file_fp16 is not None:
+        other = replace(spec, file=spec.file_fp16, sha256=spec.sha256_fp16)
+        _check_form(name, backend, spec, other, answer)
+
+
+def _check_form(
+    name: str, backend: Backend, spec: NetworkSpec, other: NetworkSpec, answer: Array
+) -> None:
+    """OnnxInvalid where another of the network's files does not answer as its FP32 file does."""
+    check_signature(other, data := other.read())
+    proof, got = _ask(name, backend, other, data)
     if got is None:
         raise misfit(other, f"'{name}' refuses it: {reason_of(proof.problem)}")
     if (gap := _gap(spec, got, answer)) > max(spec.precision.max_probability_difference, SAME):
@@ -164,11 +181,27 @@ def _check_half(name: str, backend: Backend, spec: NetworkSpec, answer: Array) -
         raise misfit(other, what)
 
 
+def _in_eight_bits(
+    backends: Mapping[str, Backend], spec: NetworkSpec, onnx: bytes, answer: Array
+) -> list[Proof]:
+    """What became of the INT8 file where it is computed in 8 bits: tried anew, by a child first."""
+    found = []
+    precision = replace(spec.precision, allowed=("fp32", "int8"))
+    asked = replace(spec, precision=precision)
+    for name, backend in backends.items():
+        if isinstance(backend, TriesEightBits):
+            backend.forget(spec)
+            proof, got = _ask(name, backend, asked, onnx, "int8")
+            answers = {} if got is None else {name: got, "": answer}
+            found.append(_beside(proof, answers, "", spec))
+    return found
+
+
 def _check_one_more(
     name: str, backend: Backend, spec: NetworkSpec, onnx: bytes, answer: Array
 ) -> None:
     """OnnxInvalid where the network can't compute one patch more than the least, as GPUs do, or
-    a patch's answer depends on those beside it, or on chance."""
+    a patch's answer depends on those beside it."""
     count = spec.batch.min + 1
     if count > spec.batch.max or spec.window is not None:  # two of an nnU-Net's tiles take minutes
         return

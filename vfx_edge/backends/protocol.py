@@ -1,7 +1,7 @@
 """What the stages know of a runtime."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,4 +89,13 @@ class Backend(Protocol):
 
         Raises BackendError leaves, or ModelError when the network itself can't be read.
         """
+        ...
+
+
+@runtime_checkable
+class TriesEightBits(Protocol):
+    """A backend that opens a network's INT8 file once another process has lived through it."""
+
+    def forget(self, spec: NetworkSpec) -> None:
+        """Have the INT8 file tried again when it is opened next."""
         ...

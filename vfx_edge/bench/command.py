@@ -66,8 +66,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _model_files(manifest: ModelManifest) -> list[Path]:
-    paths = [spec.path for spec in manifest.networks]
-    return paths + [spec.path_fp16 for spec in manifest.networks if spec.path_fp16 is not None]
+    return [path for spec in manifest.networks for path in spec.paths.values()]
 
 
 def drop_page_cache(paths: Iterable[Path]) -> bool:

@@ -150,7 +150,11 @@ def _runners(spec: NetworkSpec, skipped: dict[str, str]) -> Iterator[Runner]:
     """One after another, also in precisions that the manifest does not allow: rows have that."""
     onnx = spec.read()
     stored = spec.precision.stored
-    possible = tuple(name for name in PRECISIONS if (stored, name) != ("int8", "fp16"))
+    possible = tuple(
+        name for name in PRECISIONS if stored != "int8" or name not in ("fp16", "int8")
+    )
+    if spec.quantised is None:
+        possible = tuple(name for name in possible if name != "int8")
     any_precision = structs.replace(spec.precision, allowed=possible)
     every = structs.replace(spec, precision=any_precision)
     for name, backend in default_backends().items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 FEWEST = 4
 """Runs a side below which no verdict is given."""
@@ -14,6 +15,9 @@ LEAST_DIFFERENCE = 0.03
 NOISY = 0.15
 """Spread of the middle half over the median, from which figures are called noisy."""
 RESAMPLES = 4000
+FEWEST_FOR = {95: 20, 99: 100}
+"""Percentile -> runs below which it is not told: of fewer, none is expected to lie beyond it, and
+what is called the 95th percentile would only be the slowest run."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,22 @@ class Samples:
         return self._quantile(50)
 
     @property
-    def p95(self) -> float:
-        return self._quantile(95)
+    def p95(self) -> float | None:
+        """None where the runs are too few for it."""
+        return self._high(95)
 
     @property
-    def p99(self) -> float:
-        return self._quantile(99)
+    def p99(self) -> float | None:
+        """None where the runs are too few for it."""
+        return self._high(99)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % of the median, by the noise inside these runs; None where they are too few."""
+        if len(self) < FEWEST:
+            return None
+        low, high = np.percentile(_medians(self, np.random.default_rng(0)), (2.5, 97.5))
+        return float(low), float(high)
 
     @property
     def min(self) -> float:
@@ -61,6 +75,9 @@ class Samples:
         """Whether the runs differ so much among themselves that their median means little."""
         return len(self) >= FEWEST and self.spread > NOISY
 
+    def _high(self, percent: int) -> float | None:
+        return self._quantile(percent) if len(self) >= FEWEST_FOR[percent] else None
+
     def _quantile(self, percent: float) -> float:
         return float(np.percentile(self.seconds, percent))  # linear between neighbours
 
@@ -68,13 +85,21 @@ class Samples:
         """The raw runs and their summary; seconds, `spread` a share."""
         kept = Samples(tuple(round(value, 6) for value in self.seconds))
         names = ("median", "p95", "p99", "min", "max", "spread")
-        summary = {name: round(getattr(kept, name), 6) for name in names}
-        return {"seconds": list(kept.seconds), **summary}
+        summary = {name: getattr(kept, name) for name in names}
+        rounded = {k: None if v is None else round(v, 6) for k, v in summary.items()}
+        return {"seconds": list(kept.seconds), **rounded}
 
     @classmethod
     def from_json_able(cls, value: Mapping[str, Any]) -> "Samples":
         """From the raw runs alone: a summary is never trusted, but made anew."""
         return cls(tuple(float(second) for second in value["seconds"]))
+
+
+def _medians(samples: Samples, draw: np.random.Generator) -> NDArray[np.float64]:
+    """Of RESAMPLES draws of as many runs, each run drawn as often as it happens."""
+    drawn = draw.choice(np.asarray(samples.seconds), (RESAMPLES, len(samples)))
+    medians: NDArray[np.float64] = np.median(drawn, axis=1)
+    return medians
 
 
 @dataclass(frozen=True)
@@ -95,10 +120,7 @@ def ratio(a: Samples, b: Samples) -> Ratio:
     same interval. It knows the noise inside the two sets, not what changed between them.
     """
     draw = np.random.default_rng(0)
-    drawn = [
-        np.median(draw.choice(np.asarray(side.seconds), (RESAMPLES, len(side))), axis=1)
-        for side in (a, b)
-    ]
+    drawn = [_medians(side, draw) for side in (a, b)]
     low, high = np.percentile(drawn[0] / drawn[1], (2.5, 97.5))
     return Ratio(a.median / b.median, float(low), float(high), min(len(a), len(b)))
 

@@ -1,5 +1,6 @@
 """The whole benchmark, from what was asked to its record: `run_suite`."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -107,6 +108,11 @@ def _command(
 
 def _warnings(about: dict[str, Any], rows: list[Row], command: Command | None) -> Iterator[str]:
     """What makes the figures less sure."""
+    if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        yield (
+            f"ONEDNN_MAX_CPU_ISA={limit} keeps OpenVINO from faster instructions that this "
+            "processor may have: unset it to measure the processor"
+        )
     if about["busy"] > BUSY:
         yield (
             f"other programs took {about['busy']:.0%} of the processor when this began: "

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vfx_edge.bench.compare import Comparison, Line
+from vfx_edge.bench.machine import BUSY
 from vfx_edge.bench.parity import DIFFERS
 from vfx_edge.bench.record import Record, Row
-from vfx_edge.bench.samples import Samples, ratio, verdict
+from vfx_edge.bench.samples import FEWEST, FEWEST_FOR, Samples, ratio, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,13 +78,15 @@ def _rows(record: Record) -> "Table":
     runs = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     table = _table(
         f"One study from path to files, seconds; warm runs: {runs}",
-        *("", "median", "answers", "p95", "p99", "min", "max", "first", "open", "MiB"),
+        *("", "median", "95 % interval", "answers", "p95", "p99", "min", "max", "first", "open"),
+        "MiB",
         *(["GPU MiB"] if gpu else []),
     )
     for row in record.rows:
         table.add_row(
             row.name,
             _noted(row.warm),
+            _interval(row.warm.interval),
             BRIEF.get(row.parity.verdict, row.parity.verdict),
             *(_s(value) for value in (row.warm.p95, row.warm.p99, row.warm.min, row.warm.max)),
             _s(row.first_s),
@@ -99,8 +102,13 @@ def _mib(row: Row) -> str:
     return "-" if row.peak_vram_mib is None else f"{row.peak_vram_mib:.0f}"
 
 
-def _s(seconds: float) -> str:
-    return f"{seconds:.2f}"
+def _s(seconds: float | None) -> str:
+    """A dash for what the runs are too few to tell."""
+    return "-" if seconds is None else f"{seconds:.2f}"
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "-" if bounds is None else "{:.2f} to {:.2f}".format(*bounds)
 
 
 def _noted(samples: Samples) -> str:
@@ -127,11 +135,13 @@ def _more(record: Record, console: "Console") -> None:
 
 
 def _legend(record: Record) -> str:
+    needed = ", ".join(f"p{percent} takes {runs}" for percent, runs in FEWEST_FOR.items())
     return (
+        f"-: too few runs (--repeat): the interval of the median takes {FEWEST}, {needed}\n"
         "answers: against the reference, cpu fp32, on this CT: the same vertebrae, suspicions and\n"
         "  tiers, and each network within the tolerance of its manifest; else DIFFERS\n"
         "first: the first study after opening; open: the networks opened with nothing compiled\n"
-        "  before; MiB: peak memory of the process"
+        "  before; both measured once; MiB: peak memory of the process"
         + ("\n~ the runs differ much among themselves" * any(r.warm.noisy for r in record.rows))
         + "\n"
     )
@@ -170,23 +180,38 @@ def _command(record: Record) -> "Table":
 
 
 def _advice(record: Record) -> str:
-    """The fastest that gives the right answers."""
+    """The fastest that gives the right answers, as far as these runs can tell."""
     right = [row for row in record.rows if row.parity.verdict not in (DIFFERS, "not compared")]
-    if not right:
-        return "No backend was found to give the reference's answers: none can be recommended."
-    best = min(right, key=lambda row: row.warm.median)
-    words = (
-        f"Fastest with the right answers: {best.name}, {_s(best.warm.median)} s a study, "
-        f"{best.peak_rss_mib:.0f} MiB."
-    )
-    others = [row for row in right if row is not best]
-    if any(verdict(ratio(best.warm, row.warm)) != "faster" for row in others):
-        words += (
-            " The next is not clearly slower: measure with more runs, and nothing else going on."
-        )
+    words = _best(right, record) if right else (
+        "No backend was found to give the reference's answers: none can be recommended."
+    )  # fmt: skip
     taken = record.default_row
     if taken is not None and taken.parity.verdict == DIFFERS:
         words += f" What `vfx-edge run` takes by itself, {taken.name}, does not give them here."
+    return words
+
+
+def _best(right: list[Row], record: Record) -> str:
+    """right: at least one row, all with the reference's answers."""
+    best = min(right, key=lambda row: row.warm.median)
+    seen = f"{best.name}, {_s(best.warm.median)} s a study, {best.peak_rss_mib:.0f} MiB"
+    here = "this phantom" if record.input["kind"] == "phantom" else "this CT"
+    if len(record.rows) == 1:
+        return f"Only {seen}, was measured: there is nothing to compare it with."
+    if (fewest := min(len(row.warm) for row in right)) < FEWEST:
+        return (
+            f"No advice: {fewest} warm run{'s' * (fewest > 1)} of a backend, and {FEWEST} are the "
+            f"least that tell noise from speed: --repeat {FEWEST + 1}. Fastest here was {seen}."
+        )
+    if max(row.busy for row in right) > BUSY:
+        return (
+            "No advice: other programs took the processor from some backends more than from "
+            f"others. Fastest here was {seen}: measure again with nothing else going on."
+        )
+    words = f"Fastest with the right answers on {here}: {seen}."
+    close = [r for r in right if r is not best and verdict(ratio(best.warm, r.warm)) != "faster"]
+    if close:
+        words += f" Not clearly slower: {', '.join(row.name for row in close)}; more runs may tell."
     return words
 
 
@@ -215,14 +240,13 @@ def _tells(line: Line) -> bool:
 
 def _add_line(table: "Table", line: Line) -> None:
     digits = 2 if line.unit == "s" else 0 if line.unit == "MiB" else 1
-    interval = "-" if line.interval is None else "{:.2f} to {:.2f}".format(*line.interval)
     styles = {"faster": "green", "slower": "red"}
     table.add_row(
         f"  {line.what.partition(': ')[2]}, s" if line.stage else f"{line.what}, {line.unit}",
         f"{line.a:.{digits}f}",
         f"{line.b:.{digits}f}",
         f"{line.ratio:.2f}",
-        interval,
+        _interval(line.interval),
         line.verdict or "measured once",
         style=styles.get(line.verdict),
     )

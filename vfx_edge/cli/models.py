@@ -112,12 +112,10 @@ def verify(
 def _compare(spec: "NetworkSpec") -> list[VfxError]:
     """One line for each file; the errors of those that are not whole."""
     wrong: list[VfxError] = []
-    for path, read in ((spec.path, spec.read), (spec.path_fp16, spec.read_half)):
-        if path is None:
-            continue
+    for key, path in spec.paths.items():
         state = "ok"
         try:
-            read()
+            spec.read_all((key,))
         except ModelError as error:
             wrong.append(error)
             state = "NOT WHOLE"

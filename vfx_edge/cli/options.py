@@ -110,7 +110,8 @@ Levels = Annotated[
     typer.Option(
         "--levels",
         metavar="FIRST-LAST",
-        help="Which vertebrae count for the verdict, for example T12-L2 or L3.",
+        help="Which vertebrae count for the verdict, for example T12-L2 or L3. Those above C7 are "
+        "outlined only where they are among these: C1-L5.",
         show_default="T1-L5, and L6 where there is one",
     ),
 ]

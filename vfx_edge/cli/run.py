@@ -9,6 +9,7 @@ import typer
 from vfx_edge.cli import folders, options, parse
 from vfx_edge.cli.progress import StageProgress
 from vfx_edge.cli.show import people_console, printing, show_study
+from vfx_edge.cli.sparing import sparing
 from vfx_edge.cli.stopping import tidy_end
 from vfx_edge.fracture_task import Options
 from vfx_edge.job import DEFAULT_PARENT, Job, run_alone
@@ -76,7 +77,7 @@ def run(
         language=parse.one_of(language, parse.LANGUAGES, "language of the report"),
     )
     demand = parse.demand(model_digest, model_key)
-    with tidy_end(), StageProgress(quiet, lines=verbose) as progress:
+    with tidy_end(), sparing(), StageProgress(quiet, lines=verbose) as progress:
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, request, model, progress.start, demand)
     if task != DEFAULT:

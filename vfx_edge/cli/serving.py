@@ -96,6 +96,16 @@ Outputs = Annotated[
 Language = Annotated[
     str | None, option("--language", "|".join(parse.LANGUAGES), "Wording of the report.", "en")
 ]
+Workers = Annotated[
+    str | None,
+    option(
+        "--workers",
+        "auto|N",
+        "Studies analysed at once, each with its share of the cores; auto is 1, or 2 from 8 cores "
+        "on where the memory is enough.",
+        "auto",
+    ),
+]
 Backend = Annotated[str | None, *options.Backend.__metadata__]
 Device = Annotated[int | None, *options.Device.__metadata__]
 GpuMemory = options.GpuMemory
@@ -111,9 +121,16 @@ Model = Annotated[
 ]
 
 
-def of_card(device: int | None, gpu_memory: float | None, precision: str | None) -> dict[str, Any]:
-    """The settings that say how a card is used."""
-    return {"device": device, "gpu_memory_gib": gpu_memory, "precision": precision}
+def of_machine(
+    backend: str | None,
+    device: int | None,
+    gpu_memory: float | None,
+    precision: str | None,
+    workers: str | None,
+) -> dict[str, Any]:
+    """The settings that say how the machine is used."""
+    of_card = {"device": device, "gpu_memory_gib": gpu_memory, "precision": precision}
+    return {"backend": backend, "workers": workers, **of_card}
 
 
 def settings_from(
@@ -142,10 +159,12 @@ def page(service: "Service", metrics: "Metrics") -> "list[Part]":
     """The worklist page, where the settings ask for one."""
     if not service.settings.http:
         return []
+    from vfx_edge.service.daemon import workers
     from vfx_edge.service.web.server import HttpServer
     from vfx_edge.service.web.worklist import Worklist
 
     settings = service.settings
+    metrics.show_workers(workers(settings))
     worklist = Worklist(service.spool, service.jobs, service.sends, settings.show_accession)
     each = settings.http_connections_per_address
     return [HttpServer(settings.http, settings.language, worklist, metrics, each)]

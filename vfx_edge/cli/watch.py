@@ -35,6 +35,7 @@ def watch(
     quiet_time: serving.Quiet = None,
     http: serving.Http = None,
     outputs: serving.Outputs = None,
+    workers: serving.Workers = None,
     backend: serving.Backend = None,
     device: serving.Device = None,
     gpu_memory: serving.GpuMemory = None,
@@ -52,8 +53,7 @@ def watch(
         spool=spool,
         quiet_s=quiet_time,
         http=http,
-        backend=backend,
-        **serving.of_card(device, gpu_memory, precision),
+        **serving.of_machine(backend, device, gpu_memory, precision, workers),
         model=model,
         language=language,
     )

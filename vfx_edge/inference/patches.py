@@ -124,6 +124,33 @@ def taper(shape: Sequence[int]) -> FloatArray:
     return np.asarray(z[:, None, None] * y[:, None] * x, dtype=np.float32)
 
 
+def tile_answers(
+    network: Network,
+    values: FloatArray,
+    starts: Sequence[Sequence[int]],
+    wanted: int,
+    outside: float,
+) -> list[FloatArray]:
+    """Probability (z, y, x) of class number `wanted` in each tile of values (z, y, x). outside:
+    what tiles see beyond the values."""
+    spec = network.spec.input
+    size = our_shape(spec)
+    tiles = [spec.normalise(cut(values, start, size, outside))[None] for start in starts]
+    return [part[wanted] for part in run_patches(network, tiles)] if tiles else []
+
+
+def blended(
+    shape: tuple[int, int, int], starts: Sequence[Sequence[int]], parts: Sequence[FloatArray]
+) -> FloatArray:
+    """Tiles (z, y, x) at `starts` as one array of `shape`: overlaps tapered, zero where none
+    lies."""
+    total, weight = (np.zeros(shape, np.float32) for _ in range(2))
+    for start, part in zip(starts, parts, strict=True):
+        paste(total, weight, part, start, taper(part.shape))
+    np.divide(total, weight, out=total, where=weight > 0)
+    return total
+
+
 def run_tiles(
     network: Network,
     values: FloatArray,
@@ -131,17 +158,9 @@ def run_tiles(
     wanted: int,
     outside: float,
 ) -> FloatArray:
-    """Probability (z, y, x) of class number `wanted` over values (z, y, x): tiles at `starts`,
-    overlaps tapered; zero where no tile lies. outside: what tiles see beyond the values."""
-    spec = network.spec.input
-    size = our_shape(spec)
-    tiles = [spec.normalise(cut(values, start, size, outside))[None] for start in starts]
-    total, weight = (np.zeros(values.shape, np.float32) for _ in range(2))
-    window = taper(size)
-    for start, part in zip(starts, run_patches(network, tiles), strict=True):
-        paste(total, weight, part[wanted], start, window)
-    np.divide(total, weight, out=total, where=weight > 0)
-    return total
+    """`tile_answers`, `blended`."""
+    z, y, x = values.shape
+    return blended((z, y, x), starts, tile_answers(network, values, starts, wanted, outside))
 
 
 def run_everywhere(

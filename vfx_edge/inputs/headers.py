@@ -41,6 +41,7 @@ from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.marks import KEYWORDS as MARK_KEYWORDS
 from vfx_edge.inputs.marks import Value, marks
 from vfx_edge.inputs.patients import PATIENT_KEYWORDS, Patient, patient
+from vfx_edge.inputs.plain_header import plain_header
 from vfx_edge.inputs.words import TYPED, Typed, typed
 from vfx_edge.parallel import map_reading
 
@@ -69,6 +70,7 @@ BodyPartExamined SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 ModalityLUTSequence SpecificCharacterSet
 """
 _TAGS: list[Any] = [Tag(k) for k in {*_KEYWORDS.split(), *TYPED, *MARK_KEYWORDS, *PATIENT_KEYWORDS}]
+_WANTED = frozenset(map(int, _TAGS))
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,14 @@ def _header(source: Source, head: bytes, size: int, values: Values) -> tuple[Sli
 
 def _from_head(source: Source, head: bytes, size: int, values: Values) -> tuple[Slice, ...] | None:
     """The slices, where the header lies wholly in the first bytes: one read, not hundreds."""
+    stream = io.BytesIO(head)
     try:
-        found = _from_file(source, io.BytesIO(head), head, size, values)
+        if plain := plain_header(head, _WANTED):
+            dataset, syntax, at = plain
+            stream.seek(at)
+            found = _slices(source, dataset, syntax, stream, size, values)
+        else:
+            found = _from_file(source, stream, head, size, values)
     except Exception:  # noqa: BLE001  cut in the middle
         return None
     complete = isinstance(found, tuple) and found[0].pixels.element.kind != "none"
@@ -204,8 +212,10 @@ def _from_file(
 ) -> tuple[Slice, ...] | Unusable:
     dataset, stream = read_dicom(file, _TAGS, head)
     if not isinstance(stream, Inflating):
-        return _slices(source, dataset, stream, size, values)
-    found = _slices(source, dataset, stream, sys.maxsize, values)  # inflated as it is read
+        return _slices(source, dataset, _syntax(dataset), stream, size, values)
+    found = _slices(
+        source, dataset, _syntax(dataset), stream, sys.maxsize, values
+    )  # inflated as it is read
     if isinstance(found, Unusable):
         return found
     return tuple(replace(s, pixels=replace(s.pixels, syntax=DEFLATED)) for s in found)
@@ -219,9 +229,9 @@ def _looks_like_dicom(head: bytes) -> bool:
 
 
 def _slices(
-    source: Source, ds: Dataset, stream: BinaryIO, size: int, values: Values
+    source: Source, ds: Dataset, syntax: str, stream: BinaryIO, size: int, values: Values
 ) -> tuple[Slice, ...] | Unusable:
-    facts, syntax = parsed(ds, values), _syntax(ds)
+    facts = parsed(ds, values)
     if not text(facts, "SOPClassUID"):
         meta = getattr(ds, "file_meta", {})
         other = (

@@ -20,7 +20,7 @@ from vfx_edge.inputs.pixels import probe
 from vfx_edge.inputs.words import description_and_kernel
 from vfx_edge.parallel import delayed_interrupt
 from vfx_edge.quiet import quiet
-from vfx_edge.study import Scan, SeriesInfo
+from vfx_edge.study import Plane, Scan, SeriesInfo
 
 Progress = Callable[[str], None]
 
@@ -91,6 +91,7 @@ def _load_dicom(listing: Listing, wanted: Wanted, say: Progress, processes: Deco
     del slices
     say(f"reading {len(choice.stack.slices)} slices")
     built = build(choice.stack, wanted.modality)
+    ordered = _ordered(built)
     notes = [f"{len(damaged)} damaged DICOM file(s) were passed over."] if damaged else []
     if listing.unreadable:
         notes.append(f"{len(listing.unreadable)} folder(s) of the input could not be opened.")
@@ -101,7 +102,8 @@ def _load_dicom(listing: Listing, wanted: Wanted, say: Progress, processes: Deco
             built.values, built.affine, wanted.modality.name, wanted.modality.unit, built.valid
         ),
         series=_info(choice, built, wanted.modality, tuple(notes)),
-        sources=_sources(built),
+        sources=_sources(ordered),
+        planes=tuple(_plane(s) for s in ordered if s.frame is None),
         frame_of_reference=built.stack.slices[0].frame_of_reference,
     )
 
@@ -145,9 +147,19 @@ def _info(choice: Choice, built: Built, modality: Modality, notes: tuple[str, ..
     )
 
 
-def _sources(built: Built) -> tuple[tuple[str, str], ...]:
-    """(file, SOP instance UID) in the stack's order, feet first where that is along z."""
+def _ordered(built: Built) -> tuple[Slice, ...]:
+    """The stack's slices, feet first where that is along z."""
     slices = built.stack.slices
-    along_z = np.asarray(built.stack.normal)[2]
-    ordered = slices if along_z >= 0 else slices[::-1]
+    return slices if np.asarray(built.stack.normal)[2] >= 0 else slices[::-1]
+
+
+def _sources(ordered: tuple[Slice, ...]) -> tuple[tuple[str, str], ...]:
+    """(file, SOP instance UID)."""
     return tuple(dict.fromkeys((s.source.name, s.sop_uid) for s in ordered))
+
+
+def _plane(slice_: Slice) -> Plane:
+    s = slice_
+    uids = (s.sop_class, s.study_uid, s.series_uid, s.frame_of_reference)
+    sizes = (s.rows, s.columns, s.pixel_spacing_mm, s.orientation, s.thickness_mm)
+    return Plane(s.position_mm, s.instance, (*uids, *sizes))

@@ -103,6 +103,18 @@ def repeated(header: Dataset) -> Dataset:
     return made
 
 
+def is_uid(value: str) -> bool:
+    """Whether it can be one (PS3.5 9.1)."""
+    return len(value) <= 64 and _UID.fullmatch(value) is not None
+
+
+def add_place(made: Dataset, position_mm: Sequence[float], instance: int | None) -> None:
+    """What a slice of a series has by itself, but for its UID."""
+    if instance is not None and abs(instance) < 2**31:
+        made.InstanceNumber = instance
+    made.ImagePositionPatient = _decimals(position_mm)
+
+
 def has_uid(header: Dataset, keyword: str) -> bool:
     """Whether the source states a UID that can be one."""
     return len(header.get(keyword, "")) in range(1, 65)

@@ -4,19 +4,25 @@ A result carries the patient and the study of its source (DICOM PS3.3 C.7.1, C.7
 instances, so what was a plain number to the reader is wanted here as the source said it.
 """
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from vfx_edge.errors import InputError, OutputError
 from vfx_edge.inputs.bounded import read_file
 from vfx_edge.inputs.files import listed
-from vfx_edge.inputs.repeated import KEYWORDS, has_uid, repeated
+from vfx_edge.inputs.repeated import KEYWORDS, add_place, has_uid, is_uid, repeated
+from vfx_edge.parallel import map_reading
 from vfx_edge.quiet import quiet
-from vfx_edge.study import DicomSource, Scan
+from vfx_edge.study import DicomSource, Plane, Scan
 
+_HEAD_BYTES = 2**12
+"""Group 8 comes first; a file whose instance UID does not stand here is parsed again."""
 _OF_EACH: list[Any] = [Tag(keyword) for keyword in KEYWORDS]
 _MUST_STATE = {
     "StudyInstanceUID": "study UID",
@@ -67,16 +73,59 @@ def read_source(path: Path, scan: Scan) -> DicomSource:
         if missing := [name for name, _ in scan.sources if name not in by_name]:
             raise SourceChanged(missing[0])
         paths = [by_name[name] for name, _ in scan.sources]
-        headers = [_header(path) for path in paths]
-    for (name, sop_uid), header in zip(scan.sources, headers, strict=True):
-        if header is None:
-            raise SourceChanged(name)
-        for keyword, what in _MUST_STATE.items():
-            if not has_uid(header, keyword):
-                raise SourceLacks(name, what)
-        if header.SOPInstanceUID != sop_uid:
-            raise SourceChanged(name)
-    return DicomSource(tuple(header for header in headers if header is not None))
+        first = _checked(scan.sources[0], paths[0])
+        unchanged = map_reading(_names, zip(paths, scan.sources, strict=True))
+        return DicomSource(tuple(_instances(scan, paths, first, unchanged)))
+
+
+def _instances(
+    scan: Scan, paths: list[Path], first: Dataset, unchanged: list[bool]
+) -> Iterator[Dataset]:
+    """Headers in the order of `scan.sources`. Of a slice that the reader found like the first but
+    for its place, all that can be told is known: its file is not parsed again."""
+    yield first
+    planes = scan.planes if len(scan.planes) == len(paths) else (None,) * len(paths)
+    others = zip(scan.sources, paths, planes, unchanged, strict=True)
+    for source, path, plane, same in islice(others, 1, None):
+        alike = plane is not None and planes[0] is not None and plane.shared == planes[0].shared
+        made = _like(first, source[1], plane) if alike and same and plane is not None else None
+        yield _checked(source, path) if made is None else made
+
+
+def _names(file: tuple[Path, tuple[str, str]]) -> bool:
+    """Whether the file begins with the header of this instance, still."""
+    path, (_, sop_uid) = file
+    try:
+        with path.open("rb", buffering=0) as stream:
+            return sop_uid.encode() in (stream.read(_HEAD_BYTES) or b"")
+    except OSError:
+        return False
+
+
+def _like(first: Dataset, sop_uid: str, plane: Plane) -> Dataset | None:
+    """The header of a slice that differs in its place alone; None where it states none."""
+    if plane.position_mm is None or not is_uid(sop_uid):
+        return None
+    made = Dataset(dict(first.items()))
+    for keyword in ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient"):
+        made.pop(keyword, None)  # set anew: changed in place it would change in the first as well
+    made.SOPInstanceUID = UID(sop_uid)
+    add_place(made, plane.position_mm, plane.instance)
+    return made
+
+
+def _checked(source: tuple[str, str], path: Path) -> Dataset:
+    """What results repeat of a file. SourceChanged, SourceLacks."""
+    name, sop_uid = source
+    header = _header(path)
+    if header is None:
+        raise SourceChanged(name)
+    for keyword, what in _MUST_STATE.items():
+        if not has_uid(header, keyword):
+            raise SourceLacks(name, what)
+    if header.SOPInstanceUID != sop_uid:
+        raise SourceChanged(name)
+    return header
 
 
 def _header(path: Path) -> Dataset | None:

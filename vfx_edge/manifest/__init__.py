@@ -26,6 +26,7 @@ from vfx_edge.manifest.files import (
     search_places,
     sha256_of,
 )
+from vfx_edge.manifest.precision import MeasuredSpec, PrecisionSpec
 from vfx_edge.manifest.reading import load_model_set, parse_manifest
 from vfx_edge.manifest.roles import (
     ClassifierParameters,
@@ -40,7 +41,6 @@ from vfx_edge.manifest.spec import (
     InputSpec,
     ModelManifest,
     NetworkSpec,
-    PrecisionSpec,
     WindowSpec,
 )
 from vfx_edge.manifest.trust import DIGEST, Demand
@@ -57,6 +57,7 @@ __all__ = [
     "JointParameters",
     "LabellerParameters",
     "ManifestInvalid",
+    "MeasuredSpec",
     "ModelFileInvalid",
     "ModelKeyUnusable",
     "ModelManifest",

@@ -15,6 +15,7 @@ from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
 from vfx_edge.manifest.roles import BACKGROUND, PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
+    FILES,
     SCHEMA,
     ModelManifest,
     NetworkSpec,
@@ -155,7 +156,8 @@ def _network(
     path: Path = facts["manifest_path"]
     if problem := _window_problem(table) or _calibration_problem(table):
         raise invalid(path, problem, where)
-    for key, name in (("file", table.file), ("file_fp16", table.file_fp16)):
+    for key in FILES:
+        name = getattr(table, key)
         if name is not None and _leaves_folder(name):
             what = f"{key} '{name}' must be a path inside the model set's folder"
             raise invalid(path, what, where)

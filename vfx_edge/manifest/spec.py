@@ -1,21 +1,25 @@
 """What a manifest says, as frozen types."""
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from msgspec import Meta, field
-from msgspec.structs import force_setattr
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vfx_edge.manifest.calibration import CalibrationSpec, Text
 from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, is_shipped, read_verified
-from vfx_edge.manifest.roles import RoleParameters, Share, Switch, Table, unique
-from vfx_edge.vocabulary import NEEDED_ROLES, ROLES, IntendedUse, Precision, Role, Stored
+from vfx_edge.manifest.precision import MeasuredSpec, PrecisionSpec
+from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
+from vfx_edge.vocabulary import NEEDED_ROLES, ROLES, IntendedUse, Role
 
 SCHEMA = "vfx-edge/model/1"
+FILES = ("file", "file_fp16", "file_int8")
+"""Keys of a network's ONNX files: the source of the others first."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
 Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Mm = Annotated[float, Meta(ge=0.1, le=20)]
@@ -154,36 +158,6 @@ class WindowSpec(Table, frozen=True, kw_only=True):
     ] = 1
 
 
-class PrecisionSpec(Table, frozen=True, kw_only=True):
-    """Number formats that were measured to keep the answers, and how closely."""
-
-    stored: Annotated[
-        Stored,
-        Meta(description="what the file itself computes in; int8: a quantised one"),
-    ] = "fp32"
-    allowed: Annotated[
-        tuple[Precision, ...],
-        Meta(
-            min_length=1,
-            description="of what the file leaves open; fp32 is always among them; `export parity` "
-            "shows which keep the answers",
-        ),
-    ] = ("fp32",)
-    max_probability_difference: Annotated[
-        Share, Meta(description="that a precision may make against the original network")
-    ] = 0.05
-    min_dice: Annotated[Share, Meta(description="that masks must keep against the original's")] = (
-        0.99
-    )
-
-    def __post_init__(self) -> None:
-        unique("allowed", self.allowed)
-        if self.stored == "int8" and "fp16" in self.allowed:
-            raise ValueError("an int8 file has no FP16 form: 'allowed' must not hold fp16")
-        if "fp32" not in self.allowed:
-            force_setattr(self, "allowed", ("fp32", *self.allowed))
-
-
 class NetworkTable(Table, frozen=True, kw_only=True):
     """[[network]] as it stands in the file, but for its parameters."""
 
@@ -196,6 +170,9 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     file_fp16: Text | None = None
     """The same network computing in FP16, where the set brings one."""
     sha256_fp16: Sha256 | None = None
+    file_int8: Text | None = None
+    """The same network quantised, where the set brings one."""
+    sha256_int8: Sha256 | None = None
     input: InputSpec
     output: OutputSpec
     renamed: Annotated[
@@ -212,11 +189,17 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     """Where set, the network labels and segments in one, tile by tile over the located spine."""
     calibration: CalibrationSpec | None = None
     """Of a classifier that a department calibrated: `vfx-edge calibrate` writes it."""
+    int8: MeasuredSpec | None = None
+    """[network.int8], without which nothing takes the INT8 file by itself."""
 
     def __post_init__(self) -> None:
         unique("roles", self.roles)
-        if (self.file_fp16 is None) != (self.sha256_fp16 is None):
-            raise ValueError(f"'{'sha256_fp16' if self.file_fp16 else 'file_fp16'}' is missing")
+        for form in ("fp16", "int8"):
+            file, digest = getattr(self, f"file_{form}"), getattr(self, f"sha256_{form}")
+            if (file is None) != (digest is None):
+                raise ValueError(f"'{'sha256' if file else 'file'}_{form}' is missing")
+        if self.file_int8 is None and ("int8" in self.precision.allowed or self.int8):
+            raise ValueError("'file_int8' is missing: python -m export quantize makes it")
 
 
 class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
@@ -276,6 +259,30 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def path_fp16(self) -> Path | None:
         return None if self.file_fp16 is None else self.manifest_path.parent / self.file_fp16
 
+    @property
+    def quantised(self) -> "NetworkSpec | None":
+        """The same network by its INT8 file; None when the set brings none."""
+        if self.file_int8 is None or self.sha256_int8 is None:
+            return None
+        stored = replace(self.precision, stored="int8", allowed=("fp32",))
+        other = {"file": self.file_int8, "sha256": self.sha256_int8, "precision": stored}
+        bare = {"file_fp16": None, "sha256_fp16": None, "file_int8": None, "sha256_int8": None}
+        return replace(self, **other, **bare, int8=None)
+
+    @property
+    def int8_holds(self) -> bool:
+        """Whether the INT8 file was measured to keep the answers, by this manifest's tolerance."""
+        if (seen := self.int8) is None or seen.tier_changes:
+            return False
+        near = seen.max_difference <= self.precision.max_probability_difference
+        return near and (seen.min_dice is None or seen.min_dice >= self.precision.min_dice)
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Its ONNX files by their keys in the manifest, the one in FP32 first."""
+        folder = self.manifest_path.parent
+        return {key: folder / getattr(self, key) for key in FILES if getattr(self, key)}
+
     def shape(self, batch: int) -> tuple[int, ...]:
         """Of its input: (batch, channels, *patch_zyx)."""
         return (batch, self.input.channels, *self.input.patch_zyx)
@@ -298,9 +305,14 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
 
     def read_half(self) -> bytes | None:
         """The FP16 file, read once and compared with its hash; None when the set brings none."""
-        if self.path_fp16 is None or self.sha256_fp16 is None:
-            return None
-        return read_verified(self.path_fp16, self.sha256_fp16)
+        return self.read_all(("file_fp16",)).get("file_fp16")
+
+    def read_all(self, keys: Container[str] = FILES) -> dict[str, bytes]:
+        """The files of these keys that the set brings, each read once and compared with its hash;
+        ModelError where one differs."""
+        hashes = dict(zip(FILES, (self.sha256, self.sha256_fp16, self.sha256_int8), strict=True))
+        wanted = {key: path for key, path in self.paths.items() if key in keys}
+        return {key: read_verified(path, hashes[key] or "") for key, path in wanted.items()}
 
 
 class FractureTable(Table, frozen=True, kw_only=True):

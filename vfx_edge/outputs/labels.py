@@ -13,6 +13,8 @@ from vfx_edge.study import VertebraMask
 
 _INSIDE = 0.5
 _FULL = 255
+_HALF = 128
+"""The least whole number of 255ths that is at least one half."""
 Box = tuple[slice, slice, slice]
 
 
@@ -51,9 +53,9 @@ def numbered(
     for number, found in zip(numbers, drawn, strict=True):
         if found is not None:
             box, chance = _within(found[0], around), found[1]
-            wins = (chance >= _INSIDE * _FULL) & (chance > best[box])
-            best[box][wins] = chance[wins]
-            column[box][wins] = number
+            wins = (chance >= _HALF) & (chance > best[box])
+            np.copyto(best[box], chance, where=wins)
+            np.copyto(column[box], np.uint8(number), where=wins)
     there = [
         found is not None and bool((labels[found[0]] == number).any())
         for number, found in zip(numbers, drawn, strict=True)
@@ -98,7 +100,8 @@ def _on_grid(image: Image, mask: VertebraMask) -> tuple[Box, NDArray[np.uint8]] 
         part.chance, along if plain else matrix, offset, output_shape=shape, output=np.float32,
         order=1,
     )  # fmt: skip
-    return box, np.asarray(np.round(chance * _FULL), dtype=np.uint8)
+    chance *= _FULL
+    return box, np.rint(chance, out=chance).astype(np.uint8)
 
 
 def _inner_part(mask: VertebraMask) -> _Part | None:

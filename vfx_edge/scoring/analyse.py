@@ -17,6 +17,7 @@ from vfx_edge.study import (
     CauseNotClassified,
     Classified,
     Finding,
+    Level,
     NotAssessable,
     NotClassified,
     Scan,
@@ -97,7 +98,7 @@ def _options(truth: Truth, masks: str) -> "ChainOptions":
     from vfx_edge.spine.chain import ChainOptions
 
     if masks != GIVEN:
-        return ChainOptions(classify=THORACOLUMBAR)
+        return ChainOptions(classify=THORACOLUMBAR, outline=tuple(Level))
     if truth.labels is None:
         raise NoMaskGiven
     return ChainOptions(classify=THORACOLUMBAR, segmentation=truth.labels, segmentation_named=True)

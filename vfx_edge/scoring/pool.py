@@ -15,25 +15,20 @@ import msgspec
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.bench.processes import ProcessFailed, Worker, worker
 from vfx_edge.errors import VfxError
-from vfx_edge.parallel import cores
-from vfx_edge.room import RUN, ceilings
+from vfx_edge.parallel import cores, share_of_cores
+from vfx_edge.room import studies_at_once
 from vfx_edge.scoring.answers import Answer, Failed, Outcome, Task
 from vfx_edge.scoring.worker import line_of
 
 MODULE = "vfx_edge.scoring.worker"
 STUDY_LIMIT_S = 1800.0
-CORES_EACH = 4
-"""More do a single study little good (docs/benchmarks.md)."""
-SCAN_MIB = 1500.0
-"""What a large scan takes besides the run: 1.5 times 1,000 slices of 512 x 512."""
 _POLL_S = 0.5
 _Item = tuple[int, Outcome] | BaseException
 
 
 def default_workers() -> int:
     """How many fit into the cores and the memory that this process may use."""
-    room = min((limit.mib for limit in ceilings() if limit.kind == "ram"), default=0.0)
-    return max(1, min(cores() // CORES_EACH, int(room // (RUN.ram + SCAN_MIB))))
+    return studies_at_once(cores())
 
 
 @dataclass(frozen=True)
@@ -47,8 +42,7 @@ class Crew:
 
     def of_worker(self, number: int) -> dict[str, Any]:
         """The order of one worker: several share the cores among them."""
-        mine = _own_cores(number, self.workers) if self.workers > 1 else None
-        return {**self.order, "cores": mine}
+        return {**self.order, "cores": share_of_cores(number, self.workers)}
 
 
 def answers(tasks: Sequence[Task], crew: Crew) -> Generator[tuple[int, Outcome], None, None]:
@@ -82,17 +76,6 @@ def _next(done: "queue.SimpleQueue[_Item]") -> _Item:
     while True:
         with suppress(queue.Empty):
             return done.get(timeout=_POLL_S)
-
-
-def _own_cores(number: int, workers: int) -> list[int] | None:
-    """The share of one worker, at least one core; None where cores can't be shared out."""
-    import psutil
-
-    try:
-        allowed: list[int] = psutil.Process().cpu_affinity()
-    except (AttributeError, psutil.Error):  # no affinity on macOS
-        return None
-    return allowed[number::workers] or allowed
 
 
 class _Lane(threading.Thread):

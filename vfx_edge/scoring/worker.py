@@ -4,10 +4,8 @@ Its order says which networks to open; then each line is a task, and each answer
 """
 
 import json
-import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +14,7 @@ import msgspec
 
 from vfx_edge.bench.protocol import Order, Parent, serve
 from vfx_edge.errors import BackendError, VfxError, without_names
+from vfx_edge.parallel import keep_to
 from vfx_edge.room import memory_error_as_sentence
 from vfx_edge.scoring.answers import MOST_WORDS, PATHS, Answer, Task
 from vfx_edge.service.reasons import code_location
@@ -76,9 +75,7 @@ def _nameless(error: VfxError, task: Task) -> str:
 
 def _work(order: Order, parent: Parent) -> None:
     """Order: model None where results are read, request, masks, cores or None for all."""
-    if order["cores"] and hasattr(os, "sched_setaffinity"):
-        with suppress(OSError):
-            os.sched_setaffinity(0, order["cores"])
+    keep_to(order["cores"])
     from vfx_edge.scoring.analyse import GIVEN
     from vfx_edge.scoring.analyse import answer as analysed
 

@@ -11,7 +11,8 @@ what is to be done next is one row on the disk. So the process may be killed at 
     store/     incoming_studies (being received), identifiers, spool (jobs), completion (when a
                study is complete), queue, durable_files, results, retention
     worker     has studies analysed, by queue_loop (takes entries, records outcomes), as send/ does
-    analyse/   the process that analyses: child (its own side), parent (the service's), chain
+    analyse/   processes that analyse: child (its own side), parent (the service's), chain, turns
+               (who may run beside whom)
     send/      sender, transmit (C-STORE, STOW-RS)
     web/       worklist (rows), rendering (words), live_list, server, metrics, page/
     for all    settings, reasons (what may be shown of an error), daemon (the parts as one process)

@@ -1,4 +1,4 @@
-"""The service: receiving and sending, each in its own thread, and a process that analyses."""
+"""The service: receiving and sending, each in its own thread, and processes that analyse."""
 
 import logging
 import signal
@@ -6,13 +6,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
 from vfx_edge.errors import OutputError, VfxError
+from vfx_edge.nvml import cards
+from vfx_edge.parallel import cores
+from vfx_edge.room import studies_at_once
 from vfx_edge.service.analyse.chain import Chain
 from vfx_edge.service.analyse.child import order_of
 from vfx_edge.service.analyse.parent import ChildChain
+from vfx_edge.service.analyse.turns import Turns
 from vfx_edge.service.queue_loop import QueueLoop
 from vfx_edge.service.send.sender import Sender, give_up_removed_destinations
 from vfx_edge.service.settings import Settings
@@ -21,8 +26,11 @@ from vfx_edge.service.store.queue import OperationalError, Queue
 from vfx_edge.service.store.retention import Retention
 from vfx_edge.service.store.spool import Spool, SpoolGone
 from vfx_edge.service.worker import Worker
+from vfx_edge.vocabulary import ON_CPU
 
 log = logging.getLogger(__name__)
+AUTO_WORKERS = 2
+"""By itself it takes no more."""
 STOP_POLL_S = 0.5
 """After how long a request to stop is seen."""
 STOP_WAIT_S = 2.0
@@ -111,18 +119,19 @@ class PartFailed(RuntimeError):
 def serve(
     settings: Settings,
     parts: Callable[[Service], Sequence[Part]],
-    chain: Chain | None = None,
+    chains: Sequence[Chain] = (),
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. `parts`: what receives and shows, given the running service;
-    `chain`: what analyses (None: the real one); that of a process of its own has its networks open
-    before anything is received.
+    `chains`: what analyses, a study each at a time (none: the real ones); those of processes of
+    their own have their networks open before anything is received.
     VfxError, while it runs only where the spool is gone or its queue damaged.
     """
     with open_service(settings) as service, ExitStack() as running:
-        chain, end_analysis = _opened(settings, chain)
+        chains = _opened(chains or _chains(settings))
+        end_analysis = partial(_end, chains)
         running.callback(end_analysis)
-        threads, loops = _standard_parts(service, chain)
+        threads, loops = _standard_parts(service, chains)
         failures: list[BaseException] = []
 
         def on_failure(error: BaseException) -> None:
@@ -147,7 +156,7 @@ def serve(
                 thread.stopped.set()
             for queue in (service.jobs, service.sends):
                 queue.wake()
-            end_analysis()  # not waited for: it is done again
+            end_analysis()
             running.close()
             for loop in loops:
                 with suppress(OperationalError, OutputError):  # "running" there: taken again
@@ -158,33 +167,59 @@ def serve(
             raise PartFailed("a part of the service was ended by a bug, see above")
 
 
-def _opened(settings: Settings, chain: Chain | None) -> tuple[Chain, Callable[[], object]]:
-    """What analyses, its networks open, and what ends it at once. VfxError."""
-    if chain is None:
-        chain = ChildChain(order_of(settings), settings.analysis_limit_s)
-    if not isinstance(chain, ChildChain):
-        return chain, lambda: None
+def workers(settings: Settings) -> int:
+    """How many studies are analysed at once. On a card one: two would share its memory."""
+    if settings.workers != "auto":
+        return settings.workers
+    on_card = cards() > 0 and settings.backend not in ON_CPU
+    return 1 if on_card else min(AUTO_WORKERS, studies_at_once(cores()))
+
+
+def _chains(settings: Settings) -> list[ChildChain]:
+    count = workers(settings)
+    log.info("studies analysed at once: %d", count)
+    orders = (order_of(settings, number, count) for number in range(count))
+    return [ChildChain(order, settings.analysis_limit_s) for order in orders]
+
+
+def _opened(chains: Sequence[Chain]) -> Sequence[Chain]:
+    """With their networks open. VfxError."""
     try:
-        chain.open()
+        for chain in chains:
+            if isinstance(chain, ChildChain):
+                chain.open()
     except BaseException:
-        chain.stop()
+        _end(chains)
         raise
-    return chain, chain.stop
+    return chains
 
 
-def _standard_parts(service: Service, chain: Chain) -> tuple[list[ThreadPart], list[QueueLoop]]:
+def _end(chains: Sequence[Chain]) -> None:
+    """What runs in processes of their own; not waited for: it is done again."""
+    for chain in chains:
+        if isinstance(chain, ChildChain):
+            chain.stop()
+
+
+def _standard_parts(
+    service: Service, chains: Sequence[Chain]
+) -> tuple[list[ThreadPart], list[QueueLoop]]:
     """The threads that every service has, and the loops among them."""
     settings, spool = service.settings, service.spool
-    worker = Worker(settings, spool, service.jobs, service.sends, chain)
+    turns = Turns()
+    crew = [
+        Worker(settings, spool, service.jobs, service.sends, chain, turns, f"worker {number}")
+        for number, chain in enumerate(chains, 1)
+    ]
     senders = [Sender(settings, to, spool, service.sends) for to in settings.destinations]
     retention = Retention(settings, spool, service.jobs, service.sends)
     threads = [
-        ThreadPart("worker", worker.loop.run),
+        *(ThreadPart(f"worker-{i}", worker.loop.run) for i, worker in enumerate(crew, 1)),
         ThreadPart("completion", service.completion.run),
         ThreadPart("retention", retention.run),
         *(ThreadPart(f"sender-{i}", sender.loop.run) for i, sender in enumerate(senders)),
     ]
-    return threads, [worker.loop, *(sender.loop for sender in senders)]
+    return threads, [*(one.loop for one in crew), *(one.loop for one in senders)]
 
 
 @contextmanager

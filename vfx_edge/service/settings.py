@@ -13,6 +13,7 @@ from vfx_edge.study import BackendRequest
 STRICT = {"extra": "forbid"}
 """For pydantic: a misspelt key is an error."""
 DAY_S = 86400.0
+MOST_WORKERS = 64
 BOUNDS: dict[str, tuple[float, float]] = {
     "quiet_s": (0.1, DAY_S),
     "cut_off_quiet_s": (0.1, DAY_S),
@@ -141,6 +142,8 @@ class Settings:
     """A page open in a browser has one; a proxy has those of all who look through it."""
     show_accession: bool = False
     """The page names studies by their accession number, not by a pseudonym."""
+    workers: int | Literal["auto"] = "auto"
+    """Studies analysed at once, each in a process of its own with its share of the cores."""
     # when something fails
     job_attempts: int = 5
     analysis_limit_s: float = 1800.0
@@ -164,6 +167,8 @@ class Settings:
             raise ValueError("model_digest must be 64 hexadecimal digits")
         if problem := self.request.problem:
             raise ValueError(problem)
+        if self.workers != "auto" and not 1 <= self.workers <= MOST_WORKERS:
+            raise ValueError(f"workers must be auto, or from 1 to {MOST_WORKERS}")
         for key, (least, most) in BOUNDS.items():
             if not least <= getattr(self, key) <= most:  # no number (nan) is within neither
                 raise ValueError(f"{key} must be from {least:.16g} to {most:.16g}")

@@ -1,4 +1,4 @@
-"""Has the studies analysed, one after another, and says what becomes of each."""
+"""Has studies analysed, one after another, and says what becomes of each."""
 
 import logging
 import re
@@ -11,9 +11,11 @@ from vfx_edge.service.analyse.chain import (
     AnalysisBug,
     AnalysisDied,
     AnalysisInterrupted,
+    AnalysisLackedMemory,
     Chain,
     refused_kinds,
 )
+from vfx_edge.service.analyse.turns import Turns
 from vfx_edge.service.queue_loop import (
     Done,
     GivenUp,
@@ -34,16 +36,25 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Processes the queue of jobs. Results appear complete or not at all, and are made once: those
-    of a job that has them are only sent."""
+    """Processes the queue of jobs, beside others that do so. Results appear complete or not at all,
+    and are made once: those of a job that has them are only sent. `turns`: shared by all."""
 
     def __init__(
-        self, settings: Settings, spool: Spool, jobs: Queue, sends: Queue, chain: Chain
+        self,
+        settings: Settings,
+        spool: Spool,
+        jobs: Queue,
+        sends: Queue,
+        chain: Chain,
+        turns: Turns | None = None,
+        name: str = "the worker",
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._sends = sends
         self._chain = chain
+        self._turns = turns or Turns()
+        self._name = name
         self.loop = QueueLoop(jobs, self.process)
 
     def process(self, entry: Entry) -> Outcome:
@@ -79,6 +90,7 @@ class Worker:
     def _analyse_once(self, entry: Entry) -> Outcome:
         results = self._spool.results_of(entry.job)
         if results is None:
+            log.info("%s begins with %s", self._name, entry.key)
             self._analyse(entry.job)
             results = self._spool.results_of(entry.job)
         assert results is not None
@@ -104,7 +116,19 @@ class Worker:
         path = self._spool.input_of(job)
         if not path.exists():
             raise InputError("The study's images are no longer in the spool: send the study again.")
-        self._run_chain(job, path, _possible_kinds(self._settings.outputs, path))
+        kinds = _possible_kinds(self._settings.outputs, path)
+        try:
+            with self._turns.beside_others() as had_company:
+                return self._run_chain(job, path, kinds)
+        except AnalysisLackedMemory as error:
+            if not had_company():
+                raise error.error from None
+        log.warning("%s waits for the others: the memory is not enough for both", self._name)
+        try:
+            with self._turns.alone():
+                self._run_chain(job, path, kinds)
+        except AnalysisLackedMemory as error:
+            raise error.error from None
 
     def _run_chain(self, job: str, path: Path, kinds: tuple[str, ...], missing: str = "") -> None:
         """`missing`: why results of other kinds, which were asked for, can't be made."""

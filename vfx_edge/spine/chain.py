@@ -47,16 +47,25 @@ from vfx_edge.vocabulary import STAGES
 
 @dataclass(frozen=True, eq=False)
 class ChainOptions:
-    """What is looked at. segmentation: VerSe labels (z, y, x) on the scan's grid, used
-    instead of the chain's own masks; segmentation_named: its file named them. levels_by_hand:
-    a person's word on the names. remarks: what is to be said of the input besides."""
+    """What is looked at. outline: levels that are outlined besides T1 to L6, `levels`, and those
+    that `classify` names. segmentation: VerSe labels (z, y, x) on the scan's grid, used instead
+    of the chain's own masks; segmentation_named: its file named them. levels_by_hand: a person's
+    word on the names. remarks: what is to be said of the input besides."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
     classify: str | tuple[Level, ...] = "suspected"
+    outline: tuple[Level, ...] = (Level.C7,)  # from T1's neighbour its axis is told
     segmentation: NDArray[np.uint8] | None = None
     segmentation_named: bool = False
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
+
+    def outlined(self, level: Level) -> bool:
+        """Whether the level is outlined, or only named. All are where a person names them: what is
+        C6 until then may be T1."""
+        by_name = self.classify if isinstance(self.classify, tuple) else ()
+        wanted = (*THORACOLUMBAR, *self.levels, *by_name, *self.outline)
+        return self.levels_by_hand is not None or level in wanted
 
     def chosen(self, vertebra: Vertebra, measurement: Measurement) -> bool:
         """Whether this vertebra is to go to the classifier. By name: whatever can be read of it.
@@ -142,7 +151,8 @@ def _find_vertebrae(
         with clock.stage("label"):
             vertebrae = label_vertebrae(image, bodies, models.network("labeller"))
         with clock.stage("segment"):
-            masks = segment_vertebrae(image, vertebrae, models.network("segmenter"))
+            segmenter = models.network("segmenter")
+            masks = segment_vertebrae(image, vertebrae, segmenter, options.outlined)
     return masks
 
 

@@ -110,7 +110,8 @@ def find_bodies(image: Image, region: SpineRegion, finder: Network) -> Bodies:
     for end in (0, -1):
         line = region
         for _ in range(MAX_STEPS):
-            if (beyond := _line_beyond(image, found, line, end)) is None:
+            beyond = _line_beyond(image, found, line, end)
+            if beyond is None or _same_line(beyond, line):  # nothing new was found on it
                 break
             found = _with_new(found, _bodies_along(image, beyond, finder))
             line = beyond
@@ -125,6 +126,10 @@ def _bodies_along(image: Image, region: SpineRegion, finder: Network) -> Bodies:
     inside = np.flatnonzero(inside_scan(image, lps)) if len(lps) else np.zeros(0, int)
     order = inside[np.argsort(-lps[inside, 2])]
     return Bodies(lps[order], score[order])
+
+
+def _same_line(a: SpineRegion, b: SpineRegion) -> bool:
+    return np.array_equal(a.centreline_lps_mm, b.centreline_lps_mm)
 
 
 def _line_beyond(

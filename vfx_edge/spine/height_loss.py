@@ -214,6 +214,8 @@ def _obstacle(
 ) -> str | None:
     """Why this vertebra's heights can't be judged, or None. slice_mm: as of
     `measure_vertebrae`."""
+    if not mask.is_outlined:
+        return Reason.NOT_OUTLINED
     if mask.touches_edge and not (heights and _ends_in_view(image, heights)):
         return Reason.TRUNCATED
     if max(float(image.spacing_zyx_mm.max()), slice_mm) > MAX_SPACING_MM:
@@ -290,7 +292,8 @@ def measure_vertebrae(
 
     def look(at: int) -> tuple[Heights | None, str | None]:
         edges = None if drawn_by_hand else image
-        heights = measure_heights(masks[at], axes[at], edges)
+        known = masks[at].is_outlined
+        heights = measure_heights(masks[at], axes[at], edges) if known else None
         return heights, _obstacle(image, masks[at], heights, slice_mm)
 
     looked = map_computing(look, range(len(masks)))

@@ -1,6 +1,6 @@
 """Body and arch of each vertebra as soft masks: finely, and only about its centre."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 from vfx_edge.backends import class_probabilities
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
-from vfx_edge.image.components import largest_piece
+from vfx_edge.image.components import grown, largest_piece
 from vfx_edge.image.grids import (
     FloatArray,
     Grid,
@@ -84,7 +84,7 @@ def _cleaned(soft: FloatArray, bone: NDArray[np.bool_]) -> FloatArray:
     others = bone
     bone = largest_piece(bone, soft[0])
     # a margin keeps the soft rim on which sub-voxel edges are read
-    kept = ndimage.binary_dilation(bone, iterations=RIM) & (~others | bone)
+    kept = grown(bone, RIM) & (~others | bone)
     return _without_holes(np.asarray(np.where(kept, soft, 0.0), dtype=np.float32), bone)
 
 
@@ -115,12 +115,12 @@ def _meets_edge(image: Image, body: FloatArray, grid: Grid) -> bool:
     last = np.array(image.shape) - 1
     low = np.array([side.start for side in box], dtype=np.float64)
     # padded, so that a body at the grid's own end has somewhere to grow
-    grown = np.pad(inside[box], 1)
-    corners = low - 1 + np.array(list(np.ndindex(2, 2, 2))) * (np.array(grown.shape) - 1)
+    body_box = np.pad(inside[box], 1)
+    corners = low - 1 + np.array(list(np.ndindex(2, 2, 2))) * (np.array(body_box.shape) - 1)
     reach = image.to_zyx(grid.to_lps(corners))
     if image.valid is None and (reach >= 0).all() and (reach <= last).all():
         return False
-    shell = ndimage.binary_dilation(grown, iterations=1)
+    shell = grown(body_box)
     index = image.to_zyx(grid.to_lps(np.argwhere(shell) + low - 1))
     outside = ((index < -1e-6) | (index > last + 1e-6)).any(1)
     if image.valid is not None:
@@ -154,9 +154,10 @@ def body_cm3(mask: VertebraMask) -> float:
 def _plausible(masks: list[VertebraMask]) -> list[VertebraMask]:
     """Without slivers, and without a second mask of a body that already has one."""
     out: list[VertebraMask] = []
+    cm3 = [body_cm3(mask) for mask in masks]
     for i, mask in enumerate(masks):
-        near = [body_cm3(m) for m in masks[max(i - 2, 0) : i + 3] if m is not mask]
-        if near and body_cm3(mask) < MIN_SHARE_OF_NEIGHBOURS * float(np.median(near)):
+        near = cm3[max(i - 2, 0) : i] + cm3[i + 1 : i + 3]
+        if near and cm3[i] < MIN_SHARE_OF_NEIGHBOURS * float(np.median(near)):
             continue
         if out and overlap(out[-1], mask) > SAME_BODY:
             if mask.vertebra.label_probability > out[-1].vertebra.label_probability:
@@ -180,13 +181,19 @@ def overlap(a: VertebraMask, b: VertebraMask) -> float:
 
 
 def segment_vertebrae(
-    image: Image, vertebrae: Sequence[Vertebra], segmenter: Network
+    image: Image,
+    vertebrae: Sequence[Vertebra],
+    segmenter: Network,
+    wanted: Callable[[Level], bool] = lambda _: True,
 ) -> tuple[VertebraMask, ...]:
-    """Masks from head to feet; a name without a body under it is dropped."""
-    if not vertebrae:
-        return ()
-    looked = _segment_patches(image, vertebrae, range(len(vertebrae)), segmenter)
-    moved = [replace(v, centroid_lps_mm=_corrected(v, *looked[i])) for i, v in enumerate(vertebrae)]
+    """Masks from head to feet; a name without a body under it is dropped. wanted: which levels are
+    outlined; the others keep name and place, under an empty mask."""
+    asked = [i for i, vertebra in enumerate(vertebrae) if wanted(vertebra.level)]
+    looked = _segment_patches(image, vertebrae, asked, segmenter)
+    moved = [
+        replace(v, centroid_lps_mm=_corrected(v, *looked[i])) if i in looked else v
+        for i, v in enumerate(vertebrae)
+    ]
     # a guide that was off its body's centre is set right, and that vertebra looked at once more
     again = [
         i
@@ -194,13 +201,19 @@ def segment_vertebrae(
         if _gap_mm(old, new) > OFF_CENTRE_MM
     ]
     looked |= _segment_patches(image, moved, again, segmenter)
-    masks = map_computing(lambda i: _mask(image, moved[i], *looked[i]), range(len(moved)))
+    masks = map_computing(lambda i: _mask(image, moved[i], *looked[i]), asked)
     whole = [mask for mask in masks if mask is not None]
     if not any(_arch_share(mask) > SOME_ARCH for mask in whole):
         return ()  # a rod, a table, bodies without a spine: no vertebra is seen for one
     # one whose marrow a tumour replaced still has its arch
     seen = [mask for mask in whole if _arch_share(mask) > GOOD_ARCH or _is_bone(image, mask)]
-    return tuple(_plausible(seen))
+    named = [_unlined(v, segmenter.spec) for v in vertebrae if not wanted(v.level)]
+    return tuple(sorted([*named, *_plausible(seen)], key=lambda mask: mask.vertebra.level.rank))
+
+
+def _unlined(vertebra: Vertebra, spec: NetworkSpec) -> VertebraMask:
+    nothing = np.zeros((1, 1, 1), np.float16)
+    return VertebraMask(vertebra, nothing, nothing, vertebra.centroid_lps_mm, spec.input.spacing_mm)
 
 
 def _arch_share(mask: VertebraMask) -> float:
@@ -276,7 +289,7 @@ def masks_from_labels(image: Image, labels: NDArray[np.uint8]) -> tuple[Vertebra
         grid = Grid(
             (x, y, z), LABEL_SPACING_MM, (likely.shape[0], likely.shape[1], likely.shape[2])
         )
-        front = ndimage.binary_dilation((part[box] == BODY) & (hard[box] == value), iterations=1)
+        front = grown((part[box] == BODY) & (hard[box] == value))
         rear = (hard[box] == value) & (part[box] != BODY)
         body = np.where(front & ~rear, likely, 0).astype(np.float32)
         vertebra = Vertebra(Level.from_verse(value), _body_centre(likely, grid), 1.0)

@@ -74,8 +74,7 @@ def write_calibrated(
         for name, data in files.items():
             (partial / name).write_bytes(data)
         for spec in load_model_set(partial).networks:
-            spec.read()
-            spec.read_half()
+            spec.read_all()
         if place.exists():
             place.rmdir()  # empty, or check_new had refused it
         give_name(partial, place)
@@ -136,10 +135,9 @@ def _networks(
     for spec in source.networks:
         table = _table_of(spec)
         names = _file_names(spec, set(files))
-        for key, data in (("file", spec.read()), ("file_fp16", spec.read_half())):
-            if data is not None:
-                table[key] = names[key]
-                files[names[key]] = data
+        for key, data in spec.read_all().items():
+            table[key] = names[key]
+            files[names[key]] = data
         if "classifier" in spec.roles:
             malignant, osteoporotic = choice.thresholds
             table["parameters"] |= {
@@ -170,8 +168,7 @@ def _table_of(spec: NetworkSpec) -> dict[str, Any]:
 def _file_names(spec: NetworkSpec, taken: set[str]) -> dict[str, str]:
     """Of its files in one flat folder: their own, or with the network's role before it where
     another set's file has that name."""
-    paths = {"file": spec.file, "file_fp16": spec.file_fp16 or ""}
-    own = {key: Path(name).name for key, name in paths.items()}
+    own = {key: path.name for key, path in spec.paths.items()}
     clash = taken & set(own.values())
     return {key: f"{spec.roles[0]}-{name}" if clash else name for key, name in own.items()}
 

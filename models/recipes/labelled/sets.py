@@ -10,6 +10,7 @@ from export import manifests
 from vfx_edge.manifest import load_model_set
 from vfx_edge.manifest.errors import SetNotWritten
 from vfx_edge.manifest.files import MANIFEST
+from vfx_edge.manifest.spec import FILES
 from vfx_edge.manifest.writing import check_target
 
 HEAD = {
@@ -53,15 +54,11 @@ def _networks(folder: Path) -> dict[str, manifests.NewNetwork]:
 
 
 def _as_new(folder: Path, table: Mapping[str, Any]) -> manifests.NewNetwork:
-    named = ("file", "sha256", "file_fp16", "sha256_fp16")
+    named = {*FILES, *(key.replace("file", "sha256") for key in FILES)}
     rest = {key: value for key, value in table.items() if key not in named}
-    half = folder / table["file_fp16"] if "file_fp16" in table else None
-    return manifests.NewNetwork(
-        Path(table["file"]).stem,
-        rest,
-        (folder / table["file"]).read_bytes(),
-        half.read_bytes() if half else None,
-    )
+    files = {key: (folder / table[key]).read_bytes() for key in FILES if key in table}
+    forms = files["file"], files.get("file_fp16"), files.get("file_int8")
+    return manifests.NewNetwork(Path(table["file"]).stem, rest, *forms)
 
 
 def _version(folder: Path) -> int:

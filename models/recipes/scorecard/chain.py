@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.manifest import load_model_set
-from vfx_edge.spine.chain import analyze
+from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.locate import NoSpineInView
-from vfx_edge.study import Analysis, Scan
+from vfx_edge.study import Analysis, Level, Scan
 
 SPINE_ROLES = ("locator", "finder", "labeller", "segmenter")
 # Two scans of one patient: who has seen the one has seen the other's vertebrae.
@@ -78,7 +78,7 @@ def analysed(scan: Scan, models: OpenModels) -> tuple[Analysis | None, float]:
     """The chain's answer, None where it sees no spine, and the seconds it took."""
     begin = time.perf_counter()
     try:
-        analysis = analyze(scan, models)
+        analysis = analyze(scan, models, ChainOptions(outline=tuple(Level)))
     except NoSpineInView:
         analysis = None
     return analysis, time.perf_counter() - begin

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from tests.examples import examples
 from tests.inputs.world import Scan, ct_slice, write_scan
 from tests.outputs.dicom.reading import PATIENT, Study, found_in, validated
 from tests.outputs.fakes import analysis_of
@@ -232,7 +233,7 @@ PEOPLE = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDa
           "IssuerOfPatientID")  # fmt: skip
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.dictionaries(st.sampled_from(PEOPLE), st.binary(max_size=90), min_size=1))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_any_bytes_become_values_that_the_standard_allows(values: dict[str, bytes]) -> None:

@@ -17,6 +17,7 @@ from tests.outputs.fakes import RUN, analysis_of, mask_of
 from vfx_edge.errors import OutputError
 from vfx_edge.inputs import load_scan
 from vfx_edge.inputs.source import read_source
+from vfx_edge.outputs.dicom import seg
 from vfx_edge.outputs.dicom.seg import write_seg
 from vfx_edge.study import Analysis, DicomSource, Level, VertebraMask
 
@@ -172,6 +173,44 @@ def test_an_enhanced_file_with_its_frames_in_disorder(by_frame: bool, tmp_path: 
         frame = one.PerFrameFunctionalGroupsSequence[reference.ReferencedFrameNumber - 1]
         corner = _frame_places(seg, at)[0, 0]
         assert corner == pytest.approx(frame.PlanePositionSequence[0].ImagePositionPatient)
+
+
+ODD = {
+    "axial, feet first": OWN_PLANES["axial, feet first, table the other way"],
+    "gaps, and frames that share bytes": replace(GAP, rows=45, columns=43),
+}
+OWN_TO_AN_OBJECT = (
+    *("SOPInstanceUID", "SeriesInstanceUID", "TrackingUID", "DimensionOrganizationUID"),
+    *("InstanceCreationTime", "ContributionDateTime"),
+)
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+@pytest.mark.parametrize("name", ODD)
+def test_all_frames_at_once_are_what_highdicom_makes_one_by_one(
+    name: str, masks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(tmp_path / "ct", ODD[name])
+    analysis, source = _analysed(tmp_path / "ct")
+    analysis = replace(analysis, masks=analysis.masks[:masks])
+    ours = pydicom.dcmread(write_seg(analysis, source, tmp_path / "ours.dcm"))
+    monkeypatch.setattr(seg, "_first_placed", seg._placed)
+    monkeypatch.setattr(seg, "add_frames", lambda *_: None)
+    theirs = pydicom.dcmread(write_seg(analysis, source, tmp_path / "theirs.dcm"))
+    for one in (ours, theirs):
+        one.walk(lambda within, element: _blank(within, element.keyword))
+    # a byte that makes the length even is no pixel; highdicom's is the letter 0
+    pixels = ours.NumberOfFrames * ours.Rows * ours.Columns
+    assert ours.PixelData[: pixels // 8] == theirs.PixelData[: pixels // 8]
+    assert (ours.pixel_array == theirs.pixel_array).all()
+    del ours.PixelData, theirs.PixelData
+    assert ours == theirs
+    assert len(ours.PerFrameFunctionalGroupsSequence) > 4
+
+
+def _blank(within: pydicom.Dataset, keyword: str) -> None:
+    if keyword in OWN_TO_AN_OBJECT:
+        del within[keyword]
 
 
 def test_what_the_object_says_of_itself(tmp_path: Path) -> None:

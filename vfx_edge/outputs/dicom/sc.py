@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from vfx_edge.files import as_output_error, replacing_folder
 from vfx_edge.outputs.dicom.captures import Capture, captures
+from vfx_edge.outputs.dicom.encoded import encoded, put, references
 from vfx_edge.outputs.dicom.write import identity, refusing
 from vfx_edge.outputs.kinds import KINDS, Request
 from vfx_edge.study import Analysis, DicomSource, RunInfo
@@ -47,7 +48,7 @@ def write_sc(
 
 def _images(pages: list[Capture], run: RunInfo, source: DicomSource) -> list[Any]:
     series = UID()
-    made_from = [_reference(header) for header in source.instances]
+    made_from = _made_from(source)
     return [
         _image(page, at, series, made_from, run, source) for at, page in enumerate(pages, start=1)
     ]
@@ -57,7 +58,7 @@ def _image(
     page: Capture,
     number: int,
     series: str,
-    made_from: list[Any],
+    made_from: list[bytes],
     run: RunInfo,
     source: DicomSource,
 ) -> Any:
@@ -78,15 +79,14 @@ def _image(
     image.BodyPartExamined = "SPINE"
     image.BurnedInAnnotation = "YES"
     image.ImageComments = page.name
-    image.SourceImageSequence = made_from
+    put(image, SourceImageSequence=made_from)
     return image
 
 
-def _reference(header: Any) -> Any:
-    """An item of the Source Image Sequence (PS3.3 C.7.6.1, CID 7202)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    purpose = codes.DCM.SourceImageForImageProcessingOperation
-    item.PurposeOfReferenceCodeSequence = [CodedConcept.from_code(purpose)]
-    return item
+def _made_from(source: DicomSource) -> list[bytes]:
+    """Items of the Source Image Sequence (PS3.3 C.7.6.1, CID 7202)."""
+    purpose = Dataset()
+    code = CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
+    purpose.PurposeOfReferenceCodeSequence = [code]
+    why = encoded(purpose)
+    return [named + why for named in references(source.instances)]

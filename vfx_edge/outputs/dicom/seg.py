@@ -9,7 +9,7 @@ even volume, parallel to the source's. Imported only when DICOM results are want
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from pydicom.sr.codedict import codes
 from vfx_edge.image import Image
 from vfx_edge.level_words import with_alternatives
 from vfx_edge.outputs.dicom.codes import level_code
+from vfx_edge.outputs.dicom.frames import add_frames, check_alike
 from vfx_edge.outputs.dicom.items import coding_scheme
 from vfx_edge.outputs.dicom.slices import SourceSlice, is_enhanced, source_slices
 from vfx_edge.outputs.dicom.write import PRODUCT, Unplaceable, identity, refusing, save
@@ -82,8 +83,10 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
     numbers, masks = _numbered(analysis.scan.image, analysis.masks)
     slices = source_slices(source)
     planes = _planes(analysis.scan.image, numbers, slices)
+    repeats = planes.own is not None and not is_enhanced(source.first)
+    placed = _first_placed if repeats else _placed
     segmentation = Segmentation(
-        **_placed(planes, source, slices, analysis.scan),
+        **placed(planes, source, slices, analysis.scan),
         segmentation_type="BINARY",
         segment_descriptions=_segments(masks, run),
         content_label="VERTEBRAE",
@@ -95,6 +98,8 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
     segmentation.copy_patient_and_study_information(source.first)
     segmentation.ContentCreatorName = ""  # required, may be empty (PS3.3 Table 10-12)
     segmentation.BodyPartExamined = "SPINE"
+    if repeats:
+        add_frames(segmentation, planes.numbers, [slices[at] for at in planes.own or ()])
     return segmentation
 
 
@@ -181,6 +186,16 @@ def _placed(
         stated = _positions(slices)[list(planes.own)].tolist()
         placed["plane_positions"] = [PlanePositionSequence("PATIENT", at) for at in stated]
     return placed
+
+
+def _first_placed(
+    planes: _Planes, source: DicomSource, slices: Sequence[SourceSlice], scan: Scan
+) -> dict[str, Any]:
+    """The same for one plane, which the others repeat but for what `add_frames` puts in."""
+    check_alike(source)
+    shown = int(planes.numbers.max(axis=(1, 2)).argmax())
+    one = replace(planes, numbers=planes.numbers[[shown]], own=(0,))
+    return _placed(one, DicomSource((source.first,)), slices[:1], scan)
 
 
 def _consistent(source: DicomSource, first: SourceSlice, scan: Scan) -> list[Any]:

@@ -18,6 +18,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from vfx_edge.outputs.dicom import codes as code
+from vfx_edge.outputs.dicom.encoded import element, put, references, sequence
 from vfx_edge.outputs.dicom.items import coding_scheme, device_observer, image_item
 from vfx_edge.outputs.dicom.kos import write_kos
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
@@ -55,12 +56,14 @@ _CONTEXT = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 @dataclass(frozen=True, eq=False)
 class _Report:
-    """What every part of the document needs. segments: level -> item of the Segment Sequence."""
+    """What every part of the document needs. through: for each finding the slice through it.
+    segments: level -> item of the Segment Sequence."""
 
     result: StudyResult
     t: Wording
     frame_of_reference: str
     slices: tuple[SourceSlice, ...]
+    through: tuple[SourceSlice, ...]
     segmentation: Any
     segments: dict[str, Any]
 
@@ -95,33 +98,63 @@ def write_sr(
     """
     result = analysis.result
     with refusing(path):
-        segments = _header(segmentation)
+        segments, slices = _header(segmentation), source_slices(source)
+        places = [finding.vertebra.centroid_lps_mm for finding in result.findings]
         report = _Report(
             result=result,
             t=Wording(language),
             frame_of_reference=str(source.first.FrameOfReferenceUID),
-            slices=source_slices(source),
+            slices=slices,
+            through=tuple(slice_ for place in places for slice_ in slices_at(slices, place)),
             segmentation=segments,
             segments={s.SegmentLabel: s for s in segments.SegmentSequence} if segments else {},
         )
+        content = _content(report)
         document = sr.Comprehensive3DSR(
-            evidence=[*source.instances, *([segments] if segments else [])],
-            content=_root(report, source),
+            evidence=[source.first],
+            content=_root(content[:1]),
             is_complete=True,
             previous_versions=None if previous is None else [_header(previous)],
             coding_schemes=[coding_scheme(result.run)],
             **identity(source, result.run, "sr"),
         )
+        # A tree that it is given, highdicom copies and searches twice, for longer than all the
+        # rest takes: for the evidence of what the tree names, which here is the whole series.
+        document.ContentSequence = sr.ContentSequence(content)
+        evidence = [*source.instances, *([segments] if segments else [])]
+        put(document, CurrentRequestedProcedureEvidenceSequence=[_evidence(evidence)])
     return save(document, path)
+
+
+def _evidence(evidence: list[Any]) -> bytes:
+    """All of it as one study's item (PS3.3 C.17.2): the whole series, and the segmentation."""
+    by_series: dict[str, list[Any]] = {}
+    for header in evidence:
+        by_series.setdefault(str(header.SeriesInstanceUID), []).append(header)
+    series = [
+        sequence("ReferencedSOPSequence", references(headers))
+        + element("SeriesInstanceUID", "UI", uid)
+        for uid, headers in by_series.items()
+    ]
+    study = element("StudyInstanceUID", "UI", str(evidence[0].StudyInstanceUID))
+    return sequence("ReferencedSeriesSequence", series) + study
 
 
 def _header(path: Path | None) -> Any:
     return None if path is None else pydicom.dcmread(path, stop_before_pixels=True)
 
 
-def _root(report: _Report, source: DicomSource) -> Any:
-    """TID 1500 rows 1 to 12, in their order. The template is extensible: the verdict stands
-    first, too; else it would come below every measurement."""
+def _root(content: list[Any]) -> Any:
+    root = sr.ContainerContentItem(
+        codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
+    )
+    root.ContentSequence = sr.ContentSequence(content)
+    return root
+
+
+def _content(report: _Report) -> list[Any]:
+    """Below the root: TID 1500 rows 1 to 12, in their order. The template is extensible: the
+    verdict stands first, too; else it would come below every measurement."""
     language = sr.LanguageOfContentItemAndDescendants(code.LANGUAGES[report.language])
     procedure = sr.CodeContentItem(
         codes.DCM.ProcedureReported,
@@ -129,16 +162,13 @@ def _root(report: _Report, source: DicomSource) -> Any:
         sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
     parts = [*language, *sr.ObservationContext(device_observer()), procedure, *_first(report)]
-    parts.append(_image_library(report, source))
+    parts.append(_image_library(report))
     if report.result.findings:
-        groups = [_group(report, finding) for finding in report.result.findings]
+        pairs = zip(report.result.findings, report.through, strict=True)
+        groups = [_group(report, finding, slice_) for finding, slice_ in pairs]
         parts.append(_container(codes.DCM.ImagingMeasurements, groups))
     parts.append(_container(code.QUALITATIVE_EVALUATIONS, list(_evaluations(report))))
-    root = sr.ContainerContentItem(
-        codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
-    )
-    root.ContentSequence = sr.ContentSequence(parts)
-    return root
+    return parts
 
 
 def _first(report: _Report) -> Iterator[Any]:
@@ -157,17 +187,12 @@ def _container(name: Code, items: list[Any]) -> Any:
     return container
 
 
-def _image_library(report: _Report, source: DicomSource) -> Any:
+def _image_library(report: _Report) -> Any:
     """TID 1600: the slice through each vertebra, what they share stated once.
 
     The whole series stands in the evidence; hundreds of entries here would hide the findings.
     """
-    slices = report.slices
-    shown = {
-        (s.sop_instance, s.frame): s
-        for finding in report.result.findings
-        for s in slices_at(slices, finding.vertebra.centroid_lps_mm)
-    }
+    shown = {(s.sop_instance, s.frame): s for s in report.through or report.slices[:1]}
     group = _container(
         codes.DCM.ImageLibraryGroup,
         [
@@ -175,13 +200,13 @@ def _image_library(report: _Report, source: DicomSource) -> Any:
             sr.UIDRefContentItem(
                 codes.DCM.FrameOfReferenceUID, report.frame_of_reference, _CONTEXT
             ),
-            *map(image_item, shown.values() or slices[:1]),
+            *map(image_item, shown.values()),
         ],
     )
     return _container(codes.DCM.ImageLibrary, [group])
 
 
-def _group(report: _Report, finding: Finding) -> Any:
+def _group(report: _Report, finding: Finding, slice_: SourceSlice) -> Any:
     """TID 1410: one vertebra."""
     level, run = finding.vertebra.level, report.result.run
     segment = report.segments.get(level.value)
@@ -189,7 +214,7 @@ def _group(report: _Report, finding: Finding) -> Any:
         tracking_identifier=sr.TrackingIdentifier(
             uid=segment.TrackingUID if segment else generate_uid(), identifier=level.value
         ),
-        referenced_region=_region(report, finding),
+        referenced_region=_region(finding, slice_),
         geometric_purpose=code.CENTER,
         finding_type=code.status_code(status_of(finding), report.language),
         finding_sites=[sr.FindingSite(code.level_code(level))],
@@ -208,11 +233,10 @@ def _group(report: _Report, finding: Finding) -> Any:
     return group[0]
 
 
-def _region(report: _Report, finding: Finding) -> Any:
+def _region(finding: Finding, slice_: SourceSlice) -> Any:
     """The pixel at the body's centre: viewers jump to an image and mark it there; at a place in
     space few do. The place itself stands below every measurement."""
     centre = finding.vertebra.centroid_lps_mm
-    (slice_,) = slices_at(report.slices, centre)
     return sr.ImageRegion(
         sr.GraphicTypeValues.POINT,
         np.round([slice_.pixel(centre)], _PIXEL_DIGITS),

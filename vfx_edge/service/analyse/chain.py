@@ -29,6 +29,15 @@ class AnalysisInterrupted(Exception):
     """The analysing process was ended from outside: the study has no part in it."""
 
 
+class AnalysisLackedMemory(Exception):
+    """The memory was not enough, which it may be when no other study is analysed beside this one.
+    `error`: how the analysis ends where that is no help."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class AnalysisBug(Exception):
     """A bug in the analysing process. `where`: the error's name and a line of the program."""
 

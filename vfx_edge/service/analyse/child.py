@@ -23,11 +23,14 @@ from vfx_edge.bench.protocol import Parent
 from vfx_edge.errors import BackendError, VfxError
 from vfx_edge.job import Job
 from vfx_edge.manifest import Demand
+from vfx_edge.parallel import keep_to, share_of_cores
+from vfx_edge.room import MemoryRanOut, ScanTooLargeForMemory, TooLittleMemory
 from vfx_edge.service.analyse.chain import BEGIN_ANEW, Chain, OpenChain, refused_kinds
 from vfx_edge.service.reasons import code_location, reason
 from vfx_edge.service.settings import Settings
 from vfx_edge.study import BackendRequest
 
+LACKS_MEMORY = (TooLittleMemory, ScanTooLargeForMemory, MemoryRanOut)
 OOM_SCORE = "500"
 """Where memory runs out, the kernel is to end this process, not the one that receives."""
 NO_MEMORY = "The memory was not enough to analyse this study: let the service have more."
@@ -39,6 +42,7 @@ def analyse(open_chain: Callable[[dict[str, Any]], Chain]) -> None:
     """Answer jobs until standard input is closed. `open_chain`: from the first line's values."""
     _prepare()
     parent = Parent()
+    keep_to(parent.order.get("cores"))
     _die_with_parent()
     log = logging.getLogger("vfx_edge")
     log.setLevel(logging.INFO)
@@ -85,10 +89,11 @@ def job_of(line: str) -> Job:
 def _facts(error: Exception) -> dict[str, Any]:
     """The error as plain values, from which the parent makes one of the same kind."""
     if isinstance(error, VfxError):
-        kinds = refused_kinds(error)
-        return {"exit_code": error.exit_code, "message": reason(error), "kinds": kinds}
+        facts = {"kinds": refused_kinds(error), "memory": isinstance(error, LACKS_MEMORY)}
+        return {"exit_code": error.exit_code, "message": reason(error), **facts}
     if isinstance(error, MemoryError):
-        return {"exit_code": BackendError.exit_code, "message": NO_MEMORY, "kinds": ()}
+        facts = {"kinds": (), "memory": True}
+        return {"exit_code": BackendError.exit_code, "message": NO_MEMORY, **facts}
     if isinstance(error, OSError) and error.errno:
         return {"errno": error.errno}
     lines = "".join(traceback.format_tb(error.__traceback__))
@@ -123,11 +128,13 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
-def order_of(settings: Settings) -> dict[str, Any]:
-    """What the process is to open: its first line."""
+def order_of(settings: Settings, number: int = 0, of: int = 1) -> dict[str, Any]:
+    """What the process, one of several, is to open: its first line."""
     key = settings.model_key
     model = {"model": settings.model, "digest": settings.demand.digest}
-    return {"request": asdict(settings.request), **model, "key": str(key) if key else None}
+    cores = share_of_cores(number, of)
+    asked = {"request": asdict(settings.request), "cores": cores}
+    return {**asked, **model, "key": str(key) if key else None}
 
 
 def _open_chain(order: dict[str, Any]) -> Chain:

@@ -29,6 +29,7 @@ from vfx_edge.service.analyse.chain import (
     AnalysisBug,
     AnalysisDied,
     AnalysisInterrupted,
+    AnalysisLackedMemory,
     KindsRefused,
 )
 from vfx_edge.service.analyse.child import line_of
@@ -87,7 +88,7 @@ class ChildChain:
         self._send(json.dumps(self._order))
         try:
             self._await("ready", kills)
-        except (AnalysisDied, AnalysisBug) as error:
+        except (AnalysisDied, AnalysisLackedMemory, AnalysisBug) as error:
             self._close()
             raise NetworksNotOpened(str(error)) from None
         except BaseException:
@@ -114,7 +115,7 @@ class ChildChain:
             self._open()
             try:
                 self._analyse(job)
-            except BackendError:  # a lost GPU stays lost to that process
+            except (BackendError, AnalysisLackedMemory):  # a lost GPU stays lost to that process
                 self._close()
                 raise
 
@@ -201,7 +202,7 @@ class ChildChain:
             return AnalysisInterrupted()
         how = "the memory ran out" if for_memory else name or f"exit code {code}"
         log.error("the analysing process died (%s) at: %s", how, self._where())
-        return AnalysisDied(how)
+        return AnalysisLackedMemory(AnalysisDied(how)) if for_memory else AnalysisDied(how)
 
     def _where(self) -> str:
         """The lines of the program where it died, the innermost first."""
@@ -222,7 +223,8 @@ def _error_of(event: dict[str, Any]) -> Exception:
         return OSError(event["errno"], os.strerror(event["errno"]))
     if event["kinds"]:
         return KindsRefused(tuple(event["kinds"]), event["message"])
-    return same_error(event["exit_code"], event["message"])
+    error = same_error(event["exit_code"], event["message"])
+    return AnalysisLackedMemory(error) if event["memory"] else error
 
 
 def _environment() -> dict[str, str]:

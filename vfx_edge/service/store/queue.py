@@ -24,8 +24,8 @@ from vfx_edge.service.store.incoming_studies import OPTION
 
 FILE = "queue.sqlite"
 SUPERSEDED = "more images came: a later job has them all"
-FAIR_EVERY = 4
-"""Every so many takes the one that waits longest goes first, urgent or not."""
+FAIR_AFTER = 3
+"""After so many urgent ones in a row the one that waits longest goes first, urgent or not."""
 LOCK_S = 600.0
 """How long one transaction waits for those of others, which take milliseconds."""
 MOST_PAUSES = 6
@@ -88,6 +88,8 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM work WHERE queue = :queue"
 _NEXT = f"""
 {_SELECT} AND destination = :destination AND state IN ('{State.WAITING}', '{State.RETRY}')
     AND (due_at_s <= :now OR changed_at_s > :now + {SET_BACK_S})
+    AND (study = '' OR study NOT IN (SELECT study FROM work WHERE queue = :queue
+         AND destination = :destination AND state = '{State.RUNNING}'))
 ORDER BY NOT (urgent OR :fair), received_at_s, id LIMIT 1
 """
 
@@ -129,7 +131,7 @@ class Queue:
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._changes = 0
-        self._takes: Counter[str] = Counter()
+        self._urgent_in_a_row: Counter[str] = Counter()
         self._known: list[Entry] = []
         self._version = (-1, -1)
         with as_output_error(folder, OPTION):
@@ -147,14 +149,16 @@ class Queue:
         return True
 
     def take(self, destination: str = "") -> Entry | None:
-        """The next that is due, now running, its attempt counted; None when nothing is due."""
+        """The next that is due, now running, its attempt counted; None when nothing is due. Not
+        one of a study of which another runs: with more images, or dropped once more."""
         with self._transaction():
-            fair = (self._takes[destination] + 1) % FAIR_EVERY == 0
+            fair = self._urgent_in_a_row[destination] >= FAIR_AFTER
             due = self._run(_NEXT, destination=destination, now=time.time(), fair=fair).fetchone()
             if due is None:
                 return None
-            self._takes[destination] += 1
             entry = _entry(due)
+            in_a_row = self._urgent_in_a_row[destination] + 1
+            self._urgent_in_a_row[destination] = in_a_row if entry.urgent and not fair else 0
             return self._write(entry, attempts=entry.attempts + 1, state=State.RUNNING)
 
     def done(self, key: str, note: str = "", study: str = "") -> None:

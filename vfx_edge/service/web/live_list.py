@@ -1,13 +1,12 @@
 """The worklist as it is now: read by one thread, whatever the number of viewers."""
 
-import hashlib
 import logging
 import threading
 import time
 
 from vfx_edge.service.store.queue import OperationalError
 from vfx_edge.service.web.metrics import Metrics
-from vfx_edge.service.web.rendering import PageRenderer
+from vfx_edge.service.web.rendering import PageRenderer, Shown
 from vfx_edge.service.web.worklist import Row, Worklist
 
 log = logging.getLogger(__name__)
@@ -20,13 +19,12 @@ RENDER_S = 10.0
 
 
 class LiveList:
-    """The rendered list. `version` changes with it; `viewers` are counted by the server."""
+    """The rendered list; `viewers` are counted by the server."""
 
     def __init__(self, worklist: Worklist, metrics: Metrics, renderer: PageRenderer) -> None:
         self.worklist = worklist
         self.renderer = renderer
-        self.fragment = ""
-        self.version = ""
+        self.shown = Shown()
         self.viewers = 0
         self.refreshed_at_s = 0.0
         self._metrics = metrics
@@ -51,8 +49,7 @@ class LiveList:
         now = time.monotonic()
         if rows is not self._rows or now - self._rendered_at_s >= RENDER_S:
             self._count(rows)
-            self.fragment = self.renderer.rows(rows)
-            self.version = hashlib.sha256(self.fragment.encode()).hexdigest()[:16]
+            self.shown = self.renderer.rows(rows)
             self._rows, self._rendered_at_s = rows, now
         self.refreshed_at_s = now
 

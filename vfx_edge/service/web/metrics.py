@@ -56,6 +56,11 @@ class Metrics:
         for tier in Tier:  # from 0 on: rate() does not see the event with which a series begins
             self._studies.labels(tier.value)
 
+    def show_workers(self, count: int) -> None:
+        """How many studies may be analysed at once."""
+        text = "Studies that may be analysed at once"
+        Gauge("vfx_edge_workers", text, registry=self._registry).set(count)
+
     def count(self, event: str, reason: str) -> None:
         """An event of the DICOM node; `reason` says why something was refused."""
         if event == "refused":

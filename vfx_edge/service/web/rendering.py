@@ -1,9 +1,11 @@
 """The worklist in HTML: words, colours and marks as in the report."""
 
+import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
@@ -38,6 +40,48 @@ class Line:
     why: tuple[str, ...]
     why_lang: str
 
+    @property
+    def key(self) -> str:
+        """Tells rows apart; another one where the study has come to another state."""
+        return f"{self.row.job or self.row.study}-{self.row.state}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The list in HTML: what stands above it, and a row for each study, by its key, in order."""
+
+    head: str = ""
+    rows: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def html(self) -> str:
+        """All rows."""
+        return "".join(self.rows.values())
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with anything that is shown."""
+        return hashlib.sha256((self.head + self.html).encode()).hexdigest()[:16]
+
+    def change(self, old: "Shown | None") -> dict[str, Any]:
+        """What makes this list of the old one: the keys of rows that go, and rows that come, from
+        the last to the first, each with the key of the one below it. All of it where there is no
+        old one, or where rows that stay have changed places."""
+        before = old.rows if old else {}
+        stay = {key for key, html in self.rows.items() if before.get(key) == html}
+        if [key for key in before if key in stay] != [key for key in self.rows if key in stay]:
+            before, stay = {}, set()
+        put: list[tuple[str, str | None]] = []
+        below = None
+        for key, html in reversed(self.rows.items()):
+            if key not in stay:
+                put.append((html, below))
+            below = key
+        facts = {"head": self.head, "count": len(self.rows)}
+        if not stay:
+            return {**facts, "all": self.html}
+        return {**facts, "gone": [key for key in before if key not in stay], "put": put}
+
 
 class PageRenderer:
     """The page in one language."""
@@ -46,18 +90,23 @@ class PageRenderer:
         self._t = Wording(language)
         self._footer = self._t("list.footer_named" if show_accession else "list.footer")
 
-    def page(self, fragment: str, lost_after_s: float) -> str:
+    def page(self, shown: Shown, lost_after_s: float) -> str:
         """The whole page around the list, which says so after `lost_after_s` without an event."""
-        template = self._environment.get_template("page")
-        lost_ms = round(lost_after_s * 1000)
-        return template.render(t=self._t, rows=fragment, lost_ms=lost_ms, footer=self._footer)
+        return self._environment.get_template("page").render(
+            t=self._t,
+            head=shown.head,
+            rows=shown.html,
+            version=shown.version,
+            lost_ms=round(lost_after_s * 1000),
+            footer=self._footer,
+        )
 
-    def rows(self, rows: list[Row]) -> str:
+    def rows(self, rows: list[Row]) -> Shown:
         """The part that changes: the banner, the counts and the list."""
         shown = recent(rows)
         lines = [self._line(row) for row in shown]
         uses = {row.intended_use for row in shown if row.intended_use}
-        return self._environment.get_template("rows").render(
+        head = self._environment.get_template("head").render(
             t=self._t,
             lines=lines,
             uses=[self._use(use) for use in sorted(uses)],
@@ -65,12 +114,14 @@ class PageRenderer:
             failed=sum(row.state == "failed" for row in shown),
             open=sum(not row.tier and row.state != "failed" for row in shown),
         )
+        row = self._environment.get_template("row")
+        return Shown(head, {line.key: row.render(t=self._t, line=line) for line in lines})
 
     @cached_property
     def _environment(self) -> Environment:
         folder = files("vfx_edge.service.web").joinpath("page")
-        names = {"page": "page.html.j2", "rows": "rows.html.j2"}
-        texts = {name: folder.joinpath(file).read_text("utf-8") for name, file in names.items()}
+        names = ("page", "head", "row")
+        texts = {one: folder.joinpath(f"{one}.html.j2").read_text("utf-8") for one in names}
         return Environment(loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined)
 
     def _line(self, row: Row) -> Line:

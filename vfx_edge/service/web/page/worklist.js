@@ -1,15 +1,43 @@
-// Puts the list in place whenever the server sends it anew, and says so when it stops doing that:
+// Puts in place what the server says has changed in the list, and says so when it stops doing that:
 // an old list that looks like a new one is the worst this page could show.
 "use strict";
 const words = document.body.dataset;
+const head = document.getElementById("head");
 const list = document.getElementById("list");
 const live = document.getElementById("live");
 const lost = document.getElementById("lost");
 let heard = Date.now();
-let keys = seen();
+let rows = found();
 
-function seen() {
-  return new Set([...list.querySelectorAll("tr[data-key]")].map((row) => row.dataset.key));
+function found() {
+  return new Map([...list.querySelectorAll("tr[data-key]")].map((row) => [row.dataset.key, row]));
+}
+
+function apply(change) {
+  const before = new Set(rows.keys());
+  head.innerHTML = change.head;
+  if (change.all !== undefined) {
+    list.innerHTML = change.all;
+    rows = found();
+  } else {
+    for (const key of change.gone) take(key);
+    for (const [html, below] of change.put) put(html, below);
+  }
+  for (const [key, row] of rows) if (!before.has(key)) row.classList.add("new");
+  if (rows.size !== change.count) throw new Error("rows are missing");
+}
+
+function take(key) {
+  rows.get(key).remove();
+  rows.delete(key);
+}
+
+function put(html, below) {
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  const row = made.content.querySelector("tr");
+  list.insertBefore(row, below === null ? null : rows.get(below));
+  rows.set(row.dataset.key, row);
 }
 
 function clock(time) {
@@ -21,20 +49,21 @@ function show() {
   lost.hidden = !gone;
   document.body.classList.toggle("stale", gone);
   live.textContent = gone ? "" : `${words.live} ${clock(heard)}`;
-  const urgent = Number(list.querySelector("[data-urgent]")?.dataset.urgent || 0);
+  const urgent = Number(head.querySelector("[data-urgent]")?.dataset.urgent || 0);
   document.title = (gone ? "! " : urgent ? `(${urgent}) ` : "") + words.title;
   if (gone) lost.textContent = words.lost.replace("{time}", clock(heard));
 }
 
 function listen() {
-  const source = new EventSource("events");
+  const source = new EventSource(`events?has=${words.version}`);
   source.addEventListener("rows", (event) => {
+    try {
+      apply(JSON.parse(event.data));
+    } catch {
+      return location.reload();
+    }
+    words.version = event.lastEventId;
     heard = Date.now();
-    list.innerHTML = JSON.parse(event.data);
-    const now = seen();
-    for (const row of list.querySelectorAll("tr[data-key]"))
-      if (!keys.has(row.dataset.key)) row.classList.add("new");
-    keys = now;
     show();
   });
   source.addEventListener("alive", () => { heard = Date.now(); show(); });
