@@ -66,9 +66,10 @@ def _coarser(known: dict[str, Tensor]) -> dict[str, Tensor]:
     """The teacher's layers under the names that they have here: its second block is the first."""
     out = {}
     for name, weight in known.items():
-        part, at, rest = name.split(".", 2)
-        if part == "down" and at != "0":
-            out[f"down.{int(at) - 1}.{rest}"] = weight
-        elif part in ("up", "merge"):
+        part, _, rest = name.partition(".")
+        if part in ("up", "merge"):
             out[name] = weight
+        elif part == "down" and not rest.startswith("0."):
+            at, _, rest = rest.partition(".")
+            out[f"down.{int(at) - 1}.{rest}"] = weight
     return out
