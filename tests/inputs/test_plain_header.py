@@ -53,6 +53,21 @@ def test_it_is_plain() -> None:
     assert plain_header(_FILE, {0x00080016}) is not None
 
 
+@pytest.mark.parametrize(("depth", "is_plain"), [(20, True), (900, False)])
+def test_a_well_of_sequences_is_as_deep_for_both(
+    depth: int, is_plain: bool, tmp_path: Path
+) -> None:
+    """pydicom gives up where Python's stack ends."""
+    item, ends = b"\xfe\xff\x00\xe0" + b"\xff" * 4, b"\xfe\xff%b\xe0" + bytes(4)
+    opened = b"\x40\x00\x30\xa7SQ\0\0" + b"\xff" * 4
+    well = (opened + item) * depth + (ends % b"\x0d" + ends % b"\xdd") * depth
+    at = _FILE.index(b"\xe0\x7f\x10\x00OW")
+    path = tmp_path / "deep.dcm"
+    path.write_bytes(_FILE[:at] + well + _FILE[at:])
+    assert (plain_header(path.read_bytes(), {0x00080016}) is not None) == is_plain
+    assert _comparable(_read(path, plain=True)) == _comparable(_read(path, plain=False))
+
+
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(132, len(_FILE) - 1), st.integers(0, 255)), max_size=4),
        st.integers(200, len(_FILE)))  # fmt: skip
