@@ -20,20 +20,30 @@ class Table(Mapping[str, Any]):
     """A JSON object of such members, each parsed when it is looked up."""
 
     def __init__(self, text: str) -> None:
-        parts = text.strip()[len(_BEGIN) : -len(_END)].split(_BETWEEN)
-        self._texts = {part[part.index('"') + 1 : part.index('":')]: part for part in parts}
-        self._parsed: dict[str, Any] = {}
+        self._text, self._parsed = text, dict[str, Any]()
+        self._places = dict(_places(text))
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._parsed:
-            self._parsed.update(json.loads(f"{{{self._texts[name]}]}}"))
+            self._parsed[name] = json.loads(self._text[self._places[name]] + "]")
         return self._parsed[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._places)
+
+
+def _places(text: str) -> Iterator[tuple[str, slice]]:
+    """Each member's name, and where its list stands less the last bracket."""
+    at, end = len(_BEGIN), text.rindex(_END)
+    while at < end:
+        stop = text.find(_BETWEEN, at)
+        stop = end if stop < 0 else stop
+        name, colon = text.index('"', at) + 1, text.index('": ', at)
+        yield text[name:colon], slice(colon + len('": '), stop)
+        at = stop + len(_BETWEEN)
 
 
 def spare_tables() -> None:
