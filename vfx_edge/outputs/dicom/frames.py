@@ -17,8 +17,8 @@ from pydicom.valuerep import format_number_as_ds
 
 from vfx_edge.outputs.dicom.encoded import element, encoded, put, reference, sequence
 from vfx_edge.outputs.dicom.slices import SourceSlice
-from vfx_edge.outputs.labels import Box
 from vfx_edge.outputs.dicom.write import Unplaceable
+from vfx_edge.outputs.labels import Box
 from vfx_edge.study import DicomSource
 
 _ALIKE = ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "FrameOfReferenceUID")
