@@ -18,10 +18,13 @@ BESIDE = ("scorecard.json",)
 """What else goes along with a set: figures of the FP32 files, which stay."""
 COLUMNS = "network", "in floats", "crops", "max", "mean", "Dice", "tiers changed", "MB", "FP32 MB"
 
+NOT_ENOUGH = "all, as half of the convolutions are not enough"
+
 
 def write(source: ModelManifest, out: Path, made: Sequence[Quantised]) -> None:
-    """The set's own networks, and these INT8 files, in a folder that appears whole or not at all;
-    INT8 files of the source that are not made anew go along. SetNotWritten, ModelError leaves."""
+    """The set's own networks, and those of these INT8 files that hold, in a folder that appears
+    whole or not at all. A network whose file does not hold has none, the card says why; INT8 files
+    of the source that are not made anew go along. SetNotWritten, ModelError leaves."""
     files = {p.name: p.read_bytes() for p in map(source.directory.joinpath, BESIDE) if p.is_file()}
     for spec in source.own:
         files |= {spec.paths[key].name: data for key, data in spec.read_all().items()}
@@ -29,7 +32,10 @@ def write(source: ModelManifest, out: Path, made: Sequence[Quantised]) -> None:
     name = toml_value(out.resolve().name)
     text = re.sub(r"(?m)^name\s*=.*$", lambda _: f"name = {name}", text, count=1)
     for one in made:
-        files[one.file] = one.onnx
+        if old := one.spec.paths.get("file_int8"):
+            files.pop(old.name, None)
+        if one.holds:
+            files[one.file] = one.onnx
         text = with_int8(text, one)
     card = source.card.read_text(encoding="utf-8") if source.card.is_file() else ""
     card = re.sub(r"\n+## Classes\n(- .*\n?)*\Z", "\n", card)  # written anew with the folder
@@ -38,18 +44,25 @@ def write(source: ModelManifest, out: Path, made: Sequence[Quantised]) -> None:
 
 
 def with_int8(manifest: str, made: Quantised) -> str:
-    """The manifest's text with this INT8 file in its network's table, all else as it was."""
+    """The manifest's text with this INT8 file in its network's table, or none where it does not
+    hold; all else as it was."""
     head, *blocks = re.split(r"(?m)^(?=\[\[network\]\])", manifest)
     file = re.escape(toml_value(made.spec.file))
     for i, block in enumerate(blocks):
         if re.search(rf"(?m)^file\s*=\s*{file}", block):
-            blocks[i] = _block(block, made)
+            bare = _without(block)
+            blocks[i] = _block(bare, made) if made.holds else bare
     return head + "".join(blocks)
 
 
-def _block(block: str, made: Quantised) -> str:
+def _without(block: str) -> str:
+    """The network's table without any word of INT8."""
     block = re.sub(r"(?m)^(file|sha256)_int8\s*=.*\n", "", block)
-    block = re.sub(r"(?ms)^\[network\.int8\]\n.*?(?=^\[|\Z)", "", block)
+    block = re.sub(r"(?m)^\[network\.int8\]\n(?:.*\n)*?(?=\n*(?:\[|\Z))", "", block)
+    return re.sub(r'(?m)^(allowed\s*=\s*\[.*?),\s*"int8"', r"\1", block)
+
+
+def _block(block: str, made: Quantised) -> str:
     digest = sha256(made.onnx).hexdigest()
     named = f'file_int8 = {toml_value(made.file)}\nsha256_int8 = "{digest}"\n'
     block = re.sub(r"(?m)^(sha256\s*=.*\n(?:(?:file|sha256)_fp16\s*=.*\n)*)", rf"\1{named}", block)
@@ -105,13 +118,13 @@ def _cells(one: Quantised) -> tuple[str, ...]:
     f = one.figures
     return (
         one.spec.name,
-        f"{one.floats} of {one.convolutions} convolutions",
+        f"{one.floats} of {one.convolutions} convolutions" if one.holds else NOT_ENOUGH,
         str(f.crops),
         f"{f.max_difference:.3f}",
         f"{f.mean_difference:.1e}",
         "–" if f.min_dice is None else f"{f.min_dice:.4f}",
         "–" if f.tier_changes is None else str(f.tier_changes),
-        f"{len(one.onnx) / 2**20:.1f}",
+        f"{len(one.onnx) / 2**20:.1f}" if one.holds else "–",
         f"{one.spec.path.stat().st_size / 2**20:.1f}",
     )
 
@@ -125,6 +138,6 @@ def line_of(one: Quantised) -> str:
         return f"{one.spec.name}: {said}"
     allowed = one.spec.precision
     return (
-        f"{one.spec.name}: left as it was, its answers would change by more than the manifest "
+        f"{one.spec.name}: no INT8 file, its answers would change by more than the manifest "
         f"allows ({allowed.max_probability_difference:g}, Dice {allowed.min_dice:g}): {said}"
     )

@@ -22,9 +22,11 @@ Work = Annotated[Path, typer.Option(help="folder for cases and checkpoints")]
 Fold = Annotated[str | None, typer.Option(help=f"without the CTs of a fold: {', '.join(FOLDS)}")]
 ROOT = Path(__file__).parents[2]
 SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
+SLIM = "slim"
+"""The segmenter that ships; it learns from the one of that name."""
 # Masks made by a network carry its habits: outlines are learnt more from those known to be true.
-REAL_SHARE = {"segmenter": 0.5, "labeller": 0.7}
-EXPERT_SHARE = {"segmenter": 0.6}
+REAL_SHARE = {"segmenter": 0.5, "slim": 0.5, "labeller": 0.7}
+EXPERT_SHARE = {"segmenter": 0.6, "slim": 0.6}
 
 
 def _home(work: Path, fold: str | None, synthetic: bool = False) -> Path:
@@ -117,8 +119,8 @@ def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
 
 
 def _check_role(role: str, labelled: Path | None) -> None:
-    if role not in ROLES:
-        raise typer.BadParameter(f"no network '{role}': use one of {', '.join(ROLES)}")
+    if role not in (*ROLES, SLIM):
+        raise typer.BadParameter(f"no network '{role}': use one of {', '.join((*ROLES, SLIM))}")
     if role == "detector" or (labelled and role == "classifier"):
         raise typer.BadParameter(
             f"labelled vertebrae train a {role} by another command: "
@@ -126,9 +128,38 @@ def _check_role(role: str, labelled: Path | None) -> None:
         )
 
 
+def _teacher(role: str, *homes: Path) -> Path | None:
+    """The segmenter that a slim one learns from."""
+    if role != SLIM:
+        return None
+    if found := next(
+        (home / "segmenter.pt" for home in homes if (home / "segmenter.pt").exists()), None
+    ):
+        return found
+    raise typer.BadParameter(
+        f"no segmenter in {homes[0]}: train it first, or take one by `teacher`"
+    )
+
+
+@app.command()
+def teacher(
+    onnx: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    work: Work,
+    fold: Fold = None,
+) -> None:
+    """A published larger segmenter as the checkpoint that `train slim` learns from."""
+    import torch
+
+    from models.recipes import slim
+
+    home = _home(work, fold)
+    home.mkdir(parents=True, exist_ok=True)
+    torch.save(slim.taught_by(onnx).state_dict(), home / "segmenter.pt")
+
+
 @app.command()
 def train(
-    role: Annotated[str, typer.Argument(help=", ".join(NEEDED_ROLES))],
+    role: Annotated[str, typer.Argument(help=", ".join((*NEEDED_ROLES, SLIM)))],
     work: Work,
     minutes: float = 30,
     synthetic: Annotated[bool, typer.Option(help="the base: no real CT at all")] = False,
@@ -177,6 +208,7 @@ def train(
         real_share=0.0 if synthetic else REAL_SHARE.get(role, 0.6),
         expert_share=EXPERT_SHARE.get(role, 0.0),
         seed=seed,
+        teacher=_teacher(role, home, work),
     )
     if not any(path for folder in mix.folders for path in folder.glob("*.npz")):
         raise typer.BadParameter(f"nothing to train on in {work}: run prepare first")

@@ -17,13 +17,15 @@ class Labelled:
     """A case with HU and the centres of its vertebral bodies.
 
     centres: VerSe label (26: S1) -> (z, y, x) in voxels. real: comes from a patient's CT.
-    expert: its masks are no network's of this recipe.
+    expert: its masks are no network's of this recipe. masked: it has such; where centres alone are
+    known, all bone near the spine is labelled 1.
     """
 
     case: Case
     centres: dict[int, np.ndarray]
     real: bool
     expert: bool = False
+    masked: bool = True
 
 
 def write_missing(
@@ -65,7 +67,8 @@ def load(path: Path) -> Labelled:
         soft = d["soft"] if "soft" in d and d["soft"].size else None
         case = Case(str(d["name"]), float(d["spacing_mm"]), *arrays, soft)
         centres = {int(v): p for v, p in zip(d["labels"], d["points"], strict=True)}
-        return Labelled(case, centres, bool(d["real"]), bool(d.get("expert", False)))
+        masked = bool((case.verse > 1).any())
+        return Labelled(case, centres, bool(d["real"]), bool(d.get("expert", False)), masked)
 
 
 def coarser(labelled: Labelled, factor: int) -> Labelled:

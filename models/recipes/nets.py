@@ -54,23 +54,27 @@ class ConvBlock(nn.Sequential):
 class UNet3D(nn.Module):
     """U-Net (Cicek et al. 2016) with strided convolutions down and transposed ones up.
 
-    Input (n, cin, z, y, x) float; z, y, x divisible by 2 ** (len(channels) - 1).
+    stem: stride of the first convolution. With 2 nothing is computed at full resolution, where
+    most of a U-Net's work lies: the head is a transposed convolution, which gives each voxel its
+    answer from the features of its block of eight.
+    Input (n, cin, z, y, x) float; z, y, x divisible by stem * 2 ** (len(channels) - 1).
     Output (n, cout, z, y, x) logits.
     """
 
-    def __init__(self, cin: int, cout: int, channels: tuple[int, ...] = (16, 32, 64, 128)) -> None:
+    def __init__(self, cin: int, cout: int, channels: tuple[int, ...], stem: int = 1) -> None:
         super().__init__()
         self.down = nn.ModuleList()
         previous = cin
         for depth, width in enumerate(channels):
-            self.down.append(ConvBlock(previous, width, stride=1 if depth == 0 else 2))
+            self.down.append(ConvBlock(previous, width, stride=2 if depth else stem))
             previous = width
         self.up = nn.ModuleList()
         self.merge = nn.ModuleList()
         for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True):
             self.up.append(nn.ConvTranspose3d(below, width, 2, 2))
             self.merge.append(ConvBlock(2 * width, width))
-        self.head = nn.Conv3d(channels[0], cout, 1)
+        last = nn.Conv3d if stem == 1 else nn.ConvTranspose3d
+        self.head = last(channels[0], cout, stem, stem)
 
     def forward(self, x: Tensor) -> Tensor:
         skips: list[Tensor] = []
@@ -81,6 +85,26 @@ class UNet3D(nn.Module):
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([up(x), skips.pop()], dim=1))
         out: Tensor = self.head(x)
+        return out
+
+
+class SharpUNet3D(UNet3D):
+    """A U-Net with a stem of stride 2, and two thin convolutions at full resolution behind it that
+    see its answer beside the image: edges lie where the image has them.
+
+    width: channels of these two, the image's own among them. Input, output as of `UNet3D`.
+    """
+
+    def __init__(self, cin: int, cout: int, channels: tuple[int, ...], width: int = 8) -> None:
+        super().__init__(cin, width - cin, channels, stem=2)
+        self.edges = ConvBlock(width, width)
+        self.last = nn.Conv3d(width, cout, 1)
+        nn.init.zeros_(self.last.weight)  # training begins with the answer of the U-Net alone
+        self.cout = cout
+
+    def forward(self, x: Tensor) -> Tensor:
+        rough = super().forward(x)
+        out: Tensor = rough[:, : self.cout] + self.last(self.edges(torch.cat([rough, x], 1)))
         return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.recipes import classifier, finder, labeller, locator, segmenter
+from models.recipes import classifier, finder, labeller, locator, segmenter, slim
 from models.recipes.cases import Pool
 from models.recipes.train import Batch, Schedule, fit
 
@@ -28,6 +28,7 @@ class Recipe:
 
 RECIPES = {
     "segmenter": Recipe(segmenter),
+    "slim": Recipe(slim),
     "finder": Recipe(finder, rate=1.5e-3),
     "locator": Recipe(locator, locator.FACTOR),
     "labeller": Recipe(labeller, count=16),
@@ -43,13 +44,14 @@ def _stack(examples: list[tuple[Tensor, ...]]) -> Batch:
 class Mix:
     """Where the examples come from. folders: cases; without: names that are left out;
     real_share: how many examples are of real CT, where there is any; expert_share: how many of
-    these have masks by experts."""
+    these have masks by experts. teacher: the checkpoint that a slim network learns from."""
 
     folders: tuple[Path, ...]
     without: tuple[str, ...] = ()
     real_share: float = 0.6
     expert_share: float = 0.0
     seed: int = 1
+    teacher: Path | None = None
 
 
 def folders(role: str, work: Path, home: Path) -> tuple[Path, ...]:
@@ -59,8 +61,9 @@ def folders(role: str, work: Path, home: Path) -> tuple[Path, ...]:
     if role == "labeller":  # names need centres, not masks; painted shapes bear no ribs
         return (work / "named",)
     # broken phantoms show the spine alone: that teaches outlines, not levels
-    own = (work / "broken",) if role in ("segmenter", "finder") else ()
-    return (work / "cases", *own, *((home / "cases",) if home != work else ()))
+    own = (work / "broken",) if role in ("segmenter", "slim", "finder") else ()
+    unmasked = (work / "named",) if role == "slim" else ()  # a teacher needs no masks
+    return (*unmasked, work / "cases", *own, *((home / "cases",) if home != work else ()))
 
 
 def first_of(role: str, out: Path, home: Path, base: Path | None) -> Path | None:
@@ -75,7 +78,15 @@ def _spine_batches(role: str, mix: Mix, worker: int) -> Callable[[], Batch]:
     rng = np.random.default_rng([mix.seed, worker])
     own = RECIPES[role]
     cases = Pool(mix.folders, own.factor, mix.real_share, rng, mix.without, mix.expert_share)
-    return lambda: _stack([own.recipe.example(cases.draw(), rng) for _ in range(own.count)])
+    if mix.teacher is None:
+        return lambda: _stack([own.recipe.example(cases.draw(), rng) for _ in range(own.count)])
+    teacher = segmenter.network(mix.teacher).eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def taught() -> tuple[Tensor, ...]:
+        case = cases.draw()
+        return slim.lesson(teacher, segmenter.example(case, rng), case.masked)
+
+    return lambda: _stack([taught() for _ in range(own.count)])
 
 
 def train(role: str, out: Path, mix: Mix, schedule: Schedule, start: Path | None = None) -> None:
@@ -90,4 +101,6 @@ def train(role: str, out: Path, mix: Mix, schedule: Schedule, start: Path | None
     # weights that know something are not thrown about
     schedule = replace(schedule, rate=own.rate * (0.5 if start else 1.0))
     net, draw = own.recipe.network(start), partial(_spine_batches, role, mix)
+    if mix.teacher is not None and start is None:
+        net = slim.begun(segmenter.network(mix.teacher))
     fit(net, draw, own.recipe.loss, out, schedule)

@@ -1,5 +1,6 @@
 """`export quantize` on tiny networks: what is in 8 bits, what the manifest says, who takes it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +126,19 @@ def test_int8_without_its_file_is_refused(quantised: NetworkSpec) -> None:
         load_model_set(quantised.directory)
 
 
-def test_what_changes_the_answers_stays_in_floats(made: Quantised) -> None:
+def test_what_changes_the_answers_stays_in_floats(
+    made: Quantised, quantised: NetworkSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     strict = replace(made.spec.precision, max_probability_difference=0.0)
     patches = np.random.default_rng(1).uniform(size=made.spec.shape(1)).astype(np.float32)
     found = quantise(replace(made.spec, precision=strict), patches, {"noise": patches})
     assert (found.floats, found.holds) == (1, False)
     assert kinds(found.onnx).count("QuantizeLinear") == 1
+    monkeypatch.setattr("export.manifests.check_set", lambda folder: None)
+    older = load_model_set(quantised.directory)
+    found = dataclasses.replace(found, spec=replace(quantised, precision=strict))
+    quantised_set.write(older, tmp_path / "newer", [found])
+    newer = load_model_set(tmp_path / "newer").network("segmenter")
+    assert (newer.quantised, newer.int8, newer.precision.allowed) == (None, None, ("fp32",))
+    assert not list(newer.directory.glob("*.int8.onnx"))
+    assert quantised_set.NOT_ENOUGH in (newer.directory / "card.md").read_text(encoding="utf-8")

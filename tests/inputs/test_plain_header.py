@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from vfx_edge.inputs import headers
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import Slice, Unusable, read_header
+from vfx_edge.inputs.plain_header import plain_header
 
 
 def _file() -> bytes:
@@ -49,7 +50,22 @@ def _read(path: Path, *, plain: bool) -> tuple[Slice, ...] | Unusable:
 
 
 def test_it_is_plain() -> None:
-    assert headers.plain_header(_FILE, {0x00080016}) is not None
+    assert plain_header(_FILE, {0x00080016}) is not None
+
+
+@pytest.mark.parametrize(("depth", "is_plain"), [(20, True), (900, False)])
+def test_a_well_of_sequences_is_as_deep_for_both(
+    depth: int, is_plain: bool, tmp_path: Path
+) -> None:
+    """pydicom gives up where Python's stack ends."""
+    item, ends = b"\xfe\xff\x00\xe0" + b"\xff" * 4, b"\xfe\xff%b\xe0" + bytes(4)
+    opened = b"\x40\x00\x30\xa7SQ\0\0" + b"\xff" * 4
+    well = (opened + item) * depth + (ends % b"\x0d" + ends % b"\xdd") * depth
+    at = _FILE.index(b"\xe0\x7f\x10\x00OW")
+    path = tmp_path / "deep.dcm"
+    path.write_bytes(_FILE[:at] + well + _FILE[at:])
+    assert (plain_header(path.read_bytes(), {0x00080016}) is not None) == is_plain
+    assert _comparable(_read(path, plain=True)) == _comparable(_read(path, plain=False))
 
 
 @settings(max_examples=60)

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the recipes need the extra 'export'")
 
 import torch
 
-from models.recipes import cases, labelled_folders, segmenter, shapes
+from models.recipes import cases, labelled_folders, segmenter, shapes, slim
 from models.recipes.folds import FOLDS, REFERENCES
 from models.recipes.plausible import plausible
 from models.recipes.shapes import ARCH, BODY, Case
@@ -169,3 +169,19 @@ def test_verse_folders_become_cases_whatever_their_orientation(tmp_path: Path) -
     for value, at in centres(case).items():
         lps = labelled.case.origin_lps_mm + 1.5 * labelled.centres[value][::-1]
         np.testing.assert_allclose(lps, case.origin_lps_mm + 1.5 * at[::-1], atol=4)
+
+
+def test_a_slim_segmenter_learns_its_teachers_answer_and_the_truth_where_it_is_known() -> None:
+    torch.manual_seed(0)
+    teacher = segmenter.network().eval()
+    net = slim.begun(teacher)
+    assert torch.equal(net.state_dict()["down.1.0.weight"], teacher.state_dict()["down.2.0.weight"])
+    x = torch.randn(2, *segmenter.PATCH)
+    truth = torch.zeros(3, *segmenter.PATCH)
+    truth[1] = 1
+    shown, answer = slim.lesson(teacher, (x, truth), masked=False)
+    assert torch.equal(shown, x[:, slim.FIRST : slim.FIRST + slim.PATCH[0]])
+    assert answer.shape == (3, *slim.PATCH)
+    _, mixed = slim.lesson(teacher, (x, truth), masked=True)
+    assert torch.allclose(mixed[1], slim.TRUST * answer[1] + 1 - slim.TRUST)
+    assert net(shown[None]).shape == (1, 3, *slim.PATCH)

@@ -119,6 +119,15 @@ def test_a_kill_counts_only_where_the_kernel_had_no_memory_left(
         chain(Job(tmp_path / "killed", tmp_path))
 
 
+def test_the_folder_that_one_stands_in_is_no_part_of_the_program(
+    chain: ChildChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be that of a disc from elsewhere."""
+    (tmp_path / "json.py").write_text("raise SystemExit('run by us')")
+    monkeypatch.chdir(tmp_path)
+    chain.open()
+
+
 def test_networks_that_do_not_open_are_said() -> None:
     with pytest.raises(ModelError, match="put it back"):
         ChildChain({"model": "damaged"}, 60.0, __name__).open()

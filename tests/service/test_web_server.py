@@ -1,8 +1,11 @@
 """The worklist page: what it says, what it does not, and how a real browser shows it."""
 
 import http.client
+import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pydicom
@@ -15,7 +18,7 @@ from vfx_edge.service.settings import ServiceUnusable
 from vfx_edge.service.web.live_list import LiveList
 from vfx_edge.service.web.metrics import Metrics
 from vfx_edge.service.web.rendering import PageRenderer
-from vfx_edge.service.web.server import HttpServer
+from vfx_edge.service.web.server import _LOAD_ANEW, HttpServer
 
 
 def test_the_list_is_sorted_by_urgency_and_says_every_state(desk: Desk) -> None:
@@ -190,19 +193,34 @@ def test_an_address_that_cannot_be_used_is_said(desk: Desk) -> None:
                 HttpServer(address, "en", desk.worklist, Metrics()).start()
 
 
+@pytest.mark.parametrize("has", ["", "?has=0123456789abcdef", "?has=0123-4567"])
+def test_a_page_of_another_version_is_to_load_itself_anew(has: str, desk: Desk) -> None:
+    """One that is still open after an upgrade can't show the rows of this one. That of before
+    versions takes what comes for its list."""
+    with serving(desk) as port, _events(port, has) as answer:
+        assert _next_rows(answer) == f"data: {json.dumps(_LOAD_ANEW)}"
+
+
 def test_changes_come_without_asking_again(desk: Desk) -> None:
     with serving(desk) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)
-        connection.request("GET", "/events", headers={"Host": "localhost"})
-        answer = connection.getresponse()
-        assert _next_rows(answer).count("<tr class=") == 0
-        desk.add(1)
-        assert "Waiting" in _next_rows(answer)
-        job = desk.take()
-        assert "Being analysed" in _next_rows(answer)
-        desk.judge(job, "malignant", ["T12"])
-        assert "Malignant fracture suspected" in _next_rows(answer)
-        connection.close()
+        program = re.search('data-version="(.+?)-', get(port, "/")[2])
+        assert program is not None
+        with _events(port, f"?has={program[1]}-") as answer:
+            assert _next_rows(answer).count("<tr class=") == 0
+            desk.add(1)
+            assert "Waiting" in _next_rows(answer)
+            job = desk.take()
+            assert "Being analysed" in _next_rows(answer)
+            desk.judge(job, "malignant", ["T12"])
+            assert "Malignant fracture suspected" in _next_rows(answer)
+
+
+@contextmanager
+def _events(port: int, has: str) -> Iterator[http.client.HTTPResponse]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)) as connection:
+        connection.request("GET", f"/events{has}", headers={"Host": "localhost"})
+        with connection.getresponse() as answer:
+            yield answer
 
 
 def _next_rows(answer: http.client.HTTPResponse) -> str:

@@ -101,8 +101,11 @@ def chain_patches(
 ) -> dict[str, Floats]:
     """Network name -> at most `count` patches (n, c, a, b, c) that the chain asked of it.
 
-    Every vertebra goes to the classifier. A network that was asked nothing is left out.
+    Every vertebra goes to the classifier, if it is one of them. A network that was asked nothing is
+    left out.
     """
+    classified = any("classifier" in spec.roles for spec in specs)
+    options = ChainOptions(classify="all" if classified else ())
     asked: dict[str, list[Floats]] = {spec.name: [] for spec in specs}
     with open_models(manifest, "auto") as models:
         for scan in scans:
@@ -110,7 +113,7 @@ def chain_patches(
             watched = {role: each[network.spec.name] for role, network in models.networks.items()}
             with contextlib.suppress(NoSpineInView):  # what was asked until then will do
                 watching = replace(models, networks=watched)
-                analyze(scan, watching, ChainOptions(classify="all"), on_stage)
+                analyze(scan, watching, options, on_stage)
             for spec in specs:
                 asked[spec.name] += each[spec.name].asked
     return {

@@ -165,7 +165,7 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m MODULE …` with its own folder of compiled networks; ended at the latest here."""
     with subprocess.Popen(
-        [sys.executable, "-m", *module],
+        [sys.executable, "-P", "-m", *module],  # -P: nothing of the folder we stand in
         env=_environment(os.environ, cache),
         stdin=stdin,
         stdout=subprocess.PIPE,

@@ -140,14 +140,18 @@ def tile_answers(
 
 
 def blended(
-    shape: tuple[int, int, int], starts: Sequence[Sequence[int]], parts: Sequence[FloatArray]
+    shape: tuple[int, int, int],
+    starts: Sequence[Sequence[int]],
+    parts: Sequence[FloatArray],
+    beside: float = 0.0,
 ) -> FloatArray:
-    """Tiles (z, y, x) at `starts` as one array of `shape`: overlaps tapered, zero where none
+    """Tiles (z, y, x) at `starts` as one array of `shape`: overlaps tapered, `beside` where none
     lies."""
     total, weight = (np.zeros(shape, np.float32) for _ in range(2))
     for start, part in zip(starts, parts, strict=True):
         paste(total, weight, part, start, taper(part.shape))
     np.divide(total, weight, out=total, where=weight > 0)
+    total[weight == 0] = beside
     return total
 
 

@@ -8,7 +8,7 @@ mean is pydicom's to say in both cases.
 import struct
 from collections.abc import Container
 
-from pydicom.dataelem import RawDataElement, empty_value_for_VR
+from pydicom.dataelem import DataElement, RawDataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
@@ -22,6 +22,8 @@ _ELEMENT, _LONG = struct.Struct("<HH2sH").unpack_from, struct.Struct("<I").unpac
 _OPEN = 0xFFFFFFFF
 """The length of what is ended by a delimiter."""
 _ITEM, _ITEM_ENDS, _SEQUENCE_ENDS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_DEEPEST = 32
+"""No image has so many sequences within each other; of what has more pydicom may say what it is."""
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _SYNTAX, _SOP_CLASS = 0x00020010, 0x00080016
 
@@ -38,7 +40,7 @@ def plain_header(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int
 
 
 def _walked(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int] | None:
-    found: dict[BaseTag, RawDataElement] = {}
+    found: dict[BaseTag, DataElement | RawDataElement] = {}
     at, syntax, first_group = 132, "", 2
     while True:
         group, element, kind, length = _ELEMENT(head, at)
@@ -104,7 +106,7 @@ def _behind_sequence(head: bytes, at: int) -> int:
             raise struct.error("not plain")
         if length != _OPEN:
             at += length
-        elif kind == b"SQ":
+        elif kind == b"SQ" and len(open_) < 2 * _DEEPEST:
             open_.append(_SEQUENCE_ENDS)
         else:
             raise struct.error("not plain")

@@ -24,6 +24,8 @@ from vfx_edge.study import DicomSource, Plane, Scan
 _HEAD_BYTES = 2**12
 """Group 8 comes first; a file that was written to, or whose instance UID does not stand here, is
 parsed again."""
+_SOP_INSTANCE = b"\x08\0\x18\0"
+"""Its tag, little endian."""
 _OF_EACH: list[Any] = [Tag(keyword) for keyword in KEYWORDS]
 _MUST_STATE = {
     "StudyInstanceUID": "study UID",
@@ -98,12 +100,20 @@ def _instances(
 
 
 def _is_same(file: tuple[Path, tuple[str, str], Plane | None]) -> bool:
-    """Whether nobody wrote to the file, and it begins with the header of this instance, still."""
+    """Whether nobody wrote to the file, and it begins with the header of this instance, still.
+    False where it may not."""
     path, (_, sop_uid), plane = file
+    uid = sop_uid.encode()
+    uid += b"\0" * (len(uid) % 2)
+    size = len(uid).to_bytes(4, "little")
+    # as a whole, length and all: other UIDs may begin like this one
+    explicit, implicit = (_SOP_INSTANCE + form + uid for form in (b"UI" + size[:2], size))
     try:
         with path.open("rb", buffering=0) as stream:
-            untouched = plane is not None and state_of(stream) == plane.file
-            return untouched and sop_uid.encode() in (stream.read(_HEAD_BYTES) or b"")
+            if plane is None or state_of(stream) != plane.file:
+                return False
+            head = stream.read(_HEAD_BYTES) or b""
+            return explicit in head or implicit in head
     except OSError:
         return False
 

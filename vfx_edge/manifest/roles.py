@@ -93,6 +93,7 @@ class SegmenterParameters(RoleParameters, frozen=True, kw_only=True):
     guide_sigma_mm: Annotated[
         float, Meta(ge=0.1, le=100, description="of the guide's Gaussian on the body's centre")
     ]
+    downward_mm: Annotated[Distance, Meta(description="and so far below it, to the feet")] = 0.0
 
 
 class JointParameters(RoleParameters, frozen=True, kw_only=True):

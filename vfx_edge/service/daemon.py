@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
 from typing import Protocol, runtime_checkable
@@ -127,6 +127,8 @@ def serve(
     their own have their networks open before anything is received.
     VfxError, while it runs only where the spool is gone or its queue damaged.
     """
+    # settled once: when the networks are open, less memory is left, and "auto" would say less
+    settings = replace(settings, workers=workers(settings))
     with open_service(settings) as service, ExitStack() as running:
         chains = _opened(chains or _chains(settings))
         end_analysis = partial(_end, chains)

@@ -17,6 +17,8 @@ from vfx_edge.inference.patches import blended, our_shape, tile_answers, tile_st
 OVERLAP = 16  # voxels that neighbouring tiles share
 BODY_HU = -300.0
 LEAST_BODY, LEAST_OF_TISSUE = 0.05, 0.9  # shares: less is no body as it should look in a CT
+SLAB = 24  # voxels from front to back: fewer show too little for any look to be spared
+MIDST = 8  # voxels from a tile's side: where it holds the body's middle so far within, it is asked
 RIM = 6  # voxels of a tile's side that see too little beside them
 SEEN_PLANES = 0.5  # share of a row's planes: with spine in fewer, it may run beside the tile
 FARTHEST = 8  # planes; over a longer gap no spine strays farther to the side: a hip does
@@ -34,6 +36,9 @@ class NoSpineInView(InputError):
         )
 
 
+_Start = tuple[int, ...]  # a tile's first voxel: z, y, x
+
+
 @dataclass(frozen=True, eq=False)
 class SpineRegion:
     """The spine's course. centreline_lps_mm: (n, 3) from head to feet, one point per coarse
@@ -43,11 +48,11 @@ class SpineRegion:
 
 
 def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]:
-    """Probability (z, y, x) that a coarse voxel is spine, and its grid; zero beside the body.
+    """Probability (z, y, x) that a coarse voxel is spine, and its grid; zero where no tile lies.
 
-    Tile by tile from head to feet, first one in the middle of the body and at its back; all over
-    the body only where that one does not show the spine well within its sides. Where no body is
-    told from air for sure, all over the scan.
+    The scan is cut into rows of tiles. Of a row first those at the body's back and middle are
+    asked; the others only where these do not show the spine well within their sides, or where no
+    body is told from air for sure.
     """
     spec = locator.spec
     grid = grid_covering(image, spec.input.spacing_mm)
@@ -56,22 +61,29 @@ def spine_probability(image: Image, locator: Network) -> tuple[FloatArray, Grid]
     # whatever else a network knows, is no spine
     alone = set(spec.means) == {"background", "spine"}
     wanted = classes.index("background" if alone else "spine")
+    answers: dict[_Start, FloatArray] = {}
 
-    def ask(starts: list[tuple[int, ...]]) -> list[FloatArray]:
+    def ask(starts: list[_Start]) -> None:
         found = tile_answers(locator, values, starts, wanted, image.outside)
-        return [1 - part for part in found] if alone else found
+        answers.update(zip(starts, found, strict=True))
+
+    def spine(starts: list[_Start]) -> FloatArray:
+        parts = [answers[start] for start in starts]
+        found = blended(grid.shape, starts, parts, beside=float(alone))
+        return 1 - found if alone else found
 
     rows = _rows(values, size, _body(values) if image.unit == "HU" else None)
-    tried = [row for row in rows if row.middle]
-    starts = [row.middle for row in tried]
-    parts = ask(starts)
-    done = [row for row, part in zip(tried, parts, strict=True) if _well_inside(part, row)]
-    rest = [start for row in rows if row not in done for start in row.everywhere]
-    return blended(grid.shape, starts + rest, parts + ask(rest)), grid
+    ask([start for row in rows for start in row.first])
+    doubtful = [row for row in rows if row.rest and not _well_inside(spine(row.first), row, size)]
+    ask([start for row in doubtful for start in row.rest])
+    return spine(sorted(answers)), grid
 
 
 def _body(values: FloatArray) -> NDArray[np.bool_] | None:
-    """What of (z, y, x) HU is the patient; None where that can't be told for sure."""
+    """What of (z, y, x) HU is the patient; None where that can't be told for sure, or where no
+    more than a slab of him is seen."""
+    if values.shape[1] < SLAB:
+        return None
     tissue = values > BODY_HU
     body = largest_piece(tissue)
     sure = body.sum() >= max(LEAST_BODY * body.size, LEAST_OF_TISSUE * tissue.sum())
@@ -80,62 +92,51 @@ def _body(values: FloatArray) -> NDArray[np.bool_] | None:
 
 @dataclass(frozen=True)
 class _Row:
-    """Tiles at one height: where each begins, (z, y, x). everywhere: those that cover the body.
-    middle: the one to ask first; empty where one is all. box: of the body there."""
+    """Tiles at one height, by their first voxels. first: those to ask at once; rest: the others.
+    box: of the body there."""
 
-    everywhere: list[tuple[int, ...]]
-    middle: tuple[int, ...]
+    first: list[_Start]
+    rest: list[_Start]
     box: tuple[slice, slice, slice]
 
 
 def _rows(
     values: FloatArray, size: tuple[int, int, int], body: NDArray[np.bool_] | None
 ) -> list[_Row]:
-    """size: of a tile. body: where tiles have to lie; None: everywhere."""
+    """size: of a tile. body: where the spine lies; None: anywhere."""
+    along = [tile_starts(n, tile, OVERLAP) for n, tile in zip(values.shape, size, strict=True)]
     rows = []
-    for z in tile_starts(len(values), size[0], OVERLAP):
-        here = np.s_[max(z, 0) : z + size[0]]
+    for z in along[0]:
+        row = [*product([z], *along[1:])]
+        here = slice(max(z, 0), z + size[0])
         box = box_about(np.ones_like(values[here], np.bool_) if body is None else body[here], 0)
         if box[0].start == box[0].stop:
             continue
-        along = [_starts(box[axis], values.shape[axis], size[axis]) for axis in (1, 2)]
-        everywhere = list(product([z], *along))
-        first: tuple[int, ...] = ()
-        if body is not None and len(everywhere) > 1:
-            behind, between = box[1].stop - size[1], (box[2].start + box[2].stop - size[2]) // 2
-            first = (
-                z,
-                _inside(behind, values.shape[1], size[1]),
-                _inside(between, values.shape[2], size[2]),
-            )
-        rows.append(_Row(everywhere, first, box))
+        middle = (box[2].start + box[2].stop) / 2
+        back = next(y for y in along[1] if y + size[1] >= box[1].stop)
+        first = [
+            start
+            for start in row
+            if body is None
+            or (start[1] == back and abs(start[2] + size[2] / 2 - middle) <= size[2] / 2 - MIDST)
+        ]
+        rows.append(_Row(first, [start for start in row if start not in first], box))
     return rows
 
 
-def _starts(side: slice, length: int, tile: int) -> list[int]:
-    """First voxels of tiles that cover a side of the body's box, within the scan."""
-    starts = tile_starts(side.stop - side.start, tile, OVERLAP)
-    return [_inside(side.start + start, length, tile) for start in starts]
-
-
-def _inside(start: int, length: int, tile: int) -> int:
-    """The start moved so that the tile lies within the scan, or in its middle."""
-    return min(max(start, 0), length - tile) if length > tile else -((tile - length) // 2)
-
-
-def _well_inside(part: FloatArray, row: _Row) -> bool:
-    """Whether a row's first tile shows the spine, and not at a side beyond which the body goes
+def _well_inside(spine: FloatArray, row: _Row, size: tuple[int, int, int]) -> bool:
+    """Whether a row's first tiles show the spine, and not at a side beyond which the body goes
     on."""
-    spine = part > 0.5
-    planes = row.box[0].stop - row.box[0].start
-    if spine.any((1, 2)).sum() < SEEN_PLANES * planes:
+    likely = spine > 0.5
+    if likely.any((1, 2)).sum() < SEEN_PLANES * (row.box[0].stop - row.box[0].start):
         return False
-    for axis, start, side in zip((1, 2), row.middle[1:], row.box[1:], strict=True):
-        line = np.flatnonzero(spine.any((0, 3 - axis)))
-        stop = start + part.shape[axis]
-        if start > side.start and line[0] < RIM:
+    for axis in (1, 2):
+        line = np.flatnonzero(likely.any((0, 3 - axis)))
+        start = min(first[axis] for first in row.first)
+        stop = max(first[axis] for first in row.first) + size[axis]
+        if start > row.box[axis].start and line[0] < start + RIM:
             return False
-        if stop < side.stop and line[-1] >= part.shape[axis] - RIM:
+        if stop < row.box[axis].stop and line[-1] >= stop - RIM:
             return False
     return True
 

@@ -61,7 +61,7 @@ def _patch(
     """Network input (2, z, y, x) for vertebra number i, and its grid."""
     x, y, z = vertebrae[i].centroid_lps_mm
     parameters = spec.parameters_of(SegmenterParameters)
-    middle = (x, y + parameters.backward_mm, z)
+    middle = (x, y + parameters.backward_mm, z - parameters.downward_mm)
     grid = grid_about(middle, our_shape(spec.input), spec.input.spacing_mm)
     near = [vertebrae[j].centroid_lps_mm for j in (i - 1, i + 1) if 0 <= j < len(vertebrae)]
     guide = _guide(grid, vertebrae[i].centroid_lps_mm, near, parameters.guide_sigma_mm)

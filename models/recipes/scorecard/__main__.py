@@ -89,11 +89,24 @@ def scorecard(
             _say(warning)
         if figures is not None:
             card[part] = figures
+    if write:
+        card = {**_earlier(model), **card}
     if write and (missing := [part for part in parts.PARTS if part not in card]):
         raise typer.BadParameter(
             f"not scored: {', '.join(missing)}; the documents stay as they are"
         )
     _write_all(parts.rounded(card), out, model if write else None)
+
+
+def _earlier(model: Path) -> dict[str, Any]:
+    """The parts of the card that stands, each with what it was scored of: some take trainings anew
+    to score again, and then say themselves that they are older than the rest."""
+    path = model / "scorecard.json"
+    if not path.exists():
+        return {}
+    card = json.loads(path.read_text(encoding="utf-8"))
+    of = {"date": card["machine"]["date"], "sha256": card["set"]["sha256"]}
+    return {part: {"of": of, **card[part]} for part in parts.PARTS if part in card}
 
 
 def _write_all(card: dict[str, Any], out: Path, model: Path | None) -> None:

@@ -14,7 +14,7 @@ BEGIN, END = "<!-- {}:begin -->", "<!-- {}:end -->"
 def full(card: Card) -> str:
     """Every table; ends in a line feed."""
     sections = [
-        f"### {title}\n\n{write(card[part]) if part in card else 'Not measured.'}"
+        f"### {title}\n\n{_age(card, part)}{write(card[part]) if part in card else 'Not measured.'}"
         for part, (title, write) in _SECTIONS.items()
     ]
     return "\n\n".join([_head(card), _goals(card), *sections, _machine(card)]) + "\n"
@@ -51,8 +51,23 @@ def _head(card: Card) -> str:
     weights = ", ".join(f"{role} `{sha[:8]}`" for role, sha in made["sha256"].items())
     return (
         f"`{COMMAND} --write` wrote this on {card['machine']['date']} about the set "
-        f"`{made['name']}` {made['version']} ({weights})."
+        f"`{made['name']}` {made['version']} ({weights}).{_older(card)}"
     )
+
+
+def _older(card: Card) -> str:
+    titles = [title for part, (title, _) in _SECTIONS.items() if _age(card, part)]
+    return f" Older, as it says there: {', '.join(titles)}." * bool(titles)
+
+
+def _age(card: Card, part: str) -> str:
+    """What has to be known of figures that were not scored anew with the rest; else nothing."""
+    if (of := card.get(part, {}).get("of")) is None:
+        return ""
+    now = card["set"]["sha256"]
+    since = [f"{role} (then `{sha[:8]}`)" for role, sha in of["sha256"].items() if sha != now[role]]
+    changed = f" Changed since: {', '.join(since)}." if since else ""
+    return f"*Scored on {of['date']}, not anew with the rest.{changed}*\n\n"
 
 
 def _goals(card: Card) -> str:

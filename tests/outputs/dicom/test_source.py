@@ -65,6 +65,11 @@ def test_files_that_went_or_are_others_are_noticed(tmp_path: Path) -> None:
     file.write_bytes(other)
     with pytest.raises(SourceChanged, match=file.name):
         read_source(tmp_path / "ct", volume)
+    (wanted,) = (uid for name, uid in volume.sources if name.endswith(file.name))
+    # names it, and is another one
+    file.write_bytes(wanted.encode().ljust(128, b"\0") + other[128:])
+    with pytest.raises(SourceChanged, match=file.name):
+        read_source(tmp_path / "ct", volume)
     file.unlink()
     with pytest.raises(SourceChanged, match=file.name):
         read_source(tmp_path / "ct", volume)

@@ -102,7 +102,7 @@ class ChildChain:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
             self._is_late = False
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
+                [sys.executable, "-P", "-m", self._module],  # -P: nothing of the folder we stand in
                 env=_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

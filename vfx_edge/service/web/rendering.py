@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from vfx_edge import __version__
 from vfx_edge.level_words import one_by_one
 from vfx_edge.outputs.verdict import Verdict, advice, gap, place
 from vfx_edge.outputs.wording import Wording
@@ -48,10 +49,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Shown:
-    """The list in HTML: what stands above it, and a row for each study, by its key, in order."""
+    """The list in HTML: what stands above it, and a row for each study, by its key, in order.
+    program: tells apart pages that can't show each other's rows."""
 
     head: str = ""
     rows: dict[str, str] = field(default_factory=dict)
+    program: str = ""
 
     @property
     def html(self) -> str:
@@ -61,7 +64,11 @@ class Shown:
     @cached_property
     def version(self) -> str:
         """Changes with anything that is shown."""
-        return hashlib.sha256((self.head + self.html).encode()).hexdigest()[:16]
+        return f"{self.program}-{_digest(self.head + self.html)}"
+
+    def fits(self, version: str) -> bool:
+        """Whether a page that has this version of the list can take changes of this one."""
+        return version.partition("-")[0] == self.program
 
     def change(self, old: "Shown | None") -> dict[str, Any]:
         """What makes this list of the old one: the keys of rows that go, and rows that come, from
@@ -115,7 +122,15 @@ class PageRenderer:
             open=sum(not row.tier and row.state != "failed" for row in shown),
         )
         row = self._environment.get_template("row")
-        return Shown(head, {line.key: row.render(t=self._t, line=line) for line in lines})
+        rendered = {line.key: row.render(t=self._t, line=line) for line in lines}
+        return Shown(head, rendered, self._program)
+
+    @cached_property
+    def _program(self) -> str:
+        """Another one after an upgrade, or in another language."""
+        parts = sorted(files("vfx_edge.service.web").joinpath("page").iterdir(), key=str)
+        texts = (part.read_text("utf-8") for part in parts)
+        return _digest("\0".join((__version__, self._t.language, self._footer, *texts)))
 
     @cached_property
     def _environment(self) -> Environment:
@@ -196,3 +211,7 @@ def _clock(when_s: float, language: str) -> str:
     if then[:3] == now[:3]:
         return clock
     return time.strftime("%d.%m. " if language == "de" else "%d %b ", then) + clock
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -57,6 +57,9 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_LOAD_ANEW = '<meta http-equiv="refresh" content="1">'
+"""What a page of another version is told. One of before versions shows it as its list, and thereby
+does it, too; after a second, lest it does nothing else where two versions share one address."""
 _STATIC = {"worklist.css": "text/css", "worklist.js": "text/javascript"}
 
 
@@ -171,10 +174,15 @@ def application(live: LiveList, metrics: Metrics, host: str = "127.0.0.1") -> St
 
 async def _changes(live: LiveList, has: str) -> AsyncIterator[dict[str, str]]:
     """What changes in the list, of which the viewer has the version `has`, and a short event in
-    between."""
+    between. A page of another program has to load itself anew; if it can't, silence tells it that
+    it is cut off."""
     live.viewers += 1
     sent, sent_at_s = (live.shown if live.shown.version == has else None), -math.inf
     try:
+        if not live.shown.fits(has):
+            yield {"event": "rows", "data": json.dumps(_LOAD_ANEW)}
+        while not live.shown.fits(has):
+            await asyncio.sleep(ALIVE_S)
         while True:
             shown = live.shown
             if sent is None or shown.version != sent.version:

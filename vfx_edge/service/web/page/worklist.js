@@ -14,6 +14,7 @@ function found() {
 }
 
 function apply(change) {
+  if (typeof change === "string") throw new Error("the page is of another version");
   const before = new Set(rows.keys());
   head.innerHTML = change.head;
   if (change.all !== undefined) {
@@ -59,8 +60,9 @@ function listen() {
   source.addEventListener("rows", (event) => {
     try {
       apply(JSON.parse(event.data));
-    } catch {
-      return location.reload();
+    } catch { // of another version, or rows are missing
+      source.close();
+      return setTimeout(() => location.reload(), 1000);
     }
     words.version = event.lastEventId;
     heard = Date.now();
