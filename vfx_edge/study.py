@@ -69,11 +69,12 @@ class SeriesInfo:
 @dataclass(frozen=True)
 class Plane:
     """What a slice's header says of itself. position_mm: of its first pixel, LPS. shared: what the
-    slices of a series have alike as a rule, in a fixed order."""
+    slices of a series have alike as a rule, in a fixed order. file: its state when it was read."""
 
     position_mm: Point | None
     instance: int | None
     shared: tuple[object, ...]
+    file: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.disc import is_directory, named_files
@@ -101,10 +101,12 @@ class NoScratch(InputError):
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read, and how to call it to people (the name inside an archive)."""
+    """A file to read, and how to call it to people (the name inside an archive). state: as it was
+    when its header was read."""
 
     path: Path
     name: str
+    state: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,12 @@ class Listing:
     files: tuple[Source, ...]
     unreadable: tuple[str, ...] = ()
     missing: int = 0
+
+
+def state_of(file: IO[bytes]) -> tuple[int, ...]:
+    """Its size first. Not the same once the file was written to, or another took its place."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_ino, found.st_dev, found.st_mtime_ns, found.st_ctime_ns
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from vfx_edge.inputs.facts import (
     text,
     uid,
 )
-from vfx_edge.inputs.files import Source
+from vfx_edge.inputs.files import Source, state_of
 from vfx_edge.inputs.marks import KEYWORDS as MARK_KEYWORDS
 from vfx_edge.inputs.marks import Value, marks
 from vfx_edge.inputs.patients import PATIENT_KEYWORDS, Patient, patient
@@ -159,7 +159,11 @@ def read_headers(sources: Sequence[Source]) -> Iterator[tuple[Slice, ...] | Unus
     for at in range(0, len(sources), _AT_ONCE):
         some = sources[at : at + _AT_ONCE]
         for source, start in zip(some, map_reading(_start_of, some), strict=True):
-            yield start if isinstance(start, Unusable) else _header(source, *start, values)
+            if isinstance(start, Unusable):
+                yield start
+            else:
+                head, state = start
+                yield _header(replace(source, state=state), head, state[0], values)
 
 
 def read_header(source: Source) -> tuple[Slice, ...] | Unusable:
@@ -167,12 +171,11 @@ def read_header(source: Source) -> tuple[Slice, ...] | Unusable:
     return next(read_headers((source,)))
 
 
-def _start_of(source: Source) -> tuple[bytes, int] | Unusable:
-    """The file's first bytes, where nearly every header lies wholly, and its size."""
+def _start_of(source: Source) -> tuple[bytes, tuple[int, ...]] | Unusable:
+    """The file's first bytes, where nearly every header lies wholly, and its state."""
     try:
         with source.path.open("rb", buffering=0) as file:
-            head = file.read(_HEAD_BYTES) or b""
-            return head, file.seek(0, io.SEEK_END)
+            return file.read(_HEAD_BYTES) or b"", state_of(file)
     except OSError as error:
         return Unusable(source.name, damaged=True, why=error.strerror or "unreadable")
 

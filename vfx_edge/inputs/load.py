@@ -162,4 +162,4 @@ def _plane(slice_: Slice) -> Plane:
     s = slice_
     uids = (s.sop_class, s.study_uid, s.series_uid, s.frame_of_reference)
     sizes = (s.rows, s.columns, s.pixel_spacing_mm, s.orientation, s.thickness_mm)
-    return Plane(s.position_mm, s.instance, (*uids, *sizes))
+    return Plane(s.position_mm, s.instance, (*uids, *sizes), s.source.state)

@@ -4,7 +4,7 @@ A result carries the patient and the study of its source (DICOM PS3.3 C.7.1, C.7
 instances, so what was a plain number to the reader is wanted here as the source said it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from pydicom.uid import UID
 
 from vfx_edge.errors import InputError, OutputError
 from vfx_edge.inputs.bounded import read_file
-from vfx_edge.inputs.files import listed
+from vfx_edge.inputs.files import listed, state_of
 from vfx_edge.inputs.repeated import KEYWORDS, add_place, has_uid, is_uid, repeated
 from vfx_edge.parallel import map_reading
 from vfx_edge.quiet import quiet
 from vfx_edge.study import DicomSource, Plane, Scan
 
 _HEAD_BYTES = 2**12
-"""Group 8 comes first; a file whose instance UID does not stand here is parsed again."""
+"""Group 8 comes first; a file that was written to, or whose instance UID does not stand here, is
+parsed again."""
 _SOP_INSTANCE = b"\x08\0\x18\0"
 """Its tag, little endian."""
 _OF_EACH: list[Any] = [Tag(keyword) for keyword in KEYWORDS]
@@ -76,27 +77,32 @@ def read_source(path: Path, scan: Scan) -> DicomSource:
             raise SourceChanged(missing[0])
         paths = [by_name[name] for name, _ in scan.sources]
         first = _checked(scan.sources[0], paths[0])
-        unchanged = map_reading(_names, zip(paths, scan.sources, strict=True))
-        return DicomSource(tuple(_instances(scan, paths, first, unchanged)))
+        planes = scan.planes if len(scan.planes) == len(paths) else (None,) * len(paths)
+        unchanged = map_reading(_is_same, zip(paths, scan.sources, planes, strict=True))
+        return DicomSource(tuple(_instances(scan.sources, paths, planes, first, unchanged)))
 
 
 def _instances(
-    scan: Scan, paths: list[Path], first: Dataset, unchanged: list[bool]
+    sources: Sequence[tuple[str, str]],
+    paths: Sequence[Path],
+    planes: Sequence[Plane | None],
+    first: Dataset,
+    unchanged: Sequence[bool],
 ) -> Iterator[Dataset]:
-    """Headers in the order of `scan.sources`. Of a slice that the reader found like the first but
+    """Headers in the order of `sources`. Of a slice that the reader found like the first but
     for its place, all that can be told is known: its file is not parsed again."""
     yield first
-    planes = scan.planes if len(scan.planes) == len(paths) else (None,) * len(paths)
-    others = zip(scan.sources, paths, planes, unchanged, strict=True)
+    others = zip(sources, paths, planes, unchanged, strict=True)
     for source, path, plane, same in islice(others, 1, None):
         alike = plane is not None and planes[0] is not None and plane.shared == planes[0].shared
         made = _like(first, source[1], plane) if alike and same and plane is not None else None
         yield _checked(source, path) if made is None else made
 
 
-def _names(file: tuple[Path, tuple[str, str]]) -> bool:
-    """Whether the file begins with the header of this instance, still. False where it may not."""
-    path, (_, sop_uid) = file
+def _is_same(file: tuple[Path, tuple[str, str], Plane | None]) -> bool:
+    """Whether nobody wrote to the file, and it begins with the header of this instance, still.
+    False where it may not."""
+    path, (_, sop_uid), plane = file
     uid = sop_uid.encode()
     uid += b"\0" * (len(uid) % 2)
     size = len(uid).to_bytes(4, "little")
@@ -104,6 +110,8 @@ def _names(file: tuple[Path, tuple[str, str]]) -> bool:
     explicit, implicit = (_SOP_INSTANCE + form + uid for form in (b"UI" + size[:2], size))
     try:
         with path.open("rb", buffering=0) as stream:
+            if plane is None or state_of(stream) != plane.file:
+                return False
             head = stream.read(_HEAD_BYTES) or b""
             return explicit in head or implicit in head
     except OSError:

@@ -1,5 +1,6 @@
 """The CT's own files as a source of results: odd headers, files that change, a zip, a NIfTI."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,20 @@ def test_files_that_went_or_are_others_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(SourceChanged, match=file.name):
         read_source(tmp_path / "ct", volume)
     file.unlink()
+    with pytest.raises(SourceChanged, match=file.name):
+        read_source(tmp_path / "ct", volume)
+
+
+def test_a_file_that_became_another_instance_is_noticed_by_its_data_set(tmp_path: Path) -> None:
+    """Its file meta information still names the former one, and it is as long as before."""
+    write_scan(tmp_path / "ct")
+    volume = load_scan(tmp_path / "ct")
+    file = sorted((tmp_path / "ct").iterdir())[3]
+    held = file.read_bytes()
+    uid = pydicom.dcmread(file).SOPInstanceUID.encode()
+    at, other = held.rindex(uid), uid[:-1] + (b"1" if uid[-1:] != b"1" else b"2")
+    file.write_bytes(held[:at] + other + held[at + len(uid) :])
+    os.utime(file, (0, 0))  # a clock of few ticks can't make it look untouched
     with pytest.raises(SourceChanged, match=file.name):
         read_source(tmp_path / "ct", volume)
 

@@ -18,6 +18,7 @@ from pydicom.valuerep import format_number_as_ds
 from vfx_edge.outputs.dicom.encoded import element, encoded, put, reference, sequence
 from vfx_edge.outputs.dicom.slices import SourceSlice
 from vfx_edge.outputs.dicom.write import Unplaceable
+from vfx_edge.outputs.labels import Box
 from vfx_edge.study import DicomSource
 
 _ALIKE = ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "FrameOfReferenceUID")
@@ -45,19 +46,22 @@ def check_alike(source: DicomSource) -> None:
         raise Unplaceable("its slices differ in series, size or frame of reference")
 
 
-def add_frames(segmentation: Any, numbers: Numbers, slices: Sequence[SourceSlice]) -> None:
+def add_frames(
+    segmentation: Any, numbers: Numbers, box: Box, slices: Sequence[SourceSlice]
+) -> None:
     """Fills a Segmentation that was made of one plane, and is to be written as it is then.
 
-    numbers: (planes, rows, columns) segment numbers. slices: of each plane. Frames come segment by
-    segment, in each along the slices' normal; where a segment is not on a plane there is none.
+    numbers: (planes, rows, columns) segment numbers, 0 beyond the box. slices: of each plane.
+    Frames come segment by segment, in each along the slices' normal; where a segment is not on a
+    plane there is none.
     """
     positions = np.array([s.position_mm for s in slices])
     across = get_normal_vector(
         slices[0].directions.ravel(), index_convention=VOLUME_INDEX_CONVENTION
     )
-    shown = _shown(numbers, np.argsort(positions @ across), len(segmentation.SegmentSequence))
+    shown = _shown(numbers, box, np.argsort(positions @ across), len(segmentation.SegmentSequence))
     segmentation.NumberOfFrames = int(shown.there.sum())
-    segmentation.PixelData = _packed(numbers, shown)
+    segmentation.PixelData = _packed(numbers, box, shown)
     _add_distances(segmentation, positions, slices[0].directions.ravel(), shown)
     template = segmentation.PerFrameFunctionalGroupsSequence[0]
     named = [reference(s.sop_class, s.sop_instance) for s in slices]
@@ -71,18 +75,19 @@ def add_frames(segmentation: Any, numbers: Numbers, slices: Sequence[SourceSlice
     )
 
 
-def _shown(numbers: Numbers, order: NDArray[np.intp], count: int) -> _Shown:
-    anywhere = numbers.max(axis=0)
-    rows, columns = (np.flatnonzero(anywhere.any(axis=axis)) for axis in (1, 0))
-    column = numbers[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    pixels = np.array([np.bincount(plane.ravel(), minlength=count + 1) for plane in column])
+def _shown(numbers: Numbers, box: Box, order: NDArray[np.intp], count: int) -> _Shown:
+    pixels = np.zeros((len(numbers), count + 1), np.intp)
+    for at in range(box[0].start, box[0].stop):
+        pixels[at] = np.bincount(numbers[at, box[1], box[2]].ravel(), minlength=count + 1)
     there = pixels[order, 1:] > 0
     some = there.any(axis=1)
     return _Shown(order[some], there[some])
 
 
-def _packed(numbers: Numbers, shown: _Shown) -> bytes:
+def _packed(numbers: Numbers, box: Box, shown: _Shown) -> bytes:
     """One bit a pixel, without a gap between frames (PS3.5 8.1.1), of even length."""
+    if numbers.shape[2] % 8 == 0:
+        return _packed_rows(numbers, box, shown)
     parts, rest = [], np.empty(0, np.bool_)
     for segment in range(shown.there.shape[1]):
         bits = (numbers[shown.of(segment)] == segment + 1).ravel()
@@ -92,6 +97,22 @@ def _packed(numbers: Numbers, shown: _Shown) -> bytes:
         rest = bits[whole:]
     packed = b"".join([*parts, np.packbits(rest, bitorder="little").tobytes()])
     return packed + b"\0" * (len(packed) % 2)
+
+
+def _packed_rows(numbers: Numbers, box: Box, shown: _Shown) -> bytes:
+    """The same where a row fills whole bytes: those beyond the box stay as they are."""
+    _, rows, columns = numbers.shape
+    first, after = box[2].start // 8, -(-box[2].stop // 8)
+    column = numbers[:, box[1], 8 * first : 8 * after]
+    packed = np.zeros((int(shown.there.sum()), rows, columns // 8), np.uint8)
+    at = 0
+    for segment in range(shown.there.shape[1]):
+        on = shown.of(segment)
+        bits = np.packbits(column[on] == segment + 1, axis=2, bitorder="little")
+        packed[at : at + len(on), box[1], first:after] = bits
+        at += len(on)
+    data = packed.tobytes()
+    return data + b"\0" * (len(data) % 2)
 
 
 def _groups(template: Dataset, slices: Sequence[SourceSlice], shown: _Shown) -> Iterator[bytes]:

@@ -36,7 +36,7 @@ from vfx_edge.outputs.dicom.items import coding_scheme
 from vfx_edge.outputs.dicom.slices import SourceSlice, is_enhanced, source_slices
 from vfx_edge.outputs.dicom.write import PRODUCT, Unplaceable, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
-from vfx_edge.outputs.labels import numbered
+from vfx_edge.outputs.labels import Box, numbered
 from vfx_edge.study import Analysis, DicomSource, RunInfo, Scan, VertebraMask
 
 Floats = NDArray[np.float64]
@@ -51,11 +51,12 @@ a stack straight up to a drift of a quarter of a pixel, and even up to 0.04 step
 
 @dataclass(frozen=True, eq=False)
 class _Planes:
-    """numbers: (planes, rows, columns) segment numbers in the source's orientation. affine:
-    (plane, row, column, 1) -> LPS mm. own: for each plane the index of its slice or frame in the
-    source; None where the planes are not the source's."""
+    """numbers: (planes, rows, columns) segment numbers in the source's orientation. box: beyond it
+    they are 0. affine: (plane, row, column, 1) -> LPS mm. own: for each plane the index of its
+    slice or frame in the source; None where the planes are not the source's."""
 
     numbers: NDArray[np.uint8]
+    box: Box
     affine: Floats
     own: tuple[int, ...] | None
 
@@ -80,9 +81,8 @@ def write_seg(analysis: Analysis, source: DicomSource, path: Path) -> Path:
 
 def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
     run = analysis.result.run
-    numbers, masks = _numbered(analysis.scan.image, analysis.masks)
     slices = source_slices(source)
-    planes = _planes(analysis.scan.image, numbers, slices)
+    planes, masks = _planes(analysis.scan.image, analysis.masks, slices)
     repeats = planes.own is not None and not is_enhanced(source.first)
     placed = _first_placed if repeats else _placed
     segmentation = Segmentation(
@@ -99,36 +99,40 @@ def _segmentation(analysis: Analysis, source: DicomSource) -> Any:
     segmentation.ContentCreatorName = ""  # required, may be empty (PS3.3 Table 10-12)
     segmentation.BodyPartExamined = "SPINE"
     if repeats:
-        add_frames(segmentation, planes.numbers, [slices[at] for at in planes.own or ()])
+        own = [slices[at] for at in planes.own or ()]
+        add_frames(segmentation, planes.numbers, planes.box, own)
     return segmentation
 
 
-def _numbered(
-    image: Image, masks: tuple[VertebraMask, ...]
-) -> tuple[NDArray[np.uint8], tuple[VertebraMask, ...]]:
-    """(z, y, x) segment numbers on the image's grid, and the masks they stand for."""
-    numbers, there = numbered(image, masks, range(1, len(masks) + 1))
-    seen = tuple(mask for mask, shown in zip(masks, there, strict=True) if shown)
+def _planes(
+    image: Image, masks: tuple[VertebraMask, ...], slices: Sequence[SourceSlice]
+) -> tuple[_Planes, tuple[VertebraMask, ...]]:
+    """And the masks that have a segment."""
+    numbers, box, shown = numbered(image, masks, range(1, len(masks) + 1))
+    seen = tuple(mask for mask, there in zip(masks, shown, strict=True) if there)
     if not seen:
         raise Unplaceable("no vertebra lies on its slices")
-    return (numbers, masks) if seen == masks else _numbered(image, seen)
+    if seen != masks:
+        return _planes(image, seen, slices)
+    planes = _as_stored(numbers, box, image.affine_zyx_to_lps, slices[0].directions)
+    if planes.numbers.shape[:0:-1] == slices[0].size:
+        own = _own_planes(_positions(slices), planes.affine, len(planes.numbers))
+        planes = planes if own is None else _with_slices(planes, own)
+    return planes, masks
 
 
-def _planes(image: Image, numbers: NDArray[np.uint8], slices: Sequence[SourceSlice]) -> _Planes:
-    stored, affine = _as_stored(numbers, image.affine_zyx_to_lps, slices[0].directions)
-    own = None
-    if stored.shape[:0:-1] == slices[0].size:
-        own = _own_planes(_positions(slices), affine, len(stored))
-    if own is not None and -1 in own:
-        there = [at for at, index in enumerate(own) if index >= 0]
-        stored, own = stored[there], tuple(own[at] for at in there)
-    return _Planes(stored, affine, own)
+def _with_slices(planes: _Planes, own: tuple[int, ...]) -> _Planes:
+    """own: as of `_own_planes`; what is on no slice is left out."""
+    if -1 not in own:
+        return replace(planes, own=own)
+    there = [at for at, index in enumerate(own) if index >= 0]
+    box = (slice(0, len(there)), *planes.box[1:])
+    slices = tuple(own[at] for at in there)
+    return replace(planes, numbers=planes.numbers[there], box=box, own=slices)
 
 
-def _as_stored(
-    numbers: NDArray[np.uint8], affine: Floats, directions: Floats
-) -> tuple[NDArray[np.uint8], Floats]:
-    """The array turned back to (plane, row, column) of its source, as a view, and its affine.
+def _as_stored(numbers: NDArray[np.uint8], box: Box, affine: Floats, directions: Floats) -> _Planes:
+    """The array turned back to (plane, row, column) of its source, as a view.
 
     directions: (2, 3) of a row, then of a column (PS3.3 C.7.6.2.1.1).
     """
@@ -141,12 +145,15 @@ def _as_stored(
     along_column = int(across.argmax())
     order = (3 - along_row - along_column, along_column, along_row)
     stored, turned = numbers.transpose(order), affine[:, [*order, 3]].copy()
+    edges = [box[axis] for axis in order]
     for axis, direction in ((1, column), (2, row)):
         if direction @ turned[:3, axis] < 0:
             turned[:3, 3] += turned[:3, axis] * (stored.shape[axis] - 1)
             turned[:3, axis] *= -1
             stored = np.flip(stored, axis)
-    return stored, turned
+            last = stored.shape[axis]
+            edges[axis] = slice(last - edges[axis].stop, last - edges[axis].start)
+    return _Planes(stored, (edges[0], edges[1], edges[2]), turned, None)
 
 
 def _own_planes(positions: Floats, affine: Floats, count: int) -> tuple[int, ...] | None:
@@ -193,7 +200,8 @@ def _first_placed(
 ) -> dict[str, Any]:
     """The same for one plane, which the others repeat but for what `add_frames` puts in."""
     check_alike(source)
-    shown = int(planes.numbers.max(axis=(1, 2)).argmax())
+    column = planes.numbers[planes.box]
+    shown = planes.box[0].start + int(column.max(axis=(1, 2)).argmax())
     one = replace(planes, numbers=planes.numbers[[shown]], own=(0,))
     return _placed(one, DicomSource((source.first,)), slices[:1], scan)
 

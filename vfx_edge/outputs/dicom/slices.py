@@ -32,7 +32,8 @@ class SourceSlice:
     @cached_property
     def normal(self) -> Floats:
         """Unit vector across the slice."""
-        across = np.cross(*self.directions)
+        (a, b, c), (d, e, f) = self.directions
+        across = np.array([b * f - c * e, c * d - a * f, a * e - b * d])
         return np.asarray(across / np.linalg.norm(across))
 
     def pixel(self, place_mm: Point) -> Floats:

@@ -95,6 +95,9 @@ def started(run: RunInfo) -> datetime.datetime:
 def refusing(path: Path) -> Iterator[None]:
     """Whatever highdicom or pydicom raise about a header becomes DicomRefused; nothing of what they
     say escapes."""
+    from vfx_edge.outputs.dicom.standard import spare_tables
+
+    spare_tables()
     with quiet():
         try:
             yield
