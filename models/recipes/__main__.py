@@ -23,7 +23,7 @@ Fold = Annotated[str | None, typer.Option(help=f"without the CTs of a fold: {', 
 ROOT = Path(__file__).parents[2]
 SPINE_ROLES = ("segmenter", "finder", "locator", "labeller")
 SLIM = "slim"
-"""The segmenter that ships; it learns from the one of that name."""
+"""A segmenter that learns from the one of that name."""
 # Masks made by a network carry its habits: outlines are learnt more from those known to be true.
 REAL_SHARE = {"segmenter": 0.5, "slim": 0.5, "labeller": 0.7}
 EXPERT_SHARE = {"segmenter": 0.6, "slim": 0.6}

@@ -20,6 +20,7 @@ FOLDS: dict[str, tuple[str, ...]] = {
     "n2": ("ct_chest_1mm", "verse005", "ct_abdomen_pelvis_8mm_dicom"),
     "n3": ("ct_chest_2p5mm_contrast", "ct_abdomen_3mm_labelled", "ct_thoracic_1p5mm_contrast"),
     "n4": ("ct_thoracic_1mm_dicom", "ct_chest_2p5mm_lung_kernel_dicom", "ct_chest_5mm_dicom"),
-    # Of the segmenter: the CTs with masks by experts that are scored.
-    "s0": ("verse005", "verse006", "verse008"),
+    # Of the segmenter: the CTs with masks by experts.
+    "s0": ("verse005", "verse006"),
+    "s1": ("verse008",),
 }

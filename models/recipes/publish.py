@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from export.manifests import update_hashes
 from export.to_onnx import write_onnx
-from models.recipes import classifier, finder, labeller, locator, slim
+from models.recipes import classifier, finder, labeller, locator, segmenter
 from models.recipes.folds import FOLDS
 
 
@@ -56,14 +56,9 @@ SHIPPED: dict[str, Shipped] = {
     "locator": (locator, 1, "hu", "spine", spine, True),
     "finder": (finder, 1, "hu", "bodies", bodies, False),
     "labeller": (labeller, 1, "hu", "level", levels, False),
-    "segmenter": (slim, 2, "hu_and_guide", "parts", None, False),
+    "segmenter": (segmenter, 2, "hu_and_guide", "parts", None, False),
 }
 """Recipe, input channels, names of input and output, head, and whether weights are halved."""
-
-
-def checkpoint_of(role: str, home: Path) -> Path:
-    """Of the network that ships: the slim segmenter, not the one that teaches it."""
-    return home / f"{'slim' if role == 'segmenter' else role}.pt"
 
 
 def publish_set(homes: Sequence[Path], out: Path, like: Path) -> None:
@@ -79,13 +74,13 @@ def publish_set(homes: Sequence[Path], out: Path, like: Path) -> None:
             if role == "classifier":
                 classifier.publish_classifier(home / "classifier.pt", home / "crops", out)
             else:
-                publish_network(role, checkpoint_of(role, home), out)
+                publish_network(role, home / f"{role}.pt", out)
     update_hashes(out / "manifest.toml")
 
 
 def trained(home: Path) -> tuple[str, ...]:
     """Roles that have a checkpoint in `home`."""
-    return tuple(r for r in (*SHIPPED, "classifier") if checkpoint_of(r, home).exists())
+    return tuple(r for r in (*SHIPPED, "classifier") if (home / f"{r}.pt").exists())
 
 
 def note_folds(folder: Path) -> None:

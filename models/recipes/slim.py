@@ -1,4 +1,5 @@
-"""Recipe of the segmenter that ships: two fifths of the arithmetic of the one that teaches it.
+"""Recipe of a segmenter with two fifths of the arithmetic of the one that teaches it. It does not
+ship: README says what it falls short of.
 
 The larger one (`segmenter`) answers each example, drawn as large as it needs; the slim one sees
 the middle of it and learns that answer, and the truth where it is known.
