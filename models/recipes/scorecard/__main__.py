@@ -90,7 +90,7 @@ def scorecard(
         if figures is not None:
             card[part] = figures
     if write:
-        card = {**_earlier(model), **card}
+        card = _with_earlier(card, model)
     if write and (missing := [part for part in parts.PARTS if part not in card]):
         raise typer.BadParameter(
             f"not scored: {', '.join(missing)}; the documents stay as they are"
@@ -98,15 +98,17 @@ def scorecard(
     _write_all(parts.rounded(card), out, model if write else None)
 
 
-def _earlier(model: Path) -> dict[str, Any]:
-    """The parts of the card that stands, each with what it was scored of: some take trainings anew
-    to score again, and then say themselves that they are older than the rest."""
+def _with_earlier(card: dict[str, Any], model: Path) -> dict[str, Any]:
+    """With the parts of the card that stands which were not scored anew, and of what they are: some
+    take trainings to score again."""
     path = model / "scorecard.json"
     if not path.exists():
-        return {}
-    card = json.loads(path.read_text(encoding="utf-8"))
-    of = {"date": card["machine"]["date"], "sha256": card["set"]["sha256"]}
-    return {part: {"of": of, **card[part]} for part in parts.PARTS if part in card}
+        return card
+    old = json.loads(path.read_text(encoding="utf-8"))
+    of = {"date": old["machine"]["date"], "sha256": old["set"]["sha256"]}
+    kept = [part for part in parts.PARTS if part in old and part not in card]
+    older = {part: old.get("older", {}).get(part, of) for part in kept}
+    return {**card, **{part: old[part] for part in kept}, "older": older}
 
 
 def _write_all(card: dict[str, Any], out: Path, model: Path | None) -> None:

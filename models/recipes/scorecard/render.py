@@ -62,7 +62,7 @@ def _older(card: Card) -> str:
 
 def _age(card: Card, part: str) -> str:
     """What has to be known of figures that were not scored anew with the rest; else nothing."""
-    if (of := card.get(part, {}).get("of")) is None:
+    if (of := card.get("older", {}).get(part)) is None:
         return ""
     now = card["set"]["sha256"]
     since = [f"{role} (then `{sha[:8]}`)" for role, sha in of["sha256"].items() if sha != now[role]]
