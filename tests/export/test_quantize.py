@@ -94,7 +94,7 @@ def test_it_is_proven_in_a_child_and_named(quantised: NetworkSpec) -> None:
 def test_a_child_that_dies_leaves_the_float_network(
     quantised: NetworkSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_trial, "CHILD", "tests.nowhere")
+    monkeypatch.setattr(openvino_trial, "CHILD", "tests.export.crashing_child")
     backend, onnx = OpenVinoBackend(), quantised.read()
     with pytest.raises(EightBitsRefused, match=r"ended the process that tried it.*models verify"):
         backend.open(quantised, onnx, "int8", Budget())
@@ -102,6 +102,21 @@ def test_a_child_that_dies_leaves_the_float_network(
     assert quantised.int8_holds
     with backend.open(quantised, onnx, "auto", Budget()) as network:
         assert network.precision in ("fp32", "bf16", "fp16")
+
+
+def test_a_child_that_could_not_try_says_nothing_of_the_file(
+    quantised: NetworkSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    backend, onnx = OpenVinoBackend(), quantised.read()
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino_trial, "CHILD", "tests.nowhere")
+        with pytest.raises(EightBitsRefused):
+            backend.open(quantised, onnx, "int8", Budget())
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    monkeypatch.setenv("VFX_EDGE_CACHE", str(no_folder))  # nothing can be kept there
+    with backend.open(quantised, onnx, "int8", Budget()) as network:
+        assert network.precision == "int8"
 
 
 @pytest.mark.parametrize("figure", ["max_difference = 0.9", "min_dice = 0.5", None])

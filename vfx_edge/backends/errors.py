@@ -73,8 +73,10 @@ class PrecisionUnavailable(BackendError):
 class EightBitsRefused(BackendError):
     """OpenVINO does not compute an INT8 file in 8 bits on this processor."""
 
-    def __init__(self, network: str, reason: str) -> None:
+    def __init__(self, network: str, reason: str, lasting: bool = True) -> None:
         self.reason = one_line(reason)
+        self.lasting = lasting
+        """Whether it says something of the file, not of a machine that was busy or full."""
         super().__init__(
             f"OpenVINO can't run '{network}' in int8 on this machine ({self.reason}): use "
             "--precision auto, or `vfx-edge models verify` to have it tried again"

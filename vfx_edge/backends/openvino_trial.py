@@ -8,6 +8,7 @@ costs its seconds once.
 import hashlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -31,6 +32,13 @@ SECONDS = 300.0
 """For a child; it takes two, unless the machine is very busy."""
 GOOD = "answers"
 CHILD = "vfx_edge.backends.openvino_child"
+_CRASHES = tuple(
+    -getattr(signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
+    if hasattr(signal, name)
+)
+"""How a process ends by its own fault (Windows: 0xC0000000 and above); by any other signal somebody
+or the system ended it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def check(spec: NetworkSpec, onnx: bytes, version: str, batch: int, threads: int
     if not verdict:
         verdict = _tried(Trial(spec, onnx, batch, threads))
         if path is not None:
-            with suppress(OutputError):  # then it is tried again next time
+            with suppress(OutputError, OSError):  # then it is tried again next time
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, verdict)
     if verdict != GOOD:
@@ -72,7 +80,8 @@ def answers(trial: Trial, patches: Array) -> tuple[Array, Array]:
     order = pickle.dumps((trial, patches))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", CHILD],
+            [sys.executable, "-P", "-m", CHILD],  # -P: nothing of the folder we stand in
+            env=_environment(),
             input=order,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -81,25 +90,36 @@ def answers(trial: Trial, patches: Array) -> tuple[Array, Array]:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except subprocess.TimeoutExpired:
-        raise EightBitsRefused(trial.spec.name, f"no answer within {SECONDS:.0f} s") from None
+        why = f"no answer within {SECONDS:.0f} s"
+        raise EightBitsRefused(trial.spec.name, why, lasting=False) from None
     except OSError as error:
-        raise EightBitsRefused(trial.spec.name, f"no process for it: {error}") from error
-    if done.returncode:
-        why = f"it ended the process that tried it, with {done.returncode}"
-        raise EightBitsRefused(trial.spec.name, why)
+        why = f"no process for it: {error}"
+        raise EightBitsRefused(trial.spec.name, why, lasting=False) from error
+    if code := done.returncode:
+        why = f"it ended the process that tried it, with {code}"
+        raise EightBitsRefused(trial.spec.name, why, lasting=code in _CRASHES or code >= 0xC0000000)
     eight, floats = np.frombuffer(done.stdout, np.float32).reshape(
         2, *trial.spec.answer_shape(len(patches))
     )
     return eight, floats
 
 
+def _environment() -> dict[str, str]:
+    """Ours, and this very package, from wherever it was started."""
+    home = str(Path(__file__).resolve().parents[2])
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def _tried(trial: Trial) -> str:
-    """GOOD, or what is wrong."""
+    """GOOD, or what is wrong with the file. EightBitsRefused where nothing can be said of it."""
     spec, even = trial.spec, np.random.default_rng(0).uniform(size=trial.spec.shape(1))
     low, high = spec.input.hu_clip
     try:
         both = answers(trial, spec.input.normalise(low + (high - low) * even))
     except EightBitsRefused as error:
+        if not error.lasting:  # the next one may tell
+            raise
         return error.reason
     one, other = (activate(raw, spec.output.activation) for raw in both)
     gap = float(np.abs(one - other).mean())
