@@ -55,7 +55,7 @@ def test_other_precisions_are_measured_whether_the_shipped_set_allows_them_or_no
     gpu.allow_every(tmp_path / EVERY)
     every, shipped = load_model_set(tmp_path / EVERY), load_model_set()
     for spec in every.networks:
-        assert set(spec.precision.allowed) == set(PRECISIONS)
+        assert set(spec.precision.allowed) == set(PRECISIONS) - {"int8"}  # a file of its own
         assert spec.sha256 in {one.sha256 for one in shipped.networks}
     for part in parts(Path("ct"), tmp_path):
         if part.precision != "auto" and part.kind == "study":

@@ -41,6 +41,14 @@ def compressed(poisoned: Callable[[int], bool]) -> Callable[[Dataset, int], None
     return edit
 
 
+@pytest.fixture(autouse=True)
+def none_around() -> None:
+    """No decoders of a reading that a test before left in the middle."""
+    if (around := decoders._current.get()) is not None:
+        around.close()
+        decoders._current.set(None)
+
+
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Puts a line of code before each slice is decoded."""

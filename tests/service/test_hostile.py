@@ -37,6 +37,13 @@ from tests.service.nodes import AE_TITLE, connected, echo, is_ended, listening
 from tests.waiting import HANG_S, eventually, lasts
 from vfx_edge.service.receive.limits import MOST_WAITING
 
+# pynetdicom collects garbage by itself here: a socket that an earlier test's library dropped would
+# be told as a fault of these.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+
 MiB = 2**20
 
 
