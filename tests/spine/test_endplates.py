@@ -8,6 +8,7 @@ import pytest
 from tests.spine.test_measure import UP, block, triple
 from tests.spine.world import Floats, volume_of
 from vfx_edge.image import Image
+from vfx_edge.spine.endplates import Endplates, Frame, edged
 from vfx_edge.spine.measure import depth_mm, measure_heights
 from vfx_edge.study import Heights, VertebraMask
 
@@ -92,3 +93,11 @@ def test_a_hole_in_the_outline_moves_neither_front_wall_nor_endplate() -> None:
     assert true is not None
     np.testing.assert_allclose(triple(seen), triple(true), atol=0.3)
     assert depth_mm(seen) == pytest.approx(depth_mm(true), abs=0.8)
+
+
+def test_where_no_endplate_was_read_none_is_moved() -> None:
+    nothing = np.full((3, 3), np.nan)
+    plates = Endplates(np.arange(3.0), np.arange(3.0), nothing, nothing)
+    image = Image(np.zeros((4, 4, 4), np.int16), np.eye(4), "CT", "HU")
+    frame = Frame(np.zeros(3), np.eye(3))
+    assert edged(plates, frame, image) is plates

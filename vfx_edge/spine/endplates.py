@@ -197,6 +197,8 @@ def edged(plates: Endplates, frame: Frame, image: Image) -> Endplates:
     """The endplates, each column's moved to the strongest edge from bone to disc near it. Where
     there is none it stays."""
     body = np.isfinite(plates.upper_mm)
+    if not body.any():
+        return plates
     strip: NDArray[np.bool_] = np.asarray(body.any(0))
     rows = np.flatnonzero(body.any(1))
     # a row more on either side: neighbouring columns are read together
