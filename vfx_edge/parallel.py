@@ -67,6 +67,14 @@ def keep_to(its_cores: list[int] | None) -> None:
             os.sched_setaffinity(0, its_cores)
 
 
+def own_environment() -> dict[str, str]:
+    """For a Python process of ours: this one's, and this very package, from wherever it was
+    started."""
+    home = str(Path(__file__).resolve().parents[1])
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 @contextmanager
 def delayed_interrupt() -> Iterator[None]:
     """Ctrl-C strikes only after the block. Within an import it can leave Python's import lock taken

@@ -25,6 +25,7 @@ from vfx_edge.backends.protocol import Array
 from vfx_edge.errors import OutputError
 from vfx_edge.files import write_text
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.parallel import own_environment
 
 SAME = 0.01
 """Mean difference of probabilities that 8 bits may make against the same roundings in floats."""
@@ -81,7 +82,7 @@ def answers(trial: Trial, patches: Array) -> tuple[Array, Array]:
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", CHILD],  # -P: nothing of the folder we stand in
-            env=_environment(),
+            env=own_environment(),
             input=order,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -102,13 +103,6 @@ def answers(trial: Trial, patches: Array) -> tuple[Array, Array]:
         2, *trial.spec.answer_shape(len(patches))
     )
     return eight, floats
-
-
-def _environment() -> dict[str, str]:
-    """Ours, and this very package, from wherever it was started."""
-    home = str(Path(__file__).resolve().parents[2])
-    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _tried(trial: Trial) -> str:

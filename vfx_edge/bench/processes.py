@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,9 +14,9 @@ from typing import IO, Any
 
 import psutil
 
-import vfx_edge
 from vfx_edge.backends.cache import CACHE_VARIABLE
 from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
+from vfx_edge.parallel import own_environment
 
 log = logging.getLogger("vfx_edge.backends")
 GRACE_S = 5.0
@@ -166,7 +165,7 @@ def started(
     """`python -m MODULE …` with its own folder of compiled networks; ended at the latest here."""
     with subprocess.Popen(
         [sys.executable, "-P", "-m", *module],  # -P: nothing of the folder we stand in
-        env=_environment(os.environ, cache),
+        env={**own_environment(), CACHE_VARIABLE: str(cache)},
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -175,13 +174,6 @@ def started(
             yield process
         finally:
             _end(process)
-
-
-def _environment(environment: Mapping[str, str], cache: Path) -> dict[str, str]:
-    """Ours, and this very package, from wherever it was started."""
-    home = str(Path(vfx_edge.__file__).resolve().parents[1])
-    paths = [home, *filter(None, [environment.get("PYTHONPATH")])]
-    return {**environment, CACHE_VARIABLE: str(cache), "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -21,10 +21,10 @@ from typing import IO, Any
 
 import psutil
 
-import vfx_edge
 from vfx_edge.bench.processes import same_error
 from vfx_edge.errors import BackendError
 from vfx_edge.job import Job
+from vfx_edge.parallel import own_environment
 from vfx_edge.service.analyse.chain import (
     AnalysisBug,
     AnalysisDied,
@@ -103,7 +103,7 @@ class ChildChain:
             self._is_late = False
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", self._module],  # -P: nothing of the folder we stand in
-                env=_environment(),
+                env=own_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -225,13 +225,6 @@ def _error_of(event: dict[str, Any]) -> Exception:
         return KindsRefused(tuple(event["kinds"]), event["message"])
     error = same_error(event["exit_code"], event["message"])
     return AnalysisLackedMemory(error) if event["memory"] else error
-
-
-def _environment() -> dict[str, str]:
-    """Ours, and this very package, from wherever it was started."""
-    home = str(Path(vfx_edge.__file__).resolve().parents[1])
-    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _signal_name(code: int) -> str:
