@@ -23,6 +23,7 @@ from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
 from vfx_edge.run_info import Shift as Shift
+from vfx_edge.sign import Sign as Sign
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
 
@@ -289,6 +290,8 @@ class Finding:
     vertebra: Vertebra
     measurement: Measurement
     assessment: Assessment
+    signs: tuple[Sign, ...] = ()
+    """Empty where they were not asked for; no probability depends on them."""
 
     @property
     def suspected_fracture(self) -> bool | None:
