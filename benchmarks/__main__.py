@@ -25,6 +25,7 @@ from benchmarks import (
     render,
     repeatability,
     service,
+    signs,
     speed,
     thresholds,
 )
@@ -41,7 +42,7 @@ app = typer.Typer(
 MODULES = (
     *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, render),
+    *(repeatability, thresholds, signs, render),
 )
 NAMES = {everything: "all"}
 for module in MODULES:

@@ -103,8 +103,8 @@ def phantom(
         return
     folders.check_writable(out)
     before = _slices_of_a_phantom(out)
-    spec = _spec(slices, spacing, levels, matrix, fracture or [], lesion or [], sign or [], scoliosis,
-                 seed)  # fmt: skip
+    changes = (fracture or [], lesion or [], sign or [])
+    spec = _spec(slices, spacing, levels, matrix, changes, scoliosis, seed)
 
     from vfx_edge.files import write_text
     from vfx_edge.outputs.dicom.ct_series import write_ct_series
@@ -150,15 +150,14 @@ def _spec(
     spacing: float,
     levels: str,
     matrix: int,
-    fractures: list[str],
-    lesions: list[str],
-    signs: list[str],
+    changes: tuple[list[str], list[str], list[str]],
     scoliosis: float,
     seed: int,
 ) -> "PhantomSpec":
     """What to make; what it can't be is wrong usage."""
     from vfx_edge.phantom import PhantomSpec, parse_fracture, parse_lesion, parse_levels, parse_sign
 
+    fractures, lesions, signs = changes
     try:
         return PhantomSpec(
             levels=parse_levels(levels),

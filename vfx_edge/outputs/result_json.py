@@ -28,6 +28,7 @@ from vfx_edge.study import (
     NotClassified,
     RunInfo,
     SeriesInfo,
+    Sign,
     StudyResult,
     Triage,
 )
@@ -37,6 +38,7 @@ SCHEMA = "vfx-edge/result/2"
 SCHEMA_OF_OTHERS = "vfx-edge/result/any-task/1"
 
 _MM = 2
+_SIGN = 2
 _RATIO = 4
 _SECONDS = 3
 _MIB = 1
@@ -121,7 +123,7 @@ def _coverage(coverage: Coverage) -> dict[str, object]:
 def _finding(finding: Finding) -> dict[str, object]:
     vertebra, measured = finding.vertebra, finding.measurement
     name = vertebra.level.value
-    return {
+    written: dict[str, object] = {
         "level": name,
         "verse_label": vertebra.level.verse,
         "centroid_lps_mm": [
@@ -143,6 +145,20 @@ def _finding(finding: Finding) -> dict[str, object]:
         "detector": _detector(measured.detection, f"{name}.detector"),
         "suspected_fracture": _flag(measured.suspected_fracture),
         "assessment": _assessment(finding.assessment, name),
+    }
+    signs = [_sign(sign, name) for sign in finding.signs]
+    return {**written, "signs": signs} if signs else written
+
+
+def _sign(sign: Sign, level: str) -> dict[str, object]:
+    name = f"{level}.signs.{sign.name}"
+    return {
+        "name": sign.name,
+        "value": _optional(sign.value, _SIGN, name),
+        "unit": sign.unit,
+        "normal_low": _optional(sign.normal_low, _SIGN, name),
+        "normal_high": _optional(sign.normal_high, _SIGN, name),
+        "reason": sign.reason,
     }
 
 

@@ -20,8 +20,8 @@ from vfx_edge.phantom.lesion import make_lesion, paint_mass
 from vfx_edge.phantom.metal import paint_metal
 from vfx_edge.phantom.noise import noise_field
 from vfx_edge.phantom.outline import Outline, build_outline
-from vfx_edge.phantom.sacrum import paint_sacrum
 from vfx_edge.phantom.planted import convexity_mm, paint_canal_masses, paint_masses
+from vfx_edge.phantom.sacrum import paint_sacrum
 from vfx_edge.phantom.scanner import Sampling, sampling, scan
 from vfx_edge.phantom.spec import PhantomSpec
 from vfx_edge.phantom.surroundings import paint_frame, paint_soft

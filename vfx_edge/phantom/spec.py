@@ -144,8 +144,8 @@ class PhantomSpec:
         _check(self.lumbar_count in (4, 5, 6), "lumbar_count must be 4, 5 or 6")
         present = column_levels(self.thoracic_count, self.lumbar_count)
         asked = (*self.levels, *self.metal)
-        changed = (*self.fractures, *self.lesions, *self.signs)
-        damaged = tuple(change.level for change in changed)
+        damaged = (*(f.level for f in self.fractures), *(s.level for s in self.lesions))
+        damaged += tuple(sign.level for sign in self.signs)
         for level in (*asked, *damaged):
             check_level(level)
             _check(level in present, f"level {level} does not exist in this column")

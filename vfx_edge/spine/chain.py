@@ -33,6 +33,7 @@ from vfx_edge.study import (
     Analysis,
     ByHand,
     Calibration,
+    Finding,
     Level,
     Measurement,
     OnStage,
@@ -50,7 +51,8 @@ class ChainOptions:
     """What is looked at. outline: levels that are outlined besides T1 to L6, `levels`, and those
     that `classify` names. segmentation: VerSe labels (z, y, x) on the scan's grid, used instead
     of the chain's own masks; segmentation_named: its file named them. levels_by_hand: a person's
-    word on the names. remarks: what is to be said of the input besides."""
+    word on the names. remarks: what is to be said of the input besides. signs: whether those of
+    the vertebrae that go to the classifier are measured."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
     classify: str | tuple[Level, ...] = "suspected"
@@ -59,6 +61,7 @@ class ChainOptions:
     segmentation_named: bool = False
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
+    signs: bool = False
 
     def outlined(self, level: Level) -> bool:
         """Whether the level is outlined, or only named. All are where a person names them: what is
@@ -115,6 +118,8 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
+        if options.signs:
+            findings = _with_signs(seen, masks, findings, options)
     if seen is not image:
         findings, masks = put_back(findings, masks, seen, image)
         series = with_warning(series, image, seen)
@@ -182,6 +187,24 @@ def _detected(
         return measured
     wanted = options.levels.__contains__
     return detect_fractures(image, masks, measured, models.network("detector"), wanted)
+
+
+def _with_signs(
+    image: Image,
+    masks: tuple[VertebraMask, ...],
+    findings: tuple[Finding, ...],
+    options: ChainOptions,
+) -> tuple[Finding, ...]:
+    """With the signs of those that are suspected; what they say changes no answer."""
+    from vfx_edge.spine.signs import measure_signs  # most runs do without
+
+    measured = [finding.measurement for finding in findings]
+    found = measure_signs(
+        image, masks, measured, lambda mask, its: options.chosen(mask.vertebra, its)
+    )
+    return tuple(
+        replace(finding, signs=signs) for finding, signs in zip(findings, found, strict=True)
+    )
 
 
 def _thresholds(manifest: ModelManifest) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Level, Tier
-from vfx_edge.vocabulary import Reason
+from vfx_edge.vocabulary import SIGNS, Reason
 
 SCHEME = "99VFXEDGE"
 SCHEME_NAME = "vfx-edge codes"
@@ -67,6 +67,7 @@ _OWN: dict[str, dict[str, str]] = {
         "en": "Probability: osteoporotic",
         "de": "Wahrscheinlichkeit: osteoporotisch",
     },
+    "SIGN_OUTSIDE": {"en": "Sign outside the norm", "de": "Zeichen außerhalb der Norm"},
     "P_INTACT": {"en": "Probability: intact", "de": "Wahrscheinlichkeit: intakt"},
     # findings at a vertebra, and the classifier's answers
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
@@ -114,6 +115,7 @@ REASONS: dict[str, str] = {
     Reason.NOT_FOUND: "NOT_FOUND",
     Reason.NO_FRACTURE_SUSPECTED: "UNREMARKABLE",
     Reason.INTACT: "INTACT",
+    Reason.NO_NEIGHBOURS: "NO_NEIGHBOURS",
     Reason.NO_NORM_FOR_LEVEL: "NO_NORM",
     Reason.NOT_OUTLINED: "NOT_OUTLINED",
     Reason.LEVEL_OUTSIDE_MODEL_RANGE: "OUTSIDE_RANGE",
@@ -134,6 +136,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         status.upper(): _as_in_the_report(f"status.{status}")
         for status in (Status.SUSPECTED, Status.UNREMARKABLE, Status.NOT_EXAMINED)
     },
+    **{f"SIGN_{sign.upper()}": _as_in_the_report(f"sign.{sign}") for sign in SIGNS},
     **_OWN,
 }
 """Code value -> meaning in English and in German."""

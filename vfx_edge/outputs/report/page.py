@@ -9,6 +9,7 @@ from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.report.pictures import Picture, pictures_of
+from vfx_edge.outputs.report.signs import SignRow, sign_rows
 from vfx_edge.outputs.verdict import (
     banner,
     label_doubt,
@@ -103,6 +104,7 @@ class Card:
     heights: tuple[HeightRow, ...]
     bars: tuple[Bar, ...]
     possible: str | None
+    signs: tuple[SignRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
         alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},
         heights=_height_rows(analysis.result.findings, finding, t),
         bars=_bars(finding, analysis.result.run.thresholds, t),
+        signs=sign_rows(finding, t),
     )
 
 

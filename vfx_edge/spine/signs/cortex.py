@@ -27,10 +27,12 @@ def _walls(local: Local) -> tuple[Array, NDArray[np.float64]]:
     back = np.cos(angles)[:, None] * steps  # angle 0 looks to the back
     left = np.sin(angles)[:, None] * steps
     origin = _middle(local)
-    at = np.stack([
-        (back + origin[0] - local.back_mm[0]) / STEP_MM,
-        (left + origin[1] - local.left_mm[0]) / STEP_MM,
-    ])
+    at = np.stack(
+        [
+            (back + origin[0] - local.back_mm[0]) / STEP_MM,
+            (left + origin[1] - local.left_mm[0]) / STEP_MM,
+        ]
+    )
     density = np.full((rows.stop - rows.start, ANGLES), np.nan)
     radius = np.full(density.shape, np.nan)
     for number, row in enumerate(range(rows.start, rows.stop)):

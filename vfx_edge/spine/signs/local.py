@@ -134,9 +134,7 @@ def local_view(
         others |= _read(other.bone.astype(np.float32), _mask_map(other), origin, axes, 0.0) > HALF
     hu = _read(*_piece(image, origin), origin, axes, image.outside)
     metal = float(((hu > METAL_HU) & (body + arch > 0.3)).sum()) * STEP_MM**3 / 1000 > METAL_ML
-    return Local(
-        origin, axes, _height(body), hu, body, np.clip(body + arch, 0, 1), others, metal
-    )
+    return Local(origin, axes, _height(body), hu, body, np.clip(body + arch, 0, 1), others, metal)
 
 
 def _axes(mask: VertebraMask, measured: Measurement, up_lps: Array) -> Array:
@@ -184,7 +182,7 @@ def _piece(image: Image, origin: Array) -> tuple[NDArray[np.generic], Array]:
     low = np.clip(np.floor(index.min(0)) - 1, 0, np.array(image.shape) - 1).astype(int)
     high = np.clip(np.ceil(index.max(0)) + 2, low + 1, image.shape).astype(int)
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    to_index = np.linalg.inv(image.affine_zyx_to_lps)
+    to_index = np.asarray(np.linalg.inv(image.affine_zyx_to_lps), np.float64)
     to_index[:3, 3] -= low
     return image.values[z, y, x].astype(np.float32), to_index
 

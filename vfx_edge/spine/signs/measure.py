@@ -37,7 +37,9 @@ class _Views:
 
     def of(self, number: int) -> Local:
         if number not in self.made:
-            near = [m for i, m in enumerate(self.masks) if 0 < abs(i - number) <= 1 and m.is_outlined]
+            near = [
+                m for i, m in enumerate(self.masks) if 0 < abs(i - number) <= 1 and m.is_outlined
+            ]
             self.made[number] = local_view(
                 self.image, self.masks[number], self.measured[number], self.axes[number], near
             )
@@ -91,8 +93,10 @@ def _neighbours(views: _Views, number: int) -> list[int]:
     near = [
         i
         for i in range(number - REACH, number + REACH + 1)
-        if i != number and 0 <= i < len(views.masks)
-        and views.masks[i].is_outlined and not views.masks[i].touches_edge
+        if i != number
+        and 0 <= i < len(views.masks)
+        and views.masks[i].is_outlined
+        and not views.masks[i].touches_edge
     ]
     intact = [i for i in near if not views.measured[i].suspected_fracture]
     return intact or near

@@ -21,7 +21,7 @@ def beside_ml(own: Local, neighbours: Sequence[Local]) -> float | None:
         return None
     mine = np.array(_beside(own))
     theirs = np.array([_beside(neighbour) for neighbour in neighbours])
-    return float((mine - np.median(theirs, axis=0)).max()) * _slab_mm(own) / 1000
+    return float((mine - np.median(theirs, axis=0)).max() * _slab_mm(own) / 1000)
 
 
 def _slab_mm(local: Local) -> float:
