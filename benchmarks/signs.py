@@ -72,7 +72,7 @@ def drawn(seed: int) -> tuple[PhantomSpec, str]:
         signs.append(SignSpec(middle, "canal", float(rng.uniform(0.8, 2.0))))
     spec = PhantomSpec(
         levels=(first, last),
-        matrix=(160, 160),
+        matrix=(80, 80),
         spacing_mm=float(rng.choice([1.0, 1.5, 2.0])),
         signs=tuple(signs),
         contrast=("none", "arterial", "venous")[int(rng.integers(3))],
@@ -151,9 +151,9 @@ def _true_convexity(phantom: Phantom, level: str, middle: str) -> float | None:
 
 def _real(path: Path) -> Rows:
     """Vertebrae of a CT that no fracture is suspected of, on the chain's own outlines."""
-    from vfx_edge import analyze
+    from vfx_edge import Options, analyze
 
-    rows = analyze(path, classify="all", signs=True).findings
+    rows = analyze(path, options=Options(classify="all", signs=True)).findings
     return [
         {"level": one.vertebra.level.value, "planted": {}, "outside": _outside(one.signs),
          "signs": {sign.name: sign.value for sign in one.signs}}
@@ -242,9 +242,8 @@ def _norms(intact: dict[str, Any]) -> str:
     names = list(intact["phantoms"])
     rows = [(name, *(_range(intact[group].get(name)) for group in ("phantoms", "ct")))
             for name in names]  # fmt: skip
-    return (
-        "Of intact vertebrae, the middle and where 2.5 and 97.5 % of them end:\n\n"
-        + table(("sign", "phantoms", "CTs"), rows)
+    return "Of intact vertebrae, the middle and where 2.5 and 97.5 % of them end:\n\n" + table(
+        ("sign", "phantoms", "CTs"), rows
     )
 
 

@@ -12,8 +12,8 @@ from vfx_edge.image import Image
 from vfx_edge.spine.measure import column_axes
 from vfx_edge.spine.signs import cortex, inside, pedicles, posterior_border, soft_tissue
 from vfx_edge.spine.signs.local import Local, local_view
-from vfx_edge.spine.signs.norms import NORMS
-from vfx_edge.study import Measurement, Sign, VertebraMask
+from vfx_edge.spine.signs.norms import norm_of
+from vfx_edge.study import Level, Measurement, Sign, VertebraMask
 from vfx_edge.vocabulary import SIGNS, Reason
 
 REACH = 2
@@ -65,9 +65,9 @@ def measure_signs(
 
 
 def _signs(views: _Views, number: int) -> tuple[Sign, ...]:
-    reason = _unreadable(views, number)
+    reason, level = _unreadable(views, number), views.masks[number].vertebra.level
     if reason is not None:
-        return tuple(_sign(name, None, reason) for name in SIGNS)
+        return tuple(_sign(name, level, None, reason) for name in SIGNS)
     own, near = views.of(number), [views.of(i) for i in _neighbours(views, number)]
     values = _values(own, [n for n in near if not n.metal])
     coarsest = float(views.image.spacing_zyx_mm.max())
@@ -75,7 +75,7 @@ def _signs(views: _Views, number: int) -> tuple[Sign, ...]:
     for name in SIGNS:
         coarse = coarsest > COARSEST_MM.get(name, COARSEST_OTHERS_MM)
         why = Reason.SPACING_TOO_COARSE if coarse else _why_not(name, near)
-        signs.append(_sign(name, None if coarse else values[name], why))
+        signs.append(_sign(name, level, None if coarse else values[name], why))
     return tuple(signs)
 
 
@@ -124,8 +124,8 @@ def _values(own: Local, near: Sequence[Local]) -> dict[str, float | None]:
     }
 
 
-def _sign(name: str, value: float | None, why: str) -> Sign:
-    low, high = NORMS[name]
+def _sign(name: str, level: Level, value: float | None, why: str) -> Sign:
+    low, high = norm_of(name, level)
     if value is None:
         return Sign(name, None, SIGNS[name], low, high, str(why))
     return Sign(name, round(value, FINE_DIGITS) + 0.0, SIGNS[name], low, high)

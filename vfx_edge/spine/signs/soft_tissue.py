@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from vfx_edge.spine.signs.local import HALF, STEP_MM, Bool, Local
 
-SHARE = 0.35
-NEAR_MM, FAR_MM = 2.0, 16.0
+SHARE = 0.4
+NEAR_MM, FAR_MM, THICK_MM = 1.5, 14.0, 8.0
 SOFT_HU = (10.0, 110.0)
 CANAL_BACK_MM, CANAL_SIDE_MM = 13.0, 9.0
 DENSER_HU = 14.0
@@ -30,16 +30,23 @@ def _slab_mm(local: Local) -> float:
 
 
 def _beside(local: Local) -> tuple[float, float]:
-    """(left, right) area of soft tissue near the body, mm2 a slice: levels differ in height."""
+    """(left, right) area of thick soft tissue near the body, mm2 a slice: levels differ in
+    height. Thin sheets (crura, vessels, the pleura) are left out: a mass is as thick as deep."""
     rows = local.rows(SHARE)
-    bone = local.bone[rows] > HALF
-    near = _about(local.body[rows] > HALF)
     wall = local.back_wall_mm if local.back_wall_mm is not None else 12.0
-    near &= (local.back_mm <= wall)[None, :, None] & ~bone & ~local.others[rows]
-    hu = local.smooth_hu[rows]
-    soft = near & (hu > SOFT_HU[0]) & (hu < SOFT_HU[1])
-    area = soft.sum((0, 1)) * STEP_MM**2 / len(soft)
+    near = _about(local.body[rows] > HALF) & (local.back_mm <= wall)[None, :, None]
+    area = (_thick(local)[rows] & near).sum((0, 1)) * STEP_MM**2 / len(near)
     return float(area[local.left_mm > 0].sum()), float(area[local.left_mm < 0].sum())
+
+
+def _thick(local: Local) -> Bool:
+    """Soft tissue that a ball of THICK_MM fits into."""
+    soft = (local.smooth_hu > SOFT_HU[0]) & (local.smooth_hu < SOFT_HU[1])
+    soft &= (local.bone <= HALF) & ~local.others
+    core = ndimage.distance_transform_edt(soft) * STEP_MM > THICK_MM
+    if not core.any():
+        return core
+    return np.asarray(soft & (ndimage.distance_transform_edt(~core) * STEP_MM <= THICK_MM))
 
 
 def _about(body: Bool) -> Bool:
