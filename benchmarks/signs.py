@@ -3,6 +3,7 @@ docs/signs.md, and for the norms in `vfx_edge/spine/signs/norms.py`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,13 +45,16 @@ def command(
     kept = Kept(NAME, {"phantoms": phantoms, "norm": norm, "own": own, "ct": len(ct or ())})
     judged = [kept.point(f"phantom {n}", _given, SEED + n) for n in range(phantoms)]
     intact = [kept.point(f"norm {n}", _given, NORM_SEED + n) for n in range(norm)]
-    chain = [kept.point(f"own masks {n}", _chain, SEED + n) for n in range(own)]
+    drawn_by_chain = [kept.point(f"own masks {n}", _chain, SEED + n) for n in range(own)]
     real = [kept.point(f"ct {path.name}", _real, path) for path in ct or ()]
     kept.finish(
         {
-            "given": _figures(sum(judged, [])),
-            "own": _figures(sum(chain, [])),
-            "intact": {"phantoms": _ranges(sum(intact, [])), "ct": _ranges(sum(real, []))},
+            "given": _figures(list(chain.from_iterable(judged))),
+            "own": _figures(list(chain.from_iterable(drawn_by_chain))),
+            "intact": {
+                "phantoms": _ranges(list(chain.from_iterable(intact))),
+                "ct": _ranges(list(chain.from_iterable(real))),
+            },
         }
     )
     render()
@@ -233,8 +237,8 @@ def _said(words: str, one: dict[str, Any]) -> str:
     return (
         f"With {words} ({one['vertebrae']} vertebrae of phantoms): convexity is off by "
         f"{wall['mean_absolute_mm']:.2f} mm in the mean (bias {wall['bias_mm']:+.2f}, SD "
-        f"{wall['sd_mm']:.2f}; {100 * wall['within']:.0f} % of {wall['n']} within {NEAR_MM} mm).\n\n"
-        + table(("sign", "planted ones found", "intact ones marked"), rows)
+        f"{wall['sd_mm']:.2f}; {100 * wall['within']:.0f} % of {wall['n']} within {NEAR_MM} mm)."
+        "\n\n" + table(("sign", "planted ones found", "intact ones marked"), rows)
     )
 
 

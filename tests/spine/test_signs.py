@@ -71,7 +71,7 @@ def test_without_neighbours_only_what_needs_none_is_told() -> None:
 
 
 def test_a_vertebra_that_the_edge_cuts_has_reasons_in_place_of_values() -> None:
-    cut = [m.vertebra.level.value for m in phantom()[1] if m.touches_edge][0]
+    cut = next(m.vertebra.level.value for m in phantom()[1] if m.touches_edge)
     found = signs(level=cut)
     assert {sign.reason for sign in found.values()} == {Reason.TRUNCATED}
 

@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.study import Level, Tier
-from vfx_edge.vocabulary import SIGNS, Reason
+from vfx_edge.vocabulary import Reason
 
 SCHEME = "99VFXEDGE"
 SCHEME_NAME = "vfx-edge codes"
@@ -122,6 +122,21 @@ REASONS: dict[str, str] = {
     Reason.NOT_REQUESTED: "NOT_REQUESTED",
 }
 """Reason in result.json -> code value."""
+SIGN_VALUES: dict[str, str] = {
+    "convexity": "SIGN_CONVEX",
+    "cortical_gap": "SIGN_GAP",
+    "paravertebral_tissue": "SIGN_BESIDE",
+    "canal_tissue": "SIGN_CANAL",
+    "gas": "SIGN_GAS",
+    "pedicle_left": "SIGN_PEDICLE_L",
+    "pedicle_right": "SIGN_PEDICLE_R",
+    "core_density": "SIGN_DENSITY",
+    "core_sclerotic": "SIGN_SCLEROTIC",
+    "core_lytic": "SIGN_LYTIC",
+    "fracture_line": "SIGN_LINE",
+    "fracture_line_tilt": "SIGN_LINE_TILT",
+}
+"""Sign -> code value."""
 
 
 def _as_in_the_report(key: str) -> dict[str, str]:
@@ -136,7 +151,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         status.upper(): _as_in_the_report(f"status.{status}")
         for status in (Status.SUSPECTED, Status.UNREMARKABLE, Status.NOT_EXAMINED)
     },
-    **{f"SIGN_{sign.upper()}": _as_in_the_report(f"sign.{sign}") for sign in SIGNS},
+    **{value: _as_in_the_report(f"sign.{sign}") for sign, value in SIGN_VALUES.items()},
     **_OWN,
 }
 """Code value -> meaning in English and in German."""
@@ -153,6 +168,11 @@ def level_code(level: Level) -> Code:
 def private(value: str, language: str = "en") -> Code:
     """A code of ours. The value never changes with the language, the meaning does."""
     return Code(value, SCHEME, PRIVATE[value][language])
+
+
+def sign_code(name: str, language: str) -> Code:
+    """A measured sign."""
+    return private(SIGN_VALUES[name], language)
 
 
 def tier_code(tier: Tier, language: str) -> Code:

@@ -26,7 +26,7 @@ def sign_measurements(finding: Finding, language: str) -> Iterator[sr.Measuremen
     for sign in finding.signs:
         if sign.value is not None:
             yield sr.Measurement(
-                name=code.private(f"SIGN_{sign.name.upper()}", language),
+                name=code.sign_code(sign.name, language),
                 value=round(float(sign.value), _DIGITS),
                 unit=_UNITS[sign.unit],
             )
@@ -38,5 +38,5 @@ def sign_answers(finding: Finding, language: str) -> Iterator[Any]:
         if sign.is_abnormal:
             yield sr.QualitativeEvaluation(
                 code.private("SIGN_OUTSIDE", language),
-                code.private(f"SIGN_{sign.name.upper()}", language),
+                code.sign_code(sign.name, language),
             )
