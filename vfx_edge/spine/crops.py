@@ -27,7 +27,7 @@ def is_cut(vertebra: Vertebra, measured: Measurement) -> bool:
 def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     """A network's input for one vertebra, (z, y, x), ready in numbers, our axes."""
     parameters = spec.parameters_of(CropParameters)
-    grid = _grid(mask, spec)
+    grid = grid_of(mask, spec)
     order = 3 if spec.input.interpolation == "cubic" else 1
     hu = sample(image, grid, order, smooth=bool(parameters.smooth))
     wanted = _covered(image, grid)
@@ -43,19 +43,31 @@ def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     return numbers
 
 
+def crops_of(
+    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], spec: NetworkSpec
+) -> list[FloatArray]:
+    """The network's inputs for the vertebrae `about`, as of `crop`. masks: all of the scan."""
+    if spec.input.mask == "box":
+        image = boxed(image, masks, spec.parameters_of(CropParameters).mask_margin_mm)
+    return [crop(image, mask, spec) for mask in about]
+
+
+def looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
+    """Probabilities (views, n, classes) of n crops as of `crop`: of each and, where the manifest
+    asks for it, of its left-right mirror image."""
+    seen = [c[None] for c in crops]
+    mirror = network.spec.parameters_of(CropParameters).mirror
+    mirrored = [c[..., ::-1] for c in seen] if mirror else []
+    answer = run_patches(network, [*seen, *mirrored])
+    return answer.reshape(-1, len(seen), answer.shape[1])
+
+
 def views(
     image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], network: Network
 ) -> FloatArray:
-    """Probabilities (views, n, classes) for the n vertebrae `about`: of the crop and, where the
-    manifest asks for it, of its left-right mirror image. masks: all vertebrae of the scan."""
-    spec = network.spec
-    parameters = spec.parameters_of(CropParameters)
-    if spec.input.mask == "box":
-        image = boxed(image, masks, parameters.mask_margin_mm)
-    crops = [crop(image, mask, spec)[None] for mask in about]
-    mirrored = [c[..., ::-1] for c in crops] if parameters.mirror else []
-    answer = run_patches(network, [*crops, *mirrored])
-    return answer.reshape(-1, len(crops), answer.shape[1])
+    """Probabilities (views, n, classes) for the n vertebrae `about`. masks: all vertebrae of the
+    scan."""
+    return looks(crops_of(image, about, masks, network.spec), network)
 
 
 def least_certain(views: FloatArray) -> FloatArray:
@@ -77,7 +89,7 @@ def enough_in_view(image: Image, mask: VertebraMask, spec: NetworkSpec) -> bool:
     body = mask.body > 0.5
     shadows = [body.any(axis).sum() for axis in range(3)]
     thick = min(float(body.sum() / max(shadow, 1)) for shadow in shadows) * mask.spacing_mm
-    shown = _covered(image, _grid(mask, spec)).mean()
+    shown = _covered(image, grid_of(mask, spec)).mean()
     return thick >= LEAST_BODY_MM and bool(shown >= LEAST_OF_CROP)
 
 
@@ -96,7 +108,7 @@ def boxed(image: Image, masks: Sequence[VertebraMask], margin_mm: float) -> Imag
     return Image(image.values[z, y, x], affine, image.modality, image.unit)
 
 
-def _grid(mask: VertebraMask, spec: NetworkSpec) -> Grid:
+def grid_of(mask: VertebraMask, spec: NetworkSpec) -> Grid:
     return grid_about(_middle(mask, spec), our_shape(spec.input), spec.input.spacing_mm)
 
 
