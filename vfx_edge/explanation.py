@@ -6,7 +6,7 @@ from vfx_edge.image.image import Image, Point
 from vfx_edge.vocabulary import Level
 
 OCCLUSION = "occlusion"
-MEDIAN = "median_of_crop"
+TISSUE = "median_of_tissue"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Explained:
     largest_at_lps_mm: Point
     unlike: float | None
     method: str = OCCLUSION
-    fill: str = MEDIAN
+    fill: str = TISSUE
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     hu = sample(image, grid, order, smooth=bool(parameters.smooth))
     wanted = _covered(image, grid)
     if spec.input.mask == "vertebra":
-        wanted &= _near_vertebra(mask, grid, parameters.mask_margin_mm)
+        wanted &= near_vertebra(mask, grid, parameters.mask_margin_mm)
     if not wanted.any():
         return spec.input.normalise(np.full(grid.shape, image.outside))
     numbers = spec.input.normalise(hu)
@@ -127,7 +127,7 @@ def _covered(image: Image, grid: Grid) -> np.ndarray:
     return inside_scan(image, points).reshape(grid.shape)
 
 
-def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
+def near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
     """Voxels of `grid` in the vertebra's mask, or within the margin of it."""
     hard = (mask.bone * np.int16(1000)).astype(np.int16)
     soft = sample(Image(hard, mask.grid.affine_zyx_to_lps, "SEG", "1"), grid) > 500

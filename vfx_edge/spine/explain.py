@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace as replace_struct
 from numpy.typing import NDArray
 
 from vfx_edge.backends.protocol import Network
@@ -17,11 +18,11 @@ from vfx_edge.image.grids import FloatArray, Grid
 from vfx_edge.inference.patches import as_points
 from vfx_edge.manifest import ClassifierParameters, NetworkSpec
 from vfx_edge.spine.classify import Answers, combined_views
-from vfx_edge.spine.crops import crops_of, grid_of, looks
+from vfx_edge.spine.crops import crops_of, grid_of, looks, near_vertebra
 from vfx_edge.study import Classified, Explained, Explanation, Finding, VertebraMask
 
-BOX_MM = 16.0
-"""Half a vertebral body, about the size of a lesion that matters."""
+BOX_MM = 20.0
+"""Half a lumbar body's width. Smaller ones leave enough of most lesions to be known by."""
 STRIDE_MM = 13.0
 """Less than the box: every voxel near the middle was hidden at least once."""
 REACH_MM = 30.0
@@ -31,9 +32,11 @@ SMOOTH = 0.4
 _LEAST_WEIGHT = 0.3
 """Reached half a box beyond the last place."""
 
+_ENOUGH = 500
+"""Voxels of the neighbouring vertebrae from which their median is taken."""
+
 Ask = Callable[[Sequence[FloatArray]], Answers]
 """Crops (z, y, x), ready in numbers, our axes -> what the network says of each."""
-Index = NDArray[np.intp]
 
 
 class Changes(NamedTuple):
@@ -55,17 +58,19 @@ def middles_of(shape: tuple[int, int, int], spacing_mm: float) -> FloatArray:
     return np.asarray(near / spacing_mm + (np.array(shape) - 1) / 2, np.float32)
 
 
-def changes(crop: FloatArray, ask: Ask, spacing_mm: float, at_once: int) -> Changes:
-    """How the answer to a crop (z, y, x) changes where a box of it is filled with its median.
+def changes(
+    crop: FloatArray, plain: FloatArray, ask: Ask, spacing_mm: float, at_once: int
+) -> Changes:
+    """How the answer to a crop (z, y, x) changes where a box of it shows `plain` (z, y, x) instead.
 
     at_once: crops that `ask` gets in one call: memory holds no more of them.
     """
     z, y, x = crop.shape
     middles = middles_of((z, y, x), spacing_mm)
-    fill, half_voxels = np.median(crop), BOX_MM / 2 / spacing_mm
+    half = BOX_MM / 2 / spacing_mm
     whole = ask([crop])
     hidden = [
-        ask([_hidden(crop, middle, half_voxels, fill) for middle in middles[first:][:at_once]])
+        ask([_hidden(crop, plain, middle, half) for middle in middles[first:][:at_once]])
         for first in range(0, len(middles), at_once)
     ]
     p_malignant = np.concatenate([one.malignant for one in hidden])
@@ -73,14 +78,40 @@ def changes(crop: FloatArray, ask: Ask, spacing_mm: float, at_once: int) -> Chan
     return Changes(float(whole.malignant[0]), middles, whole.malignant - p_malignant, unlike)
 
 
-def _hidden(crop: FloatArray, middle: FloatArray, half: float, fill: np.floating) -> FloatArray:
-    """A copy of the crop, a box of it filled. The median is soft tissue as a rule; where the
-    network sees the vertebra alone, what lies around it."""
+def _hidden(crop: FloatArray, plain: FloatArray, middle: FloatArray, half: float) -> FloatArray:
     low = np.maximum(np.ceil(middle - half), 0).astype(int)
     high = np.maximum(np.ceil(middle + half), low + 1).astype(int)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     copy = crop.copy()
-    copy[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = fill
+    copy[box] = plain[box]
     return copy
+
+
+def plain_crop(
+    image: Image, mask: VertebraMask, masks: Sequence[VertebraMask], spec: NetworkSpec
+) -> FloatArray:
+    """A crop (z, y, x) with nothing to see: in the outlines the neighbouring vertebrae's median,
+    the vertebra's own where too little of them is there; elsewhere the median of the rest.
+
+    One number for all would hide little and add much: soft tissue in a body is a lytic lesion.
+    """
+    open_spec = replace_struct(spec, input=replace_struct(spec.input, mask="none"))
+    (shown,) = crops_of(image, [mask], masks, spec)
+    (all_there,) = crops_of(image, [mask], masks, open_spec)
+    grid = grid_of(mask, spec)
+    own = near_vertebra(mask, grid, 0)
+    others = np.zeros_like(own)
+    for other in masks:
+        if other is not mask and other.is_outlined:
+            others |= near_vertebra(other, grid, 0)
+    bone = own if spec.input.mask == "vertebra" else own | others
+    usual = all_there[others if others.sum() >= _ENOUGH else own]
+    rest = shown[~bone]
+    return np.where(bone, _median(usual, shown), _median(rest, shown)).astype(np.float32)
+
+
+def _median(values: FloatArray, otherwise: FloatArray) -> np.floating:
+    return np.median(values if values.size else otherwise)
 
 
 def smoothed(found: Changes, shape: tuple[int, int, int], spacing_mm: float) -> NDArray[np.float32]:
@@ -116,7 +147,8 @@ def explain(
 
     (crop,) = crops_of(image, [mask], masks, spec)
     grid = grid_of(mask, spec)
-    found = changes(crop, ask, grid.spacing_mm, spec.batch.opt)
+    plain = plain_crop(image, mask, masks, spec)
+    found = changes(crop, plain, ask, grid.spacing_mm, spec.batch.opt)
     change = smoothed(found, grid.shape, grid.spacing_mm)
     return Explanation(
         mask.vertebra.level,

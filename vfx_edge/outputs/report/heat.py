@@ -31,7 +31,7 @@ HEAT_STEP_MM = 1.0
 LEAST_SCALE = 0.1
 """The scale reaches this far at least: less than that is no change worth a strong colour."""
 LEAST_SEEN = 0.05
-"""Where nothing changes by more, the page says that the map tells nothing."""
+"""Where nothing changes by as much, the page says so, and marks no place."""
 STRONGEST = 0.7
 """Opacity at the ends of the scale: the bone is to be seen below."""
 _PLANES = {
@@ -85,11 +85,15 @@ def _told(explanation: Explanation, t: Wording) -> tuple[str, ...]:
         hidden=t.number(said.p_malignant - said.largest_change, 2),
     )
     lines = [found]
-    if abs(said.largest_change) < LEAST_SEEN:
+    if not _counts(explanation):
         lines = [t("explain.nowhere", limit=t.number(LEAST_SEEN, 2))]
     if said.unlike:
         lines.append(t("explain.unlike", share=t.percent(said.unlike)))
     return tuple(lines)
+
+
+def _counts(explanation: Explanation) -> bool:
+    return abs(explanation.said.largest_change) >= LEAST_SEEN
 
 
 def _pictures(
@@ -105,9 +109,10 @@ def _pictures(
         sheet = views.plane((x, y, z), across, down, CROP_SIDE_MM, CROP_STEP_MM)
         coarse = views.plane((x, y, z), across, down, CROP_SIDE_MM, HEAT_STEP_MM)
         change = on_sheet(explanation, coarse)
-        right, down_mm = (round(float(v), 1) for v in sheet.project(np.array([place]))[0])
+        right, low = (round(float(v), 1) for v in sheet.project(np.array([place]))[0])
         known = rim(np.isfinite(change), HEAT_STEP_MM)
-        heat = Heat(_png(coloured(change, scale)), known, (right, down_mm))
+        at = (right, low) if _counts(explanation) else None
+        heat = Heat(_png(coloured(change, scale)), known, at)
         made.append(replace(plane_picture(analysis, finding, name, sheet), heat=heat))
     return tuple(made)
 

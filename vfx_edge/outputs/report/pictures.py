@@ -71,11 +71,11 @@ class Ruler:
 @dataclass(frozen=True)
 class Heat:
     """Colours over the CT. uri: a PNG that fills the picture; rim: SVG path about what it knows;
-    at: the place it is about, picture mm."""
+    at: the place it is about, picture mm; None where none counts."""
 
     uri: str
     rim: str
-    at: tuple[float, float]
+    at: tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
