@@ -34,6 +34,7 @@ LEAST_SEEN = 0.05
 """Where nothing changes by as much, the page says so, and marks no place."""
 STRONGEST = 0.7
 """Opacity at the ends of the scale: the bone is to be seen below."""
+FOR_RGB, AGAINST_RGB = (tuple(bytes.fromhex(c[1:])) for c in (colours.FOR, colours.AGAINST))
 _PLANES = {
     "sagittal": (views.FRONT_TO_BACK, views.HEAD_TO_FEET, 0),
     "coronal": (views.RIGHT_TO_LEFT, views.HEAD_TO_FEET, 1),
@@ -131,14 +132,9 @@ def coloured(change: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
     """(rows, columns) changes -> (rows, columns, 4) RGBA: the colour by the sign, its strength by
     how large the change is; clear where there is none."""
     share = np.clip(np.nan_to_num(change) / scale, -1, 1)
-    ink = np.where(share[..., None] > 0, _rgb(colours.FOR), _rgb(colours.AGAINST))
+    ink = np.where(share[..., None] > 0, FOR_RGB, AGAINST_RGB)
     strength = np.rint(np.abs(share) * STRONGEST * 255)
     return np.concatenate([ink, strength[..., None]], -1).astype(np.uint8)
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
 
 
 def _png(rgba: NDArray[np.uint8]) -> str:
