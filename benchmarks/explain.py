@@ -27,7 +27,7 @@ from vfx_edge.spine import explain
 from vfx_edge.spine.chain import ChainOptions, analyze
 from vfx_edge.spine.classify import Answers, combined_views
 from vfx_edge.spine.crops import crops_of, grid_of, looks
-from vfx_edge.study import Analysis, Classified, Level, VertebraMask
+from vfx_edge.study import Analysis, Classified, Explained, Level, VertebraMask
 
 NAME = "explain"
 BACKEND = "openvino"
@@ -93,16 +93,13 @@ def measured(
     if case is None:
         return None
     classifier = models.network("classifier")
+    scan, spec = case.analysis.scan.image, classifier.spec
     begin, spent = time.perf_counter(), _cpu_s()
-    scan = case.analysis.scan.image
     made = explain.explain(scan, case.mask, case.analysis.masks, classifier)
     seconds, cpu_s = time.perf_counter() - begin, _cpu_s() - spent
     other = explain.explain(scan, case.mask, case.analysis.masks, random)
-    (flat,) = crops_of(scan, [case.mask], case.analysis.masks, classifier.spec)
-    plain = {
-        "tissue": explain.plain_crop(scan, case.mask, case.analysis.masks, classifier.spec),
-        "one number": np.full_like(flat, np.median(flat)),
-    }
+    (crop,) = crops_of(scan, [case.mask], case.analysis.masks, spec)
+    one_number = np.full_like(crop, np.median(crop))
     return {
         "malignant": malignant,
         "p_malignant": made.said.p_malignant,
@@ -110,7 +107,10 @@ def measured(
         "cpu_s": cpu_s,
         "rank_correlation_random": _agreement(made.change.values, other.change.values),
         "random_largest": abs(other.said.largest_change),
-        "fills": {name: _pointed(case, flat, fill, classifier) for name, fill in plain.items()},
+        "fills": {
+            "tissue": _pointed(case, made.said, spec),
+            "one number": _pointed(case, _of_fill(crop, one_number, case, classifier), spec),
+        },
     }
 
 
@@ -127,20 +127,27 @@ def _case(number: int, malignant: bool, models: OpenModels) -> Case | None:
     return None
 
 
-def _pointed(case: Case, crop: FloatArray, plain: FloatArray, network: Network) -> dict[str, Any]:
+def _pointed(case: Case, said: Explained, spec: NetworkSpec) -> dict[str, Any]:
     """The largest change, and the share of the lesion that lies in its box; the mean over all
     boxes beside it: by chance."""
+    grid = grid_of(case.mask, spec)
+    middles = explain.middles_of(grid.shape, grid.spacing_mm)
+    told: dict[str, Any] = {"largest": said.largest_change}
+    if (shares := _shares(case, middles, spec)) is not None:
+        at = grid.to_zyx(np.array([said.largest_at_lps_mm]))
+        largest = int(np.linalg.norm(middles - at, axis=1).argmin())
+        told |= {"share": float(shares[largest]), "by_chance": float(shares.mean())}
+        told |= {"best": float(shares.max()), "middle": float(shares[len(shares) // 2])}
+    return told
+
+
+def _of_fill(crop: FloatArray, plain: FloatArray, case: Case, network: Network) -> Explained:
+    """As the map says it, where hidden places show `plain`."""
     spec = network.spec
     found = explain.changes(
         crop, plain, lambda crops: _answers(crops, network), spec.input.spacing_mm, spec.batch.opt
     )
-    largest = int(np.abs(found.falls).argmax())
-    shares = _shares(case, found.middles, spec)
-    told: dict[str, Any] = {"largest": float(found.falls[largest])}
-    if shares is not None:
-        told |= {"share": float(shares[largest]), "by_chance": float(shares.mean())}
-        told |= {"best": float(shares.max()), "middle": float(shares[len(shares) // 2])}
-    return told
+    return explain.said_of(found, grid_of(case.mask, spec), spec)
 
 
 def _answers(crops: Sequence[FloatArray], network: Network) -> Answers:

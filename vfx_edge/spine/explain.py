@@ -153,11 +153,12 @@ def explain(
     return Explanation(
         mask.vertebra.level,
         Image(change, grid.affine_zyx_to_lps, image.modality, "1"),
-        _said(found, grid, spec),
+        said_of(found, grid, spec),
     )
 
 
-def _said(found: Changes, grid: Grid, spec: NetworkSpec) -> Explained:
+def said_of(found: Changes, grid: Grid, spec: NetworkSpec) -> Explained:
+    """What is told of the map: how it was made, and its largest change. grid: of the crop."""
     largest = int(np.abs(found.falls).argmax())
     (place,) = as_points(grid.to_lps(found.middles[largest][None].astype(np.float64)))
     limit = spec.parameters_of(ClassifierParameters).threshold_unknown
