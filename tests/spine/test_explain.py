@@ -17,6 +17,7 @@ from vfx_edge.backends.protocol import Array, Network
 from vfx_edge.image import Image
 from vfx_edge.manifest import NetworkSpec
 from vfx_edge.spine.classify import classify_fractures
+from vfx_edge.spine.crops import crops_of
 from vfx_edge.spine.explain import (
     BOX_MM,
     STRIDE_MM,
@@ -104,6 +105,19 @@ def test_a_hidden_place_shows_its_own_tissue() -> None:
     assert values == pytest.approx([0.04, 0.2], abs=0.02)
     bone_mm3 = counts[1] * spec.input.spacing_mm**3
     assert bone_mm3 == pytest.approx(2 * 4 / 3 * np.pi * 8**3, rel=0.35)  # the lower one is cut
+
+
+def test_beyond_the_end_of_the_scan_nothing_is_hidden() -> None:
+    whole = scan()
+    image = Image(whole.values[:23], whole.affine_zyx_to_lps, "CT", "HU")
+    spec = classifier().spec
+    (shown,) = crops_of(image, SPINE[:1], SPINE, spec)
+    plain = plain_crop(image, SPINE[0], SPINE, spec)
+    air = spec.input.normalise(np.array(-1024.0))
+    outside = shown == air
+    assert outside.mean() > 0.3
+    np.testing.assert_array_equal(plain[outside], shown[outside])
+    assert np.median(plain[~outside]) == pytest.approx(0.04, abs=0.02)
 
 
 def test_a_network_that_sees_the_vertebra_alone_gets_padding_around_it() -> None:

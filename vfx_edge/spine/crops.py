@@ -30,7 +30,7 @@ def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     grid = grid_of(mask, spec)
     order = 3 if spec.input.interpolation == "cubic" else 1
     hu = sample(image, grid, order, smooth=bool(parameters.smooth))
-    wanted = _covered(image, grid)
+    wanted = covered(image, grid)
     if spec.input.mask == "vertebra":
         wanted &= near_vertebra(mask, grid, parameters.mask_margin_mm)
     if not wanted.any():
@@ -89,7 +89,7 @@ def enough_in_view(image: Image, mask: VertebraMask, spec: NetworkSpec) -> bool:
     body = mask.body > 0.5
     shadows = [body.any(axis).sum() for axis in range(3)]
     thick = min(float(body.sum() / max(shadow, 1)) for shadow in shadows) * mask.spacing_mm
-    shown = _covered(image, grid_of(mask, spec)).mean()
+    shown = covered(image, grid_of(mask, spec)).mean()
     return thick >= LEAST_BODY_MM and bool(shown >= LEAST_OF_CROP)
 
 
@@ -122,7 +122,8 @@ def _middle(mask: VertebraMask, spec: NetworkSpec) -> Point:
     return x + to_left, y + to_back, z + to_head
 
 
-def _covered(image: Image, grid: Grid) -> np.ndarray:
+def covered(image: Image, grid: Grid) -> np.ndarray:
+    """(z, y, x) bool: where the scan has data on the grid."""
     points = grid.to_lps(np.argwhere(np.ones(grid.shape, np.bool_)).astype(np.float64))
     return inside_scan(image, points).reshape(grid.shape)
 

@@ -18,7 +18,7 @@ from vfx_edge.image.grids import FloatArray, Grid
 from vfx_edge.inference.patches import as_points
 from vfx_edge.manifest import ClassifierParameters, NetworkSpec
 from vfx_edge.spine.classify import Answers, combined_views
-from vfx_edge.spine.crops import crops_of, grid_of, looks, near_vertebra
+from vfx_edge.spine.crops import covered, crops_of, grid_of, looks, near_vertebra
 from vfx_edge.study import Classified, Explained, Explanation, Finding, VertebraMask
 
 BOX_MM = 20.0
@@ -91,7 +91,8 @@ def plain_crop(
     image: Image, mask: VertebraMask, masks: Sequence[VertebraMask], spec: NetworkSpec
 ) -> FloatArray:
     """A crop (z, y, x) with nothing to see: in the outlines the neighbouring vertebrae's median,
-    the vertebra's own where too little of them is there; elsewhere the median of the rest.
+    the vertebra's own where too little of them is there; elsewhere the median of the rest. Beyond
+    the scan's end it is what the crop is.
 
     One number for all would hide little and add much: soft tissue in a body is a lytic lesion.
     """
@@ -106,8 +107,9 @@ def plain_crop(
             others |= near_vertebra(other, grid, 0)
     bone = own if spec.input.mask == "vertebra" else own | others
     usual = all_there[others if others.sum() >= _ENOUGH else own]
-    rest = shown[~bone]
-    return np.where(bone, _median(usual, shown), _median(rest, shown)).astype(np.float32)
+    there = covered(image, grid)
+    plain = np.where(bone, _median(usual, shown), _median(shown[there & ~bone], shown))
+    return np.where(there, plain, shown).astype(np.float32)
 
 
 def _median(values: FloatArray, otherwise: FloatArray) -> np.floating:
