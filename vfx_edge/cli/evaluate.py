@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import evaluate_repeat, folders, options, parse
+from vfx_edge.cli import evaluate_reader, evaluate_repeat, folders, options, parse
 from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.stopping import tidy_end
 
 if TYPE_CHECKING:
     from vfx_edge.labelled.dataset import Dataset
+    from vfx_edge.scoring.readings import Readings
     from vfx_edge.scoring.run import Evaluated, Source, Wanted
 
 DATASET_HELP = (
@@ -137,6 +138,11 @@ def evaluate(
     retry_failed: RetryFailed = False,
     repeat: evaluate_repeat.Repeat = False,
     perturbations: evaluate_repeat.Perturbations = "all",
+    reader: evaluate_reader.Reader = None,
+    readings: evaluate_reader.ReadingFiles = None,
+    reader_seed: evaluate_reader.Seed = None,
+    port: evaluate_reader.Port = 0,
+    language: evaluate_reader.Language = "en",
     quiet: Quiet = False,
 ) -> None:
     """Score model sets on labelled studies, with the tables of the study.
@@ -145,38 +151,50 @@ def evaluate(
     evaluation.html, vertebrae.csv and cases.csv. A study that fails is named, and the rest goes
     on; stopped with Ctrl-C, the same command goes on from there.
     """
-    from vfx_edge.scoring.pool import default_workers
-    from vfx_edge.scoring.run import NothingAnswered, Source, Wanted
+    from vfx_edge.scoring.run import Source, Wanted
 
     masks = parse.one_of(masks, MASKS, "choice of masks")
     request = parse.request(backend, device, gpu_memory, precision)
     if not (model or results or predictions):
         model = ["default"]
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
-    wanted_splits = _splits(split)
+    asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
+    needs_ct = bool(model or results or reader or repeat)
     with tidy_end():
         folders.check_writable(out)
         wanted = Wanted(
-            dataset=_dataset(
-                dataset, labels, wanted_splits, repeat, bool(model or results) or repeat
-            ),
+            dataset=_dataset(dataset, labels, _splits(split), repeat, needs_ct),
             folder=out,
             models=_sources(model, Source),
             results=_sources(results, Source),
             predictions=_sources(predictions, Source),
             masks=masks,
             request=request,
-            workers=workers or default_workers(),
+            workers=_workers(workers),
             retry_failed=retry_failed,
         )
         evaluated = _run(wanted, quiet)
-        told = _write(wanted, evaluated, dataset, one_per_patient)
+        said = evaluate_reader.said(asked, wanted, evaluated, one_per_patient)
+        told = _write(wanted, evaluated, said, dataset, one_per_patient)
         if not quiet:
             _show(told, out / PAGE)
         if repeat:
             evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
-        if (rows := evaluated.rows.studies) and all(row.failure for row in rows):
-            raise NothingAnswered(len(wanted.dataset.studies))
+        _check_answered(wanted, evaluated)
+
+
+def _workers(wanted: int | None) -> int:
+    from vfx_edge.scoring.pool import default_workers
+
+    return wanted or default_workers()
+
+
+def _check_answered(wanted: "Wanted", evaluated: "Evaluated") -> None:
+    """NothingAnswered where every study failed."""
+    from vfx_edge.scoring.run import NothingAnswered
+
+    if (rows := evaluated.rows.studies) and all(row.failure for row in rows):
+        raise NothingAnswered(len(wanted.dataset.studies))
 
 
 def _splits(given: list[str] | None) -> frozenset[str]:
@@ -230,7 +248,11 @@ def _run(wanted: "Wanted", quiet: bool) -> "Evaluated":
 
 
 def _write(
-    wanted: "Wanted", evaluated: "Evaluated", dataset: Path, one_per_patient: bool
+    wanted: "Wanted",
+    evaluated: "Evaluated",
+    said: "Readings",
+    dataset: Path,
+    one_per_patient: bool,
 ) -> dict[str, Any]:
     """The four files; evaluation.json comes last: where it is, all are."""
     import json
@@ -240,22 +262,25 @@ def _write(
     from vfx_edge.scoring.about import About
     from vfx_edge.scoring.figures import evaluation
     from vfx_edge.scoring.page import page
+    from vfx_edge.scoring.readings import with_readings
     from vfx_edge.scoring.tables import write_studies, write_vertebrae
     from vfx_edge.scoring.whole import MARK, as_a_set
 
+    out, studies = wanted.folder, evaluated.rows.studies
+    vertebrae, lost = with_readings(evaluated.rows.vertebrae, said)
     about = About(
         dataset=told(dataset.absolute().name),
         one_per_patient=one_per_patient,
-        problems=(*wanted.dataset.problems, *evaluated.problems),
+        problems=(*wanted.dataset.problems, *evaluated.problems, *said.problems, *lost),
         run=evaluated.run,
+        readings=said,
     )
-    rows, out = evaluated.rows, wanted.folder
-    content = evaluation(rows.vertebrae, rows.studies, about)
+    content = evaluation(vertebrae, studies, about)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     html = page(content)
     with as_a_set(out):
-        write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
-        write_studies(out / "cases.csv", rows.studies)
+        write_vertebrae(out / "vertebrae.csv", vertebrae)
+        write_studies(out / "cases.csv", studies)
         write_text(out / PAGE, html)
         write_text(out / MARK, text)
     return content
