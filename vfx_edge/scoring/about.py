@@ -30,5 +30,5 @@ class About:
     seed: int = 0
     problems: tuple[Problem, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
-    readings: Readings = Readings()
+    readings: Readings = field(default_factory=Readings)
     """What readers said without and with the program's answer, and how long it took them."""
