@@ -18,7 +18,7 @@ from vfx_edge.reading.server import COOKIE, MOST_BYTES, PageServer, PortTaken
 from vfx_edge.reading.session import Session
 
 OTHER_WAY = ("osteoporotic", "malignant", "osteoporotic")
-STATIC = ("/", "/static/reading.css", "/static/reading.js")
+STATIC = ("/", "/static/cases.css", "/static/cases.js")
 PICTURES = [f"/picture/1/{plane}/{at}/{window}.png" for plane in ("sagittal", "coronal", "axial")
             for at in (0, 40, 80) for window in ("bone", "soft")]  # fmt: skip
 
@@ -98,8 +98,8 @@ def test_before_the_first_answer_nothing_depends_on_truth_or_program(tmp_path: P
         assert word.encode() not in text, word
     assert not any(Pillow.open(io.BytesIO(bodies[path])).info for path in PICTURES)
     assert second["program"] == {
-        "tier": "uncertain", "reason": "", "p_malignant": 0.5125, "p_osteoporotic": pytest.approx(0.4875),
-        "height_loss": None, "level": second["program"]["level"],
+        "tier": "uncertain", "reason": "", "p_malignant": 0.5125, "height_loss": None,
+        "p_osteoporotic": pytest.approx(0.4875), "level": second["program"]["level"],
     }  # fmt: skip
     assert second["first"] == {"answer": "malignant", "confidence": 2}
 

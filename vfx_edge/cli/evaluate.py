@@ -155,8 +155,7 @@ def evaluate(
 
     masks = parse.one_of(masks, MASKS, "choice of masks")
     request = parse.request(backend, device, gpu_memory, precision)
-    if not (model or results or predictions):
-        model = ["default"]
+    model = model or _default(results, predictions)
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
     asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
     needs_ct = bool(model or results or reader or repeat)
@@ -181,6 +180,11 @@ def evaluate(
         if repeat:
             evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
         _check_answered(wanted, evaluated)
+
+
+def _default(*others: list[str] | None) -> list[str]:
+    """The shipped set, where nothing else is given to score."""
+    return [] if any(others) else ["default"]
 
 
 def _workers(wanted: int | None) -> int:

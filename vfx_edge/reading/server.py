@@ -37,7 +37,7 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_STATIC = {"reading.css": "text/css", "reading.js": "text/javascript"}
+_STATIC = {"cases.css": "text/css", "cases.js": "text/javascript"}
 _SHUT = "Open the address that `vfx-edge evaluate --reader` has told; it opens once.\n"
 
 
