@@ -126,7 +126,7 @@ def read_case_aided(page: Browser) -> None:
 def _looks(page: Browser) -> None:
     """Other slices and windows, by keys and by wheel; other pictures come, without any request to
     elsewhere."""
-    assert page.evaluate(BRIGHTEST) > 200
+    assert page.evaluate(BRIGHTEST) > 150
     at = "document.querySelector('#view-axial output').textContent"
     page.evaluate("document.getElementById('view-axial').focus()")
     press(page, "ArrowDown", "ArrowDown")

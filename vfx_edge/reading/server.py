@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from vfx_edge.errors import OutputError, UsageError
+from vfx_edge.outputs.report.pictures import MARKS
 from vfx_edge.outputs.wording import Wording
 from vfx_edge.reading.session import OutOfTurn, Session
 from vfx_edge.reading.stack import COUNT, EACH_WAY, PLANES, WINDOWS_HU
@@ -249,7 +250,7 @@ def _page(language: str) -> Response:
     html = _environment().from_string(_text("page.html.j2"))
     text = html.render(
         t=Wording(language), answers=ANSWERS, confidences=CONFIDENCES, planes=[*PLANES],
-        windows=[*WINDOWS_HU], count=COUNT, middle=EACH_WAY,
+        windows=[*WINDOWS_HU], count=COUNT, middle=EACH_WAY, marks=MARKS,
     )  # fmt: skip
     return Response(text, media_type="text/html", headers=policy_header(_POLICY))
 
