@@ -53,10 +53,10 @@ def written(
         centres = centroids_of(scan, [Vertebra(level, CENTRE, 1.0)])
         (place / f"{name}_ctd.json").write_text(json.dumps(centres))
     rows = [(NAMES[i], f"p{i}", LEVELS[i], labels[i]) for i in range(count)]
-    _csv(folder / "labels.csv", HEAD, rows)
+    write_csv(folder / "labels.csv", HEAD, rows)
     chances = {"malignant": 0.9625, "uncertain": 0.5125, "osteoporotic": 0.0625}
     said = [(NAMES[i], LEVELS[i], chances[tiers[i]], tiers[i]) for i in range(count)]
-    _csv(folder / "predictions.csv", ("study", "level", "p_malignant", "tier"), said)
+    write_csv(folder / "predictions.csv", ("study", "level", "p_malignant", "tier"), said)
     return folder
 
 
@@ -74,7 +74,8 @@ def lines(file: Path) -> list[Mapping[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table, its header first."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(head)

@@ -14,10 +14,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from benchmarks.browser import PROGRAM, Browser, browser
-from tests.reading.made import LABELS, LEVELS, NAMES, lines, session, written
+from tests.contract.conftest import call
+from tests.reading.made import HEAD, LEVELS, NAMES, lines, session, write_csv, written
 from tests.waiting import HANG_S, eventually
 from vfx_edge.reading.server import PageServer
 from vfx_edge.scoring.figures import load_schema
+from vfx_edge.scoring.readings import CALLS
 
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="needs a Chromium browser on the PATH")
 READY = "document.body.dataset.ready || ''"
@@ -91,7 +93,7 @@ def test_a_case_is_read_in_a_browser(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_three_cases_are_read_over_a_kill_and_the_tables_have_them(tmp_path: Path) -> None:
-    written(tmp_path / "data", tiers=("uncertain", *LABELS[1:]))
+    _three_phantoms(tmp_path)
     log = tmp_path / "browser.log"
     with log.open("wb") as stream, browser(stream) as page:
         with command(tmp_path, "--reader-seed", "3") as (process, address):
@@ -114,6 +116,16 @@ def test_three_cases_are_read_over_a_kill_and_the_tables_have_them(tmp_path: Pat
     console = [line for line in log.read_bytes().split(b"\n") if b"CONSOLE" in line]
     assert all(b"ERR_CONNECTION" in line or b"ERR_EMPTY" in line for line in console), console
     _check_tables(tmp_path / "out")
+
+
+def _three_phantoms(home: Path) -> None:
+    """The first three fractures of a cohort, and a program that is sure of all of them."""
+    made = call("phantom", "data", "--studies", 3, "--seed", 3, cwd=home)
+    assert made.code == 0, made
+    table = [row for row in lines(home / "data" / "labels.csv") if row["label"] in CALLS][:3]
+    write_csv(home / "data" / "labels.csv", HEAD, [[row[name] for name in HEAD] for row in table])
+    said = [(row["study"], row["level"], 0.9, "malignant") for row in table]
+    write_csv(home / "data" / "predictions.csv", ("study", "level", "p_malignant", "tier"), said)
 
 
 def read_case_aided(page: Browser) -> None:

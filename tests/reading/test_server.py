@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,18 @@ def test_an_answer_that_cant_be_kept_ends_it(tmp_path: Path) -> None:
         assert client.answer(1, "unaided", "malignant", 3) == 500
         assert server.ended.is_set()
         assert "another program" in str(server.failure)
+
+
+def test_a_bug_ends_it_and_tells_the_page_nothing(tmp_path: Path) -> None:
+    one = session(written(tmp_path / "data", count=1), tmp_path)
+    broken: Future[Any] = Future()
+    broken.set_exception(KeyError("Doe^Jane"))
+    one._stacks[0] = broken
+    with served(one) as (server, client):
+        status, _, body = entered(server, client).ask("GET", "/case")
+        assert (status, body) == (500, b"Internal Server Error")
+        assert server.ended.is_set()
+        assert isinstance(server.failure, KeyError)
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image as Pillow
 
 from tests.reading.made import CENTRE, LABELS, LEVELS, NAMES, image, lines, session, written
-from vfx_edge.reading.case import Case, in_random_order
+from vfx_edge.reading.case import Case, cases_to_read, in_random_order
 from vfx_edge.reading.log import Log, ReadingsChanged
 from vfx_edge.reading.session import Clock, NothingToRead, OtherProgram, OutOfTurn, Session
 from vfx_edge.reading.stack import COUNT, EACH_WAY, PLANES, SIDE_MM, STEP_MM, PlaceUnknown, stack_of
+from vfx_edge.scoring.answers import Answer, Failed, Known, Seen
 from vfx_edge.scoring.readings import ANSWERS, read_readings
 
 
@@ -182,6 +183,18 @@ def test_the_planes_go_the_way_that_they_say(data: Path, tmp_path: Path) -> None
     assert np.nonzero(grey > 150)[0].mean() > heads.shape[0] / 2 + 30, "the ball lies below"
     below = np.asarray(Pillow.open(io.BytesIO(tilted.png("axial", EACH_WAY + 20, "bone"))))
     assert (below > 150).sum() > 3000
+
+
+def test_the_programs_place_is_that_of_the_finding_there(data: Path, tmp_path: Path) -> None:
+    case = session(data, tmp_path).cases[0]
+    level = case.row.level
+    other = "L2" if level != "L2" else "L4"
+    seen = (Seen(level, (1.0, 2.0, 3.0)), Seen(other, (4.0, 5.0, 6.0)))
+    misnamed = Answer(seen, (Known(level, True, finding=1),), "")
+    for outcome, place in ((Answer(seen, (), ""), (1.0, 2.0, 3.0)), (misnamed, (4.0, 5.0, 6.0)),
+                           (Answer((), (), ""), None), (Failed("It failed."), None)):  # fmt: skip
+        made = cases_to_read([case.row], [case.study], {case.study.name: outcome})
+        assert [one.lps_mm for one in made] == [place]
 
 
 def test_the_place_is_the_experts_and_else_the_programs(tmp_path: Path) -> None:

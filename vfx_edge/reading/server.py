@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -31,7 +31,8 @@ from vfx_edge.scoring.readings import AIDED, ANSWERS, CONFIDENCES
 from vfx_edge.service.web.guards import HostCheck, SecurityHeaders, host_names, policy_header
 
 HOST = "127.0.0.1"
-COOKIE = "vfx_edge_reading"
+COOKIE = "vfx_edge_reading_"
+"""And some digits: browsers share cookies among the ports of a machine, and two may read."""
 MOST_BYTES = 1000
 """Of a request's body."""
 _POLICY = (
@@ -69,7 +70,7 @@ class PageServer:
     def __init__(self, session: Session, language: str, port: int = 0) -> None:
         """port: 0 is any that is free. PortTaken."""
         self.word = secrets.token_urlsafe(24)
-        self.failure: OutputError | None = None
+        self.failure: Exception | None = None
         self.ended = session.finished
         try:
             self._socket = socket.create_server((HOST, port))
@@ -78,6 +79,7 @@ class PageServer:
         config = uvicorn.Config(
             application(session, self.word, language, self._fail),
             log_config=None,
+            log_level="critical",  # what goes wrong ends the command, which tells it
             access_log=False,
             server_header=False,
             lifespan="off",
@@ -100,15 +102,16 @@ class PageServer:
         self._thread.join()
         self._socket.close()
 
-    def _fail(self, error: OutputError) -> None:
+    def _fail(self, error: Exception) -> None:
         self.failure = error
         self.ended.set()
 
 
 def application(
-    session: Session, word: str, language: str, fail: Callable[[OutputError], None]
+    session: Session, word: str, language: str, fail: Callable[[Exception], None]
 ) -> Starlette:
-    """The page as an ASGI application. fail: told of an answer that could not be kept."""
+    """The page as an ASGI application. fail: told of an answer that could not be kept, and of any
+    bug."""
     door = _Door(word)
     routes: list[tuple[str, Callable[..., Any], str]] = [
         ("/start/{word}", door.open, "GET"),
@@ -122,12 +125,13 @@ def application(
             Middleware(SecurityHeaders),
             Middleware(HostCheck, names=host_names(HOST)),
             Middleware(door.guard),
+            Middleware(_ending, fail=fail),
         ],
     )
 
 
 def _of_session(
-    session: Session, words: Wording, fail: Callable[[OutputError], None]
+    session: Session, words: Wording, fail: Callable[[Exception], None]
 ) -> list[tuple[str, Callable[..., Any], str]]:
     def case(request: Request) -> Response:
         try:
@@ -187,7 +191,7 @@ def _take(session: Session, words: Wording, kind: str, turn: _Turn) -> Response:
     return Response(status_code=204)
 
 
-def _kept_nothing(error: OutputError, fail: Callable[[OutputError], None]) -> Response:
+def _kept_nothing(error: OutputError, fail: Callable[[Exception], None]) -> Response:
     """The command ends with the error; the page says that nothing was kept."""
     fail(error)
     return PlainTextResponse("The answer could not be kept.\n", 500)
@@ -199,14 +203,27 @@ async def _body(request: Request, kind: type[_Turn]) -> _Turn | None:
     if request.headers.get("content-type") != "application/json":
         return None
     data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > MOST_BYTES:
-            return None
     try:
+        async for part in request.stream():
+            data += part
+            if len(data) > MOST_BYTES:
+                return None
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect):
         return None
+
+
+def _ending(app: Any, fail: Callable[[Exception], None]) -> Any:
+    """The application, whose bugs end the command: nobody reads what a page's server prints."""
+
+    async def told(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            fail(error)
+            raise
+
+    return told
 
 
 class _Door:
@@ -214,6 +231,7 @@ class _Door:
 
     def __init__(self, word: str) -> None:
         self._word: str | None = word
+        self._name = COOKIE + secrets.token_hex(4)
         self._cookie = secrets.token_urlsafe(24)
         self._lock = threading.Lock()
 
@@ -224,7 +242,7 @@ class _Door:
                 return PlainTextResponse(_SHUT, 403)
             self._word = None
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict")
+        answer.set_cookie(self._name, self._cookie, httponly=True, samesite="strict")
         return answer
 
     def guard(self, app: Any) -> Any:
@@ -233,7 +251,7 @@ class _Door:
         async def guarded(scope: Any, receive: Any, send: Any) -> None:
             inner = app
             if scope["type"] == "http" and not scope["path"].startswith("/start/"):
-                given = Request(scope).cookies.get(COOKIE, "")
+                given = Request(scope).cookies.get(self._name, "")
                 if not _same(given, self._cookie):
                     inner = PlainTextResponse(_SHUT, 403)
             await inner(scope, receive, send)
