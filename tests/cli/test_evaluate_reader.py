@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import typer
 
 from tests.contract.conftest import call
-from tests.reading.made import session, written
+from tests.reading.made import HEAD, NAMES, session, write_csv, written
 from tests.reading.test_browser import command
 from tests.waiting import HANG_S
 from vfx_edge.cli import evaluate_reader
@@ -54,6 +55,25 @@ def test_readings_of_several_readers_come_into_the_tables(tmp_path: Path) -> Non
     names = {"anna", "anna_aided", "bert", "bert_aided"}
     assert told["classification"]["readers"].keys() == names
     assert not list((tmp_path / "out").glob("readings")), "nobody read here"
+
+
+@pytest.mark.thorough
+def test_what_cant_be_read_is_one_sentence(tmp_path: Path) -> None:
+    written(tmp_path / "data", count=2)
+    one = session(tmp_path / "data", tmp_path / "out")
+    one.answer(1, False, "uncertain", None)
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    other = ["evaluate", "data", "--predictions", "her=data/predictions.csv", "-o", "out"]
+    for words, told in (
+        ([*other, "--reader", "anna"], "another --out"),
+        ([*BARE, "--reader", "bert", "--port", port], "another --port"),
+        ([*BARE, "--reader", "Bert"], "small letters"),
+    ):
+        assert told in call(*words, cwd=tmp_path).assert_refused(2)
+    write_csv(tmp_path / "data" / "labels.csv", HEAD, [(NAMES[0], "p", "L1", "intact")])
+    assert "nothing to read" in call(*BARE, "--reader", "x", cwd=tmp_path).assert_refused(2)
+    taken.close()
 
 
 @pytest.mark.thorough

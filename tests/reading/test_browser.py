@@ -161,6 +161,12 @@ def _looks(page: Browser) -> None:
     assert page.evaluate("document.getElementById('case').hidden")
     page.evaluate("document.getElementById('resume').click()")
     assert not page.evaluate("document.getElementById('case').hidden")
+    nodes = page._call("Accessibility.getFullAXTree")["nodes"]
+    seen = [(node["role"]["value"], node.get("name", {}).get("value", ""))
+            for node in nodes if not node["ignored"]]  # fmt: skip
+    assert sum(role == "radio" for role, _ in seen) == 9
+    asked = ("radio", "button", "radiogroup", "group", "image")
+    assert all(name for role, name in seen if role in asked), "a control without a name"
     names = page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
     assert all(name.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:")) for name in names)
 

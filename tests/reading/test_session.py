@@ -14,7 +14,7 @@ from vfx_edge.reading.log import Log, ReadingsChanged
 from vfx_edge.reading.session import Clock, NothingToRead, OtherProgram, OutOfTurn, Session
 from vfx_edge.reading.stack import COUNT, EACH_WAY, PLANES, SIDE_MM, STEP_MM, PlaceUnknown, stack_of
 from vfx_edge.scoring.answers import Answer, Failed, Known, Seen
-from vfx_edge.scoring.readings import ANSWERS, read_readings
+from vfx_edge.scoring.readings import ANSWERS, ReadingsUnreadable, read_readings
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,16 @@ def test_two_servers_do_not_write_one_file(data: Path, tmp_path: Path) -> None:
     read_on(one, 1)
     with pytest.raises(ReadingsChanged, match="one place"):
         read_on(other, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"study;level", b"\xff\n1\n2", b"PK\x03\x04"])
+def test_a_file_of_others_is_left_as_it_is(data: Path, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "readings" / "anna.csv"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ReadingsUnreadable, match="another program"):
+        session(data, tmp_path)
+    assert path.read_bytes() == content
 
 
 def test_readings_beside_another_program_are_not_gone_on_with(data: Path, tmp_path: Path) -> None:

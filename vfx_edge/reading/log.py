@@ -9,7 +9,15 @@ from pathlib import Path
 
 from vfx_edge.errors import OutputError
 from vfx_edge.files import as_output_error, make_folder, write_text
-from vfx_edge.scoring.readings import AIDED, FIELDS, UNAIDED, Reading, Readings, read_readings
+from vfx_edge.scoring.readings import (
+    AIDED,
+    FIELDS,
+    UNAIDED,
+    Reading,
+    Readings,
+    ReadingsUnreadable,
+    read_readings,
+)
 
 FOLDER = "readings"
 
@@ -52,12 +60,13 @@ class Log:
 
 
 def _mend(path: Path) -> None:
-    """Without the part of a line that a power cut left at the end."""
+    """Without the part of a line that a power cut left at the end. ReadingsUnreadable where the
+    file is not as it was written: lines that are added would not fit."""
     with path.open("rb+") as stream:
-        content = stream.read()
-        stream.truncate(content.rfind(b"\n") + 1)
-        if not content.startswith(FIELDS[0].encode()):
-            stream.truncate(len(content))  # no file of ours: whoever reads it says so
+        if stream.readline() != _line(FIELDS).encode():
+            raise ReadingsUnreadable(path, "another program has written it anew")
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
 
 
 def _line(cells: tuple[str, ...]) -> str:
