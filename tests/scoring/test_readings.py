@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from tests.examples import examples
 from tests.scoring.cohorts import random_rows
-from vfx_edge.evaluation.roc import delong_test
+from vfx_edge.evaluation.roc import auc, delong_test
 from vfx_edge.labelled.words import name_of
 from vfx_edge.reading.log import Log
 from vfx_edge.scoring.about import About
@@ -152,6 +152,8 @@ def test_figures_are_those_of_the_cases_read_both_times() -> None:
     assert found["difference"]["value"] == pytest.approx(test.difference.value)
     assert found["p_value"] == test.p_value
     assert found["aided"]["auc"]["value"] == test.auc_one
+    both = Cases(own.rows[:25])
+    assert found["program_auc"]["value"] == auc(both.p[both.has_p], both.truth[both.has_p])
     assert found["aided"]["seconds"] == {"n": 25, "median": 12.0, "low": 6.0, "high": 18.0}
     assert sum(found["changed"].values()) == 25
     assert found["changed"]["to_right"] > found["changed"]["to_wrong"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vfx_edge.evaluation.intervals import Estimate
 from vfx_edge.evaluation.roc import auc_delong, delong_test
 from vfx_edge.labelled.folders import key_of
 from vfx_edge.scoring.about import About
@@ -37,7 +38,8 @@ def rating(reading: Reading) -> float | None:
 
 
 def reading(cases: Cases, readings: Readings, about: About) -> list[Json]:
-    """A figure a reader, in the order in which they appear. cases: of any model, for the truth."""
+    """The figures of each reader, in the order in which they appear. cases: of the model whose answer
+    was shown."""
     names = dict.fromkeys(one.reader for one in readings.lines)
     return [_reader(name, cases, readings, about) for name in names]
 
@@ -76,8 +78,7 @@ def _pass(said: Said, cases: Cases, about: About) -> Json:
     rated = _ratings(said, cases)
     read: Bools = np.isfinite(rated)
     own = cases.where(read)
-    patients = None if own.one_each else own.patients
-    area = auc_delong(rated[read], own.truth, patients, about.confidence) if len(own) else None
+    area = _auc(rated[read], own, about)
     answers = [said[k] for row in cases.rows if (k := (key_of(row.study), row.level)) in said]
     return {
         "read": len(answers),
@@ -86,6 +87,13 @@ def _pass(said: Said, cases: Cases, about: About) -> Json:
         "auc": estimate(area, NO_CASE["auc"], len(own)),
         "seconds": _seconds([one.seconds for one in answers if one.seconds is not None]),
     }
+
+
+def _auc(score: Floats, cases: Cases, about: About) -> Estimate | None:
+    if not len(cases):
+        return None
+    patients = None if cases.one_each else cases.patients
+    return auc_delong(score, cases.truth, patients, about.confidence)
 
 
 def _seconds(each: list[float]) -> Json:
@@ -102,6 +110,7 @@ def _difference(passes: Mapping[str, Said], cases: Cases, about: About) -> Json:
     both = np.isfinite(before) & np.isfinite(after)
     own = cases.where(both)
     patients = None if own.one_each else own.patients
+    answered = own.where(own.has_p)
     test = (
         delong_test(after[both], before[both], own.truth, patients, about.confidence)
         if len(own)
@@ -111,6 +120,7 @@ def _difference(passes: Mapping[str, Said], cases: Cases, about: About) -> Json:
         "both": len(own),
         "difference": estimate(None if test is None else test.difference, BOTH, len(own)),
         "p_value": None if test is None else test.p_value,
+        "program_auc": estimate(_auc(answered.p, answered, about), NO_CASE["auc"], len(answered)),
     }
 
 
