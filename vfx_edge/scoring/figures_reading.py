@@ -38,8 +38,8 @@ def rating(reading: Reading) -> float | None:
 
 
 def reading(cases: Cases, readings: Readings, about: About) -> list[Json]:
-    """The figures of each reader, in the order in which they appear. cases: of the model whose answer
-    was shown."""
+    """The figures of each reader, in the order of appearance. cases: of the model whose answer was
+    shown."""
     names = dict.fromkeys(one.reader for one in readings.lines)
     return [_reader(name, cases, readings, about) for name in names]
 
