@@ -136,13 +136,13 @@ def evaluate(
     precision: options.Precision = "auto",
     workers: Workers = None,
     retry_failed: RetryFailed = False,
-    repeat: evaluate_repeat.Repeat = False,
-    perturbations: evaluate_repeat.Perturbations = "all",
     reader: evaluate_reader.Reader = None,
     readings: evaluate_reader.ReadingFiles = None,
     reader_seed: evaluate_reader.Seed = None,
     port: evaluate_reader.Port = 0,
     language: evaluate_reader.Language = "en",
+    repeat: evaluate_repeat.Repeat = False,
+    perturbations: evaluate_repeat.Perturbations = "all",
     quiet: Quiet = False,
 ) -> None:
     """Score model sets on labelled studies, with the tables of the study.
@@ -153,11 +153,12 @@ def evaluate(
     """
     from vfx_edge.scoring.run import Source, Wanted
 
+    asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
     masks = parse.one_of(masks, MASKS, "choice of masks")
     request = parse.request(backend, device, gpu_memory, precision)
-    model = model or _default(results, predictions)
+    if not (model or results or predictions):
+        model = ["default"]
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
-    asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
     needs_ct = bool(model or results or reader or repeat)
     with tidy_end():
         folders.check_writable(out)
@@ -174,17 +175,10 @@ def evaluate(
         )
         evaluated = _run(wanted, quiet)
         said = evaluate_reader.said(asked, wanted, evaluated, one_per_patient)
-        told = _write(wanted, evaluated, said, dataset, one_per_patient)
-        if not quiet:
-            _show(told, out / PAGE)
+        _show(_write(wanted, evaluated, said, dataset, one_per_patient), out / PAGE, quiet)
         if repeat:
             evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
         _check_answered(wanted, evaluated)
-
-
-def _default(*others: list[str] | None) -> list[str]:
-    """The shipped set, where nothing else is given to score."""
-    return [] if any(others) else ["default"]
 
 
 def _workers(wanted: int | None) -> int:
@@ -270,8 +264,8 @@ def _write(
     from vfx_edge.scoring.tables import write_studies, write_vertebrae
     from vfx_edge.scoring.whole import MARK, as_a_set
 
-    out, studies = wanted.folder, evaluated.rows.studies
     vertebrae, lost = with_readings(evaluated.rows.vertebrae, said)
+    rows, out = replace(evaluated.rows, vertebrae=vertebrae), wanted.folder
     about = About(
         dataset=told(dataset.absolute().name),
         one_per_patient=one_per_patient,
@@ -279,18 +273,20 @@ def _write(
         run=evaluated.run,
         readings=said,
     )
-    content = evaluation(vertebrae, studies, about)
+    content = evaluation(rows.vertebrae, rows.studies, about)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     html = page(content)
     with as_a_set(out):
-        write_vertebrae(out / "vertebrae.csv", vertebrae)
-        write_studies(out / "cases.csv", studies)
+        write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
+        write_studies(out / "cases.csv", rows.studies)
         write_text(out / PAGE, html)
         write_text(out / MARK, text)
     return content
 
 
-def _show(told: dict[str, Any], page: Path) -> None:
+def _show(told: dict[str, Any], page: Path, quiet: bool) -> None:
+    if quiet:
+        return
     from vfx_edge.cli.evaluate_show import show_evaluation
 
     show_evaluation(told, page)
