@@ -14,6 +14,7 @@ from vfx_edge.cli.stopping import tidy_end
 
 if TYPE_CHECKING:
     from vfx_edge.labelled.dataset import Dataset
+    from vfx_edge.scoring.perturb import Perturbation
     from vfx_edge.scoring.readings import Readings
     from vfx_edge.scoring.run import Evaluated, Source, Wanted
 
@@ -153,17 +154,18 @@ def evaluate(
     """
     from vfx_edge.scoring.run import Source, Wanted
 
+    needs_ct = bool(model or results or reader or repeat or not predictions)
     asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
     masks = parse.one_of(masks, MASKS, "choice of masks")
     request = parse.request(backend, device, gpu_memory, precision)
     if not (model or results or predictions):
         model = ["default"]
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
-    needs_ct = bool(model or results or reader or repeat)
+    wanted_splits = _splits(split)
     with tidy_end():
         folders.check_writable(out)
         wanted = Wanted(
-            dataset=_dataset(dataset, labels, _splits(split), repeat, needs_ct),
+            dataset=_dataset(dataset, labels, wanted_splits, repeat, needs_ct),
             folder=out,
             models=_sources(model, Source),
             results=_sources(results, Source),
@@ -176,9 +178,7 @@ def evaluate(
         evaluated = _run(wanted, quiet)
         said = evaluate_reader.said(asked, wanted, evaluated, one_per_patient)
         _show(_write(wanted, evaluated, said, dataset, one_per_patient), out / PAGE, quiet)
-        if repeat:
-            evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
-        _check_answered(wanted, evaluated)
+        _end(wanted, evaluated, made if repeat else None, quiet)
 
 
 def _workers(wanted: int | None) -> int:
@@ -187,10 +187,17 @@ def _workers(wanted: int | None) -> int:
     return wanted or default_workers()
 
 
-def _check_answered(wanted: "Wanted", evaluated: "Evaluated") -> None:
-    """NothingAnswered where every study failed."""
+def _end(
+    wanted: "Wanted",
+    evaluated: "Evaluated",
+    made: "tuple[Perturbation, ...] | None",
+    quiet: bool,
+) -> None:
+    """Each study again, where that was asked for. NothingAnswered where every study failed."""
     from vfx_edge.scoring.run import NothingAnswered
 
+    if made is not None:
+        evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
     if (rows := evaluated.rows.studies) and all(row.failure for row in rows):
         raise NothingAnswered(len(wanted.dataset.studies))
 
