@@ -13,7 +13,7 @@ from vfx_edge.outputs.wording import UnknownLanguage, Wording
 from vfx_edge.reading.stack import WINDOWS_HU
 from vfx_edge.scoring.readings import ANSWERS
 from vfx_edge.study import Tier
-from vfx_edge.vocabulary import LANGUAGES, STAGES, Reason
+from vfx_edge.vocabulary import LANGUAGES, STAGES, STAGES_ON_REQUEST, Reason
 
 PACKAGE = files("vfx_edge.outputs")
 TABLE = tomllib.loads(PACKAGE.joinpath("wording.toml").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def test_both_languages() -> None:
 
 def test_every_name_of_the_vocabulary_has_words_and_no_other() -> None:
     assert TABLE["reason"].keys() == {*Reason}
-    assert TABLE["stage"].keys() == {*STAGES, "total"}
+    assert TABLE["stage"].keys() == {*STAGES, *STAGES_ON_REQUEST, "total"}
 
 
 def test_every_status_and_tier_has_words() -> None:
