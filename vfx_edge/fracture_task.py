@@ -31,13 +31,15 @@ class Options:
     counts for the verdict, too. A level that is named goes there even where its heights can't be
     read. segmentation: a mask's file in place of the chain's own outlines.
     levels_by_hand: a person's word on the names. signs: whether those of suspected vertebrae are
-    measured. OptionsInvalid."""
+    measured. explain: whether to map what each answer of the classifier depends on, place by
+    place. OptionsInvalid."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
     classify: str | Sequence[Level | str] = "suspected"
     segmentation: str | PathLike[str] | None = None
     levels_by_hand: ByHand | None = None
     signs: bool = False
+    explain: bool = False
 
     def __post_init__(self) -> None:
         _levels("levels", self.levels)
@@ -74,6 +76,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
         classify=str(options.classify) if word else _levels("classify", options.classify),
         levels_by_hand=options.levels_by_hand,
         signs=options.signs,
+        explain=options.explain,
     )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation

@@ -22,6 +22,7 @@ from vfx_edge.study import (
     Classified,
     Coverage,
     Detection,
+    Explained,
     Finding,
     Heights,
     NotAssessable,
@@ -147,7 +148,10 @@ def _finding(finding: Finding) -> dict[str, object]:
         "assessment": _assessment(finding.assessment, name),
     }
     signs = [_sign(sign, name) for sign in finding.signs]
-    return {**written, "signs": signs} if signs else written
+    if signs:
+        written = {**written, "signs": signs}
+    said = finding.explained
+    return written if said is None else {**written, "explanation": _explanation(said, name)}
 
 
 def _sign(sign: Sign, level: str) -> dict[str, object]:
@@ -159,6 +163,22 @@ def _sign(sign: Sign, level: str) -> dict[str, object]:
         "normal_low": _optional(sign.normal_low, _SIGN, name),
         "normal_high": _optional(sign.normal_high, _SIGN, name),
         "reason": sign.reason,
+    }
+
+
+def _explanation(said: Explained, name: str) -> dict[str, object]:
+    return {
+        "method": said.method,
+        "fill": said.fill,
+        "box_mm": _number(said.box_mm, _MM, f"{name}.box_mm"),
+        "stride_mm": _number(said.stride_mm, _MM, f"{name}.stride_mm"),
+        "places": int(said.places),
+        "unlike": _optional(said.unlike, _RATIO, f"{name}.unlike"),
+        "p_malignant": _number(said.p_malignant, _RATIO, f"{name}.p_malignant"),
+        "largest_change": _number(said.largest_change, _RATIO, f"{name}.largest_change"),
+        "largest_at_lps_mm": [
+            _number(c, _MM, f"{name}.largest_at_lps_mm") for c in said.largest_at_lps_mm
+        ],
     }
 
 
