@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vfx_edge.phantom import Phantom, PhantomSpec, SignSpec, make_phantom, parse_sign
+from vfx_edge.spine.height_loss import measure_vertebrae
 from vfx_edge.spine.segment import masks_from_labels
 from vfx_edge.spine.signs import measure_signs
 from vfx_edge.study import Measurement, Sign, VertebraMask
@@ -23,13 +24,21 @@ def phantom(*planted: str) -> tuple[Phantom, tuple[VertebraMask, ...]]:
     return made, masks_from_labels(made.scan.image, made.labels)
 
 
+@cache
+def measured_of(*planted: str) -> tuple[Measurement, ...]:
+    made, masks = phantom(*planted)
+    return measure_vertebrae(made.scan.image, masks, 0.2, drawn_by_hand=True)
+
+
 def signs(*planted: str, level: str = "L1", alone: bool = False) -> dict[str, Sign]:
     made, masks = phantom(*planted)
     if alone:
         masks = tuple(mask for mask in masks if mask.vertebra.level.value == level)
-    found = measure_signs(
-        made.scan.image, masks, [INTACT] * len(masks), lambda m, _: m.vertebra.level.value == level
-    )
+    image = made.scan.image
+    measured = [replace(one, suspected_by_heights=False) for one in measured_of(*planted)]
+    if alone:
+        measured = [INTACT] * len(masks)
+    found = measure_signs(image, masks, measured, lambda m, _: m.vertebra.level.value == level)
     (of_level,) = [its for its in found if its]
     return {sign.name: sign for sign in of_level}
 

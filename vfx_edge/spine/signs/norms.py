@@ -1,4 +1,4 @@
-"""What intact vertebrae show, a little beyond what `python -m benchmarks signs` finds in 95 % of
+"""What intact vertebrae show: limits near the ends that `python -m benchmarks signs` finds in 95 % of
 them (docs/signs.md)."""
 
 from vfx_edge.study import Level

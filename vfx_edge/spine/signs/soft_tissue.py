@@ -21,12 +21,13 @@ def beside_ml(own: Local, neighbours: Sequence[Local]) -> float | None:
         return None
     mine = np.array(_beside(own))
     theirs = np.array([_beside(neighbour) for neighbour in neighbours])
-    return float((mine - np.median(theirs, axis=0)).max() * _slab_mm(own) / 1000)
+    excess = np.max(mine - np.median(theirs, axis=0))
+    return float(excess) * _slab_mm(own) / 1000
 
 
 def _slab_mm(local: Local) -> float:
     rows = local.rows(SHARE)
-    return (rows.stop - rows.start) * STEP_MM
+    return float(rows.stop - rows.start) * STEP_MM
 
 
 def _beside(local: Local) -> tuple[float, float]:
@@ -45,7 +46,7 @@ def _thick(local: Local) -> Bool:
     soft &= (local.bone <= HALF) & ~local.others
     core = ndimage.distance_transform_edt(soft) * STEP_MM > THICK_MM
     if not core.any():
-        return core
+        return np.zeros_like(soft)
     return np.asarray(soft & (ndimage.distance_transform_edt(~core) * STEP_MM <= THICK_MM))
 
 
