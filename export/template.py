@@ -15,6 +15,7 @@ from export.contracts import classes_of
 from vfx_edge.errors import UsageError
 from vfx_edge.manifest.checking import described
 from vfx_edge.manifest.classes import each_once, meanings, unread
+from vfx_edge.manifest.moving import WindowSpec
 from vfx_edge.manifest.precision import PrecisionSpec
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
@@ -24,7 +25,6 @@ from vfx_edge.manifest.spec import (
     NetworkTable,
     OutputSpec,
     SetTable,
-    WindowSpec,
 )
 from vfx_edge.manifest.writing import toml_key, toml_value
 from vfx_edge.vocabulary import Level, Stored

@@ -225,6 +225,17 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class SliceAnswer:
+    """What a network that sees slices says of one triplet of them, before any calibration.
+
+    left_mm: where its middle slice lies, to the patient's left of the crop's middle."""
+
+    left_mm: float
+    p_osteoporotic: float
+    p_malignant: float
+
+
+@dataclass(frozen=True)
 class Classified:
     """The classifier looked and answered. tier: osteoporotic, malignant or uncertain."""
 
@@ -234,6 +245,8 @@ class Classified:
     possible: tuple[str, ...] | None = None
     """The causes not ruled out at the calibration's coverage; None without a calibration that
     has limits for it."""
+    slices: tuple[SliceAnswer, ...] = ()
+    """From right to left, of a network that sees slices."""
     kind: str = field(default="classified", init=False)
 
 

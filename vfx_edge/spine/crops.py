@@ -9,6 +9,7 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.inference.patches import from_voxel_to_middle_mm, our_shape, run_patches
+from vfx_edge.inference.slices import averaged, run_slices
 from vfx_edge.manifest import CropParameters, NetworkSpec
 from vfx_edge.study import Measurement, Vertebra, VertebraMask
 from vfx_edge.vocabulary import Reason
@@ -48,14 +49,33 @@ def views(
 ) -> FloatArray:
     """Probabilities (views, n, classes) for the n vertebrae `about`: of the crop and, where the
     manifest asks for it, of its left-right mirror image. masks: all vertebrae of the scan."""
-    spec = network.spec
+    if (slices := network.spec.slices) is not None:
+        return averaged(slice_views(image, about, masks, network), slices)
+    crops = _crops(image, about, masks, network.spec)
+    answer = run_patches(network, [one[None] for one in crops])
+    return answer.reshape(-1, len(about), answer.shape[1])
+
+
+def slice_views(
+    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], network: Network
+) -> FloatArray:
+    """As `views`, of a network that sees slices: (views, n, triplets, classes), a mirror image's
+    triplets in the order of the crop's own, so that they are of the same places."""
+    crops = _crops(image, about, masks, network.spec)
+    answer = run_slices(network, crops)
+    found = answer.reshape(-1, len(about), *answer.shape[1:])
+    return np.concatenate([found[:1], found[1:, :, ::-1]])
+
+
+def _crops(
+    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], spec: NetworkSpec
+) -> list[FloatArray]:
+    """What the network is asked about: all crops, then, if wanted, their mirror images."""
     parameters = spec.parameters_of(CropParameters)
     if spec.input.mask == "box":
         image = boxed(image, masks, parameters.mask_margin_mm)
-    crops = [crop(image, mask, spec)[None] for mask in about]
-    mirrored = [c[..., ::-1] for c in crops] if parameters.mirror else []
-    answer = run_patches(network, [*crops, *mirrored])
-    return answer.reshape(-1, len(crops), answer.shape[1])
+    crops = [crop(image, mask, spec) for mask in about]
+    return [*crops, *(one[..., ::-1] for one in crops)] if parameters.mirror else crops
 
 
 def least_certain(views: FloatArray) -> FloatArray:
