@@ -21,18 +21,20 @@ def to_left_mm(spec: NetworkSpec) -> tuple[float, ...]:
     return tuple(to_left * mm for mm in _middles_mm(_of(spec)).tolist())
 
 
+def weights(spec: NetworkSpec) -> FloatArray:
+    """(triplets, 3, patch_zyx[0]): how much each of the patch's slices is in each that the network
+    sees. One that lies between two of the patch is their linear mixture."""
+    slices, depth = _of(spec), spec.input.patch_zyx[0]
+    beside = (np.arange(NEIGHBOURS) - NEIGHBOURS // 2) * slices.distance_mm
+    places = (_middles_mm(slices)[:, None] + beside) / spec.input.spacing_mm + (depth - 1) / 2
+    away = np.abs(places[..., None] - np.arange(depth))
+    return np.asarray(np.clip(1 - away, 0, 1), np.float32)
+
+
 def triplets(patch: FloatArray, spec: NetworkSpec) -> FloatArray:
     """A patch (z, y, x), ready in numbers, our axes -> (triplets, 3, rows, columns), the network's
-    axes. A slice that lies between two of the patch is their linear mixture."""
-    slices = _of(spec)
-    turned = to_network(patch, spec.input)
-    beside = (np.arange(NEIGHBOURS) - NEIGHBOURS // 2) * slices.distance_mm
-    places = (_middles_mm(slices)[:, None] + beside) / spec.input.spacing_mm
-    index = np.clip(places + (len(turned) - 1) / 2, 0, len(turned) - 1)
-    below = np.minimum(index.astype(int), max(len(turned) - 2, 0))
-    share = (index - below).astype(np.float32)[..., None, None]
-    above = np.minimum(below + 1, len(turned) - 1)
-    return np.ascontiguousarray((1 - share) * turned[below] + share * turned[above], np.float32)
+    axes."""
+    return np.tensordot(weights(spec), to_network(patch, spec.input), 1)
 
 
 def run_slices(network: Network, patches: Sequence[FloatArray]) -> FloatArray:

@@ -21,6 +21,8 @@ from models.recipes.labelled.runs import (
     train_on,
 )
 from models.recipes.labelled.scores import Floats, by_thresholds, scores
+from models.recipes.labelled.sliced import OfCrops
+from models.recipes.nets import Net3D
 from vfx_edge.evaluation.classification import Bools
 from vfx_edge.files import replacing, write_text
 from vfx_edge.labelled.dataset import Dataset, Split
@@ -57,6 +59,7 @@ def trained_on(
     thresholds = (DETECTED,) if plan.role == "detector" else THRESHOLDS[plan.approach]
     familiar = None
     if plan.recipe == "ours" and plan.role == "classifier":
+        assert isinstance(trained.net, Net3D)
         familiar = ours.familiar_set(trained.net, plan, taught, learn, stop)
         thresholds = familiar.thresholds
     report = Report(wanted, taught, left_out, trained, thresholds, familiar)
@@ -126,6 +129,8 @@ def write(report: Report) -> None:
             "temperature": round(familiar.temperature, 4),
         }
     module = report.trained.net if familiar is None else familiar.net
+    if isinstance(module, OfCrops):
+        module = module.net  # what is done before and behind it, the manifest says
     network = manifests.new_network(module.cpu().eval(), plan.role, table)
     write_text(
         report.wanted.work / f"{plan.role}.json", json.dumps(card.figures(report), indent=1) + "\n"
