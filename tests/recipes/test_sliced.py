@@ -75,11 +75,14 @@ def test_what_it_says_of_a_crop_is_the_mean_of_its_slices() -> None:
     np.testing.assert_allclose(said, averaged(each, slices), atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_the_set_answers_as_the_network_that_was_taught(tmp_path: Path) -> None:
-    taught = [(Label.OSTEOPOROTIC, "train", 2), (Label.MALIGNANT, "train", 2),
-              (Label.OSTEOPOROTIC, "validation", 1), (Label.MALIGNANT, "validation", 1)]  # fmt: skip
-    crops = tuple(c for n, (label, part, count) in enumerate(taught)
-                  for c in blobs(label, count, part, n))  # fmt: skip
+    crops = tuple(
+        crop
+        for label in (Label.OSTEOPOROTIC, Label.MALIGNANT)
+        for part, count in (("train", 2), ("validation", 1))
+        for crop in blobs(label, count, part, len(part))
+    )
     schedule = replace(SHORT, epochs=1)
     wanted = Wanted(PLAN, schedule, tmp_path / "sliced", tmp_path / "work")
     made = trained_on(crops, (), wanted, print)
