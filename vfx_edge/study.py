@@ -23,6 +23,7 @@ from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
 from vfx_edge.run_info import Shift as Shift
+from vfx_edge.slice_answer import SliceAnswer as SliceAnswer
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
 
@@ -222,17 +223,6 @@ class Measurement:
             return None
         low, high = self.genant_range or (0, 0)
         return f"{self.genant_grade}" + (f" ({low}–{high})" if low < high else "")
-
-
-@dataclass(frozen=True)
-class SliceAnswer:
-    """What a network that sees slices says of one triplet of them, before any calibration.
-
-    left_mm: where its middle slice lies, to the patient's left of the crop's middle."""
-
-    left_mm: float
-    p_osteoporotic: float
-    p_malignant: float
 
 
 @dataclass(frozen=True)

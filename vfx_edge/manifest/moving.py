@@ -1,13 +1,10 @@
 """How a network is shown more than one patch at once: tile by tile, or slice by slice."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from vfx_edge.manifest.roles import Switch, Table
-
-if TYPE_CHECKING:
-    from vfx_edge.manifest.spec import InputSpec
 
 Order = Literal[1, 3]
 NEIGHBOURS = 3
@@ -57,15 +54,3 @@ class SlicesSpec(Table, frozen=True, kw_only=True):
     def reach_mm(self) -> float:
         """From the crop's middle to the outermost slice."""
         return (self.triplets - 1) / 2 * self.step_mm + self.distance_mm
-
-    def problem_of(self, given: "InputSpec") -> str:
-        """What of the input does not suit; empty when all does."""
-        if given.orientation[given.transpose[0]] not in "LR":
-            return "patch_zyx must begin with the axis from side to side (L or R)"
-        inside = (given.patch_zyx[0] - 1) / 2 * given.spacing_mm
-        if self.reach_mm > inside + 1e-6:
-            return (
-                f"the slices reach {self.reach_mm:g} mm to each side, the crop {inside:g}: widen "
-                "it, or take fewer or closer slices"
-            )
-        return ""

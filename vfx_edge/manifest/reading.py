@@ -185,7 +185,16 @@ def _slices_problem(table: NetworkTable) -> str:
         return ""
     if not set(table.roles) <= set(SLICED_ROLES):
         return f"[network.slices] is for the roles {' and '.join(SLICED_ROLES)}"
-    return table.slices.problem_of(table.input)
+    given, reach = table.input, table.slices.reach_mm
+    if given.orientation[given.transpose[0]] not in "LR":
+        return "patch_zyx must begin with the axis from side to side (L or R)"
+    inside = (given.patch_zyx[0] - 1) / 2 * given.spacing_mm
+    if reach > inside + 1e-6:
+        return (
+            f"the slices reach {reach:g} mm to each side, the crop {inside:g}: widen it, or take "
+            "fewer or closer slices"
+        )
+    return ""
 
 
 def _calibration_problem(table: NetworkTable) -> str:

@@ -12,7 +12,7 @@ from vfx_edge.image.grids import FloatArray
 from vfx_edge.inference.slices import averaged, to_left_mm
 from vfx_edge.manifest import CalibrationSpec, ClassifierParameters, NetworkSpec
 from vfx_edge.spine.crops import crop as crop
-from vfx_edge.spine.crops import enough_in_view, is_cut, least_certain, slice_views, views
+from vfx_edge.spine.crops import crops_of, enough_in_view, is_cut, least_certain, slice_looks, views
 from vfx_edge.study import (
     THORACOLUMBAR,
     Assessment,
@@ -163,7 +163,7 @@ def _classified(
     if spec.slices is None:
         answers, each = views(image, about, masks, classifier), None
     else:
-        each = slice_views(image, about, masks, classifier)
+        each = slice_looks(crops_of(image, about, masks, spec), classifier)
         answers = averaged(each, spec.slices)
     combined = combined_views(answers, spec.classes, spec.calibration)
     rows = zip(asked, zip(*combined, strict=True), strict=True)

@@ -44,38 +44,43 @@ def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     return numbers
 
 
-def views(
-    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], network: Network
-) -> FloatArray:
-    """Probabilities (views, n, classes) for the n vertebrae `about`: of the crop and, where the
-    manifest asks for it, of its left-right mirror image. masks: all vertebrae of the scan."""
+def crops_of(
+    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], spec: NetworkSpec
+) -> list[FloatArray]:
+    """The network's inputs for the vertebrae `about`, as of `crop`. masks: all of the scan."""
+    if spec.input.mask == "box":
+        image = boxed(image, masks, spec.parameters_of(CropParameters).mask_margin_mm)
+    return [crop(image, mask, spec) for mask in about]
+
+
+def looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
+    """Probabilities (views, n, classes) of n crops as of `crop`: of each and, where the manifest
+    asks for it, of its left-right mirror image."""
     if (slices := network.spec.slices) is not None:
-        return averaged(slice_views(image, about, masks, network), slices)
-    crops = _crops(image, about, masks, network.spec)
-    answer = run_patches(network, [one[None] for one in crops])
-    return answer.reshape(-1, len(about), answer.shape[1])
+        return averaged(slice_looks(crops, network), slices)
+    seen = [c[None] for c in crops]
+    mirror = network.spec.parameters_of(CropParameters).mirror
+    mirrored = [c[..., ::-1] for c in seen] if mirror else []
+    answer = run_patches(network, [*seen, *mirrored])
+    return answer.reshape(-1, len(seen), answer.shape[1])
 
 
-def slice_views(
-    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], network: Network
-) -> FloatArray:
-    """As `views`, of a network that sees slices: (views, n, triplets, classes), a mirror image's
+def slice_looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
+    """As `looks`, of a network that sees slices: (views, n, triplets, classes), a mirror image's
     triplets in the order of the crop's own, so that they are of the same places."""
-    crops = _crops(image, about, masks, network.spec)
-    answer = run_slices(network, crops)
-    found = answer.reshape(-1, len(about), *answer.shape[1:])
+    mirror = network.spec.parameters_of(CropParameters).mirror
+    mirrored = [c[..., ::-1] for c in crops] if mirror else []
+    answer = run_slices(network, [*crops, *mirrored])
+    found = answer.reshape(-1, len(crops), *answer.shape[1:])
     return np.concatenate([found[:1], found[1:, :, ::-1]])
 
 
-def _crops(
-    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], spec: NetworkSpec
-) -> list[FloatArray]:
-    """What the network is asked about: all crops, then, if wanted, their mirror images."""
-    parameters = spec.parameters_of(CropParameters)
-    if spec.input.mask == "box":
-        image = boxed(image, masks, parameters.mask_margin_mm)
-    crops = [crop(image, mask, spec) for mask in about]
-    return [*crops, *(one[..., ::-1] for one in crops)] if parameters.mirror else crops
+def views(
+    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], network: Network
+) -> FloatArray:
+    """Probabilities (views, n, classes) for the n vertebrae `about`. masks: all vertebrae of the
+    scan."""
+    return looks(crops_of(image, about, masks, network.spec), network)
 
 
 def least_certain(views: FloatArray) -> FloatArray:
