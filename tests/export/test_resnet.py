@@ -78,15 +78,13 @@ def test_a_program_that_sees_slices(tmp_path: Path, run: Run) -> None:
 def test_an_onnx_file_with_channels_last(tmp_path: Path, run: Run) -> None:
     """Each slice's mean, mixed."""
     mix = np.array([[3.0, -5.0], [7.0, 2.0], [-4.0, 6.0]], np.float32)
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("image", ["n", ROWS, COLUMNS, 3]), ("answer", ["n", 2]))
-    ]
+    given = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", ROWS, COLUMNS, 3])
+    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["n", 2])
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["means"], axes=[1, 2], keepdims=0),
         helper.make_node("MatMul", ["means", "mix"], ["answer"]),
     ]
-    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(mix, "mix")])
+    graph = helper.make_graph(nodes, "g", [given], [answer], [numpy_helper.from_array(mix, "mix")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "net.onnx")
     got = through("onnx", tmp_path / "net.onnx", tmp_path, run)

@@ -48,11 +48,11 @@ class Seen:
     suspected: bool | None = None
     p_osteoporotic: Share | None = None
     p_malignant: Share | None = None
-    p_malignant_slices: Slices = ()
-    """Of each triplet of slices, from right to left, where a network sees slices."""
     tier: TierName = ""
     reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+    p_malignant_slices: Slices = ()
+    """Of each triplet of slices, from right to left, where a network sees slices."""
 
     def __post_init__(self) -> None:
         if (self.p_osteoporotic or 0) + (self.p_malignant or 0) > 1 + TO_ONE:

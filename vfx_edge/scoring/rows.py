@@ -69,14 +69,14 @@ class VertebraRow:
 
     p_osteoporotic: float | None = None
     p_malignant: float | None = None
-    p_malignant_slices: str = ""
-    """Of a network that sees slices: that of each triplet from right to left, with spaces between
-    them."""
     tier: str = ""
     """What the set answers when it is asked why this vertebra broke: malignant, osteoporotic,
     uncertain or not_assessable; "" where it was not asked."""
     reason: str = ""
     """Why there is no tier: not_found, failed, or the chain's own reason."""
+    p_malignant_slices: str = ""
+    """Of a network that sees slices: that of each triplet from right to left, with spaces between
+    them."""
 
 
 @dataclass(frozen=True)
