@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from export import manifests
-from models.recipes.labelled import card, ours, sets
+from models.recipes.labelled import card, ours, sets, sliced
 from models.recipes.labelled.collect import collect
 from models.recipes.labelled.crops import StoredCrop
 from models.recipes.labelled.loop import Tell
@@ -21,7 +21,6 @@ from models.recipes.labelled.runs import (
     train_on,
 )
 from models.recipes.labelled.scores import Floats, by_thresholds, scores
-from models.recipes.labelled.sliced import OfCrops
 from models.recipes.nets import Net3D
 from vfx_edge.evaluation.classification import Bools
 from vfx_edge.files import replacing, write_text
@@ -35,6 +34,8 @@ DETECTED = 0.5
 def make_set(dataset: Dataset, wanted: Wanted, tell: Tell) -> Report:
     """Train what is asked for and write the model set. VfxError leaves."""
     sets.check(wanted.out, wanted.plan.role, wanted.overwrite)
+    if wanted.plan.start:
+        sliced.network(wanted.plan)  # what does not fit is said before anything is cut
     for problem in dataset.problems:
         tell(f"left out: {problem.sentence}")
     found = collect(dataset, wanted.work / "crops", tell, wanted.model)
@@ -129,7 +130,7 @@ def write(report: Report) -> None:
             "temperature": round(familiar.temperature, 4),
         }
     module = report.trained.net if familiar is None else familiar.net
-    if isinstance(module, OfCrops):
+    if isinstance(module, sliced.OfCrops):
         module = module.net  # what is done before and behind it, the manifest says
     network = manifests.new_network(module.cpu().eval(), plan.role, table)
     write_text(
