@@ -1,5 +1,5 @@
-"""What intact vertebrae show: limits near the ends that `python -m benchmarks signs` finds in 95 % of
-them (docs/signs.md)."""
+"""What intact vertebrae show: limits near the ends that hold 95 % of them, by
+`python -m benchmarks signs` (docs/signs.md)."""
 
 from vfx_edge.study import Level
 
