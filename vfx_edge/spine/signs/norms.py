@@ -15,7 +15,7 @@ NORMS: dict[str, Norm] = {
     "pedicle_left": (72.0, None),
     "pedicle_right": (72.0, None),
     "core_density": (-60.0, 60.0),
-    "core_sclerotic": (None, 12.0),
+    "core_sclerotic": (None, 25.0),
     "core_lytic": (None, 9.0),
     "fracture_line": (-60.0, 60.0),
     "fracture_line_tilt": (None, None),
