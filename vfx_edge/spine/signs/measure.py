@@ -74,7 +74,7 @@ def _signs(views: _Views, number: int) -> tuple[Sign, ...]:
     signs = []
     for name in SIGNS:
         coarse = coarsest > COARSEST_MM.get(name, COARSEST_OTHERS_MM)
-        why = Reason.SPACING_TOO_COARSE if coarse else _why_not(name, near)
+        why = Reason.SPACING_TOO_COARSE if coarse else _why_not(name, own, near)
         signs.append(_sign(name, level, None if coarse else values[name], why))
     return tuple(signs)
 
@@ -102,8 +102,10 @@ def _neighbours(views: _Views, number: int) -> list[int]:
     return intact or near
 
 
-def _why_not(name: str, near: Sequence[Local]) -> str:
-    return Reason.LOW_CONFIDENCE if near else Reason.NO_NEIGHBOURS
+def _why_not(name: str, own: Local, near: Sequence[Local]) -> str:
+    """Why there is no value. The back wall's curve needs neighbours above and below."""
+    one_sided = name == "convexity" and own.back_wall_mm is not None
+    return Reason.LOW_CONFIDENCE if near and not one_sided else Reason.NO_NEIGHBOURS
 
 
 def _values(own: Local, near: Sequence[Local]) -> dict[str, float | None]:
