@@ -37,6 +37,7 @@ ONLY_IN = {
     "matplotlib": ("bench/",),
     "typer": ("cli",),
     "rich": ("cli",),
+    "mirp": ("radiomics/mirp_features.py",),
     "torch": (),
 }
 NAMED_OTHERWISE = {
