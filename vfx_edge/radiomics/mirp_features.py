@@ -54,7 +54,8 @@ def ibsi_names() -> dict[str, dict[str, str]]:
     """Feature -> its name in words and its code in IBSI's reference manual. RadiomicsMissing."""
     with _nothing_logged():
         wanted = _wanted(_settings(BIN_HU, RANGE_HU), BIN_HU)
-    return {one.table_name: {"name": one.name, "ibsi": one.ibsi_id} for one in wanted}
+    # mirp 2.7.0 has a digit too many behind one of the codes
+    return {one.table_name: {"name": one.name, "ibsi": one.ibsi_id[:4]} for one in wanted}
 
 
 def _wanted(settings: Any, bin_hu: float) -> list[Any]:

@@ -1,6 +1,7 @@
 """What is computed, and how: every number here changes what the features are worth, so all of it
 is said beside them."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from vfx_edge.errors import UsageError
@@ -89,6 +90,12 @@ class RadiomicsMissing(UsageError):
             "Radiomics need the package mirp, not installed here: run "
             "pip install 'vfx-edge[radiomics]'."
         )
+
+
+def check_installed() -> None:
+    """RadiomicsMissing."""
+    if find_spec("mirp") is None:
+        raise RadiomicsMissing
 
 
 def settings_told(version: str) -> dict[str, Any]:

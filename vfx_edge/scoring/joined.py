@@ -145,4 +145,5 @@ def _found(row: VertebraRow, found: Seen | None, missing: str) -> VertebraRow:
         p_malignant=found.p_malignant,
         tier=found.tier,
         reason=found.reason,
+        features=found.features,
     )

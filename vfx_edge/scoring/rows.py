@@ -75,6 +75,9 @@ class VertebraRow:
     reason: str = ""
     """Why there is no tier: not_found, failed, or the chain's own reason."""
 
+    features: Mapping[str, float] = field(default_factory=dict)
+    """In a table of their own: `features.py`."""
+
 
 @dataclass(frozen=True)
 class StudyRow:

@@ -36,6 +36,8 @@ ALLOWED: Mapping[str, Sequence[str]] = {
 ABOUT = ("model", "study", "level")
 """What a row is about: there is one of each."""
 SPLITS = ("", *Split)
+APART = ("readings", "features")
+"""Fields that are no column of `vertebrae.csv`."""
 CHANCES = ("p_malignant", "p_osteoporotic")
 MOST_BYTES = 2**28
 _FORMULA = "=+-@\t\r'"
@@ -59,7 +61,7 @@ class Table(Generic[Row]):
 def write_vertebrae(path: Path, rows: Sequence[VertebraRow]) -> Path:
     """Writes `vertebrae.csv`; OutputError when the place can't be written."""
     readings = _reading_columns(rows)
-    plain = [one.name for one in fields(VertebraRow) if one.name != "readings"]
+    plain = [one.name for one in fields(VertebraRow) if one.name not in APART]
     lines = ([_cell(getattr(row, n)) for n in plain] + _readings(row, readings) for row in rows)
     return _write(path, [*plain, *map(_cell, readings)], lines)
 
@@ -84,6 +86,11 @@ def read_vertebrae(path: Path) -> Table[VertebraRow]:
 def read_studies(path: Path) -> Table[StudyRow]:
     """The rows of a `cases.csv`; TableUnreadable when it is none."""
     return _read(path, StudyRow)
+
+
+def write_table(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]]) -> Path:
+    """Numbers, texts and None under their columns; OutputError when the place can't be written."""
+    return _write(path, list(map(_cell, header)), (list(map(_cell, line)) for line in lines))
 
 
 def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> Path:
@@ -214,7 +221,7 @@ class _Cells:
         for name, hint in get_type_hints(kind).items():
             if name == "readings":
                 values[name] = self._readings()
-            elif name in self.cells:
+            elif name in self.cells and name not in APART:
                 values[name] = self._value(name, str(hint))
         if sum(values.get(name) or 0.0 for name in CHANCES) > 1 + TO_ONE:
             self._problem(" and ".join(CHANCES), "are more than 1 together")
