@@ -154,7 +154,6 @@ def evaluate(
     evaluation.html, vertebrae.csv and cases.csv. A study that fails is named, and the rest goes
     on; stopped with Ctrl-C, the same command goes on from there.
     """
-    from vfx_edge.radiomics import check_installed
     from vfx_edge.scoring.pool import default_workers
     from vfx_edge.scoring.run import NothingAnswered, Source, Wanted
 
@@ -165,8 +164,6 @@ def evaluate(
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks, radiomics)
     wanted_splits = _splits(split)
     with tidy_end():
-        if radiomics:
-            check_installed()
         folders.check_writable(out)
         wanted = Wanted(
             dataset=_dataset(

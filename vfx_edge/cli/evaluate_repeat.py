@@ -39,7 +39,11 @@ Perturbations = Annotated[
 def perturbations_of(
     repeat: bool, names: str, masks: str, radiomics: bool
 ) -> "tuple[Perturbation, ...]":
-    """What is asked for, checked before anything runs; () without --repeat."""
+    """What is asked for, checked before anything runs; () without --repeat. RadiomicsMissing."""
+    if radiomics:
+        from vfx_edge.radiomics import check_installed
+
+        check_installed()
     if not repeat:
         return ()
     from vfx_edge.scoring.repeat import chosen

@@ -56,27 +56,29 @@ def features_beside(result: Path) -> dict[str, Features]:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
-            raise ValueError("it is too large")
+            raise FeaturesUnreadable("it is too large")
         lines = csv.reader(io.StringIO(data.decode("utf-8"), newline=""))
         return dict(_levels(lines))
     except OSError as error:
         raise FeaturesUnreadable(error.strerror or type(error).__name__) from None
     except UnicodeDecodeError:
         raise FeaturesUnreadable("it is no text") from None
-    except (csv.Error, ValueError) as error:
-        raise FeaturesUnreadable(str(error)) from None
+    except msgspec.ValidationError:
+        raise FeaturesUnreadable("a column's name is none") from None
+    except (csv.Error, ValueError):  # whose words may quote a cell
+        raise FeaturesUnreadable("a level or a number is none") from None
 
 
 def _levels(lines: Iterable[list[str]]) -> Iterable[tuple[str, Features]]:
     lines = iter(lines)
     header = next(lines, [])
     if tuple(header[: len(ABOUT)]) != ABOUT or len(header) > MOST_FEATURES:
-        raise ValueError("its columns are others")
+        raise FeaturesUnreadable("its columns are others")
     names = header[len(ABOUT) :]
     for line in lines:
         level, cells = Level(line[0]).value if line else "", line[len(ABOUT) :]
         if len(cells) != len(names):
-            raise ValueError("a line is cut off")
+            raise FeaturesUnreadable("a line is cut off")
         numbers = {name: float(cell) for name, cell in zip(names, cells, strict=True) if cell}
         if not all(map(math.isfinite, numbers.values())):
             raise ValueError("a number is none")

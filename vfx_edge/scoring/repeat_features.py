@@ -62,6 +62,10 @@ class FeaturePairs:
                 ways = self._pairs.setdefault(study.model, {})
                 ways.setdefault(study.comparison, []).append((study.patient, one, other))
 
+    def of(self, model: str, comparison: str) -> list[tuple[str, Seen, Seen]]:
+        """Whose vertebra it is, and both looks at it."""
+        return self._pairs[model][comparison]
+
     def repeats(self) -> tuple[FeatureRepeat, ...]:
         """Of every feature that any of them has, each model set's one after the other."""
         return tuple(row for model in self._pairs for row in self._of(model))
