@@ -13,7 +13,8 @@ from tests.outputs.fakes import example
 from vfx_edge.image import Image
 from vfx_edge.outputs.features import cells, write_features
 from vfx_edge.radiomics import FEATURES, RadiomicsMissing, measured, settings
-from vfx_edge.radiomics.features import GRID_MM, INSIDE, MOVED_MM, moved
+from vfx_edge.radiomics.features import INSIDE, MOVED_MM, moved
+from vfx_edge.radiomics.settings import GRID_MM
 from vfx_edge.scoring.features import FeaturesUnreadable, features_beside
 from vfx_edge.study import Level, Vertebra, VertebraMask
 from vfx_edge.vocabulary import Reason
