@@ -73,7 +73,7 @@ def read_result(path: Path, scan: Scan) -> Result:
             raise ValueError("no spine has so many vertebrae")
         features = features_beside(path)
         seen = tuple(
-            replace(one, features=features.get(one.level, {}))
+            replace(one, features={**features.get(one.level, {}), **one.features})
             for one in (_seen(finding, cut) for finding in facts["findings"])
         )
         tier = Tier(facts["triage"]["tier"])
@@ -115,5 +115,12 @@ def _seen(finding: dict[str, Any], cut: list[str]) -> Seen:
         "p_malignant": chances.get("malignant"),
         "tier": tier,
         "reason": assessment.get("because") or assessment.get("reason") or "",
+        "features": _signs(finding),
     }
     return msgspec.convert(facts, Seen)
+
+
+def _signs(finding: dict[str, Any]) -> dict[str, Any]:
+    """Of a run that measured them: those that have a value, as features `sign_<name>`."""
+    signs = finding.get("signs", ())
+    return {f"sign_{one['name']}": one["value"] for one in signs if one["value"] is not None}
