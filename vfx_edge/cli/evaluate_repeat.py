@@ -37,7 +37,7 @@ Perturbations = Annotated[
 
 
 def perturbations_of(
-    repeat: bool, names: str, masks: str, radiomics: bool
+    repeat: bool, names: str, masks: str, radiomics: bool = False
 ) -> "tuple[Perturbation, ...]":
     """What is asked for, checked before anything runs; () without --repeat. RadiomicsMissing."""
     if radiomics:
