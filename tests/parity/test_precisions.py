@@ -86,11 +86,10 @@ def test_the_segmenter_keeps_its_answers_in_int8(both: Both, exact: OpenModels) 
     """With only the first and the last convolution in floats, single voxels moved by 0.3."""
     network = exact.network("segmenter")
     patches = both.patches["segmenter"]
-    backend = default_backends()[FAST]
-    with backend.open(network.spec, network.spec.read(), "int8", Budget()) as eight_bits:
-        figures = figures_of(
-            eight_bits.probabilities(patches), network.probabilities(patches), network.spec
-        )
+    eight_bits = default_backends()[FAST].open(network.spec, network.spec.read(), "int8", Budget())
+    got, wanted = eight_bits.probabilities(patches), network.probabilities(patches)
+    eight_bits.close()
+    figures = figures_of(got, wanted, network.spec)
     assert figures.within(network.spec), figures
 
 
