@@ -9,6 +9,7 @@ from benchmarks import (
     cases,
     coverage,
     everything,
+    explain,
     faults,
     floor,
     foreign,
@@ -41,7 +42,7 @@ app = typer.Typer(
 MODULES = (
     *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, render),
+    *(repeatability, thresholds, explain, render),
 )
 NAMES = {everything: "all"}
 for module in MODULES:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.explanation import Explained as Explained
+from vfx_edge.explanation import Explanation as Explanation
 from vfx_edge.image.image import Grid, Image, frozen_array
 from vfx_edge.image.image import Point as Point
 from vfx_edge.run_info import Anchor as Anchor
@@ -23,6 +25,7 @@ from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
 from vfx_edge.run_info import Shift as Shift
+from vfx_edge.slice_answer import SliceAnswer as SliceAnswer
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
 
@@ -234,6 +237,8 @@ class Classified:
     possible: tuple[str, ...] | None = None
     """The causes not ruled out at the calibration's coverage; None without a calibration that
     has limits for it."""
+    slices: tuple[SliceAnswer, ...] = ()
+    """From right to left, of a network that sees slices."""
     kind: str = field(default="classified", init=False)
 
 
@@ -289,6 +294,7 @@ class Finding:
     vertebra: Vertebra
     measurement: Measurement
     assessment: Assessment
+    explained: Explained | None = None
 
     @property
     def suspected_fracture(self) -> bool | None:
@@ -353,6 +359,7 @@ class Analysis:
     result: StudyResult
     scan: Scan
     masks: tuple[VertebraMask, ...]
+    explanations: tuple[Explanation, ...] = ()
 
     @property
     def triage(self) -> Triage:
