@@ -145,7 +145,7 @@ def evaluate(
     evaluation.html, vertebrae.csv and cases.csv. A study that fails is named, and the rest goes
     on; stopped with Ctrl-C, the same command goes on from there.
     """
-    from vfx_edge.scoring.pool import default_workers
+    from vfx_edge.crew.pool import default_workers
     from vfx_edge.scoring.run import NothingAnswered, Source, Wanted
 
     masks = parse.one_of(masks, MASKS, "choice of masks")
