@@ -35,6 +35,7 @@ ONLY_IN = {
     "resvg_py": ("outputs/dicom/raster.py",),
     "starlette": ("service/",),
     "matplotlib": ("bench/",),
+    "pyarrow": ("batch/parquet.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "torch": (),

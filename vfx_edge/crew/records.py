@@ -42,22 +42,30 @@ class Records(Generic[AnswerT]):
     folder: Path
     model: str
     answer: type[AnswerT]
+    home: str = FOLDER
 
     def path(self, study: str) -> Path:
         """Where the answer about a study lies, whatever the study is called."""
-        return self.folder / FOLDER / _file_name(self.model) / f"{_file_name(study)}.json"
+        return self.folder / self.home / _file_name(self.model) / f"{_file_name(study)}.json"
 
     def read(self, study: str, key: str) -> AnswerT | Failed | None:
         """What was answered from just these inputs; None where nothing was, or the file is none."""
+        record = self._record(study)
+        return None if record is None or record.key != key else _outcome_of(record)
+
+    def any_of(self, study: str) -> AnswerT | Failed | None:
+        """What was answered last, from whatever inputs."""
+        record = self._record(study)
+        return None if record is None else _outcome_of(record)
+
+    def _record(self, study: str) -> "_Record[AnswerT] | None":
         try:
             path = self.path(study)
             data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
             record = msgspec.json.decode(data, type=_Record[self.answer])  # type: ignore[name-defined]
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if (record.schema, record.study, record.key) != (SCHEMA, study, key):
-            return None
-        return record.outcome or Failed(record.failure, record.died)
+        return record if (record.schema, record.study) == (SCHEMA, study) else None
 
     def write(self, study: str, key: str, outcome: AnswerT | Failed) -> None:
         """OutputError where it can't be written."""
@@ -66,6 +74,12 @@ class Records(Generic[AnswerT]):
         else:
             record = _Record[Any](SCHEMA, study, key, outcome, "")
         write_bytes(self.path(study), msgspec.json.encode(record) + b"\n")
+
+
+def _outcome_of(record: _Record[AnswerT]) -> AnswerT | Failed:
+    if record.outcome is None:
+        return Failed(record.failure, record.died)
+    return record.outcome
 
 
 def key_of(paths: Sequence[Path], about: Mapping[str, Any], perturbation: str = "") -> str:
