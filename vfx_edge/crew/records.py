@@ -33,6 +33,9 @@ class _Record(msgspec.Struct, Generic[AnswerT], frozen=True, forbid_unknown_fiel
     failure: Sentence
     died: bool = False
 
+    def told(self) -> AnswerT | Failed:
+        return Failed(self.failure, self.died) if self.outcome is None else self.outcome
+
 
 @dataclass(frozen=True)
 class Records(Generic[AnswerT]):
@@ -51,12 +54,12 @@ class Records(Generic[AnswerT]):
     def read(self, study: str, key: str) -> AnswerT | Failed | None:
         """What was answered from just these inputs; None where nothing was, or the file is none."""
         record = self._record(study)
-        return None if record is None or record.key != key else _outcome_of(record)
+        return None if record is None or record.key != key else record.told()
 
     def any_of(self, study: str) -> AnswerT | Failed | None:
         """What was answered last, from whatever inputs."""
         record = self._record(study)
-        return None if record is None else _outcome_of(record)
+        return None if record is None else record.told()
 
     def _record(self, study: str) -> "_Record[AnswerT] | None":
         try:
@@ -74,12 +77,6 @@ class Records(Generic[AnswerT]):
         else:
             record = _Record[Any](SCHEMA, study, key, outcome, "")
         write_bytes(self.path(study), msgspec.json.encode(record) + b"\n")
-
-
-def _outcome_of(record: _Record[AnswerT]) -> AnswerT | Failed:
-    if record.outcome is None:
-        return Failed(record.failure, record.died)
-    return record.outcome
 
 
 def key_of(paths: Sequence[Path], about: Mapping[str, Any], perturbation: str = "") -> str:
