@@ -13,14 +13,14 @@ from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.show import people_console, printing, tell
 from vfx_edge.cli.stopping import tidy_end
 from vfx_edge.fracture_task import Options
+from vfx_edge.tasks import DEFAULT
 from vfx_edge.vocabulary import THORACOLUMBAR
 
 if TYPE_CHECKING:
     from vfx_edge.batch.run import Shard, State, Wanted
     from vfx_edge.batch.studies import Found
-    from vfx_edge.manifest import ModelManifest
+    from vfx_edge.manifest import Demand, ModelManifest
 
-ENGINES = ("processes",)
 MOST_TOLD = 20
 _SHARD = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,4})")
 
@@ -122,43 +122,43 @@ def batch(
     rest goes on; stopped or killed, the same command goes on from there. Exit code 3 where not all
     were done.
     """
-    parse.one_of(engine, ENGINES, "engine")
     part = _shard(shard)
     if summarise:
         _summarise(out, source, quiet)
         return
     if source is None:
         raise typer.BadParameter("name a list or a folder of studies, or give --summarise")
-    request = parse.request(backend, device, gpu_memory, precision)
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
     )
-    kinds = parse.output_kinds(outputs, "fractures")
-    words = parse.one_of(language, parse.LANGUAGES, "language of the report")
+    settings = {
+        "request": parse.request(backend, device, gpu_memory, precision),
+        "options": asked,
+        "kinds": parse.output_kinds(outputs, DEFAULT),
+        "language": parse.one_of(language, parse.LANGUAGES, "language of the report"),
+        "shard": part,
+        "retry_failed": retry_failed,
+        "redo": redo,
+        "workers": workers,
+    }
     demand = parse.demand(model_digest, model_key)
+    wanted = _wanted(out, engine, settings)
+    with tidy_end():
+        _do(source, model, demand, wanted, quiet)
+
+
+def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
+    from vfx_edge.batch.engine import ENGINES
     from vfx_edge.batch.run import Wanted
-    from vfx_edge.batch.studies import studies_of
     from vfx_edge.crew.pool import default_workers
-    from vfx_edge.manifest import load_model_set
     from vfx_edge.outputs.kinds import chosen, defaults
 
-    with tidy_end():
-        folders.check_writable(out)
-        manifest = load_model_set(model, demand)
-        wanted = Wanted(
-            out=out,
-            request=request,
-            options=asked,
-            kinds=chosen(defaults() if kinds is None else kinds),
-            language=words,
-            workers=workers or default_workers(),
-            shard=part,
-            retry_failed=retry_failed,
-            redo=redo,
-        )
-        found = studies_of(source)
-        _do(found, manifest, wanted, quiet)
+    kinds, workers = settings["kinds"], settings["workers"]
+    settings["kinds"] = chosen(defaults() if kinds is None else kinds)
+    settings["workers"] = workers or default_workers()
+    does = ENGINES[parse.one_of(engine, tuple(ENGINES), "engine")]()
+    return Wanted(out=out, engine=does, **settings)
 
 
 def _shard(text: str | None) -> "Shard":
@@ -172,9 +172,14 @@ def _shard(text: str | None) -> "Shard":
     return Shard(int(named[1]), int(named[2]))
 
 
-def _do(found: "Found", manifest: "ModelManifest", wanted: "Wanted", quiet: bool) -> None:
+def _do(source: Path, model: str, demand: "Demand | None", wanted: "Wanted", quiet: bool) -> None:
+    from vfx_edge.batch.studies import studies_of
     from vfx_edge.batch.summary import write_sources
+    from vfx_edge.manifest import load_model_set
 
+    folders.check_writable(wanted.out)
+    manifest = load_model_set(model, demand)
+    found = studies_of(source)
     if not quiet:
         for problem in found.problems[:MOST_TOLD]:
             tell(f"vfx-edge: {problem}")
