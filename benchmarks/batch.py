@@ -20,6 +20,7 @@ import typer
 
 from benchmarks.processes import CACHE
 from benchmarks.results import Kept
+from models.recipes.scorecard.table import table
 from vfx_edge.backends.cache import CACHE_VARIABLE
 from vfx_edge.parallel import own_environment
 
@@ -49,6 +50,25 @@ def command(
         killed = kept.point("killed", _killed, many, home / "killed", kills, workers)
     overhead = batch["cpu_s"] / loop["cpu_s"] - 1
     kept.finish({"loop": loop, "batch": batch, "overhead": overhead, "killed": killed})
+
+
+def rows(found: dict[str, Any]) -> str:
+    """What the batch costs, and what is left after the kills."""
+    studies, killed = found["settings"]["timed"], found["killed"]
+    each = {name: found[name]["cpu_s"] / studies for name in ("loop", "batch")}
+    workers = found["settings"]["workers"]
+    lines = [
+        ("plain loop, one process", f"{each['loop']:.2f} s", ""),
+        (f"batch, {workers} workers", f"{each['batch']:.2f} s", f"{found['overhead']:+.1%}"),
+    ]
+    cost = table(("", "processor seconds a study", "more than the loop"), lines)
+    return (
+        f"{cost}\n\n{studies} studies each, opening the networks included. "
+        f"Of {killed['studies']} studies with {killed['workers_killed']} workers "
+        f"{'and the command ' if killed['driver_killed'] else ''}killed: {killed['done']} done, "
+        f"{killed['lost']} lost, {killed['doubled']} doubled; the command was started "
+        f"{len(killed['codes'])} times."
+    )
 
 
 def _studies(home: Path, name: str, count: int) -> Path:

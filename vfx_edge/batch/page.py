@@ -7,14 +7,14 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from vfx_edge.outputs.report import colours
+from vfx_edge.outputs.wording import Wording
+from vfx_edge.study import Tier
 
-VERDICTS = {
-    "malignant": "Malignant fracture suspected",
-    "uncertain": "Fracture of uncertain cause",
-    "osteoporotic": "Osteoporotic fracture suspected",
-    "none_suspected": "No vertebral fracture suspected",
-    "not_assessable": "Not assessable",
-}
+
+def verdict_words() -> dict[str, str]:
+    """Tier -> what the verdict is called on every page, most urgent first."""
+    t = Wording("en")
+    return {tier.value: t(f"verdict.{tier}") for tier in Tier}
 
 
 def page(figures: dict[str, Any]) -> str:
@@ -22,7 +22,7 @@ def page(figures: dict[str, Any]) -> str:
     return (
         _environment()
         .get_template("summary.html.j2")
-        .render(f=figures, verdicts=VERDICTS, duration=duration, percent=percent)
+        .render(f=figures, verdicts=verdict_words(), duration=duration, percent=percent)
     )
 
 

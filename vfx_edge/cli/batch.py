@@ -246,12 +246,12 @@ def _sum_up(
 @printing()
 def _tell(states: "list[State]", page: Path) -> None:
     from vfx_edge.batch.outcomes import Done
-    from vfx_edge.batch.page import VERDICTS
+    from vfx_edge.batch.page import verdict_words
 
     console = people_console()
     done = [state.outcome for state in states if isinstance(state.outcome, Done)]
     console.print(f"{len(done)} of {len(states)} studies done")
-    for tier, words in VERDICTS.items():
+    for tier, words in verdict_words().items():
         if count := sum(one.tier == tier for one in done):
             console.print(f"{count:>7}  {words}")
     console.print(f"Summary: {page}", soft_wrap=True)
