@@ -73,7 +73,8 @@ class Problem:
     lost: bool = True
 
     def __str__(self) -> str:
-        return f"{self.place}{': ' if self.place else ''}{self.path} {self.why}"
+        words = f"{self.place}{': ' if self.place else ''}{self.path} {self.why}"
+        return "".join(c if c.isprintable() else " " for c in words)
 
 
 @dataclass(frozen=True)
