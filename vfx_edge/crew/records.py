@@ -79,13 +79,13 @@ class Records(Generic[AnswerT]):
         write_bytes(self.path(study), msgspec.json.encode(record) + b"\n")
 
 
-def key_of(paths: Sequence[Path], about: Mapping[str, Any], perturbation: str = "") -> str:
+def key_of(paths: Sequence[Path], about: Mapping[str, Any], **more: Any) -> str:
     """A digest of all that an answer rests on: this version, the model set and the options in
-    `about`, and name, size and time of every file that is read."""
+    `about`, name, size and time of every file that is read, and what else there is to say of the
+    study: JSON values, of which empty ones are left out."""
     inputs = [list(_files(path)) for path in paths]
     facts = {"version": __version__, "about": dict(about), "inputs": inputs}
-    if perturbation:
-        facts["perturbation"] = perturbation
+    facts |= {name: value for name, value in more.items() if value}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
 
 

@@ -21,8 +21,7 @@ TaskT = TypeVar("TaskT")
 
 def line_of(task: Any) -> bytes:
     """The task, a dataclass, as a line of JSON."""
-    facts = {name: str(v) if isinstance(v, Path) else v for name, v in vars(task).items()}
-    return json.dumps(facts).encode("ascii") + b"\n"
+    return json.dumps(asdict(task), default=str).encode("ascii") + b"\n"  # a path is its text
 
 
 class Work(Generic[TaskT]):

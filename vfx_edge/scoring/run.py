@@ -235,7 +235,8 @@ def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Out
     kept as it comes. ModelError, BackendError, OutputError."""
     records = Records(wanted.folder, one.name, Answer)
     keys = {
-        name: key_of(task.inputs, one.about, task.perturbation) for name, task in one.tasks.items()
+        name: key_of(task.inputs, one.about, perturbation=task.perturbation)
+        for name, task in one.tasks.items()
     }
     found: dict[str, Outcome] = dict(one.refused)
     for name, key in keys.items():
