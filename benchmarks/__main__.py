@@ -10,6 +10,7 @@ from benchmarks import (
     cases,
     coverage,
     everything,
+    explain,
     faults,
     floor,
     foreign,
@@ -55,7 +56,7 @@ MODULES = (
         guard,
     ),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, render),
+    *(repeatability, thresholds, explain, render),
 )
 NAMES = {everything: "all"}
 for module in MODULES:

@@ -30,12 +30,14 @@ class Options:
     or the levels that go to the classifier; what it answers for a vertebra that has lost no height
     counts for the verdict, too. A level that is named goes there even where its heights can't be
     read. segmentation: a mask's file in place of the chain's own outlines.
-    levels_by_hand: a person's word on the names. OptionsInvalid."""
+    levels_by_hand: a person's word on the names. explain: whether to map what each answer of the
+    classifier depends on, place by place. OptionsInvalid."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
     classify: str | Sequence[Level | str] = "suspected"
     segmentation: str | PathLike[str] | None = None
     levels_by_hand: ByHand | None = None
+    explain: bool = False
 
     def __post_init__(self) -> None:
         _levels("levels", self.levels)
@@ -71,6 +73,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
         levels=_levels("levels", options.levels),
         classify=str(options.classify) if word else _levels("classify", options.classify),
         levels_by_hand=options.levels_by_hand,
+        explain=options.explain,
     )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation

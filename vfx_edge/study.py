@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vfx_edge.explanation import Explained as Explained
+from vfx_edge.explanation import Explanation as Explanation
 from vfx_edge.image.image import Grid, Image, frozen_array
 from vfx_edge.image.image import Point as Point
 from vfx_edge.run_info import Anchor as Anchor
@@ -289,6 +291,7 @@ class Finding:
     vertebra: Vertebra
     measurement: Measurement
     assessment: Assessment
+    explained: Explained | None = None
 
     @property
     def suspected_fracture(self) -> bool | None:
@@ -353,6 +356,7 @@ class Analysis:
     result: StudyResult
     scan: Scan
     masks: tuple[VertebraMask, ...]
+    explanations: tuple[Explanation, ...] = ()
 
     @property
     def triage(self) -> Triage:

@@ -22,6 +22,7 @@ from vfx_edge.study import (
     Classified,
     Coverage,
     Detection,
+    Explained,
     Finding,
     Heights,
     NotAssessable,
@@ -121,7 +122,7 @@ def _coverage(coverage: Coverage) -> dict[str, object]:
 def _finding(finding: Finding) -> dict[str, object]:
     vertebra, measured = finding.vertebra, finding.measurement
     name = vertebra.level.value
-    return {
+    written = {
         "level": name,
         "verse_label": vertebra.level.verse,
         "centroid_lps_mm": [
@@ -143,6 +144,24 @@ def _finding(finding: Finding) -> dict[str, object]:
         "detector": _detector(measured.detection, f"{name}.detector"),
         "suspected_fracture": _flag(measured.suspected_fracture),
         "assessment": _assessment(finding.assessment, name),
+    }
+    said = finding.explained
+    return written if said is None else {**written, "explanation": _explanation(said, name)}
+
+
+def _explanation(said: Explained, name: str) -> dict[str, object]:
+    return {
+        "method": said.method,
+        "fill": said.fill,
+        "box_mm": _number(said.box_mm, _MM, f"{name}.box_mm"),
+        "stride_mm": _number(said.stride_mm, _MM, f"{name}.stride_mm"),
+        "places": int(said.places),
+        "unlike": _optional(said.unlike, _RATIO, f"{name}.unlike"),
+        "p_malignant": _number(said.p_malignant, _RATIO, f"{name}.p_malignant"),
+        "largest_change": _number(said.largest_change, _RATIO, f"{name}.largest_change"),
+        "largest_at_lps_mm": [
+            _number(c, _MM, f"{name}.largest_at_lps_mm") for c in said.largest_at_lps_mm
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from vfx_edge.manifest import ClassifierParameters, DetectorParameters, ModelMan
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.crops import is_cut
 from vfx_edge.spine.detect import detect_fractures
+from vfx_edge.spine.explain import explain_findings
 from vfx_edge.spine.find import find_bodies
 from vfx_edge.spine.height_loss import measure_vertebrae
 from vfx_edge.spine.joint import outline_vertebrae
@@ -26,13 +27,15 @@ from vfx_edge.spine.plausible import (
     nothing_judged,
 )
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
-from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning
+from vfx_edge.spine.slice_distance import at_true_distance, maps_back, put_back, with_warning
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     THORACOLUMBAR,
     Analysis,
     ByHand,
     Calibration,
+    Explanation,
+    Finding,
     Level,
     Measurement,
     OnStage,
@@ -50,7 +53,8 @@ class ChainOptions:
     """What is looked at. outline: levels that are outlined besides T1 to L6, `levels`, and those
     that `classify` names. segmentation: VerSe labels (z, y, x) on the scan's grid, used instead
     of the chain's own masks; segmentation_named: its file named them. levels_by_hand: a person's
-    word on the names. remarks: what is to be said of the input besides."""
+    word on the names. remarks: what is to be said of the input besides.
+    explain: whether to map what each answer of the classifier depends on."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
     classify: str | tuple[Level, ...] = "suspected"
@@ -59,6 +63,7 @@ class ChainOptions:
     segmentation_named: bool = False
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
+    explain: bool = False
 
     def outlined(self, level: Level) -> bool:
         """Whether the level is outlined, or only named. All are where a person names them: what is
@@ -115,8 +120,10 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
+    findings, maps = _explained(seen, findings, masks, models, options, clock)
     if seen is not image:
         findings, masks = put_back(findings, masks, seen, image)
+        maps = maps_back(maps, findings, seen, image)
         series = with_warning(series, image, seen)
     verdict = triage(findings, options.levels)
     run = run_info(models, clock, series.warnings)
@@ -128,7 +135,7 @@ def analyze(
         warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said),
     )
     return Analysis(
-        StudyResult(series, verdict, findings, run), replace(scan, series=series), masks
+        StudyResult(series, verdict, findings, run), replace(scan, series=series), masks, maps
     )
 
 
@@ -182,6 +189,21 @@ def _detected(
         return measured
     wanted = options.levels.__contains__
     return detect_fractures(image, masks, measured, models.network("detector"), wanted)
+
+
+def _explained(
+    image: Image,
+    findings: tuple[Finding, ...],
+    masks: tuple[VertebraMask, ...],
+    models: OpenModels,
+    options: ChainOptions,
+    clock: StageClock,
+) -> tuple[tuple[Finding, ...], tuple[Explanation, ...]]:
+    """With the maps of what the classifier's answers depend on, where they are asked for."""
+    if not options.explain:
+        return findings, ()
+    with clock.stage("explain"):
+        return explain_findings(image, findings, masks, models.network("classifier"))
 
 
 def _thresholds(manifest: ModelManifest) -> dict[str, float]:
