@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Annotated, Any, NamedTuple
@@ -36,6 +36,8 @@ LIMIT_S = 6.0
 LEVELS = ("T11", "T12", "L1", "L2", "L3")
 CHANGED_HU = 60
 """What a lesion has changed by more is part of it."""
+SHUFFLED = {"all weights": ".weight", "the last layer": "final_dense"}
+"""Of the shipped classifier: which of its weights, by a part of their names."""
 SEEN = 0.05
 """A change of p(malignant) that a page shows."""
 OTHER = 0.5
@@ -61,10 +63,14 @@ def command(
     manifest = load_model_set("default")
     spec = manifest.network("classifier")
     with open_models(manifest, BACKEND) as models:
-        random = default_backends()[BACKEND].open(spec, shuffled(spec), "fp32", Budget())
+        random = {
+            name: default_backends()[BACKEND].open(spec, shuffled(spec, part), "fp32", Budget())
+            for name, part in SHUFFLED.items()
+        }
         cases = [(n, n < malignant) for n in range(malignant + osteoporotic)]
         rows = [kept.point(str(n), measured, n, bad, models, random) for n, bad in cases]
-        random.close()
+        for network in random.values():
+            network.close()
     kept.finish({"rows": [row for row in rows if row is not None]})
     render()
 
@@ -86,7 +92,7 @@ def phantom_specs(number: int, malignant: bool) -> tuple[PhantomSpec, PhantomSpe
 
 
 def measured(
-    number: int, malignant: bool, models: OpenModels, random: Network
+    number: int, malignant: bool, models: OpenModels, random: Mapping[str, Network]
 ) -> dict[str, Any] | None:
     """One phantom's figures; None where its fracture got no cause."""
     case = _case(number, malignant, models)
@@ -97,7 +103,10 @@ def measured(
     begin, spent = time.perf_counter(), _cpu_s()
     made = explain.explain(scan, case.mask, case.analysis.masks, classifier)
     seconds, cpu_s = time.perf_counter() - begin, _cpu_s() - spent
-    other = explain.explain(scan, case.mask, case.analysis.masks, random)
+    others = {
+        name: explain.explain(scan, case.mask, case.analysis.masks, network)
+        for name, network in random.items()
+    }
     (crop,) = crops_of(scan, [case.mask], case.analysis.masks, spec)
     one_number = np.full_like(crop, np.median(crop))
     return {
@@ -105,8 +114,13 @@ def measured(
         "p_malignant": made.said.p_malignant,
         "seconds": seconds,
         "cpu_s": cpu_s,
-        "rank_correlation_random": _agreement(made.change.values, other.change.values),
-        "random_largest": abs(other.said.largest_change),
+        "shuffled": {
+            name: {
+                "rank_correlation": _agreement(made.change.values, other.change.values),
+                "largest": abs(other.said.largest_change),
+            }
+            for name, other in others.items()
+        },
         "fills": {
             "tissue": _pointed(case, made.said, spec),
             "one number": _pointed(case, _of_fill(crop, one_number, case, classifier), spec),
@@ -166,13 +180,13 @@ def _shares(case: Case, middles: FloatArray, spec: NetworkSpec) -> FloatArray | 
     return np.array([(np.abs(at - middle) <= half).all(1).mean() for middle in middles])
 
 
-def shuffled(spec: NetworkSpec) -> bytes:
-    """The network with the numbers of each weight in another order: it has learnt nothing, and
-    its layers are as large as they were."""
+def shuffled(spec: NetworkSpec, part: str) -> bytes:
+    """The network with the numbers of each weight whose name holds `part` in another order: its
+    layers are as large as they were, and what they learnt is gone."""
     model = onnx.load_from_string(spec.read())
     rng = np.random.default_rng(0)
     for tensor in model.graph.initializer:
-        if ".weight" in tensor.name and len(tensor.dims) > 1:
+        if part in tensor.name and ".weight" in tensor.name and len(tensor.dims) > 1:
             values = numpy_helper.to_array(tensor)
             mixed = rng.permutation(values.ravel()).reshape(values.shape)
             tensor.CopyFrom(numpy_helper.from_array(mixed, tensor.name))
@@ -237,17 +251,30 @@ def _worth(record: dict[str, Any]) -> str:
     head = ("a hidden place shows", f"malignant: falls by {SEEN:g} or more", "of the lesion in the "
             "box", "in the middle box", "in a box at random",
             f"osteoporotic: rises by {SEEN:g} or more")  # fmt: skip
-    alike = [abs(row["rank_correlation_random"]) for row in rows]
     return "\n\n".join(
         (
             f"{len(bad)} phantoms with a malignant fracture, {len(called)} of them called so, and "
             f"{len(good)} with an osteoporotic one:",
             table(head, lines),
-            f"Rank correlation with the map of the same network, its weights shuffled: median "
-            f"{median(alike):.2f}, largest {max(alike):.2f} (below {OTHER:g}: "
-            f"{sum(one < OTHER for one in alike)} of {len(alike)}).",
+            "The maps of the same network, its weights shuffled:",
+            _others(rows),
         )
     )
+
+
+def _others(rows: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    for name in SHUFFLED:
+        found = [row["shuffled"][name] for row in rows]
+        alike = [abs(one["rank_correlation"]) for one in found]
+        lines.append((
+            name, f"{median(alike):.2f} ({min(alike):.2f}–{max(alike):.2f})",
+            f"{sum(one < OTHER for one in alike)} of {len(alike)}",
+            f"{max(one['largest'] for one in found):.3f}",
+        ))  # fmt: skip
+    head = ("shuffled", "rank correlation, its size: median (least to most)", f"below {OTHER:g}",
+            "largest change of any")  # fmt: skip
+    return table(head, lines)
 
 
 def _mean(fills: Sequence[dict[str, Any]], key: str) -> str:
