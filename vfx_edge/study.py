@@ -25,6 +25,7 @@ from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
 from vfx_edge.run_info import Shift as Shift
+from vfx_edge.slice_answer import SliceAnswer as SliceAnswer
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
 
@@ -236,6 +237,8 @@ class Classified:
     possible: tuple[str, ...] | None = None
     """The causes not ruled out at the calibration's coverage; None without a calibration that
     has limits for it."""
+    slices: tuple[SliceAnswer, ...] = ()
+    """From right to left, of a network that sees slices."""
     kind: str = field(default="classified", init=False)
 
 

@@ -33,6 +33,7 @@ from vfx_edge.study import (
     RunInfo,
     SeriesInfo,
     SkippedSeries,
+    SliceAnswer,
     StudyResult,
     Tier,
     Triage,
@@ -220,6 +221,7 @@ assessments = st.one_of(
         p_malignant=ratios,
         possible=st.none()
         | st.lists(st.sampled_from(["osteoporotic", "malignant"]), unique=True).map(tuple),
+        slices=st.lists(st.builds(SliceAnswer, millimetres, ratios, ratios), max_size=2).map(tuple),
     ),
     st.builds(CauseNotClassified, because=words),
     st.builds(NotClassified, reason=words, p_intact=st.none() | ratios),

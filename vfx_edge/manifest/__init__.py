@@ -26,6 +26,7 @@ from vfx_edge.manifest.files import (
     search_places,
     sha256_of,
 )
+from vfx_edge.manifest.moving import NEIGHBOURS, SlicesSpec, WindowSpec
 from vfx_edge.manifest.precision import MeasuredSpec, PrecisionSpec
 from vfx_edge.manifest.reading import load_model_set, parse_manifest
 from vfx_edge.manifest.roles import (
@@ -41,12 +42,12 @@ from vfx_edge.manifest.spec import (
     InputSpec,
     ModelManifest,
     NetworkSpec,
-    WindowSpec,
 )
 from vfx_edge.manifest.trust import DIGEST, Demand
 
 __all__ = [
     "DIGEST",
+    "NEIGHBOURS",
     "BatchSpec",
     "CalibrationSpec",
     "ClassifierParameters",
@@ -68,6 +69,7 @@ __all__ = [
     "PrecisionSpec",
     "RoleMissing",
     "SegmenterParameters",
+    "SlicesSpec",
     "WindowSpec",
     "find_model_set",
     "installed_sets",

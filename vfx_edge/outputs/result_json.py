@@ -29,6 +29,7 @@ from vfx_edge.study import (
     NotClassified,
     RunInfo,
     SeriesInfo,
+    SliceAnswer,
     StudyResult,
     Triage,
 )
@@ -186,7 +187,7 @@ def _detector(said: Detection | None, name: str) -> dict[str, object] | None:
 
 def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
     match assessment:
-        case Classified(tier, p_osteoporotic, p_malignant, possible):
+        case Classified(tier, p_osteoporotic, p_malignant, possible, slices=slices):
             written: dict[str, object] = {
                 "kind": "classified",
                 "tier": tier.value,
@@ -195,7 +196,11 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
                     "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
                 },
             }
-            return written if possible is None else {**written, "possible": list(possible)}
+            if possible is not None:
+                written["possible"] = list(possible)
+            if slices:
+                written["slices"] = [_slice(one, f"{name}.slices") for one in slices]
+            return written
         case CauseNotClassified() as it:
             return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
         case NotClassified(reason, p_intact):
@@ -206,6 +211,14 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
             return written
         case NotAssessable(reason):
             return {"kind": "not_assessable", "reason": reason}
+
+
+def _slice(one: SliceAnswer, name: str) -> dict[str, object]:
+    return {
+        "left_mm": _number(one.left_mm, _MM, f"{name}.left_mm"),
+        "osteoporotic": _number(one.p_osteoporotic, _RATIO, f"{name}.osteoporotic"),
+        "malignant": _number(one.p_malignant, _RATIO, f"{name}.malignant"),
+    }
 
 
 def _run(run: RunInfo, series_warnings: tuple[str, ...]) -> dict[str, object]:

@@ -128,11 +128,12 @@ def _seen(finding: Finding) -> Seen:
 
 def _cause(finding: Finding) -> dict[str, Any]:
     match finding.assessment:
-        case Classified(tier, p_osteoporotic, p_malignant):
+        case Classified(tier, p_osteoporotic, p_malignant, slices=slices):
             return {
                 "tier": tier.value,
                 "p_osteoporotic": float(p_osteoporotic),
                 "p_malignant": float(p_malignant),
+                "p_malignant_slices": tuple(float(one.p_malignant) for one in slices),
             }
         case CauseNotClassified(because=because) as it:
             return {"tier": it.tier.value, "reason": because}

@@ -23,6 +23,7 @@ LevelName = Annotated[str, Meta(pattern=f"^({'|'.join(Level)})$")]
 TierName = Annotated[str, Meta(pattern=f"^({'|'.join(Tier)})?$")]
 Word = Annotated[str, Meta(pattern="^[a-z0-9_]*$", max_length=60)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Slices = Annotated[tuple[Share, ...], Meta(max_length=64)]
 Positive = Annotated[float, Meta(ge=0, le=1e7)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Millimetre = Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -50,6 +51,8 @@ class Seen:
     tier: TierName = ""
     reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+    p_malignant_slices: Slices = ()
+    """Of each triplet of slices, from right to left, where a network sees slices."""
 
     def __post_init__(self) -> None:
         if (self.p_osteoporotic or 0) + (self.p_malignant or 0) > 1 + TO_ONE:

@@ -9,6 +9,7 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.inference.patches import from_voxel_to_middle_mm, our_shape, run_patches
+from vfx_edge.inference.slices import averaged, run_slices
 from vfx_edge.manifest import CropParameters, NetworkSpec
 from vfx_edge.study import Measurement, Vertebra, VertebraMask
 from vfx_edge.vocabulary import Reason
@@ -55,11 +56,23 @@ def crops_of(
 def looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
     """Probabilities (views, n, classes) of n crops as of `crop`: of each and, where the manifest
     asks for it, of its left-right mirror image."""
+    if (slices := network.spec.slices) is not None:
+        return averaged(slice_looks(crops, network), slices)
     seen = [c[None] for c in crops]
     mirror = network.spec.parameters_of(CropParameters).mirror
     mirrored = [c[..., ::-1] for c in seen] if mirror else []
     answer = run_patches(network, [*seen, *mirrored])
     return answer.reshape(-1, len(seen), answer.shape[1])
+
+
+def slice_looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
+    """As `looks`, of a network that sees slices: (views, n, triplets, classes), a mirror image's
+    triplets in the order of the crop's own, so that they are of the same places."""
+    mirror = network.spec.parameters_of(CropParameters).mirror
+    mirrored = [c[..., ::-1] for c in crops] if mirror else []
+    answer = run_slices(network, [*crops, *mirrored])
+    found = answer.reshape(-1, len(crops), *answer.shape[1:])
+    return np.concatenate([found[:1], found[1:, :, ::-1]])
 
 
 def views(
