@@ -43,7 +43,8 @@ def show(name: Name = "default") -> None:
     for spec in manifest.networks:
         patch = "x".join(map(str, spec.input.patch_zyx))
         _print(f"{', '.join(spec.roles)}: {spec.name}")
-        _print(f"  {spec.path.name}  sha256 {spec.sha256}")
+        for path, digest in spec.signed_files:
+            _print(f"  {path.name}  sha256 {digest}")
         mm = spec.input.spacing_zyx_mm
         spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
         allowed = " or ".join(spec.precision.allowed)
