@@ -3,7 +3,8 @@
 It stays true when labels.csv changes, so it is this that a run keeps and a later one takes up.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,10 @@ Slices = Annotated[tuple[Share, ...], Meta(max_length=64)]
 Positive = Annotated[float, Meta(ge=0, le=1e7)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Millimetre = Annotated[float, Meta(ge=-1e6, le=1e6)]
+FeatureName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.]*$", max_length=80)]
+MOST_FEATURES = 2000
+Features = Annotated[Mapping[FeatureName, float], Meta(max_length=MOST_FEATURES)]
+"""Numbers of a vertebra by name; what is not defined is not among them."""
 LpsMm = tuple[Millimetre, Millimetre, Millimetre]
 
 
@@ -51,6 +56,8 @@ class Seen:
     tier: TierName = ""
     reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+    features: Features = field(default_factory=dict)
+    """Where they were asked for, or the result has them."""
     p_malignant_slices: Slices = ()
     """Of each triplet of slices, from right to left, where a network sees slices."""
 

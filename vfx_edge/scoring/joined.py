@@ -147,4 +147,5 @@ def _found(row: VertebraRow, found: Seen | None, missing: str) -> VertebraRow:
         p_malignant_slices=words(found.p_malignant_slices),
         tier=found.tier,
         reason=found.reason,
+        features=found.features,
     )

@@ -78,6 +78,9 @@ class VertebraRow:
     """Of a network that sees slices: that of each triplet from right to left, with spaces between
     them."""
 
+    features: Mapping[str, float] = field(default_factory=dict)
+    """In a table of their own: `features.py`."""
+
 
 @dataclass(frozen=True)
 class StudyRow:

@@ -55,7 +55,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is evaluated. folder: where answers are kept. masks: "chain" or "given"."""
+    """What is evaluated. folder: where answers are kept. masks: "chain" or "given". radiomics:
+    whether those of each vertebra are measured."""
 
     dataset: Dataset
     folder: Path
@@ -63,6 +64,7 @@ class Wanted:
     results: tuple[Source, ...] = ()
     predictions: tuple[Source, ...] = ()
     masks: str = CHAIN
+    radiomics: bool = False
     request: BackendRequest = field(default_factory=BackendRequest)
     workers: int = 1
     retry_failed: bool = False
@@ -149,7 +151,7 @@ def _of_models(wanted: Wanted) -> Iterator[Approach]:
         yield Approach(
             name=name,
             order=_order(wanted, str(manifest.directory)),
-            about={"digest": manifest.digest, "masks": wanted.masks, **_asked(wanted.request)},
+            about={"digest": manifest.digest, **_asked(wanted)},
             shown=_shown_set(name, manifest),
             tasks={study.name: _task(study) for study in wanted.dataset.studies},
         )
@@ -197,12 +199,23 @@ def _of_results(wanted: Wanted) -> Iterator[Approach]:
 
 
 def _order(wanted: Wanted, model: str | None) -> dict[str, Any]:
-    return {"model": model, "request": asdict(wanted.request), "masks": wanted.masks}
+    return {
+        "model": model,
+        "request": asdict(wanted.request),
+        "masks": wanted.masks,
+        "radiomics": wanted.radiomics,
+    }
 
 
-def _asked(request: BackendRequest) -> dict[str, str]:
+def _asked(wanted: Wanted) -> dict[str, Any]:
     """What may change an answer: not the card, nor how much of its memory."""
-    return {"backend": request.backend, "precision": request.precision}
+    request = wanted.request
+    asked = {"masks": wanted.masks, "backend": request.backend, "precision": request.precision}
+    if not wanted.radiomics:
+        return asked
+    from vfx_edge.radiomics.mirp_features import mirp_version
+
+    return {**asked, "radiomics": mirp_version()}
 
 
 def _task(study: LabelledStudy) -> Task:

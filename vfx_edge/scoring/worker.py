@@ -74,7 +74,8 @@ def _nameless(error: VfxError, task: Task) -> str:
 
 
 def _work(order: Order, parent: Parent) -> None:
-    """Order: model None where results are read, request, masks, cores or None for all."""
+    """Order: model None where results are read, request, masks, radiomics, cores or None for
+    all."""
     keep_to(order["cores"])
     from vfx_edge.scoring.analyse import GIVEN
     from vfx_edge.scoring.analyse import answer as analysed
@@ -91,7 +92,9 @@ def _work(order: Order, parent: Parent) -> None:
     request = BackendRequest(**order["request"])
     with open_models(manifest, request, roles=roles(manifest, asked)) as models:
         answer_all(
-            parent, lambda task: analysed(task, models, masks), lambda: bool(models.backend.failed)
+            parent,
+            lambda task: analysed(task, models, masks, order["radiomics"]),
+            lambda: bool(models.backend.failed),
         )
 
 
