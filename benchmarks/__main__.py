@@ -5,6 +5,7 @@ import sys
 import typer
 
 from benchmarks import (
+    batch,
     batches,
     cases,
     coverage,
@@ -40,7 +41,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MODULES = (
-    *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
+    *(
+        everything,
+        speed,
+        peers,
+        growth,
+        limits,
+        floor,
+        precisions,
+        batches,
+        batch,
+        service,
+        page,
+        guard,
+    ),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
     *(repeatability, thresholds, explain, render),
 )

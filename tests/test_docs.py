@@ -75,6 +75,7 @@ def test_make_targets_in_the_documents_exist() -> None:
         *("docs/integration.md", "docs/conformance.md", "docs/export.md", "docs/correcting.md"),
         "docs/radiomics.md",
         "docs/evaluation.md",
+        "docs/scale.md",
         *("models/default/card.md", "models/recipes/README.md"),
     ],
 )

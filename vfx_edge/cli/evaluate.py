@@ -192,7 +192,7 @@ def evaluate(
 
 
 def _workers(wanted: int | None) -> int:
-    from vfx_edge.scoring.pool import default_workers
+    from vfx_edge.crew.pool import default_workers
 
     return wanted or default_workers()
 

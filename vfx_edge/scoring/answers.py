@@ -10,6 +10,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from vfx_edge.crew.outcomes import Failed as Failed
+from vfx_edge.crew.outcomes import Sentence
 from vfx_edge.study import Level, Tier
 
 CHAIN, EXPERT = "chain", "expert"
@@ -21,8 +23,6 @@ TO_ONE = 1e-3
 LevelName = Annotated[str, Meta(pattern=f"^({'|'.join(Level)})$")]
 TierName = Annotated[str, Meta(pattern=f"^({'|'.join(Tier)})?$")]
 Word = Annotated[str, Meta(pattern="^[a-z0-9_]*$", max_length=60)]
-MOST_WORDS = 2000
-Sentence = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", max_length=MOST_WORDS)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Slices = Annotated[tuple[Share, ...], Meta(max_length=64)]
 Positive = Annotated[float, Meta(ge=0, le=1e7)]
@@ -103,13 +103,6 @@ class Answer:
     def __post_init__(self) -> None:
         if any(one.finding is not None and one.finding >= len(self.seen) for one in self.known):
             raise ValueError("a known vertebra names a finding that is not there")
-
-
-@dataclass(frozen=True)
-class Failed:
-    """No answer, for this reason: a sentence that names no patient."""
-
-    reason: str
 
 
 Outcome = Answer | Failed

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfx_edge import __version__
+from vfx_edge.crew.pool import Crew, answers
+from vfx_edge.crew.records import Records, key_of
 from vfx_edge.errors import InputError, UsageError
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
 from vfx_edge.labelled.folders import told
-from vfx_edge.scoring.answers import CHAIN, Failed, Outcome, Task
+from vfx_edge.scoring.answers import CHAIN, Answer, Failed, Outcome, Task
 from vfx_edge.scoring.joined import Rows, joined, together
-from vfx_edge.scoring.pool import MODULE, Crew, answers
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
-from vfx_edge.scoring.records import Records, key_of
 from vfx_edge.scoring.results import ResultMissing, result_of
 from vfx_edge.study import BackendRequest
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
 
+MODULE = "vfx_edge.scoring.worker"
 OnStudy = Callable[[str, int, int], None]
 """Name of the model set, studies done of it and of all sets, and how many there are in all."""
 
@@ -248,8 +249,11 @@ class Progress:
 def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Outcome]:
     """By the tasks' names: those that are kept from before, and what is still to be asked, which is
     kept as it comes. ModelError, BackendError, OutputError."""
-    records = Records(wanted.folder, one.name)
-    keys = {name: key_of(task, one.about) for name, task in one.tasks.items()}
+    records = Records(wanted.folder, one.name, Answer)
+    keys = {
+        name: key_of(task.inputs, one.about, perturbation=task.perturbation)
+        for name, task in one.tasks.items()
+    }
     found: dict[str, Outcome] = dict(one.refused)
     for name, key in keys.items():
         kept = records.read(name, key)
@@ -257,8 +261,9 @@ def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Out
             found[name] = kept
     progress.more(one.name, len(found))
     left = [name for name in one.tasks if name not in found]
-    crew = Crew(one.order, wanted.workers, wanted.module)
-    with closing(answers([one.tasks[name] for name in left], crew)) as coming:
+    crew = Crew(one.order, Answer, wanted.module, wanted.workers)
+    asked = answers([one.tasks[name] for name in left], crew)
+    with closing(asked) as coming:
         for number, outcome in coming:
             name = left[number]
             records.write(name, keys[name], outcome)
