@@ -127,7 +127,7 @@ def _paint(
     for bone in bones:
         for lesion in bone.lesions:
             paint_mass(canvas, lesion)
-        paint_masses(canvas, bone.vertebra, bone.signs)
+        paint_masses(canvas, bone.vertebra, bone.signs, spec.contrast)
     jitter = Jitter(stream(spec.seed, "skeleton"), spec.randomness)
     paint_frame(canvas, spec, column, outline, tissue, tissue, jitter)
     discs = Jitter(stream(spec.seed, "discs"), spec.randomness)

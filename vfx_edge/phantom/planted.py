@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from vfx_edge.phantom.body import Body
-from vfx_edge.phantom.canvas import F32, Canvas, Patch
+from vfx_edge.phantom.canvas import F32, F64, Canvas, Patch
 from vfx_edge.phantom.column import Vertebra
 from vfx_edge.phantom.solids import Ellipsoid, ellipsoid, fill
-from vfx_edge.phantom.spec import SignSpec
+from vfx_edge.phantom.spec import Contrast, SignSpec
 
 _TISSUE_HU, _GAS_HU, _CANAL_HU = 48.0, -700.0, 65.0
+_MASS_HU: dict[Contrast, float] = {"none": 46.0, "arterial": 74.0, "venous": 88.0}
+"""Masses take up more contrast medium than muscle does."""
+_FAR = 3.0
+"""A mass moves what lies within so many of its radii."""
 _WALL_MM, _DEEP_MM, _BAND_MM = 2.0, 3.0, 1.0
 
 
@@ -30,11 +34,40 @@ def convexity_mm(signs: Sequence[SignSpec]) -> float:
     return sum(sign.size for sign in signs if sign.kind == "convexity")
 
 
-def paint_masses(canvas: Canvas, vertebra: Vertebra, signs: Sequence[SignSpec]) -> None:
-    """Soft tissue beside the body; before the bone, which covers what of it lies inside."""
+def paint_masses(
+    canvas: Canvas, vertebra: Vertebra, signs: Sequence[SignSpec], contrast: Contrast
+) -> None:
+    """Soft tissue beside the body, which moves aside what was there; before the bone, which
+    covers what of it lies inside."""
     for sign in signs:
         if sign.kind == "mass" and sign.size > 0:
-            fill(canvas, [_mass(vertebra, sign)], _TISSUE_HU)
+            _push_aside(canvas, vertebra, sign)
+            fill(canvas, [_mass(vertebra, sign)], _MASS_HU[contrast])
+
+
+def _push_aside(canvas: Canvas, vertebra: Vertebra, sign: SignSpec) -> None:
+    """What lies about a mass makes way for it: all keeps its volume and moves away from the
+    centre. A mass that took the place of muscle of its density could be seen by nobody."""
+    from scipy import ndimage  # the command's help does without
+
+    at, r = _mass_place(vertebra, sign)
+    box = canvas.whole.slices(at - _FAR * r, at + _FAR * r)
+    if box is None:
+        return
+    patch = canvas.whole.at(box)
+    lines = patch.z_mm.ravel(), patch.y_mm.ravel(), patch.x_mm.ravel()
+    away = [line - place for line, place in zip(lines, at[::-1], strict=True)]
+    rho = np.sqrt(sum(part**2 for part in np.ix_(*away)))
+    moved = (rho >= r) & (rho < _FAR * r)
+    kept = np.clip((_FAR - rho[moved] / r) / (_FAR - 1), 0.0, 1.0)
+    share = np.cbrt(np.maximum(rho[moved] ** 3 - kept * r**3, 0.0)) / rho[moved]
+    where = np.nonzero(moved)
+    index = [
+        (away[axis][i] * share - away[axis][0]) / (lines[axis][1] - lines[axis][0])
+        for axis, i in enumerate(where)
+    ]
+    before = patch.hu.copy()
+    patch.hu[moved] = ndimage.map_coordinates(before, index, order=1, mode="nearest")
 
 
 def paint_canal_masses(canvas: Canvas, vertebra: Vertebra, signs: Sequence[SignSpec]) -> None:
@@ -83,11 +116,15 @@ def _sign_of(sign: SignSpec) -> float:
 
 
 def _mass(vertebra: Vertebra, sign: SignSpec) -> Ellipsoid:
-    """Most of it (nine tenths) outside the body."""
+    at, r = _mass_place(vertebra, sign)
+    return ellipsoid(at, (r, r, r), vertebra.frame.axes)
+
+
+def _mass_place(vertebra: Vertebra, sign: SignSpec) -> tuple[F64, float]:
+    """Centre (L,P,S mm) and radius; most of it (nine tenths) lies outside the body."""
     r = float((sign.size / 0.9 * 1000 / (4 / 3 * np.pi)) ** (1 / 3))
     beside = vertebra.size.width_mm / 2 + 0.65 * r
-    at = vertebra.frame.world(_sign_of(sign) * beside, 0.0, 0.0)
-    return ellipsoid(at, (r, r, r), vertebra.frame.axes)
+    return vertebra.frame.world(_sign_of(sign) * beside, 0.0, 0.0), r
 
 
 def _hole(vertebra: Vertebra, body: Body, sign: SignSpec) -> Ellipsoid | None:

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from vfx_edge.image import Image
 from vfx_edge.spine.body_and_arch import vertebra_frame
+from vfx_edge.spine.signs import back_wall
 from vfx_edge.study import Measurement, VertebraMask
 
 Array = NDArray[np.float64]
@@ -17,12 +18,9 @@ Volume = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 STEP_MM = 1.0
-UP_MM, FRONT_MM, BACK_MM, SIDE_MM = 24.0, 38.0, 42.0, 48.0
+UP_MM, FRONT_MM, BACK_MM, SIDE_MM = 24.0, 38.0, 42.0, 64.0
 METAL_HU, METAL_ML = 2200.0, 0.05
 HALF = 0.5
-WALL_STRIP_MM, WALL_SHARE = 3.0, 0.25
-"""The back wall is read this near the middle plane, this share of the height up and down."""
-VEIN_MM, EDGE_MM, EDGE_HU = 2.5, 3.0, 80.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,48 +70,16 @@ class Local:
 
     @cached_property
     def back_wall_mm(self) -> float | None:
-        """How far behind the centre the back wall lies in the middle plane; None where no canal
-        shows behind it. The whole bone is read: what bulges may count as arch."""
-        near = np.abs(self.left_mm) <= WALL_STRIP_MM
-        lines = self.bone[self.rows(WALL_SHARE)][:, :, near]
-        lines = lines.transpose(0, 2, 1).reshape(-1, len(self.back_mm))
-        start = round(FRONT_MM / STEP_MM)
-        found = [wall for line in lines if (wall := _fall(line, start)) is not None]
-        if len(found) < 0.6 * len(lines):
-            return None
-        outlined = float(np.median(found)) * STEP_MM - FRONT_MM
-        return outlined + self._to_edge_mm(outlined, near)
-
-    def _to_edge_mm(self, wall: float, near: Bool) -> float:
-        """From the outline's back wall to where the image has bone end, mm; 0 where it shows no
-        edge. Not at mid-height, where the vein leaves."""
-        rows = np.abs(self.up_mm) <= WALL_SHARE * self.height_mm
-        rows &= np.abs(self.up_mm) >= VEIN_MM
-        fine = wall + np.arange(-EDGE_MM, EDGE_MM + 1e-6, 0.1)
-        profile = np.interp(fine, self.back_mm, self.hu[rows][:, :, near].mean((0, 2)))
-        top = int(profile[: len(fine) * 2 // 3].argmax())
-        low = top + int(profile[top:].argmin())
-        if profile[top] - profile[low] < EDGE_HU:
-            return 0.0
-        half = (profile[top] + profile[low]) / 2
-        return float(fine[top + int(np.argmax(profile[top : low + 1] <= half))] - wall)
+        """How far behind the centre the back wall lies in its very middle; None where no canal
+        shows behind it."""
+        return back_wall.middle_mm(
+            self.bone, self.hu, (self.up_mm, self.back_mm, self.left_mm), self.height_mm
+        )
 
     def wall_point(self) -> Array | None:
         """The back wall's middle, LPS mm."""
         wall = self.back_wall_mm
         return None if wall is None else self.origin_lps_mm + wall * self.axes[1]
-
-
-def _fall(line: Volume, start: int) -> float | None:
-    """Index, to a part, where the probability first falls through one half behind `start`."""
-    if line[start] <= HALF:
-        return None
-    below = np.flatnonzero(line[start:] <= HALF)
-    if not len(below):
-        return None
-    at = start + int(below[0])
-    over, under = float(line[at - 1]), float(line[at])
-    return at - 1 + (over - HALF) / max(over - under, 1e-6)
 
 
 def local_view(
