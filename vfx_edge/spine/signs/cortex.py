@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.spine.signs.local import HALF, STEP_MM, Array, Local
+from vfx_edge.spine.signs.local import HALF, STEP_MM, Array, Local, body_middle_mm
 
 SHARE = 0.3
 """Of the height, up and down: the rims carry spurs, and the endplates nodes."""
@@ -26,7 +26,7 @@ def _walls(local: Local) -> tuple[Array, NDArray[np.float64]]:
     steps = np.arange(0.0, REACH_MM, 0.5)
     back = np.cos(angles)[:, None] * steps  # angle 0 looks to the back
     left = np.sin(angles)[:, None] * steps
-    origin = _middle(local)
+    origin = body_middle_mm(local)
     at = np.stack(
         [
             (back + origin[0] - local.back_mm[0]) / STEP_MM,
@@ -49,15 +49,6 @@ def _walls(local: Local) -> tuple[Array, NDArray[np.float64]]:
         value = np.where(across, hu, -np.inf).max(1)
         density[number], radius[number] = np.where(good, value, np.nan), steps[edge]
     return density, radius
-
-
-def _middle(local: Local) -> tuple[float, float]:
-    """Centre of the body's section, (back, left) mm."""
-    section = local.body[local.rows(SHARE)].mean(0) > HALF
-    if not section.any():
-        return 0.0, 0.0
-    back, left = ndimage.center_of_mass(section)
-    return float(local.back_mm[0] + back * STEP_MM), float(local.left_mm[0] + left * STEP_MM)
 
 
 def gap_mm2(own: Local, neighbours: Sequence[Local]) -> float | None:

@@ -21,6 +21,7 @@ STEP_MM = 1.0
 UP_MM, FRONT_MM, BACK_MM, SIDE_MM = 24.0, 38.0, 42.0, 64.0
 METAL_HU, METAL_ML = 2200.0, 0.05
 HALF = 0.5
+MIDDLE_SHARE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,15 @@ class Local:
         """The back wall's middle, LPS mm."""
         wall = self.back_wall_mm
         return None if wall is None else self.origin_lps_mm + wall * self.axes[1]
+
+
+def body_middle_mm(local: Local) -> tuple[float, float]:
+    """Centre of the body's section, (back, left) mm."""
+    section = local.body[local.rows(MIDDLE_SHARE)].mean(0) > HALF
+    if not section.any():
+        return 0.0, 0.0
+    back, left = ndimage.center_of_mass(section)
+    return float(local.back_mm[0] + back * STEP_MM), float(local.left_mm[0] + left * STEP_MM)
 
 
 def local_view(

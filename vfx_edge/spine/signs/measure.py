@@ -10,7 +10,14 @@ import numpy as np
 
 from vfx_edge.image import Image
 from vfx_edge.spine.measure import column_axes
-from vfx_edge.spine.signs import cortex, inside, pedicles, posterior_border, soft_tissue
+from vfx_edge.spine.signs import (
+    cortex,
+    inside,
+    paravertebral,
+    pedicles,
+    posterior_border,
+    soft_tissue,
+)
 from vfx_edge.spine.signs.local import Local, local_view
 from vfx_edge.spine.signs.norms import norm_of
 from vfx_edge.study import Level, Measurement, Sign, VertebraMask
@@ -68,8 +75,10 @@ def _signs(views: _Views, number: int) -> tuple[Sign, ...]:
     reason, level = _unreadable(views, number), views.masks[number].vertebra.level
     if reason is not None:
         return tuple(_sign(name, level, None, reason) for name in SIGNS)
-    own, near = views.of(number), [views.of(i) for i in _neighbours(views, number)]
-    values = _values(own, [n for n in near if not n.metal])
+    own = views.of(number)
+    places = [(float(i - number), views.of(i)) for i in _neighbours(views, number)]
+    near = [local for _, local in places]
+    values = _values(own, [(down, local) for down, local in places if not local.metal])
     coarsest = float(views.image.spacing_zyx_mm.max())
     signs = []
     for name in SIGNS:
@@ -108,12 +117,13 @@ def _why_not(name: str, own: Local, near: Sequence[Local]) -> str:
     return Reason.LOW_CONFIDENCE if near and not one_sided else Reason.NO_NEIGHBOURS
 
 
-def _values(own: Local, near: Sequence[Local]) -> dict[str, float | None]:
+def _values(own: Local, places: Sequence[tuple[float, Local]]) -> dict[str, float | None]:
+    near = [local for _, local in places]
     marrow, band = inside.core(own, near), inside.line(own)
     return {
         "convexity": posterior_border.convexity_mm(own, near),
         "cortical_gap": cortex.gap_mm2(own, near),
-        "paravertebral_tissue": soft_tissue.beside_ml(own, near),
+        "paravertebral_tissue": paravertebral.beside_ml(own, places),
         "canal_tissue": soft_tissue.canal_ml(own, near),
         "gas": inside.gas_ml(own),
         "pedicle_left": pedicles.pedicle_bone(own, near, 1.0),

@@ -9,7 +9,7 @@ Norm = tuple[float | None, float | None]
 NORMS: dict[str, Norm] = {
     "convexity": (None, 2.0),
     "cortical_gap": (None, 40.0),
-    "paravertebral_tissue": (None, 3.3),
+    "paravertebral_tissue": (None, 1.0),
     "canal_tissue": (None, 0.3),
     "gas": (None, 0.1),
     "pedicle_left": (72.0, None),
@@ -20,11 +20,14 @@ NORMS: dict[str, Norm] = {
     "fracture_line": (-60.0, 60.0),
     "fracture_line_tilt": (None, None),
 }
-LUMBAR: dict[str, Norm] = {"paravertebral_tissue": (None, 7.0)}
-"""In the place of the above from L1 down: the psoas grows from level to level."""
+LUMBAR: dict[str, Norm] = {"paravertebral_tissue": (None, 2.3)}
+LOW_THORACIC: dict[str, Norm] = {"paravertebral_tissue": (None, 2.05)}
+"""In the place of the above, from L1 down and from T10 down: the psoas and organs lie there."""
+FROM_T10 = ("T10", "T11", "T12", "T13")
 
 
 def norm_of(name: str, level: Level) -> Norm:
     """The sign's norm at this level."""
-    lumbar = level.value.startswith("L")
-    return LUMBAR.get(name, NORMS[name]) if lumbar else NORMS[name]
+    if level.value.startswith("L"):
+        return LUMBAR.get(name, NORMS[name])
+    return LOW_THORACIC.get(name, NORMS[name]) if level.value in FROM_T10 else NORMS[name]
