@@ -33,7 +33,9 @@ def middle_mm(
     outlined = np.array([_fall(line, start) for line in lines[0]]) + back[0]
     if np.isfinite(outlined).mean() < FEW_SHARE:
         return None
-    shown = np.array([_edge_mm(hu, back, wall) for hu, wall in zip(lines[1], outlined, strict=True)])
+    shown = np.array(
+        [_edge_mm(hu, back, wall) for hu, wall in zip(lines[1], outlined, strict=True)]
+    )
     at = np.repeat(up[rows], near.sum()), np.tile(left[near], rows.sum())
     walls = _at_middle(at, outlined), _at_middle(at, shown)
     return walls[0] if walls[0] is None or walls[1] is None else (walls[0] + walls[1]) / 2

@@ -10,7 +10,7 @@ NORMS: dict[str, Norm] = {
     "convexity": (None, 2.0),
     "cortical_gap": (None, 40.0),
     "paravertebral_tissue": (None, 1.0),
-    "canal_tissue": (None, 0.3),
+    "canal_tissue": (None, 0.6),
     "gas": (None, 0.1),
     "pedicle_left": (72.0, None),
     "pedicle_right": (72.0, None),

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from vfx_edge.spine.signs.local import HALF, STEP_MM, Local
+from vfx_edge.spine.signs.local import STEP_MM, Local
 
 SHARE = 0.4
 CANAL_BACK_MM, CANAL_SIDE_MM = 13.0, 9.0
-DENSER_HU = 14.0
+USUAL, DENSER_HU = 0.6, 8.0
+"""Of a canal so much is the sac and fat; tissue is denser than that by this. The cord and the
+walls of bone are left out by what the neighbours show beyond the limit, too."""
 
 
 def canal_ml(own: Local, neighbours: Sequence[Local]) -> float | None:
@@ -19,7 +21,7 @@ def canal_ml(own: Local, neighbours: Sequence[Local]) -> float | None:
     mine = _canal(own)
     if mine is None or not canals:
         return None
-    limit = float(np.median([np.quantile(hu, 0.9) for hu in canals])) + DENSER_HU
+    limit = float(np.median([np.quantile(hu, USUAL) for hu in canals])) + DENSER_HU
     share = float((mine > limit).mean()) - float(np.median([(hu > limit).mean() for hu in canals]))
     return share * len(mine) * STEP_MM**3 / 1000
 
