@@ -55,8 +55,9 @@ class Local:
 
     @cached_property
     def depth_in_body_mm(self) -> Volume:
-        """How far each place of the body lies from what is not body; 0 outside."""
-        inside = self.body > HALF
+        """How far each place of the body lies from what is not body; 0 outside. Holes of the
+        outline count as body: a network may leave gas out."""
+        inside = ndimage.binary_fill_holes(self.body > HALF)
         return np.asarray(ndimage.distance_transform_edt(inside), np.float32) * STEP_MM
 
     @cached_property

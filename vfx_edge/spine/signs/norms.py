@@ -9,7 +9,7 @@ Norm = tuple[float | None, float | None]
 NORMS: dict[str, Norm] = {
     "convexity": (None, 2.0),
     "cortical_gap": (None, 40.0),
-    "paravertebral_tissue": (None, 1.0),
+    "paravertebral_tissue": (None, 0.8),
     "canal_tissue": (None, 0.6),
     "gas": (None, 0.1),
     "pedicle_left": (72.0, None),
@@ -20,8 +20,8 @@ NORMS: dict[str, Norm] = {
     "fracture_line": (-60.0, 60.0),
     "fracture_line_tilt": (None, None),
 }
-LUMBAR: dict[str, Norm] = {"paravertebral_tissue": (None, 2.3)}
-LOW_THORACIC: dict[str, Norm] = {"paravertebral_tissue": (None, 2.05)}
+LUMBAR: dict[str, Norm] = {"paravertebral_tissue": (None, 2.2)}
+LOW_THORACIC: dict[str, Norm] = {"paravertebral_tissue": (None, 1.95)}
 """In the place of the above, from L1 down and from T10 down: the psoas and organs lie there."""
 FROM_T10 = ("T10", "T11", "T12", "T13")
 

@@ -20,7 +20,7 @@ FEW, REACH_MM, FINE_MM = 15, 60.0, 0.5
 
 def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
     """ml of new tissue close beside the body, at the side where it is more: where the neighbours
-    would have fat or lung, and all of it where it is denser than theirs and than at the other
+    would have fat or lung and the other side has, and all of it where it is denser than theirs and than at the other
     side. places: neighbours and how many levels below they lie (above: less than 0). None
     without neighbours, and where no body can be read.
     """
@@ -37,7 +37,7 @@ def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None
 
 def _new_mm2(side: int, hu: Array, away: Array, usual: Array, zones: Array) -> float:
     soft = _is_soft(hu[side])
-    new = soft & (usual[side] < SOFT_HU)
+    new = soft & (usual[side] < SOFT_HU) & ~_is_soft(hu[1 - side])
     others = [value for zone in zones if (value := _density(zone[side])) is not None]
     across, density = _density(hu[1 - side]), _density(hu[side])
     known = [float(np.median(others))] if others else []
