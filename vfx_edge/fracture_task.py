@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import UsageError
-from vfx_edge.study import Analysis, Anchor, ByHand, Level, OnStage, Scan, Shift
+from vfx_edge.study import Analysis, Anchor, ByHand, Clinical, Level, OnStage, Scan, Shift
 from vfx_edge.vocabulary import OPTIONAL_ROLES, ROLES, THORACOLUMBAR, level_named, level_range
 
 if TYPE_CHECKING:
@@ -30,12 +30,14 @@ class Options:
     or the levels that go to the classifier; what it answers for a vertebra that has lost no height
     counts for the verdict, too. A level that is named goes there even where its heights can't be
     read. segmentation: a mask's file in place of the chain's own outlines.
-    levels_by_hand: a person's word on the names. OptionsInvalid."""
+    levels_by_hand: a person's word on the names. clinical: facts of the patient, or the file that
+    holds them (`inputs/clinical.py`), for a set with a tabular network. OptionsInvalid."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
     classify: str | Sequence[Level | str] = "suspected"
     segmentation: str | PathLike[str] | None = None
     levels_by_hand: ByHand | None = None
+    clinical: Clinical | str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         _levels("levels", self.levels)
@@ -71,6 +73,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
         levels=_levels("levels", options.levels),
         classify=str(options.classify) if word else _levels("classify", options.classify),
         levels_by_hand=options.levels_by_hand,
+        clinical=_clinical(options.clinical),
     )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation
@@ -83,3 +86,11 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
             remarks=given.remarks,
         )
     return chain.analyze(scan, models, asked, on_stage)
+
+
+def _clinical(given: "Clinical | str | PathLike[str] | None") -> Clinical:
+    if given is None or isinstance(given, Clinical):
+        return given or Clinical()
+    from vfx_edge.inputs.clinical import read_clinical
+
+    return read_clinical(Path(given))

@@ -23,6 +23,9 @@ from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
 from vfx_edge.run_info import Shift as Shift
+from vfx_edge.second_reader import NOTHING_KNOWN as NOTHING_KNOWN
+from vfx_edge.second_reader import Clinical as Clinical
+from vfx_edge.second_reader import ReaderAnswer as ReaderAnswer
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
 
@@ -84,7 +87,8 @@ class Scan:
 
     sources: (path, SOP instance UID) of the slices in z order, where known: for DICOM outputs that
     refer to their source. planes: of each of these, where each is a file. frame_of_reference: the
-    UID that places of this scan belong to; None where the input was no DICOM.
+    UID that places of this scan belong to; None where the input was no DICOM. clinical: what the
+    header says of age and sex, for a network that wants them; it never goes into a result.
     """
 
     image: Image
@@ -92,6 +96,7 @@ class Scan:
     sources: tuple[tuple[str, str], ...] = ()
     planes: tuple[Plane, ...] = ()
     frame_of_reference: str | None = None
+    clinical: Clinical = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +239,8 @@ class Classified:
     possible: tuple[str, ...] | None = None
     """The causes not ruled out at the calibration's coverage; None without a calibration that
     has limits for it."""
+    parts: tuple[ReaderAnswer, ...] = ()
+    """What each reader said, where the set has others beside the network."""
     kind: str = field(default="classified", init=False)
 
 

@@ -134,8 +134,7 @@ def _samplers(models: OpenModels, specs: Sequence[NetworkSpec], count: int) -> d
 def random_patches(spec: NetworkSpec, count: int, seed: int = 0) -> Floats:
     """`count` patches of noise over the whole HU window, ready in numbers."""
     rng = np.random.default_rng(seed)
-    size = (count, spec.input.channels, *spec.input.patch_zyx)
-    return spec.input.normalise(rng.uniform(*spec.input.hu_clip, size=size))
+    return spec.input.normalise(rng.uniform(*spec.input.hu_clip, size=spec.shape(count)))
 
 
 def phantom_scan(seed: int = 0) -> Scan:

@@ -44,6 +44,7 @@ def run(
     segmentation: options.Segmentation = None,
     shift_levels: options.ShiftLevels = None,
     anchor: options.AnchorAt = None,
+    clinical: options.Clinical = None,
     outputs: options.Outputs = None,
     task: options.TaskName = DEFAULT,
     triage_exit_code: options.TriageExitCode = False,
@@ -63,12 +64,13 @@ def run(
     task = parse.one_of(task, tuple(TASKS), "task")
     if task != DEFAULT:
         _refuse_options(task, levels, classify != "suspected", segmentation, shift_levels, anchor,
-                        triage_exit_code)  # fmt: skip
+                        clinical, triage_exit_code)  # fmt: skip
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
         segmentation=segmentation,
         levels_by_hand=parse.by_hand(shift_levels, anchor),
+        clinical=clinical,
     )
     job = Job(
         *(path, out, series, task),
@@ -93,7 +95,7 @@ def run(
 def _refuse_options(task: str, *given: object) -> None:
     """Those that say how fractures are triaged mean nothing to another task."""
     names = ("--levels", "--classify", "--segmentation", "--shift-levels", "--anchor",
-             "--triage-exit-code")  # fmt: skip
+             "--clinical", "--triage-exit-code")  # fmt: skip
     for name, value in zip(names, given, strict=True):
         if value not in (None, False):
             raise typer.BadParameter(f"{name} belongs to the task {DEFAULT}, not to {task}")

@@ -14,6 +14,7 @@ from vfx_edge.manifest.classes import TABLE, each_once, meanings, several_proble
 from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
 from vfx_edge.manifest.roles import BACKGROUND, PARAMETERS, JointParameters, RoleParameters
+from vfx_edge.manifest.row_input import is_row, row_input
 from vfx_edge.manifest.spec import (
     FILES,
     SCHEMA,
@@ -106,6 +107,9 @@ def _read(path: Path, data: bytes, proven: bool = False) -> _Read:
         raise invalid(path, "'network' must be [[network]] tables")
     parameters = [one.pop("parameters", {}) for one in given]
     titles = [f"[[network]] '{one.get('name', i)}'" for i, one in enumerate(given, 1)]
+    for one, title, its in zip(given, titles, parameters, strict=True):
+        if is_row(one):
+            one["input"] = row_input(one, its, path, title)
     tables = [
         checked(one, NetworkTable, path, title) for one, title in zip(given, titles, strict=True)
     ]
@@ -199,7 +203,7 @@ def _parameters(
         what = "one of its roles wants an answer for each voxel, another one for the whole patch"
         raise invalid(path, f"{what}: give each a network of its own", where)
     for kind in kinds:
-        if (count := table.input.channels) != kind.channels:
+        if (count := table.input.channels) != kind.channels and not kind.of_a_row:
             what = f"'channels' is {count} and must be {kind.channels} ({kind.sees})"
             raise invalid(path, what, f"{where} [input]")
     _check_classes(table, kinds, path, where)

@@ -36,7 +36,7 @@ class InputSpec(Table, frozen=True, kw_only=True):
     """What a network wants to be fed: (clip(hu, *hu_clip) + hu_offset) / hu_scale."""
 
     name: Annotated[Text, Meta(description="of the input in the ONNX file")]
-    channels: Annotated[int, Meta(ge=1, le=64, description="of the input")] = 1
+    channels: Annotated[int, Meta(ge=1, le=1024, description="of the input")] = 1
     patch_zyx: Annotated[
         tuple[Edge, Edge, Edge],
         Meta(description="voxels along the array's axes, after `orientation` and `transpose`"),
@@ -241,6 +241,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return in_words(self.output.classes, self.means, self.unread)
 
     @property
+    def of_a_row(self) -> bool:
+        """Whether it sees a row of numbers and no image."""
+        return self.parameters[0].of_a_row
+
+    @property
     def borrowed(self) -> bool:
         """Whether it is of the base of the set that was named."""
         return self.directory != self.manifest_path.parent
@@ -284,8 +289,9 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return {key: folder / getattr(self, key) for key in FILES if getattr(self, key)}
 
     def shape(self, batch: int) -> tuple[int, ...]:
-        """Of its input: (batch, channels, *patch_zyx)."""
-        return (batch, self.input.channels, *self.input.patch_zyx)
+        """Of its input: (batch, channels, *patch_zyx); of a row's (batch, features)."""
+        voxels = () if self.of_a_row else self.input.patch_zyx
+        return (batch, self.input.channels, *voxels)
 
     def answer_shape(self, batch: int) -> tuple[int, ...]:
         """Of its output, as its roles read it: (batch, classes), or with *patch_zyx behind."""

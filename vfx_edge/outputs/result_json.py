@@ -26,6 +26,7 @@ from vfx_edge.study import (
     Heights,
     NotAssessable,
     NotClassified,
+    ReaderAnswer,
     RunInfo,
     SeriesInfo,
     StudyResult,
@@ -176,7 +177,10 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
                     "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
                 },
             }
-            return written if possible is None else {**written, "possible": list(possible)}
+            parts = [_part(part, name) for part in assessment.parts]
+            beside = {"possible": None if possible is None else list(possible),
+                      "parts": parts or None}  # fmt: skip
+            return written | {key: value for key, value in beside.items() if value is not None}
         case CauseNotClassified() as it:
             return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
         case NotClassified(reason, p_intact):
@@ -187,6 +191,18 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
             return written
         case NotAssessable(reason):
             return {"kind": "not_assessable", "reason": reason}
+
+
+def _part(part: ReaderAnswer, level: str) -> dict[str, object]:
+    where = f"{level}.parts.{part.name}"
+    return {
+        "name": part.name,
+        "probabilities": {
+            "osteoporotic": _number(part.p_osteoporotic, _RATIO, where),
+            "malignant": _number(part.p_malignant, _RATIO, where),
+        },
+        "missing": list(part.missing),
+    }
 
 
 def _run(run: RunInfo, series_warnings: tuple[str, ...]) -> dict[str, object]:

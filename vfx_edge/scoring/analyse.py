@@ -1,5 +1,6 @@
 """One study through the chain, or from a result that is there, against what is known of it."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vfx_edge.study import (
     THORACOLUMBAR,
     CauseNotClassified,
     Classified,
+    Clinical,
     Finding,
     Level,
     NotAssessable,
@@ -53,7 +55,7 @@ def answer(task: Task, models: "OpenModels | None", masks: str) -> Answer:
         found = read_result(task.result, scan)
     else:
         assert models is not None, "a study without a result needs networks"
-        found = _analysed(scan, truth, models, masks)
+        found = _analysed(scan, truth, models, masks, task.clinical)
     matched = compared(found.seen, found.labels, truth, scan.image)
     thick = scan.series.slice_thickness_mm or scan.series.spacing_mm[2]
     return Answer(
@@ -70,7 +72,9 @@ def answer(task: Task, models: "OpenModels | None", masks: str) -> Answer:
     )
 
 
-def _analysed(scan: Scan, truth: Truth, models: "OpenModels", masks: str) -> Result:
+def _analysed(
+    scan: Scan, truth: Truth, models: "OpenModels", masks: str, clinical: Clinical
+) -> Result:
     """Every vertebra of T1 to L6 goes to the classifier by its name, the product's own verdict
     is that of the suspected ones."""
     from vfx_edge.outputs.labels import label_map
@@ -79,7 +83,7 @@ def _analysed(scan: Scan, truth: Truth, models: "OpenModels", masks: str) -> Res
     from vfx_edge.spine.triage import triage
 
     try:
-        options = _options(truth, masks)
+        options = replace(_options(truth, masks), clinical=clinical)
         analysis = models.answer(lambda: analyze(scan, models, options))
     except NoSpineInView as error:  # every vertebra that is known counts as missed
         nothing = np.zeros(scan.image.shape, np.uint8)
@@ -128,11 +132,13 @@ def _seen(finding: Finding) -> Seen:
 
 def _cause(finding: Finding) -> dict[str, Any]:
     match finding.assessment:
-        case Classified(tier, p_osteoporotic, p_malignant):
+        case Classified(tier, p_osteoporotic, p_malignant, parts=parts):
+            by_name = {f"p_{part.name}": float(part.p_malignant) for part in parts}
             return {
                 "tier": tier.value,
                 "p_osteoporotic": float(p_osteoporotic),
                 "p_malignant": float(p_malignant),
+                **{key: by_name[key] for key in ("p_network", "p_tabular") if key in by_name},
             }
         case CauseNotClassified(because=because) as it:
             return {"tier": it.tier.value, "reason": because}

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from vfx_edge.study import Level, Tier
+from vfx_edge.study import NOTHING_KNOWN, Clinical, Level, Tier
 
 CHAIN, EXPERT = "chain", "expert"
 """Who drew the outlines that were classified."""
@@ -50,6 +50,9 @@ class Seen:
     tier: TierName = ""
     reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+    p_network: Share | None = None
+    p_tabular: Share | None = None
+    """p(malignant) by each reader of the set, where it has others beside the network."""
 
     def __post_init__(self) -> None:
         if (self.p_osteoporotic or 0) + (self.p_malignant or 0) > 1 + TO_ONE:
@@ -109,13 +112,14 @@ Outcome = Answer | Failed
 class Task:
     """A study, as a process that analyses it is told of it. result: a `result.json` that takes
     the place of a run; its masks lie beside it. perturbation: name of a way to make the scan anew
-    (`perturb.py`) before anything else; "": as it was scanned."""
+    (`perturb.py`) before anything else; "": as it was scanned. clinical: of the patient."""
 
     path: Path
     mask: Path | None = None
     centres: Path | None = None
     result: Path | None = None
     perturbation: str = ""
+    clinical: Clinical = NOTHING_KNOWN
 
     @property
     def inputs(self) -> tuple[Path, ...]:

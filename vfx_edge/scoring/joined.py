@@ -145,4 +145,6 @@ def _found(row: VertebraRow, found: Seen | None, missing: str) -> VertebraRow:
         p_malignant=found.p_malignant,
         tier=found.tier,
         reason=found.reason,
+        p_network=found.p_network,
+        p_tabular=found.p_tabular,
     )

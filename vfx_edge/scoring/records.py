@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ def key_of(task: Task, about: Mapping[str, Any]) -> str:
     facts = {"version": __version__, "about": dict(about), "inputs": inputs}
     if task.perturbation:
         facts["perturbation"] = task.perturbation
+    if task.clinical.known:
+        facts["clinical"] = asdict(task.clinical)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
 
 

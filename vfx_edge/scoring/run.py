@@ -1,7 +1,7 @@
 """A whole evaluation: each model set over each study, resumable, and the rows that come of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfx_edge import __version__
 from vfx_edge.errors import InputError, UsageError
+from vfx_edge.labelled.clinical import clinical_of
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
 from vfx_edge.labelled.folders import told
 from vfx_edge.scoring.answers import CHAIN, Failed, Outcome, Task
@@ -18,7 +19,7 @@ from vfx_edge.scoring.pool import MODULE, Crew, answers
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
 from vfx_edge.scoring.records import Records, key_of
 from vfx_edge.scoring.results import ResultMissing, result_of
-from vfx_edge.study import BackendRequest
+from vfx_edge.study import BackendRequest, Clinical
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
@@ -148,8 +149,19 @@ def _of_models(wanted: Wanted) -> Iterator[Approach]:
             order=_order(wanted, str(manifest.directory)),
             about={"digest": manifest.digest, "masks": wanted.masks, **_asked(wanted.request)},
             shown=_shown_set(name, manifest),
-            tasks={study.name: _task(study) for study in wanted.dataset.studies},
+            tasks=_asked_of(manifest, wanted.dataset.studies),
         )
+
+
+def _asked_of(manifest: "ModelManifest", studies: Sequence[LabelledStudy]) -> dict[str, Task]:
+    """Facts of the patient reach only a set that reads them: no other answer rests on them."""
+    told_clinical = "tabular" in manifest.roles
+    return {
+        study.name: replace(
+            _task(study), clinical=clinical_of(study) if told_clinical else Clinical()
+        )
+        for study in studies
+    }
 
 
 def _shown_set(name: str, manifest: "ModelManifest") -> dict[str, Any]:

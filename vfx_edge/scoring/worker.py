@@ -18,7 +18,7 @@ from vfx_edge.parallel import keep_to
 from vfx_edge.room import memory_error_as_sentence
 from vfx_edge.scoring.answers import MOST_WORDS, PATHS, Answer, Task
 from vfx_edge.service.reasons import code_location
-from vfx_edge.study import BackendRequest
+from vfx_edge.study import BackendRequest, Clinical
 
 READY, ANSWERED = "ready", "answered"
 
@@ -26,13 +26,14 @@ READY, ANSWERED = "ready", "answered"
 def line_of(task: Task) -> bytes:
     """The task as a line of JSON."""
     facts = {name: str(v) if isinstance(v, Path) else v for name, v in vars(task).items()}
+    facts["clinical"] = asdict(task.clinical)
     return json.dumps(facts).encode("ascii") + b"\n"
 
 
 def _task_of(line: str) -> Task:
     facts: dict[str, Any] = json.loads(line)
     facts |= {name: Path(facts[name]) for name in PATHS if facts[name]}
-    return Task(**facts)
+    return Task(**{**facts, "clinical": Clinical(**facts["clinical"])})
 
 
 def answer_all(
