@@ -24,6 +24,7 @@ from benchmarks import (
     precisions,
     render,
     repeatability,
+    second_readers,
     service,
     speed,
     thresholds,
@@ -41,9 +42,9 @@ app = typer.Typer(
 MODULES = (
     *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, render),
+    *(repeatability, thresholds, second_readers, render),
 )
-NAMES = {everything: "all"}
+NAMES = {everything: "all", second_readers: "second-readers"}
 for module in MODULES:
     app.command(NAMES.get(module, module.__name__.rpartition(".")[2]))(module.command)
 

@@ -12,7 +12,7 @@ from vfx_edge.cli.show import people_console, printing, show_study
 from vfx_edge.cli.sparing import sparing
 from vfx_edge.cli.stopping import tidy_end
 from vfx_edge.fracture_task import Options
-from vfx_edge.job import DEFAULT_PARENT, Job, run_alone
+from vfx_edge.job import DEFAULT_PARENT, Finished, Job, run_alone
 from vfx_edge.study import StudyResult, Tier
 from vfx_edge.tasks import DEFAULT, TASKS
 from vfx_edge.vocabulary import THORACOLUMBAR
@@ -82,14 +82,18 @@ def run(
     with tidy_end(), sparing(), StageProgress(quiet, lines=verbose) as progress:
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, request, model, progress.start, demand)
-    if task != DEFAULT:
+    _report(job, done, as_json=as_json, quiet=quiet, verbose=verbose)
+    if task == DEFAULT and triage_exit_code:
+        raise typer.Exit(_triage_exit(done.result))
+
+
+def _report(job: Job, done: Finished, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """What the terminal says in the end."""
+    if job.task != DEFAULT:
         _report_other_task(done.folder, as_json=as_json, quiet=quiet)
         return
-    result = done.result
     report = done.folder / ("report.html" if "html" in job.wanted else "result.json")
-    _tell(result, report, as_json=as_json, quiet=quiet, verbose=verbose)
-    if triage_exit_code:
-        raise typer.Exit(_triage_exit(result))
+    _tell(done.result, report, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 def _refuse_options(task: str, *given: object) -> None:

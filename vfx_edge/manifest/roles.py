@@ -195,7 +195,6 @@ class RowParameters(RoleParameters, frozen=True, kw_only=True):
         tuple[FeatureSpec, ...],
         Meta(
             min_length=1,
-            max_length=1024,
             description="the columns of the input in their order, each a table with `name`, "
             "`usual` and `may_be_missing`",
         ),
