@@ -37,6 +37,9 @@ ANY = 0.3
 SILENT = 0.1
 """Patients of whom nobody knows it."""
 
+DRAWS = 100
+"""Worlds that are drawn beside the first: one alone may be lucky."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -65,11 +68,13 @@ def command(
     """Network, clinical data and their fusion where the network is blind and where it is not.
     Writes docs/second-readers.md."""
     kept = Kept(NAME, {"phantoms": phantoms, "hidden": HIDDEN, "tumour": TUMOUR[True],
-                       "tumour_otherwise": TUMOUR[False], "silent": SILENT})  # fmt: skip
+                       "tumour_otherwise": TUMOUR[False], "silent": SILENT,
+                       "draws": DRAWS})  # fmt: skip
     folder = crops or results.UNFINISHED / thresholds.NAME
     drawn = [one for label in thresholds.CLASSES for one in drawn_crops(folder, label, phantoms)]
     answers = asked(drawn)
-    kept.finish({one.name: figures(world(answers, one)) for one in SETTINGS})
+    kept.finish({one.name: figures(world(answers, one)) | drawn_again(answers, one)
+                 for one in SETTINGS})  # fmt: skip
     render()
 
 
@@ -117,6 +122,20 @@ def figures(cases: Answered) -> dict[str, Any]:
     }
 
 
+def drawn_again(answers: Answers, setting: Setting) -> dict[str, Any]:
+    """How often the fusion is better, and worse, with p < 0.05, over other draws of who is sick and
+    of whom a tumour is known."""
+    gains = [fuse(world(answers, setting, seed)).against_network for seed in range(2, 2 + DRAWS)]
+    told = [one for one in gains if one is not None and one.p_value is not None]
+    clear = [one.difference.value for one in told if (one.p_value or 0) < 0.05]
+    return {
+        "draws": len(gains),
+        "mean_gain": float(np.mean([one.difference.value for one in told])),
+        "better": sum(gain > 0 for gain in clear) / len(gains),
+        "worse": sum(gain < 0 for gain in clear) / len(gains),
+    }
+
+
 def _gain(gain: Difference) -> dict[str, Any]:
     one = gain.difference
     return {"gain": [one.value, one.low, one.high], "p_value": gain.p_value}
@@ -132,7 +151,8 @@ def render() -> None:
 def page(text: str, found: dict[str, Any]) -> str:
     """`text` with the table made anew."""
     head = ("network", "fractures, malignant, patients", "AUC of the network", "of the tabular one",
-            "of the fusion", "gain", "p (DeLong)")  # fmt: skip
+            "of the fusion", "gain", "p (DeLong)",
+            "better, worse with p < 0.05 in other draws")  # fmt: skip
     rows = [_row(one.name, found[one.name]) for one in SETTINGS]
     return replaced(text, NAME, table(head, rows) + "\n")
 
@@ -141,7 +161,8 @@ def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
     areas = (_interval(one["auc"][reader]) for reader in ("network", "tabular", "fusion"))
     counts = f"{one['n']}, {one['malignant']}, {one['patients']}"
     p = "none" if one["p_value"] is None else f"{one['p_value']:.2g}"
-    return (name, counts, *areas, _interval(one["gain"]), p)
+    others = f"{one['better']:.0%}, {one['worse']:.0%} of {one['draws']}"
+    return (name, counts, *areas, _interval(one["gain"]), p, others)
 
 
 def _interval(ends: Sequence[float | None]) -> str:

@@ -92,7 +92,8 @@ def _text(path: Path) -> str:
 def _row(text: str) -> dict[str, str]:
     first = text.split("\n", 1)[0]
     mark = ";" if first.count(";") > first.count(",") else ","
-    lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if line]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    lines = [line for line in reader if line]
     if len(lines) != 2 or len(lines[0]) != len(lines[1]):
         raise ValueError("it is no table of a header and one row of as many cells")
     header = [cell.strip() for cell in lines[0]]

@@ -125,8 +125,9 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
-        clinical = options.clinical.completed(scan.clinical)
-        findings, unknown = second_readers(seen, masks, findings, models, clinical)
+        findings, unknown = second_readers(
+            seen, masks, findings, models, options.clinical, scan.clinical
+        )
     if seen is not image:
         findings, masks = put_back(findings, masks, seen, image)
         series = with_warning(series, image, seen)

@@ -16,7 +16,7 @@ from vfx_edge.image import Image
 from vfx_edge.manifest import FusionParameters, RowParameters
 from vfx_edge.manifest.roles import NETWORK, TABULAR
 from vfx_edge.second_reader import CLINICAL, SIGN, ReaderAnswer
-from vfx_edge.study import Classified, Clinical, Finding, Tier, VertebraMask
+from vfx_edge.study import NOTHING_KNOWN, Classified, Clinical, Finding, Tier, VertebraMask
 
 FUSION = "fusion"
 LEAST = 1e-6
@@ -40,13 +40,17 @@ def second_readers(
     masks: Sequence[VertebraMask],
     findings: tuple[Finding, ...],
     models: OpenModels,
-    clinical: Clinical,
+    given: Clinical,
+    header: Clinical = NOTHING_KNOWN,
 ) -> Read:
     """What tabular network and fusion say of each fracture that the classifier answered. masks: of
-    the findings, in their order. With a fusion its thresholds set the tier; where it can't be
-    asked, the classifier's word stays."""
+    the findings, in their order. given: facts of the patient, which come before the header's.
+
+    With a fusion its thresholds set the tier; where it can't be asked, the classifier's word stays.
+    """
     if TABULAR not in models.manifest.roles:
-        return Read(findings)
+        return Read(findings, (_unread(models.manifest.name),) if given.known else ())
+    clinical = given.completed(header)
     tabular = models.network(TABULAR)
     fusion = models.network(FUSION) if FUSION in models.manifest.roles else None
     read: list[Finding] = []
@@ -145,6 +149,13 @@ def tier_by(p_osteoporotic: float, p_malignant: float, limits: FusionParameters)
     if p_osteoporotic >= limits.threshold_osteoporotic:
         return Tier.OSTEOPOROTIC
     return Tier.UNCERTAIN
+
+
+def _unread(name: str) -> str:
+    return (
+        f"The clinical data were not used: the set '{name}' has no tabular network; name one that "
+        "has with --model."
+    )
 
 
 def _remarks(missed: Sequence[str], tabular: Network) -> tuple[str, ...]:
