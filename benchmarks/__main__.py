@@ -9,6 +9,7 @@ from benchmarks import (
     cases,
     coverage,
     everything,
+    explain,
     faults,
     floor,
     foreign,
@@ -42,7 +43,7 @@ app = typer.Typer(
 MODULES = (
     *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, second_readers, render),
+    *(repeatability, thresholds, explain, second_readers, render),
 )
 NAMES = {everything: "all", second_readers: "second-readers"}
 for module in MODULES:

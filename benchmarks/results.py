@@ -23,7 +23,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 UNFINISHED = ROOT / "build" / "benchmarks"
 SCHEMA = "vfx-edge/benchmarks/1"
 DIGITS = 5
-BY_CLASS = (*("speed", "peers", "growth", "limits", "floor", "precisions", "batches", "service"),)
+BY_CLASS = (
+    *("speed", "peers", "growth", "limits", "floor", "precisions", "batches", "service"),
+    "explain",
+)
 """Scripts whose figures depend on the class of the processor: each class's are kept beside the
 others', as long as nobody measures that class anew."""
 PEERS = ("torch", "monai", "nnunetv2", "dynamic_network_architectures")

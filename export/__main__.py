@@ -17,6 +17,7 @@ from export import (
     onnx_door,
     parity,
     quantize,
+    resnet,
     totalsegmentator,
     tum,
 )
@@ -26,6 +27,7 @@ EXAMPLES = """\b
 Examples:
   python -m export tum model.tar -o models/published
   python -m export nnunet Dataset291/nnUNetTrainer__nnUNetPlans__3d_fullres -o models/mine
+  python -m export resnet slices.pth --template mine.toml --role classifier
   python -m export network net.pt2 --template mine.toml --role classifier
   python -m export monai spine_bundle --template mine.toml --role segmenter
   python -m export onnx net.onnx --template mine.toml --role segmenter
@@ -48,7 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-DOORS = (tum, nnunet, totalsegmentator, network, monai_door, onnx_door)
+DOORS = (tum, nnunet, totalsegmentator, resnet, network, monai_door, onnx_door)
 for module in (*DOORS, parity, quantize, engine):
     name = getattr(module, "NAME", module.__name__.rpartition(".")[2])
     app.command(name, epilog=module.EXAMPLES)(module.command)

@@ -150,7 +150,8 @@ def new_network(module: "nn.Module", stem: str, table: Mapping[str, Any]) -> New
     from export.to_onnx import compare, onnx_bytes
 
     given = table["input"]
-    size = (2, given["channels"], *given["patch_zyx"])
+    patch = given["patch_zyx"][1:] if "slices" in table else given["patch_zyx"]
+    size = (2, given["channels"], *patch)
     example = torch.randn(size, generator=torch.Generator().manual_seed(0))
     onnx = onnx_bytes(module, example, given["name"], table["output"]["name"])
     compare(module, onnx, example[:1], stem)  # one: half the memory, and the batch must be free

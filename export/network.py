@@ -59,11 +59,13 @@ def _facts(file: Path) -> "Facts":
 
     program = open_program(file)
     batch, channels, *patch = program.input_shape or (None,) * 5
+    slices = len(patch) == 2
     answer = _answer_shape(program, (batch or 2, channels, *patch))
     return Facts(
         channels=channels,
         batch=batch,
-        patch=(*patch, None, None, None)[:3],
+        patch=(*(None,) * slices, *patch, None, None, None)[:3],
+        slices=slices,
         classes=answer[1] if answer else None,
         voxelwise=len(answer) == 5 if answer else None,
     )
@@ -107,7 +109,7 @@ def _checked_example(program: "Program", spec: "NetworkSpec") -> "torch.Tensor":
     """A batch that the network was seen to take and to answer as the manifest says; or Misfit."""
     import torch
 
-    wanted = (spec.input.channels, *spec.input.patch_zyx)
+    wanted = spec.shape(1)[1:]
     batch, *rest = program.input_shape or (None,)
     for have, want in zip(rest, wanted, strict=False):
         if have is not None and have != want:

@@ -30,7 +30,7 @@ from vfx_edge.vocabulary import Stored
 
 SAME: dict[Stored, float] = {"fp32": 1e-5, "int8": 1e-5, "fp16": 2e-3}
 """Of the largest answer. ONNX Runtime rounds an FP16 file on the CPU here and there as it likes."""
-_TO_LAST, _TO_FIRST = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)
+_TO_FIRST = (0, 4, 1, 2, 3)
 _PASSING = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose")
 """They leave probabilities what they are."""
 _MOST_CHANNELS = 4
@@ -69,13 +69,15 @@ def facts_of(model: ModelProto, path: Path) -> Facts:
     ends = _only(model, usable[0], path)
     given, answer = shape_of(ends.input), shape_of(ends.output)
     last = _ends_in_channels(given)
+    slices = len(given) == 4
     if last:
-        given = _picked(given, _TO_FIRST)
+        given = _picked(given, (0, len(given) - 1, *range(1, len(given) - 1)))
         answer = _picked(answer, _TO_FIRST) if len(answer) == 5 else answer
-    batch, channels, *patch = given if len(given) == 5 else (None,) * 5
+    batch, channels, *patch = given if len(given) in (4, 5) else (None,) * 5
     return Facts(
         channels=channels,
-        patch=tuple(patch),
+        patch=(*(None,) * slices, *patch),
+        slices=slices,
         batch=batch,
         classes=answer[1] if len(answer) > 1 else None,
         voxelwise={2: False, 5: True}.get(len(answer)),
@@ -93,13 +95,13 @@ def fitted(model: ModelProto, spec: NetworkSpec, path: Path) -> Made:
     last = _checked_layout(model, ends, spec, path)
     batch = _batch(ends, spec, path)
     noise = np.random.default_rng(0).standard_normal(spec.shape(batch), dtype=np.float32)
-    before = ask(model, noise.transpose(_TO_LAST) if last else noise, path)
+    before = ask(model, noise.transpose(_to_last(noise.ndim)) if last else noise, path)
     form = _form(before.shape, spec, batch, last, path)
     if not np.isfinite(before).all():
         raise NoNumbers(path.name)
     notes = _notes(model, last)
     new = upgraded(model, path)
-    _wrap(new.graph, ends, last, form)
+    _wrap(new.graph, ends, _to_last(noise.ndim) if last else (), form)
     wanted = _turned(before, form)
     _set_shapes(new.graph, spec, shape_of(ends.input), wanted.shape)
     new = _finished(new, path)
@@ -164,10 +166,14 @@ def _replace(field: Any, items: Iterable[Any]) -> None:
 
 
 def _ends_in_channels(shape: Shape) -> bool:
-    """Whether an input looks like (n, z, y, x, channels)."""
-    if len(shape) != 5 or shape[4] is None or shape[4] > _MOST_CHANNELS:
+    """Whether an input looks like (n, z, y, x, channels), or (n, rows, columns, channels)."""
+    if len(shape) not in (4, 5) or shape[-1] is None or shape[-1] > _MOST_CHANNELS:
         return False
-    return shape[1] is None or shape[1] > shape[4]
+    return shape[1] is None or shape[1] > shape[-1]
+
+
+def _to_last(axes: int) -> tuple[int, ...]:
+    return (0, *range(2, axes), 1)
 
 
 def _picked(shape: Shape, order: Sequence[int]) -> Shape:
@@ -218,7 +224,7 @@ def _checked_layout(model: ModelProto, ends: Ends, spec: NetworkSpec, path: Path
     own, wanted = shape_of(ends.input)[1:], spec.shape(1)[1:]
     if not own or _fits(own, wanted):
         return False
-    if _fits(own, _picked(wanted, (1, 2, 3, 0))):
+    if _fits(own, (*wanted[1:], wanted[0])):
         return True
     raise Misfit(path, f"it takes {by(own)}, the manifest says {by(wanted)}")
 
@@ -260,10 +266,11 @@ def _form(shape: Shape, spec: NetworkSpec, batch: int, last: bool, path: Path) -
 # --- what is done to it -------------------------------------------------------------------------
 
 
-def _wrap(graph: GraphProto, ends: Ends, last: bool, form: Form) -> None:
-    """Float32 and channels first on both sides; the names of input and output stay."""
+def _wrap(graph: GraphProto, ends: Ends, to_last: tuple[int, ...], form: Form) -> None:
+    """Float32 and channels first on both sides; the names of input and output stay. to_last: turns
+    what is given around; empty where the network takes it as it is."""
     given, answer = ends.input.name, ends.output.name
-    before = [("Transpose", {"perm": _TO_LAST})] * last + _casts(ends.input, inside=True)
+    before = [("Transpose", {"perm": to_last})] * bool(to_last) + _casts(ends.input, inside=True)
     after = _casts(ends.output, inside=False) + _TURNS[form]
     if before:
         _rename(graph, given, f"{given}.own")

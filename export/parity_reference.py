@@ -82,6 +82,10 @@ def _module(checkpoint: Path, spec: NetworkSpec) -> Callable[..., Any]:
         from export.programs import open_program
 
         return open_program(checkpoint).ask
+    if spec.slices is not None:
+        from export import resnet
+
+        return resnet.load(checkpoint)
     from export.tum import load
 
     return load(checkpoint)

@@ -15,6 +15,7 @@ from export.contracts import classes_of
 from vfx_edge.errors import UsageError
 from vfx_edge.manifest.checking import described
 from vfx_edge.manifest.classes import each_once, meanings, unread
+from vfx_edge.manifest.moving import NEIGHBOURS, SLICED_ROLES, SlicesSpec, WindowSpec
 from vfx_edge.manifest.precision import PrecisionSpec
 from vfx_edge.manifest.roles import PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.spec import (
@@ -24,7 +25,6 @@ from vfx_edge.manifest.spec import (
     NetworkTable,
     OutputSpec,
     SetTable,
-    WindowSpec,
 )
 from vfx_edge.manifest.writing import toml_key, toml_value
 from vfx_edge.vocabulary import Level, Stored
@@ -51,6 +51,8 @@ class Facts:
     classes: int | None = None
     voxelwise: bool | None = None
     """Whether it answers for each voxel, or once for the whole patch."""
+    slices: bool = False
+    """It takes flat images: neighbouring slices are its channels."""
     inputs: tuple[str, ...] = ("image",)
     outputs: tuple[str, ...] = ("answer",)
     activation: str | None = None
@@ -68,8 +70,11 @@ class Facts:
         return tuple(name for name, kind in KINDS.items() if self._suits(kind))
 
     def _suits(self, kind: type[RoleParameters]) -> bool:
+        channels = NEIGHBOURS if self.slices else kind.channels
+        flat = tuple(KINDS[role] for role in SLICED_ROLES)
         return (
-            self.channels in (None, kind.channels)
+            self.channels in (None, channels)
+            and (not self.slices or kind in flat)
             and self.voxelwise in (None, kind.voxelwise)
             and (self.classes is None or self.classes >= len(kind.classes) + kind.a_level)
         )
@@ -104,6 +109,7 @@ def template(file: str, role: str | None, facts: Facts) -> str:
         ("network.batch", BatchSpec),
         ("network.precision", PrecisionSpec),
         *[("network.window", WindowSpec)] * (role == JOINT),
+        *[("network.slices", SlicesSpec)] * facts.slices,
         ("network.parameters", kind),
     ]
     warning = (f"Not likely a {role}: the file says {facts}.",) * (role not in facts.roles)
@@ -114,7 +120,8 @@ def template(file: str, role: str | None, facts: Facts) -> str:
         if table is BatchSpec:
             lines += ["", "[network.classes]", *_comment(_renaming())]
             lines += _unmapped(facts.class_names, kind)
-        rows = list(_keys(table, known, classes_of(kind), kind.sees))
+        sees = "neighbouring sagittal slices" if facts.slices else kind.sees
+        rows = list(_keys(table, known, classes_of(kind), sees))
         lines += ["", f"[{name}]", *rows] if rows else []
     return "\n".join(lines) + "\n"
 
@@ -143,6 +150,8 @@ def _known(role: str, kind: type[RoleParameters], facts: Facts) -> dict[tuple[ty
     }
     if facts.batch:
         known |= {(BatchSpec, key): facts.batch for key in ("min", "opt", "max")}
+    if facts.slices:
+        known[InputSpec, "orientation"] = "<L or R first: LIP has rows to the feet, then the back>"
     if role == JOINT:
         known[InputSpec, "spacing_mm"] = ("<mm along z>", "<mm along y>", "<mm along x>")
     return {**{key: value for key, value in known.items() if value is not None}, **facts.known}

@@ -33,7 +33,7 @@ ONLY_IN = {
     "filelock": ("service/store/spool.py",),
     "SimpleITK": ("inputs/decoder_process.py",),
     "resvg_py": ("outputs/dicom/raster.py",),
-    "starlette": ("service/",),
+    "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
     "typer": ("cli",),
     "rich": ("cli",),

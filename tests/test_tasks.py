@@ -69,7 +69,13 @@ def test_each_task_offers_its_own_outputs(
 
 @pytest.mark.parametrize(
     "option",
-    [("--levels", "L1"), ("--classify", "all"), ("--shift-levels", "1"), ("--triage-exit-code",)],
+    [
+        ("--levels", "L1"),
+        ("--classify", "all"),
+        ("--shift-levels", "1"),
+        ("--explain",),
+        ("--triage-exit-code",),
+    ],
     ids=lambda option: option[0],
 )
 def test_options_of_another_task_are_refused(

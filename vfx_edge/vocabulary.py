@@ -140,6 +140,8 @@ ON_CPU = ("openvino", "cpu")
 
 STAGES = ("read", "locate", "label", "segment", "measure", "classify", "write")
 """What of a run is timed, in its order."""
+STAGES_ON_REQUEST = ("explain",)
+"""Timed where it was asked for."""
 LANGUAGES = ("en", "de")
 """Of the report and the DICOM results."""
 

@@ -1,5 +1,6 @@
-"""The networks that ship, as PyTorch modules: one 3-D U-Net for three roles, the labeller's and the
-classifier's. Layer names are those of the checkpoints, the classifier's its authors'."""
+"""Our networks as PyTorch modules: one 3-D U-Net for three roles, the labeller's, the classifier's,
+and one that sees slices. Layer names are those of the checkpoints, the classifier's its authors',
+the last one's torchvision's."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -221,4 +222,61 @@ class Net3D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.classifier(self.encoder(x))
+        return out
+
+
+class Bottleneck(nn.Module):
+    """Convolutions 1x1, 3x3, 1x1 beside a shortcut (He et al. 2016). The 3x3 strides, as in
+    torchvision, whose weights fit."""
+
+    def __init__(self, cin: int, width: int, stride: int) -> None:
+        super().__init__()
+        cout = 4 * width
+        self.conv1 = nn.Conv2d(cin, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, cout, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(cout)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Sequential | None = None
+        if stride > 1 or cin != cout:
+            fit = nn.Conv2d(cin, cout, 1, stride, bias=False)
+            self.downsample = nn.Sequential(fit, nn.BatchNorm2d(cout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        beside = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        out: Tensor = self.relu(self.bn3(self.conv3(x)) + beside)
+        return out
+
+
+class ResNet50(nn.Module):
+    """ResNet-50 (He et al. 2016) of three slices: (n, 3, rows, columns) -> logits (n, classes).
+
+    width: of its first stage; 64 is the published network, whose weights from torchvision fit.
+    """
+
+    def __init__(self, classes: int = 2, width: int = 64) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        stages, cin = [], width
+        for number, blocks in enumerate((3, 4, 6, 3)):
+            own = width << number
+            steps = [Bottleneck(cin, own, 2 if number else 1)]
+            steps += [Bottleneck(4 * own, own, 1) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(*steps))
+            cin = 4 * own
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.fc = nn.Linear(cin, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+        out: Tensor = self.fc(x.mean((2, 3)))
         return out

@@ -18,7 +18,7 @@ from vfx_edge.cli import main, progress
 from vfx_edge.errors import BackendError, InputError, ModelError
 from vfx_edge.spine.chain import ChainOptions
 from vfx_edge.study import Analysis, BackendRequest, Coverage, Level, Tier
-from vfx_edge.vocabulary import STAGES
+from vfx_edge.vocabulary import STAGES, STAGES_ON_REQUEST
 
 
 @dataclass
@@ -212,6 +212,13 @@ def test_what_is_looked_at(
     vfx("run", "in", "--outputs", "json", *args)
     assert fake.options is not None
     assert (fake.options.levels, fake.options.classify) == (levels, classify)
+    assert not fake.options.explain, "nothing is explained unless it is asked for"
+
+
+def test_explanations_are_asked_for(fake: Fake, vfx: Callable) -> None:
+    vfx("run", "in", "--outputs", "json", "--explain")
+    assert fake.options is not None
+    assert fake.options.explain
 
 
 @pytest.mark.parametrize(
@@ -252,3 +259,4 @@ def test_output_that_breaks_half_way_exits_6(fake: Fake, vfx: Callable, capsys) 
 def test_the_names_offered_are_those_of_the_library() -> None:
     """Written down twice, so that --help need not import what is heavy."""
     assert tuple(progress.STAGES) == STAGES
+    assert tuple(progress.ON_REQUEST) == STAGES_ON_REQUEST

@@ -22,6 +22,7 @@ from tests.outputs.fakes import (
     mask_of,
     tilted,
 )
+from tests.outputs.maps import explained
 from vfx_edge.errors import OutputError
 from vfx_edge.image import Image
 from vfx_edge.outputs.labels import label_map
@@ -129,3 +130,15 @@ def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"results \xe9\n")
     paths = write_nifti(_analysis(), folder)
     assert sorted(os.listdir(os.fsencode(folder))) == sorted(os.fsencode(p.name) for p in paths)
+
+
+def test_maps_lie_in_the_patients_frame(tmp_path: Path) -> None:
+    analysis = explained(_analysis(), T10=0.8)
+    *_, path = write_nifti(analysis, tmp_path)
+    assert path.name == f"{SERIES.series_uid}_explain-T10.nii.gz"
+    stored = sitk.ReadImage(str(path))
+    (said,) = (f.explained for f in analysis.findings if f.explained is not None)
+    index = stored.TransformPhysicalPointToIndex(said.largest_at_lps_mm)
+    values = sitk.GetArrayFromImage(stored)
+    top = np.argwhere(values == np.nanmax(values))[:, ::-1]
+    assert np.abs(top.mean(0) - index).max() <= 1

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tests.examples import examples
 from tests.outputs.fakes import MALIGNANT, RUN, SHA, example, finding_of
+from tests.outputs.maps import PLACE_MM, explained
 from vfx_edge.outputs.result_json import load_schema, result_to_dict, write_result_json
 from vfx_edge.study import (
     BackendUse,
@@ -32,6 +33,7 @@ from vfx_edge.study import (
     RunInfo,
     SeriesInfo,
     SkippedSeries,
+    SliceAnswer,
     StudyResult,
     Tier,
     Triage,
@@ -44,6 +46,19 @@ VALIDATOR = Draft202012Validator(load_schema())
 
 def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(load_schema())
+
+
+def test_a_map_is_told_of_and_no_voxel_of_it() -> None:
+    written: Any = result_to_dict(explained(example(), T10=-0.8).result)
+    VALIDATOR.validate(written)
+    told = [f["explanation"] for f in written["findings"] if "explanation" in f]
+    centroid = next(f["centroid_lps_mm"] for f in written["findings"] if f["level"] == "T10")
+    place = [round(a + b, 2) for a, b in zip(centroid, PLACE_MM, strict=True)]
+    assert told == [
+        {"method": "occlusion", "fill": "median_of_tissue", "box_mm": 20.0, "stride_mm": 13.0,
+         "places": 57, "unlike": 0.0, "p_malignant": 0.94, "largest_change": -0.8,
+         "largest_at_lps_mm": place},
+    ]  # fmt: skip
 
 
 def test_the_schema_knows_the_programs_names() -> None:
@@ -206,6 +221,7 @@ assessments = st.one_of(
         p_malignant=ratios,
         possible=st.none()
         | st.lists(st.sampled_from(["osteoporotic", "malignant"]), unique=True).map(tuple),
+        slices=st.lists(st.builds(SliceAnswer, millimetres, ratios, ratios), max_size=2).map(tuple),
     ),
     st.builds(CauseNotClassified, because=words),
     st.builds(NotClassified, reason=words, p_intact=st.none() | ratios),

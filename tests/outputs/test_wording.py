@@ -10,8 +10,10 @@ import pytest
 
 from vfx_edge.outputs.vertebra_status import Status
 from vfx_edge.outputs.wording import UnknownLanguage, Wording
+from vfx_edge.reading.stack import WINDOWS_HU
+from vfx_edge.scoring.readings import ANSWERS
 from vfx_edge.study import Tier
-from vfx_edge.vocabulary import LANGUAGES, STAGES, Reason
+from vfx_edge.vocabulary import LANGUAGES, STAGES, STAGES_ON_REQUEST, Reason
 
 PACKAGE = files("vfx_edge.outputs")
 TABLE = tomllib.loads(PACKAGE.joinpath("wording.toml").read_text(encoding="utf-8"))
@@ -34,7 +36,7 @@ def test_both_languages() -> None:
 
 def test_every_name_of_the_vocabulary_has_words_and_no_other() -> None:
     assert TABLE["reason"].keys() == {*Reason}
-    assert TABLE["stage"].keys() == {*STAGES, "total"}
+    assert TABLE["stage"].keys() == {*STAGES, *STAGES_ON_REQUEST, "total"}
 
 
 def test_every_status_and_tier_has_words() -> None:
@@ -45,7 +47,8 @@ def test_every_status_and_tier_has_words() -> None:
 
 
 def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
-    rooms = [Path(str(PACKAGE)), Path(str(files("vfx_edge.service.web")))]
+    others = ("vfx_edge.service.web", "vfx_edge.reading")
+    rooms = [Path(str(PACKAGE)), *(Path(str(files(other))) for other in others)]
     sources = [f for room in rooms for f in room.rglob("*") if f.suffix in (".py", ".j2")]
     text = "\n".join(f.read_text(encoding="utf-8") for f in sources)
     asked = set(re.findall(r"""["']([a-z_]+\.[A-Za-z_]+)["']""", text))
@@ -57,6 +60,7 @@ def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
     fixed = {f"{s}.{n}" for s, n, _ in ENTRIES if s not in by_name}
     used = asked | {"card.p_malignant", "card.p_osteoporotic"}
     used |= {f"list.{state}" for state in ("failed", "running", "retry", "waiting", "receiving")}
+    used |= {f"reading.{name}" for name in (*ANSWERS, *WINDOWS_HU)}
     assert fixed - used == set()
 
 

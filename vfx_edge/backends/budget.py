@@ -36,7 +36,7 @@ def patch_mib(spec: NetworkSpec) -> float:
     """Memory for computing one patch: the manifest's figure, else a careful guess."""
     return (
         spec.batch.activation_mib
-        or float(np.prod(spec.input.patch_zyx)) * ASSUMED_CHANNELS * 4 / 2**20
+        or float(np.prod(spec.shape(1)[2:])) * ASSUMED_CHANNELS * 4 / 2**20
     )
 
 

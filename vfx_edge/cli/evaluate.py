@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import evaluate_repeat, folders, options, parse
+from vfx_edge.cli import evaluate_reader, evaluate_repeat, folders, options, parse
 from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.stopping import tidy_end
 
 if TYPE_CHECKING:
     from vfx_edge.labelled.dataset import Dataset
+    from vfx_edge.scoring.perturb import Perturbation
+    from vfx_edge.scoring.readings import Readings
     from vfx_edge.scoring.run import Evaluated, Source, Wanted
 
 DATASET_HELP = (
@@ -135,6 +137,11 @@ def evaluate(
     precision: options.Precision = "auto",
     workers: Workers = None,
     retry_failed: RetryFailed = False,
+    reader: evaluate_reader.Reader = None,
+    readings: evaluate_reader.ReadingFiles = None,
+    reader_seed: evaluate_reader.Seed = None,
+    port: evaluate_reader.Port = 0,
+    language: evaluate_reader.Language = "en",
     repeat: evaluate_repeat.Repeat = False,
     perturbations: evaluate_repeat.Perturbations = "all",
     quiet: Quiet = False,
@@ -145,9 +152,10 @@ def evaluate(
     evaluation.html, vertebrae.csv and cases.csv. A study that fails is named, and the rest goes
     on; stopped with Ctrl-C, the same command goes on from there.
     """
-    from vfx_edge.scoring.pool import default_workers
-    from vfx_edge.scoring.run import NothingAnswered, Source, Wanted
+    from vfx_edge.scoring.run import Source, Wanted
 
+    needs_ct = bool(model or results or reader or repeat or not predictions)
+    asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
     masks = parse.one_of(masks, MASKS, "choice of masks")
     request = parse.request(backend, device, gpu_memory, precision)
     if not (model or results or predictions):
@@ -157,26 +165,41 @@ def evaluate(
     with tidy_end():
         folders.check_writable(out)
         wanted = Wanted(
-            dataset=_dataset(
-                dataset, labels, wanted_splits, repeat, bool(model or results) or repeat
-            ),
+            dataset=_dataset(dataset, labels, wanted_splits, repeat, needs_ct),
             folder=out,
             models=_sources(model, Source),
             results=_sources(results, Source),
             predictions=_sources(predictions, Source),
             masks=masks,
             request=request,
-            workers=workers or default_workers(),
+            workers=_workers(workers),
             retry_failed=retry_failed,
         )
         evaluated = _run(wanted, quiet)
-        told = _write(wanted, evaluated, dataset, one_per_patient)
-        if not quiet:
-            _show(told, out / PAGE)
-        if repeat:
-            evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
-        if (rows := evaluated.rows.studies) and all(row.failure for row in rows):
-            raise NothingAnswered(len(wanted.dataset.studies))
+        said = evaluate_reader.said(asked, wanted, evaluated, one_per_patient)
+        _show(_write(wanted, evaluated, said, dataset, one_per_patient), out / PAGE, quiet)
+        _end(wanted, evaluated, made if repeat else None, quiet)
+
+
+def _workers(wanted: int | None) -> int:
+    from vfx_edge.scoring.pool import default_workers
+
+    return wanted or default_workers()
+
+
+def _end(
+    wanted: "Wanted",
+    evaluated: "Evaluated",
+    made: "tuple[Perturbation, ...] | None",
+    quiet: bool,
+) -> None:
+    """Each study again, where that was asked for. NothingAnswered where every study failed."""
+    from vfx_edge.scoring.run import NothingAnswered
+
+    if made is not None:
+        evaluate_repeat.run_repeat(wanted, made, evaluated.run, quiet)
+    if (rows := evaluated.rows.studies) and all(row.failure for row in rows):
+        raise NothingAnswered(len(wanted.dataset.studies))
 
 
 def _splits(given: list[str] | None) -> frozenset[str]:
@@ -230,7 +253,11 @@ def _run(wanted: "Wanted", quiet: bool) -> "Evaluated":
 
 
 def _write(
-    wanted: "Wanted", evaluated: "Evaluated", dataset: Path, one_per_patient: bool
+    wanted: "Wanted",
+    evaluated: "Evaluated",
+    said: "Readings",
+    dataset: Path,
+    one_per_patient: bool,
 ) -> dict[str, Any]:
     """The four files; evaluation.json comes last: where it is, all are."""
     import json
@@ -240,16 +267,19 @@ def _write(
     from vfx_edge.scoring.about import About
     from vfx_edge.scoring.figures import evaluation
     from vfx_edge.scoring.page import page
+    from vfx_edge.scoring.readings import with_readings
     from vfx_edge.scoring.tables import write_studies, write_vertebrae
     from vfx_edge.scoring.whole import MARK, as_a_set
 
+    vertebrae, lost = with_readings(evaluated.rows.vertebrae, said)
+    rows, out = replace(evaluated.rows, vertebrae=vertebrae), wanted.folder
     about = About(
         dataset=told(dataset.absolute().name),
         one_per_patient=one_per_patient,
-        problems=(*wanted.dataset.problems, *evaluated.problems),
+        problems=(*wanted.dataset.problems, *evaluated.problems, *said.problems, *lost),
         run=evaluated.run,
+        readings=said,
     )
-    rows, out = evaluated.rows, wanted.folder
     content = evaluation(rows.vertebrae, rows.studies, about)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     html = page(content)
@@ -261,7 +291,9 @@ def _write(
     return content
 
 
-def _show(told: dict[str, Any], page: Path) -> None:
+def _show(told: dict[str, Any], page: Path, quiet: bool) -> None:
+    if quiet:
+        return
     from vfx_edge.cli.evaluate_show import show_evaluation
 
     show_evaluation(told, page)

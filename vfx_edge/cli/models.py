@@ -9,7 +9,7 @@ from vfx_edge.cli.show import tell
 from vfx_edge.errors import ModelError, VfxError
 
 if TYPE_CHECKING:
-    from vfx_edge.manifest import CalibrationSpec, ModelManifest, NetworkSpec
+    from vfx_edge.manifest import CalibrationSpec, ModelManifest, NetworkSpec, SlicesSpec
 
 app = typer.Typer(help="List, show or verify the installed model sets.")
 
@@ -44,6 +44,8 @@ def show(name: Name = "default") -> None:
         _print(f"{', '.join(spec.roles)}: {spec.name}")
         _print(f"  {spec.path.name}  sha256 {spec.sha256}")
         _print(f"  input {_input(spec)}, precision {' or '.join(spec.precision.allowed)}")
+        if spec.slices is not None:
+            _print(f"  slices {_slices(spec.slices)}")
         if spec.class_words:
             _print(f"  classes {spec.class_words}")
         if spec.calibration is not None:
@@ -160,6 +162,13 @@ def _calibration(made: "CalibrationSpec") -> str:
     words = f"{made.name}, {made.made}: {made.cases} fractures, {made.malignant} malignant"
     words += f"; wanted: {made.wanted}; temperature {made.temperature:g}"
     return words if made.coverage is None else f"{words}; coverage {made.coverage:.0%}"
+
+
+def _slices(slices: "SlicesSpec") -> str:
+    return (
+        f"{slices.triplets} triplets, {slices.step_mm:g} mm apart, of slices "
+        f"{slices.distance_mm:g} mm apart; {slices.average} of their answers"
+    )
 
 
 def _line(manifest: "ModelManifest") -> str:

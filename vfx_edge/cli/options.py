@@ -159,6 +159,15 @@ AnchorAt = Annotated[
         show_default=False,
     ),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        help="Show for each vertebra that the classifier gave a cause what its answer depends on: "
+        "boxes of the crop are hidden one by one, and it is asked again. Takes some seconds a "
+        "vertebra.",
+    ),
+]
 
 
 Clinical = Annotated[

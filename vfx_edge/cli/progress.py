@@ -20,6 +20,12 @@ STAGES = {
     "classify": "Classifying fractures",
     "write": "Writing the results",
 }
+ON_REQUEST = {"explain": "Hiding parts of each crop"}
+"""Stages that most runs have not."""
+
+
+def _words(stage: str) -> str:
+    return STAGES.get(stage) or ON_REQUEST.get(stage, stage)
 
 
 class _Notes(logging.Handler):
@@ -88,14 +94,14 @@ class StageProgress:
         self._finish_stage()
         self._stage, self._since = stage, time.perf_counter()
         done = list(STAGES).index(stage) if stage in STAGES else None
-        self._bar.update(self._task, description=STAGES.get(stage, stage), completed=done)
+        self._bar.update(self._task, description=_words(stage), completed=done)
 
     def _finish_stage(self) -> None:
         if self._bar is None or self._stage is None:
             return
         if self._lines:
             seconds = time.perf_counter() - self._since
-            self._bar.console.print(f"{STAGES.get(self._stage, self._stage):<26}{seconds:6.2f} s")
+            self._bar.console.print(f"{_words(self._stage):<26}{seconds:6.2f} s")
 
 
 class ShareProgress:

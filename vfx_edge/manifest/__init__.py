@@ -26,6 +26,7 @@ from vfx_edge.manifest.files import (
     search_places,
     sha256_of,
 )
+from vfx_edge.manifest.moving import NEIGHBOURS, SlicesSpec, WindowSpec
 from vfx_edge.manifest.precision import MeasuredSpec, PrecisionSpec
 from vfx_edge.manifest.reading import load_model_set, parse_manifest
 from vfx_edge.manifest.roles import (
@@ -44,12 +45,12 @@ from vfx_edge.manifest.spec import (
     InputSpec,
     ModelManifest,
     NetworkSpec,
-    WindowSpec,
 )
 from vfx_edge.manifest.trust import DIGEST, Demand
 
 __all__ = [
     "DIGEST",
+    "NEIGHBOURS",
     "BatchSpec",
     "CalibrationSpec",
     "ClassifierParameters",
@@ -73,6 +74,7 @@ __all__ = [
     "RoleMissing",
     "RowParameters",
     "SegmenterParameters",
+    "SlicesSpec",
     "TabularParameters",
     "WindowSpec",
     "find_model_set",

@@ -13,6 +13,7 @@ from vfx_edge.manifest.checking import checked, invalid
 from vfx_edge.manifest.classes import TABLE, each_once, meanings, several_problem, table_problem
 from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
+from vfx_edge.manifest.moving import NEIGHBOURS, SLICED_ROLES
 from vfx_edge.manifest.roles import BACKGROUND, PARAMETERS, JointParameters, RoleParameters
 from vfx_edge.manifest.row_input import is_row, row_input
 from vfx_edge.manifest.spec import (
@@ -158,7 +159,8 @@ def _network(
     where: str, table: NetworkTable, parameters: Any, facts: dict[str, Any]
 ) -> NetworkSpec:
     path: Path = facts["manifest_path"]
-    if problem := _window_problem(table) or _calibration_problem(table):
+    problems = (_window_problem, _slices_problem, _calibration_problem)
+    if problem := next(filter(None, (of(table) for of in problems)), ""):
         raise invalid(path, problem, where)
     for key in FILES:
         name = getattr(table, key)
@@ -178,6 +180,24 @@ def _window_problem(table: NetworkTable) -> str:
         return "spacing_mm must be one number where there is no [network.window]" * several
     if set(table.roles) != {"labeller", "segmenter"}:
         return "[network.window] is for the roles labeller and segmenter together"
+    return ""
+
+
+def _slices_problem(table: NetworkTable) -> str:
+    """What does not suit slices of a crop; empty when all does."""
+    if table.slices is None:
+        return ""
+    if not set(table.roles) <= set(SLICED_ROLES):
+        return f"[network.slices] is for the roles {' and '.join(SLICED_ROLES)}"
+    given, reach = table.input, table.slices.reach_mm
+    if given.orientation[given.transpose[0]] not in "LR":
+        return "patch_zyx must begin with the axis from side to side (L or R)"
+    inside = (given.patch_zyx[0] - 1) / 2 * given.spacing_mm
+    if reach > inside + 1e-6:
+        return (
+            f"the slices reach {reach:g} mm to each side, the crop {inside:g}: widen it, or take "
+            "fewer or closer slices"
+        )
     return ""
 
 
@@ -203,8 +223,11 @@ def _parameters(
         what = "one of its roles wants an answer for each voxel, another one for the whole patch"
         raise invalid(path, f"{what}: give each a network of its own", where)
     for kind in kinds:
-        if (count := table.input.channels) != kind.channels and not kind.of_a_row:
-            what = f"'channels' is {count} and must be {kind.channels} ({kind.sees})"
+        wanted, sees = kind.channels, kind.sees
+        if table.slices is not None:
+            wanted, sees = NEIGHBOURS, "the neighbouring slices"
+        if (count := table.input.channels) != wanted and not kind.of_a_row:
+            what = f"'channels' is {count} and must be {wanted} ({sees})"
             raise invalid(path, what, f"{where} [input]")
     _check_classes(table, kinds, path, where)
     where = f"{where} [parameters]"

@@ -13,8 +13,9 @@ from vfx_edge.manifest.calibration import CalibrationSpec, Text
 from vfx_edge.manifest.classes import DROPPED, each_once, in_words, meanings, unread
 from vfx_edge.manifest.errors import RoleMissing
 from vfx_edge.manifest.files import NAME, is_shipped, read_verified
+from vfx_edge.manifest.moving import SlicesSpec, WindowSpec
 from vfx_edge.manifest.precision import MeasuredSpec, PrecisionSpec
-from vfx_edge.manifest.roles import RoleParameters, Switch, Table, unique
+from vfx_edge.manifest.roles import RoleParameters, Table, unique
 from vfx_edge.vocabulary import NEEDED_ROLES, ROLES, IntendedUse, Role
 
 SCHEMA = "vfx-edge/model/1"
@@ -27,7 +28,6 @@ Mm = Annotated[float, Meta(ge=0.1, le=20)]
 ThreeMm = Annotated[tuple[Mm, ...], Meta(min_length=3, max_length=3)]
 Edge = Annotated[int, Meta(ge=1, le=1024)]
 Axis = Literal[0, 1, 2]
-Order = Literal[1, 3]
 P = TypeVar("P", bound=RoleParameters)
 _AXIS = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 
@@ -142,22 +142,6 @@ class BatchSpec(Table, frozen=True, kw_only=True):
             raise ValueError("min <= opt <= max does not hold")
 
 
-class WindowSpec(Table, frozen=True, kw_only=True):
-    """How a network that names and outlines all vertebrae at once is moved over the spine: as
-    nnU-Net does it, Gaussian-weighted, on its own resampled grid. With the activation sigmoid its
-    classes are regions: of those that hold a voxel the last counts, and background is the rest.
-    """
-
-    step: Annotated[
-        float, Meta(ge=0.1, le=1, description="share of a tile from one to the next")
-    ] = 0.5
-    image_order: Annotated[Order, Meta(description="of the splines that resample the scan")] = 3
-    answer_order: Annotated[Order, Meta(description="of those that resample the answers")] = 1
-    separate: Annotated[
-        Switch, Meta(description="planes of thick slices are resampled one by one")
-    ] = 1
-
-
 class NetworkTable(Table, frozen=True, kw_only=True):
     """[[network]] as it stands in the file, but for its parameters."""
 
@@ -187,6 +171,8 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     precision: PrecisionSpec = PrecisionSpec()
     window: WindowSpec | None = None
     """Where set, the network labels and segments in one, tile by tile over the located spine."""
+    slices: SlicesSpec | None = None
+    """Where set, the network sees three neighbouring sagittal slices of the crop at a time."""
     calibration: CalibrationSpec | None = None
     """Of a classifier that a department calibrated: `vfx-edge calibrate` writes it."""
     int8: MeasuredSpec | None = None
@@ -289,9 +275,10 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return {key: folder / getattr(self, key) for key in FILES if getattr(self, key)}
 
     def shape(self, batch: int) -> tuple[int, ...]:
-        """Of its input: (batch, channels, *patch_zyx); of a row's (batch, features)."""
-        voxels = () if self.of_a_row else self.input.patch_zyx
-        return (batch, self.input.channels, *voxels)
+        """Of its input: (batch, channels, *patch_zyx); of slices (batch, 3, *patch_zyx[1:]); of a
+        row of numbers (batch, features)."""
+        patch = self.input.patch_zyx if self.slices is None else self.input.patch_zyx[1:]
+        return (batch, self.input.channels, *(() if self.of_a_row else patch))
 
     def answer_shape(self, batch: int) -> tuple[int, ...]:
         """Of its output, as its roles read it: (batch, classes), or with *patch_zyx behind."""

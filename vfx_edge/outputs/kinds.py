@@ -164,6 +164,7 @@ _ROWS = (
             "{series}_ct.nii.gz",
             "{series}_seg-vert_msk.nii.gz",
             "{series}_seg-vert_ctd.json",
+            "{series}_explain-[CTL]*.nii.gz",
         ),
         writer="vfx_edge.outputs.nifti:write",
     ),

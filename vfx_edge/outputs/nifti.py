@@ -31,7 +31,9 @@ def write(request: Request) -> tuple[Path, ...]:
 def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
     """Writes `<series>_ct.nii.gz`, `<series>_seg-vert_msk.nii.gz`, `<series>_seg-vert_ctd.json`.
 
-    The masks carry VerSe labels on the CT's own grid. OutputError when a file can't be written.
+    The masks carry VerSe labels on the CT's own grid. And `<series>_explain-<level>.nii.gz` for
+    each map of what an answer depends on, on the crop's grid. OutputError when a file can't be
+    written.
     """
     stem = series_stem(analysis.result.series)
     image = analysis.scan.image
@@ -41,6 +43,12 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
         write_image(image.values, image, directory / f"{stem}_ct.nii.gz"),
         write_image(labels, image, directory / f"{stem}_seg-vert_msk.nii.gz"),
         write_text(directory / f"{stem}_seg-vert_ctd.json", json.dumps(centroids) + "\n"),
+        *(
+            write_image(
+                one.change.values, one.change, directory / f"{stem}_explain-{one.level}.nii.gz"
+            )
+            for one in analysis.explanations
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from vfx_edge.study import (
     Classified,
     Coverage,
     Detection,
+    Explained,
     Finding,
     Heights,
     NotAssessable,
@@ -29,6 +30,7 @@ from vfx_edge.study import (
     ReaderAnswer,
     RunInfo,
     SeriesInfo,
+    SliceAnswer,
     StudyResult,
     Triage,
 )
@@ -122,7 +124,7 @@ def _coverage(coverage: Coverage) -> dict[str, object]:
 def _finding(finding: Finding) -> dict[str, object]:
     vertebra, measured = finding.vertebra, finding.measurement
     name = vertebra.level.value
-    return {
+    written = {
         "level": name,
         "verse_label": vertebra.level.verse,
         "centroid_lps_mm": [
@@ -144,6 +146,24 @@ def _finding(finding: Finding) -> dict[str, object]:
         "detector": _detector(measured.detection, f"{name}.detector"),
         "suspected_fracture": _flag(measured.suspected_fracture),
         "assessment": _assessment(finding.assessment, name),
+    }
+    said = finding.explained
+    return written if said is None else {**written, "explanation": _explanation(said, name)}
+
+
+def _explanation(said: Explained, name: str) -> dict[str, object]:
+    return {
+        "method": said.method,
+        "fill": said.fill,
+        "box_mm": _number(said.box_mm, _MM, f"{name}.box_mm"),
+        "stride_mm": _number(said.stride_mm, _MM, f"{name}.stride_mm"),
+        "places": int(said.places),
+        "unlike": _optional(said.unlike, _RATIO, f"{name}.unlike"),
+        "p_malignant": _number(said.p_malignant, _RATIO, f"{name}.p_malignant"),
+        "largest_change": _number(said.largest_change, _RATIO, f"{name}.largest_change"),
+        "largest_at_lps_mm": [
+            _number(c, _MM, f"{name}.largest_at_lps_mm") for c in said.largest_at_lps_mm
+        ],
     }
 
 
@@ -168,7 +188,7 @@ def _detector(said: Detection | None, name: str) -> dict[str, object] | None:
 
 def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
     match assessment:
-        case Classified(tier, p_osteoporotic, p_malignant, possible):
+        case Classified(tier, p_osteoporotic, p_malignant, possible, slices, parts):
             written: dict[str, object] = {
                 "kind": "classified",
                 "tier": tier.value,
@@ -177,10 +197,13 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
                     "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
                 },
             }
-            parts = [_part(part, name) for part in assessment.parts]
-            beside = {"possible": None if possible is None else list(possible),
-                      "parts": parts or None}  # fmt: skip
-            return written | {key: value for key, value in beside.items() if value is not None}
+            beside: dict[str, list[object]] = {
+                "slices": [_slice(one, f"{name}.slices") for one in slices],
+                "parts": [_part(one, name) for one in parts],
+            }
+            if possible is not None:
+                written["possible"] = list(possible)
+            return written | {key: told for key, told in beside.items() if told}
         case CauseNotClassified() as it:
             return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
         case NotClassified(reason, p_intact):
@@ -202,6 +225,14 @@ def _part(part: ReaderAnswer, level: str) -> dict[str, object]:
             "malignant": _number(part.p_malignant, _RATIO, where),
         },
         "missing": list(part.missing),
+    }
+
+
+def _slice(one: SliceAnswer, name: str) -> dict[str, object]:
+    return {
+        "left_mm": _number(one.left_mm, _MM, f"{name}.left_mm"),
+        "osteoporotic": _number(one.p_osteoporotic, _RATIO, f"{name}.osteoporotic"),
+        "malignant": _number(one.p_malignant, _RATIO, f"{name}.malignant"),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vfx_edge.labelled.dataset import Problem
+from vfx_edge.scoring.readings import Readings
 
 Method = Literal["wilson", "clopper-pearson"]
 
@@ -29,3 +30,5 @@ class About:
     seed: int = 0
     problems: tuple[Problem, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
+    readings: Readings = field(default_factory=Readings)
+    """What readers said without and with the program's answer, and how long it took them."""

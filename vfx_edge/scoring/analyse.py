@@ -132,12 +132,13 @@ def _seen(finding: Finding) -> Seen:
 
 def _cause(finding: Finding) -> dict[str, Any]:
     match finding.assessment:
-        case Classified(tier, p_osteoporotic, p_malignant, parts=parts):
+        case Classified(tier, p_osteoporotic, p_malignant, slices=slices, parts=parts):
             by_name = {f"p_{part.name}": float(part.p_malignant) for part in parts}
             return {
                 "tier": tier.value,
                 "p_osteoporotic": float(p_osteoporotic),
                 "p_malignant": float(p_malignant),
+                "p_malignant_slices": tuple(float(one.p_malignant) for one in slices),
                 **{key: by_name[key] for key in ("p_network", "p_tabular") if key in by_name},
             }
         case CauseNotClassified(because=because) as it:

@@ -23,6 +23,7 @@ Word = Annotated[str, Meta(pattern="^[a-z0-9_]*$", max_length=60)]
 MOST_WORDS = 2000
 Sentence = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", max_length=MOST_WORDS)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Slices = Annotated[tuple[Share, ...], Meta(max_length=64)]
 Positive = Annotated[float, Meta(ge=0, le=1e7)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Millimetre = Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -50,6 +51,8 @@ class Seen:
     tier: TierName = ""
     reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+    p_malignant_slices: Slices = ()
+    """Of each triplet of slices, from right to left, where a network sees slices."""
     p_network: Share | None = None
     p_tabular: Share | None = None
     """p(malignant) by each reader of the set, where it has others beside the network."""

@@ -13,6 +13,7 @@ from vfx_edge.scoring.contradictions import contradictions
 from vfx_edge.scoring.figures_chain import detection, outlines, suspicion
 from vfx_edge.scoring.figures_classification import classification
 from vfx_edge.scoring.figures_readers import comparisons, model_agreement
+from vfx_edge.scoring.figures_reading import reading
 from vfx_edge.scoring.notes import notes
 from vfx_edge.scoring.rows import StudyRow, VertebraRow
 from vfx_edge.scoring.shares import Json
@@ -34,7 +35,8 @@ def evaluation(vertebrae: Sequence[VertebraRow], studies: Sequence[StudyRow], ab
     """The content of evaluation.json. What can't be computed is null, with a sentence `why`.
 
     The keys of OF_A_MODEL at the top are the first model's; `models` has each. `splits` has the
-    same of the test and the external set where both are there, without subgroups.
+    same of the test and the external set where both are there, without subgroups. `reading` is
+    there only where readings were given.
     """
     whole = _of_rows(vertebrae, studies, about, with_subgroups=True)
     first = next(iter(whole["models"].values()), None) or _of_model("", (), (), about, True)
@@ -52,7 +54,16 @@ def evaluation(vertebrae: Sequence[VertebraRow], studies: Sequence[StudyRow], ab
         "problems": [{"row": one.row, "sentence": one.sentence} for one in about.problems],
         "notes": notes(vertebrae, whole, about),
         "run": dict(about.run),
+        **_reading(vertebrae, about),
     }
+
+
+def _reading(vertebrae: Sequence[VertebraRow], about: About) -> Json:
+    """By the labels alone: the rows of one model have each vertebra once."""
+    if not about.readings.lines:
+        return {}
+    first = [row for row in vertebrae if row.model == vertebrae[0].model]
+    return {"reading": reading(cases_of(first, about.one_per_patient), about.readings, about)}
 
 
 def _about(about: About, vertebrae: Sequence[VertebraRow], studies: Sequence[StudyRow]) -> Json:

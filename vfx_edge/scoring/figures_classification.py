@@ -10,6 +10,7 @@ from vfx_edge.scoring.calls import by_tier, forced
 from vfx_edge.scoring.cases import ASKED, FRACTURED, Cases, cases_of, counted, patient_of
 from vfx_edge.scoring.figures_curves import calibration, decision_curve, roc
 from vfx_edge.scoring.figures_readers import agreement, readers
+from vfx_edge.scoring.figures_slices import of_slices
 from vfx_edge.scoring.figures_subgroups import subgroups
 from vfx_edge.scoring.parts import parts_of
 from vfx_edge.scoring.rows import VertebraRow
@@ -49,6 +50,7 @@ def classification(
         "readers": readers(cases, about),
         "agreement": agreement(cases, about),
         "subgroups": subgroups(cases, about) if with_subgroups else {},
+        **({"slices": told} if (told := of_slices(cases, about)) else {}),
     }  # fmt: skip
 
 

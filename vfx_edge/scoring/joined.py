@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from vfx_edge.labelled.dataset import Facts, Label, LabelledStudy, Row
 from vfx_edge.scoring.answers import Answer, Failed, Known, Outcome, Seen
+from vfx_edge.scoring.figures_slices import words
 from vfx_edge.scoring.rows import StudyRow, VertebraRow
 from vfx_edge.study import THORACOLUMBAR, Level
 from vfx_edge.vocabulary import Reason
@@ -143,6 +144,7 @@ def _found(row: VertebraRow, found: Seen | None, missing: str) -> VertebraRow:
         suspected=found.suspected,
         p_osteoporotic=found.p_osteoporotic,
         p_malignant=found.p_malignant,
+        p_malignant_slices=words(found.p_malignant_slices),
         tier=found.tier,
         reason=found.reason,
         p_network=found.p_network,

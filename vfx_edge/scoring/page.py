@@ -151,6 +151,7 @@ def _reported(model: Json) -> Json:
     curves = ("share_uncertain", "calibration", "roc", "decision_curve", "agreement")
     return {
         **said["approaches"],
+        **{f"per {unit}": of for unit, of in said.get("slices", {}).items()},
         **{f"reader {name}": of for name, of in said["readers"].items()},
         **{key: said[key] for key in curves},
         **before,

@@ -108,6 +108,7 @@ def _seen(finding: dict[str, Any], cut: list[str]) -> Seen:
         "suspected": finding["suspected_fracture"],
         "p_osteoporotic": chances.get("osteoporotic"),
         "p_malignant": chances.get("malignant"),
+        "p_malignant_slices": [one["malignant"] for one in assessment.get("slices", ())],
         "tier": tier,
         "reason": assessment.get("because") or assessment.get("reason") or "",
     }

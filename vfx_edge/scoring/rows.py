@@ -74,6 +74,9 @@ class VertebraRow:
     uncertain or not_assessable; "" where it was not asked."""
     reason: str = ""
     """Why there is no tier: not_found, failed, or the chain's own reason."""
+    p_malignant_slices: str = ""
+    """Of a network that sees slices: that of each triplet from right to left, with spaces between
+    them."""
     p_network: float | None = None
     p_tabular: float | None = None
     """p(malignant) by each reader of the set alone, where it has others beside its network."""

@@ -79,6 +79,8 @@ class Evaluated:
     rows: Rows
     run: Mapping[str, Any]
     problems: tuple[Problem, ...] = ()
+    outcomes: Mapping[str, Mapping[str, Outcome]] = field(default_factory=dict)
+    """Approach -> study -> what was answered, where its vertebrae lie included."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,9 @@ def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
             raise SameName(name)
     studies = wanted.dataset.studies
     progress = Progress(on_study or (lambda *_: None), len(approaches) * len(studies))
-    parts = []
+    parts, kept = [], {}
     for one in approaches:
-        found = outcomes(one, wanted, progress)
+        found = kept[one.name] = outcomes(one, wanted, progress)
         parts += [joined(one.name, study, found[study.name]) for study in studies]
     parts += [predicted(one, study) for one in given for study in studies]
     run = {
@@ -125,7 +127,8 @@ def evaluate(wanted: Wanted, on_study: OnStudy | None = None) -> Evaluated:
         "backend": wanted.request.backend,
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    return Evaluated(together(parts), run, tuple(p for one in given for p in one.problems))
+    problems = tuple(p for one in given for p in one.problems)
+    return Evaluated(together(parts), run, problems, kept)
 
 
 def approaches_of(wanted: Wanted) -> list[Approach]:

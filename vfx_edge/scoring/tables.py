@@ -36,6 +36,9 @@ ALLOWED: Mapping[str, Sequence[str]] = {
 ABOUT = ("model", "study", "level")
 """What a row is about: there is one of each."""
 SPLITS = ("", *Split)
+SLICES = "p_malignant_slices"
+"""A column that is there only where a network told of slices."""
+_SLICES = re.compile(r"(?:(?:0\.\d{1,9}|1\.0{1,9})(?: (?!$)|$)){0,64}")
 CHANCES = ("p_malignant", "p_osteoporotic")
 MOST_BYTES = 2**28
 _FORMULA = "=+-@\t\r'"
@@ -59,7 +62,8 @@ class Table(Generic[Row]):
 def write_vertebrae(path: Path, rows: Sequence[VertebraRow]) -> Path:
     """Writes `vertebrae.csv`; OutputError when the place can't be written."""
     readings = _reading_columns(rows)
-    plain = [one.name for one in fields(VertebraRow) if one.name != "readings"]
+    absent = {"readings", *([] if any(getattr(row, SLICES) for row in rows) else [SLICES])}
+    plain = [one.name for one in fields(VertebraRow) if one.name not in absent]
     lines = ([_cell(getattr(row, n)) for n in plain] + _readings(row, readings) for row in rows)
     return _write(path, [*plain, *map(_cell, readings)], lines)
 
@@ -236,6 +240,9 @@ class _Cells:
             return None if "None" in hint else _ABSENT
 
     def _word(self, name: str, text: str) -> str:
+        if name == SLICES and not _SLICES.fullmatch(text):
+            self._problem(name, "holds more than probabilities with spaces between them")
+            return ""
         allowed = ALLOWED.get(name)
         if allowed is None or not text or text in allowed:
             return text

@@ -17,6 +17,7 @@ from vfx_edge.manifest import (
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.crops import is_cut
 from vfx_edge.spine.detect import detect_fractures
+from vfx_edge.spine.explain import explain_findings
 from vfx_edge.spine.find import find_bodies
 from vfx_edge.spine.height_loss import measure_vertebrae
 from vfx_edge.spine.joint import outline_vertebrae
@@ -32,7 +33,7 @@ from vfx_edge.spine.plausible import (
 )
 from vfx_edge.spine.second_readers import second_readers
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
-from vfx_edge.spine.slice_distance import at_true_distance, put_back, with_warning
+from vfx_edge.spine.slice_distance import at_true_distance, maps_back, put_back, with_warning
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
     NOTHING_KNOWN,
@@ -41,6 +42,8 @@ from vfx_edge.study import (
     ByHand,
     Calibration,
     Clinical,
+    Explanation,
+    Finding,
     Level,
     Measurement,
     OnStage,
@@ -59,7 +62,8 @@ class ChainOptions:
     that `classify` names. segmentation: VerSe labels (z, y, x) on the scan's grid, used instead
     of the chain's own masks; segmentation_named: its file named them. levels_by_hand: a person's
     word on the names. remarks: what is to be said of the input besides. clinical: facts of the
-    patient, which come before those of the scan's header."""
+    patient, which come before those of the scan's header. explain: whether to map what each answer
+    of the classifier depends on."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
     classify: str | tuple[Level, ...] = "suspected"
@@ -69,6 +73,7 @@ class ChainOptions:
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
     clinical: Clinical = NOTHING_KNOWN
+    explain: bool = False
 
     def outlined(self, level: Level) -> bool:
         """Whether the level is outlined, or only named. All are where a person names them: what is
@@ -128,8 +133,10 @@ def analyze(
         findings, unknown = second_readers(
             seen, masks, findings, models, options.clinical, scan.clinical
         )
+    findings, maps = _explained(seen, findings, masks, models, options, clock)
     if seen is not image:
         findings, masks = put_back(findings, masks, seen, image)
+        maps = maps_back(maps, findings, seen, image)
         series = with_warning(series, image, seen)
     verdict = triage(findings, options.levels)
     run = run_info(models, clock, series.warnings)
@@ -141,7 +148,7 @@ def analyze(
         warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said, *unknown),
     )
     return Analysis(
-        StudyResult(series, verdict, findings, run), replace(scan, series=series), masks
+        StudyResult(series, verdict, findings, run), replace(scan, series=series), masks, maps
     )
 
 
@@ -195,6 +202,21 @@ def _detected(
         return measured
     wanted = options.levels.__contains__
     return detect_fractures(image, masks, measured, models.network("detector"), wanted)
+
+
+def _explained(
+    image: Image,
+    findings: tuple[Finding, ...],
+    masks: tuple[VertebraMask, ...],
+    models: OpenModels,
+    options: ChainOptions,
+    clock: StageClock,
+) -> tuple[tuple[Finding, ...], tuple[Explanation, ...]]:
+    """With the maps of what the classifier's answers depend on, where they are asked for."""
+    if not options.explain:
+        return findings, ()
+    with clock.stage("explain"):
+        return explain_findings(image, findings, masks, models.network("classifier"))
 
 
 def _thresholds(manifest: ModelManifest) -> dict[str, float]:

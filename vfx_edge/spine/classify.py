@@ -9,9 +9,10 @@ import numpy as np
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
 from vfx_edge.image.grids import FloatArray
+from vfx_edge.inference.slices import averaged, to_left_mm
 from vfx_edge.manifest import CalibrationSpec, ClassifierParameters, NetworkSpec
 from vfx_edge.spine.crops import crop as crop
-from vfx_edge.spine.crops import enough_in_view, is_cut, least_certain, views
+from vfx_edge.spine.crops import crops_of, enough_in_view, is_cut, least_certain, slice_looks, views
 from vfx_edge.study import (
     THORACOLUMBAR,
     Assessment,
@@ -21,6 +22,7 @@ from vfx_edge.study import (
     Measurement,
     NotAssessable,
     NotClassified,
+    SliceAnswer,
     Tier,
     Vertebra,
     VertebraMask,
@@ -157,8 +159,35 @@ def _classified(
     masks: Sequence[VertebraMask],
     classifier: Network,
 ) -> list[Assessment]:
-    spec = classifier.spec
-    answers = views(image, [mask for mask, _ in asked], masks, classifier)
+    spec, about = classifier.spec, [mask for mask, _ in asked]
+    if spec.slices is None:
+        answers, each = views(image, about, masks, classifier), None
+    else:
+        each = slice_looks(crops_of(image, about, masks, spec), classifier)
+        answers = averaged(each, spec.slices)
     combined = combined_views(answers, spec.classes, spec.calibration)
     rows = zip(asked, zip(*combined, strict=True), strict=True)
-    return [decide(answer, bool(got.suspected_fracture), spec) for (_, got), answer in rows]
+    found = [decide(answer, bool(got.suspected_fracture), spec) for (_, got), answer in rows]
+    return found if each is None else _with_slices(found, each, spec)
+
+
+def _with_slices(
+    found: Sequence[Assessment], answers: FloatArray, spec: NetworkSpec
+) -> list[Assessment]:
+    """The assessments with what each triplet says; answers: (views, n, triplets, classes)."""
+    of_views, n, count, classes = answers.shape
+    each = combined_views(answers.reshape(of_views, n * count, classes), spec.classes)
+    osteoporotic, malignant = (p.reshape(n, count) for p in (each.osteoporotic, each.malignant))
+    return [
+        replace(one, slices=_right_to_left(spec, osteoporotic[i], malignant[i]))
+        if isinstance(one, Classified)
+        else one
+        for i, one in enumerate(found)
+    ]
+
+
+def _right_to_left(
+    spec: NetworkSpec, osteoporotic: FloatArray, malignant: FloatArray
+) -> tuple[SliceAnswer, ...]:
+    rows = zip(to_left_mm(spec), map(float, osteoporotic), map(float, malignant), strict=True)
+    return tuple(sorted((SliceAnswer(*row) for row in rows), key=lambda one: one.left_mm))

@@ -9,6 +9,7 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image, Point
 from vfx_edge.image.grids import FloatArray, Grid, grid_about, inside_scan, sample
 from vfx_edge.inference.patches import from_voxel_to_middle_mm, our_shape, run_patches
+from vfx_edge.inference.slices import averaged, run_slices
 from vfx_edge.manifest import CropParameters, NetworkSpec
 from vfx_edge.study import Measurement, Vertebra, VertebraMask
 from vfx_edge.vocabulary import Reason
@@ -27,12 +28,12 @@ def is_cut(vertebra: Vertebra, measured: Measurement) -> bool:
 def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     """A network's input for one vertebra, (z, y, x), ready in numbers, our axes."""
     parameters = spec.parameters_of(CropParameters)
-    grid = _grid(mask, spec)
+    grid = grid_of(mask, spec)
     order = 3 if spec.input.interpolation == "cubic" else 1
     hu = sample(image, grid, order, smooth=bool(parameters.smooth))
-    wanted = _covered(image, grid)
+    wanted = covered(image, grid)
     if spec.input.mask == "vertebra":
-        wanted &= _near_vertebra(mask, grid, parameters.mask_margin_mm)
+        wanted &= near_vertebra(mask, grid, parameters.mask_margin_mm)
     if not wanted.any():
         return spec.input.normalise(np.full(grid.shape, image.outside))
     numbers = spec.input.normalise(hu)
@@ -43,19 +44,43 @@ def crop(image: Image, mask: VertebraMask, spec: NetworkSpec) -> FloatArray:
     return numbers
 
 
+def crops_of(
+    image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], spec: NetworkSpec
+) -> list[FloatArray]:
+    """The network's inputs for the vertebrae `about`, as of `crop`. masks: all of the scan."""
+    if spec.input.mask == "box":
+        image = boxed(image, masks, spec.parameters_of(CropParameters).mask_margin_mm)
+    return [crop(image, mask, spec) for mask in about]
+
+
+def looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
+    """Probabilities (views, n, classes) of n crops as of `crop`: of each and, where the manifest
+    asks for it, of its left-right mirror image."""
+    if (slices := network.spec.slices) is not None:
+        return averaged(slice_looks(crops, network), slices)
+    seen = [c[None] for c in crops]
+    mirror = network.spec.parameters_of(CropParameters).mirror
+    mirrored = [c[..., ::-1] for c in seen] if mirror else []
+    answer = run_patches(network, [*seen, *mirrored])
+    return answer.reshape(-1, len(seen), answer.shape[1])
+
+
+def slice_looks(crops: Sequence[FloatArray], network: Network) -> FloatArray:
+    """As `looks`, of a network that sees slices: (views, n, triplets, classes), a mirror image's
+    triplets in the order of the crop's own, so that they are of the same places."""
+    mirror = network.spec.parameters_of(CropParameters).mirror
+    mirrored = [c[..., ::-1] for c in crops] if mirror else []
+    answer = run_slices(network, [*crops, *mirrored])
+    found = answer.reshape(-1, len(crops), *answer.shape[1:])
+    return np.concatenate([found[:1], found[1:, :, ::-1]])
+
+
 def views(
     image: Image, about: Sequence[VertebraMask], masks: Sequence[VertebraMask], network: Network
 ) -> FloatArray:
-    """Probabilities (views, n, classes) for the n vertebrae `about`: of the crop and, where the
-    manifest asks for it, of its left-right mirror image. masks: all vertebrae of the scan."""
-    spec = network.spec
-    parameters = spec.parameters_of(CropParameters)
-    if spec.input.mask == "box":
-        image = boxed(image, masks, parameters.mask_margin_mm)
-    crops = [crop(image, mask, spec)[None] for mask in about]
-    mirrored = [c[..., ::-1] for c in crops] if parameters.mirror else []
-    answer = run_patches(network, [*crops, *mirrored])
-    return answer.reshape(-1, len(crops), answer.shape[1])
+    """Probabilities (views, n, classes) for the n vertebrae `about`. masks: all vertebrae of the
+    scan."""
+    return looks(crops_of(image, about, masks, network.spec), network)
 
 
 def least_certain(views: FloatArray) -> FloatArray:
@@ -77,7 +102,7 @@ def enough_in_view(image: Image, mask: VertebraMask, spec: NetworkSpec) -> bool:
     body = mask.body > 0.5
     shadows = [body.any(axis).sum() for axis in range(3)]
     thick = min(float(body.sum() / max(shadow, 1)) for shadow in shadows) * mask.spacing_mm
-    shown = _covered(image, _grid(mask, spec)).mean()
+    shown = covered(image, grid_of(mask, spec)).mean()
     return thick >= LEAST_BODY_MM and bool(shown >= LEAST_OF_CROP)
 
 
@@ -96,7 +121,7 @@ def boxed(image: Image, masks: Sequence[VertebraMask], margin_mm: float) -> Imag
     return Image(image.values[z, y, x], affine, image.modality, image.unit)
 
 
-def _grid(mask: VertebraMask, spec: NetworkSpec) -> Grid:
+def grid_of(mask: VertebraMask, spec: NetworkSpec) -> Grid:
     return grid_about(_middle(mask, spec), our_shape(spec.input), spec.input.spacing_mm)
 
 
@@ -110,12 +135,13 @@ def _middle(mask: VertebraMask, spec: NetworkSpec) -> Point:
     return x + to_left, y + to_back, z + to_head
 
 
-def _covered(image: Image, grid: Grid) -> np.ndarray:
+def covered(image: Image, grid: Grid) -> np.ndarray:
+    """(z, y, x) bool: where the scan has data on the grid."""
     points = grid.to_lps(np.argwhere(np.ones(grid.shape, np.bool_)).astype(np.float64))
     return inside_scan(image, points).reshape(grid.shape)
 
 
-def _near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
+def near_vertebra(mask: VertebraMask, grid: Grid, margin_mm: float) -> np.ndarray:
     """Voxels of `grid` in the vertebra's mask, or within the margin of it."""
     hard = (mask.bone * np.int16(1000)).astype(np.int16)
     soft = sample(Image(hard, mask.grid.affine_zyx_to_lps, "SEG", "1"), grid) > 500

@@ -127,10 +127,13 @@ def _read(
     both = {a.name: log_odds(a.p_osteoporotic, a.p_malignant) for a in (own, beside)}
     wanted = fusion.spec.parameters_of(FusionParameters)
     fused = ReaderAnswer(FUSION, *asked(fusion, filled(both, wanted).values))
-    return Classified(
-        tier_by(fused.p_osteoporotic, fused.p_malignant, wanted),
-        fused.p_osteoporotic,
-        fused.p_malignant,
+    p_osteoporotic, p_malignant = fused.p_osteoporotic, fused.p_malignant
+    return replace(
+        said,
+        tier=tier_by(p_osteoporotic, p_malignant, wanted),
+        p_osteoporotic=p_osteoporotic,
+        p_malignant=p_malignant,
+        possible=None,  # what a calibration rules out is of the network's answers
         parts=(own, beside, fused),
     )
 

@@ -18,7 +18,7 @@ from vfx_edge.inference.patches import as_points
 from vfx_edge.spine.body_and_arch import vertebra_frame
 from vfx_edge.spine.locate import NoSpineInView
 from vfx_edge.spine.measure import column_axes
-from vfx_edge.study import Finding, Level, SeriesInfo, VertebraMask
+from vfx_edge.study import Explanation, Finding, Level, SeriesInfo, VertebraMask
 
 # Spread of an adult body from side to side over that from front to back, medians of expert masks
 # and good outlines of 15 patients. Half of a level's values lie within 0.05 of it.
@@ -153,7 +153,26 @@ def _finding_back(finding: Finding, seen: Image, image: Image) -> Finding:
         landmarks = tuple((upper, lower) for upper, lower in pairs)
         measured = replace(measured, heights=replace(heights, landmarks_lps_mm=landmarks))
     vertebra = replace(finding.vertebra, centroid_lps_mm=centre)
+    if (said := finding.explained) is not None:
+        (largest,) = back(said.largest_at_lps_mm)
+        finding = replace(finding, explained=replace(said, largest_at_lps_mm=largest))
     return replace(finding, vertebra=vertebra, measurement=measured)
+
+
+def maps_back(
+    maps: Sequence[Explanation], findings: Sequence[Finding], seen: Image, image: Image
+) -> tuple[Explanation, ...]:
+    """Maps as the file has them, and what `findings`, put back already, say of them."""
+    move = image.affine_zyx_to_lps @ np.linalg.inv(seen.affine_zyx_to_lps)
+    said = {finding.vertebra.level: finding.explained for finding in findings}
+    return tuple(
+        replace(
+            one,
+            change=replace(one.change, affine_zyx_to_lps=move @ one.change.affine_zyx_to_lps),
+            said=said[one.level] or one.said,
+        )
+        for one in maps
+    )
 
 
 def _mask_back(mask: VertebraMask, seen: Image, image: Image) -> VertebraMask:

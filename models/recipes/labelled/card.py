@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.recipes.labelled.deviations import deviations
+from models.recipes.labelled.plan import SLICES, Plan
 from models.recipes.labelled.report import Report
 from vfx_edge.labelled.dataset import Split
 
@@ -37,6 +38,7 @@ def figures(report: Report) -> dict[str, Any]:
         "approach": report.plan.approach,
         "masked": report.plan.masked,
         "window": report.plan.window,
+        "network": report.plan.network,
         "thresholds": list(report.thresholds),
         "crops": crops_by_part(report),
         "epochs": progress.epoch,
@@ -82,12 +84,27 @@ def _facts(report: Report) -> str:
     ended = f" {CLOCK}, and a second run need not give the same weights." if report.hurried else ""
     took = _count(round(progress.seconds / 60), "minute")
     return (
-        "`Net3D` of `models/recipes/nets.py`, the network of Foreman et al. 2024, answers "
+        f"{_network(plan)}, answers "
         f"{' or '.join(plan.answers)}; Adam {schedule.rate:g}, batches of {schedule.batch}, "
         f"cross-entropy, seed {schedule.seed}. Trained for {_count(progress.epoch, 'epoch')} in "
         f"{took} on {schedule.device}; the weights of epoch "
         f"{progress.best_epoch}, whose validation loss was lowest ({progress.best_loss:.3f}), are "
         f"kept.{ended} {_thresholds(report)}"
+    )
+
+
+def _network(plan: Plan) -> str:
+    if plan.network == "volume":
+        return "`Net3D` of `models/recipes/nets.py`, the network of Foreman et al. 2024"
+    started = "from given weights" if plan.start else "untaught"
+    taken = (
+        f"three neighbouring sagittal slices at a time, as Li et al. have it ({SLICES['triplets']} "
+        f"triplets, {SLICES['step_mm']:g} mm apart, of slices {SLICES['distance_mm']:g} mm apart; "
+        f"the {SLICES['average']} of their answers holds)"
+    )
+    return (
+        f"`ResNet50` of `models/recipes/nets.py`, {plan.width} channels wide and started "
+        f"{started}, which sees {taken}"
     )
 
 

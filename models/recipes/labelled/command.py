@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from export import manifests
-from models.recipes.labelled import card, ours, sets
+from models.recipes.labelled import card, ours, sets, sliced
 from models.recipes.labelled.collect import collect
 from models.recipes.labelled.crops import StoredCrop
 from models.recipes.labelled.loop import Tell
@@ -21,6 +21,7 @@ from models.recipes.labelled.runs import (
     train_on,
 )
 from models.recipes.labelled.scores import Floats, by_thresholds, scores
+from models.recipes.nets import Net3D
 from vfx_edge.evaluation.classification import Bools
 from vfx_edge.files import replacing, write_text
 from vfx_edge.labelled.dataset import Dataset, Split
@@ -33,6 +34,8 @@ DETECTED = 0.5
 def make_set(dataset: Dataset, wanted: Wanted, tell: Tell) -> Report:
     """Train what is asked for and write the model set. VfxError leaves."""
     sets.check(wanted.out, wanted.plan.role, wanted.overwrite)
+    if wanted.plan.start:
+        sliced.network(wanted.plan)  # what does not fit is said before anything is cut
     for problem in dataset.problems:
         tell(f"left out: {problem.sentence}")
     found = collect(dataset, wanted.work / "crops", tell, wanted.model)
@@ -57,6 +60,7 @@ def trained_on(
     thresholds = (DETECTED,) if plan.role == "detector" else THRESHOLDS[plan.approach]
     familiar = None
     if plan.recipe == "ours" and plan.role == "classifier":
+        assert isinstance(trained.net, Net3D)
         familiar = ours.familiar_set(trained.net, plan, taught, learn, stop)
         thresholds = familiar.thresholds
     report = Report(wanted, taught, left_out, trained, thresholds, familiar)
@@ -126,6 +130,8 @@ def write(report: Report) -> None:
             "temperature": round(familiar.temperature, 4),
         }
     module = report.trained.net if familiar is None else familiar.net
+    if isinstance(module, sliced.OfCrops):
+        module = module.net  # what is done before and behind it, the manifest says
     network = manifests.new_network(module.cpu().eval(), plan.role, table)
     write_text(
         report.wanted.work / f"{plan.role}.json", json.dumps(card.figures(report), indent=1) + "\n"

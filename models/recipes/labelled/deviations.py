@@ -42,6 +42,9 @@ def _chosen(wanted: Wanted) -> list[Deviation]:
     """What an option changed."""
     plan, schedule = wanted.plan, wanted.schedule
     found: list[Deviation] = []
+    if plan.network == "slices":
+        found.append(("network", "one that sees the whole crop", "a ResNet-50 that sees three "
+                      "sagittal slices at a time, as in Li et al., another study"))  # fmt: skip
     if schedule.batch != 32:
         found.append(("batch", "32", str(schedule.batch)))
     if schedule.rate != 1e-4:

@@ -1,11 +1,12 @@
 """The commands `classifier` and `compare`: options, checks of them, and what is printed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from models.recipes.labelled.plan import WINDOWS, Plan, Recipe, Task
+from models.recipes.labelled.plan import WINDOWS, Kind, Plan, Recipe, Task
 
 if TYPE_CHECKING:
     from models.recipes.labelled.report import Report
@@ -43,6 +44,25 @@ RecipeName = Annotated[
     ),
 ]
 Role = Annotated[str, typer.Option(help="classifier: why it broke. detector: whether it is broken")]
+Network = Annotated[
+    str,
+    typer.Option(
+        help="volume: sees the whole crop, as in the study. slices: a ResNet-50 that sees three "
+        "neighbouring sagittal slices at a time, as in Li et al."
+    ),
+]
+Width = Annotated[
+    int, typer.Option(help="of --network slices: its first stage's channels", min=4, max=128)
+]
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        help="of --network slices: weights to start from, such as torchvision's resnet50; its "
+        "last layer is left out",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 Folds = Annotated[int, typer.Option(help="of a cross-validation besides; 0: none")]
 Epochs = Annotated[int, typer.Option(help="at most", min=1)]
 Patience = Annotated[
@@ -73,6 +93,9 @@ def classifier(
     approach: Approach = 3,
     recipe: RecipeName = "study",
     role: Role = "classifier",
+    network: Network = "volume",
+    width: Width = 64,
+    start: Start = None,
     folds: Folds = 0,
     minutes: Minutes = None,
     epochs: Epochs = 200,
@@ -97,7 +120,7 @@ def classifier(
     from models.recipes.labelled.loop import Schedule
     from models.recipes.labelled.report import Wanted
 
-    plan = plan_of(role, approach, recipe, masked, window)
+    plan = of_network(plan_of(role, approach, recipe, masked, window), network, width, start)
     if folds == 1 or folds < 0:
         raise typer.BadParameter("--folds must be 0 or 2 and more")
     if minutes is not None and minutes <= 0:
@@ -159,6 +182,24 @@ def plan_of(role: str, approach: int, recipe: str, masked: bool | None, window: 
             raise typer.BadParameter(f"no {option} '{given}': use one of {words}")
     shown = of_study if masked is None else masked
     return Plan(role, approach, recipe, shown, window)  # type: ignore[arg-type]
+
+
+def of_network(plan: Plan, network: str, width: int, start: Path | None) -> Plan:
+    """With the network that was asked for. BadParameter where it is none, or the recipe has none
+    of its kind."""
+    if network not in get_args(Kind):
+        words = ", ".join(get_args(Kind))
+        raise typer.BadParameter(f"no --network '{network}': use one of {words}")
+    if network == "volume":
+        if start is not None:
+            raise typer.BadParameter("--start goes with --network slices")
+        return plan
+    if plan.recipe == "ours":
+        raise typer.BadParameter(
+            "--recipe ours tells strangers by the features of a network that sees volumes: use "
+            "--recipe study with --network slices"
+        )
+    return replace(plan, network="slices", width=width, start="" if start is None else str(start))
 
 
 def device_of(asked: str, threads: int) -> str:

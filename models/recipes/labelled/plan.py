@@ -9,12 +9,13 @@ import msgspec
 from msgspec.structs import asdict
 
 from vfx_edge.labelled.dataset import Label
-from vfx_edge.manifest import ClassifierParameters, NetworkSpec
+from vfx_edge.manifest import NEIGHBOURS, ClassifierParameters, NetworkSpec
 from vfx_edge.manifest.spec import NetworkTable
 from vfx_edge.vocabulary import T1_TO_L5
 
 Recipe = Literal["study", "ours"]
 Task = Literal["classifier", "detector"]
+Kind = Literal["volume", "slices"]
 EDGE = 64
 WINDOWS: Mapping[str, Mapping[str, Any]] = {
     # Of the authors' code: -1000..3500 HU to 0..1.8.
@@ -28,17 +29,25 @@ CLASSES: Mapping[Task, tuple[str, str]] = {
 }
 
 
+SLICES: Mapping[str, Any] = {"distance_mm": 3.0, "triplets": 5, "step_mm": 6.0, "average": "mean"}
+"""[network.slices]: three slices 3 mm apart, through the 30 mm that hold a vertebral body."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is taught to what. approach: 1 fractures only; 2 also intact vertebrae with a malignant
     lesion, as malignant; 3 as 2, with thresholds for a third answer. masked: only the vertebra
-    itself is shown. window: of WINDOWS."""
+    itself is shown. window: of WINDOWS. network: sees the whole crop, or three neighbouring
+    sagittal slices at a time (Li et al.); the latter has a width, and may start from a file."""
 
     role: Task = "classifier"
     approach: int = 2
     recipe: Recipe = "study"
     masked: bool = True
     window: str = "study"
+    network: Kind = "volume"
+    width: int = 64
+    start: str = ""
 
     @property
     def classes(self) -> tuple[str, str]:
@@ -64,13 +73,15 @@ class Plan:
 
 def input_table(plan: Plan) -> dict[str, Any]:
     """[network.input]. Axes are ours, towards head, back and left, not the authors': the network is
-    taught anew, so that any will do."""
+    taught anew, so that any will do. Slices follow each other from right to left, head up, front
+    to the left, as they are looked at."""
+    of_slices = plan.network == "slices"
     return {
         "name": "crop",
-        "channels": 1,
+        "channels": NEIGHBOURS if of_slices else 1,
         "patch_zyx": [EDGE] * 3,
         "spacing_mm": 1.0,
-        "orientation": "SPL",
+        "orientation": "LIP" if of_slices else "SPL",
         **WINDOWS[plan.window],
         "padding_hu": -1024.0,
         "interpolation": "cubic",
@@ -100,13 +111,15 @@ def network_table(plan: Plan, thresholds: Sequence[float]) -> dict[str, Any]:
             "allowed": ["fp32", "bf16", "fp16"],
             "max_probability_difference": 0.05,
         },
+        **({"slices": dict(SLICES)} if plan.network == "slices" else {}),
         "parameters": parameters_table(plan, thresholds),
     }
 
 
 def crop_spec(plan: Plan, **changes: Any) -> NetworkSpec:
     """The network to come, as `spine.crops.crop` needs it; changes: of [network.input]."""
-    table = network_table(Plan(masked=plan.masked, window=plan.window), (0.5, 0.5))
+    like = Plan(masked=plan.masked, window=plan.window, network=plan.network)
+    table = network_table(like, (0.5, 0.5))
     table["input"] |= changes
     parameters = msgspec.convert(table.pop("parameters"), ClassifierParameters)
     files = {"file": "classifier.onnx", "sha256": "0" * 64}

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from models.recipes.labelled import sliced
 from models.recipes.labelled.crops import StoredCrop
 from models.recipes.labelled.loop import Examples, Progress, Schedule, Tell, logits_of, train
 from models.recipes.labelled.plan import Plan, crop_spec
@@ -60,7 +62,7 @@ class Taught:
 class Trained:
     """A network at its best epoch, and how it came there."""
 
-    net: Net3D
+    net: nn.Module
     progress: Progress
 
 
@@ -90,12 +92,17 @@ def train_on(
 ) -> Trained:  # fmt: skip
     """One network: taught by some crops, stopped by others. TrainingDiverged."""
     torch.manual_seed(schedule.seed)
-    net = Net3D(classes=len(plan.classes))
+    net = _untaught(plan)
     state = folder / f"{_name(taught, learn, stop, plan, schedule)}.state"
     state.parent.mkdir(parents=True, exist_ok=True)
     device = schedule.device
     shown_to, held = (_examples(taught, index, plan, device) for index in (learn, stop))
     return Trained(net, train(net, shown_to, held, schedule, state, tell))
+
+
+def _untaught(plan: Plan) -> nn.Module:
+    """Crops (n, 1, z, y, x) to logits (n, classes)."""
+    return sliced.network(plan) if plan.network == "slices" else Net3D(classes=len(plan.classes))
 
 
 def _examples(taught: Taught, index: Sequence[int], plan: Plan, device: str) -> Examples:
@@ -110,11 +117,16 @@ def _name(
     facts = [[asdict(taught.crops[n].facts) for n in index] for index in (learn, stop)]
     pixels = [int(taught.crops[n].hu.sum(dtype=np.int64)) for n in (*learn, *stop)]
     how = {**asdict(schedule), "epochs": 0, "patience": 0, "minutes": 0, "device": ""}
-    text = json.dumps([facts, pixels, asdict(plan), how])
+    planned = asdict(plan)
+    if plan.start:
+        planned["start"] = hashlib.sha256(Path(plan.start).read_bytes()).hexdigest()
+    text = json.dumps([facts, pixels, planned, how])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def p_second(net: Net3D, taught: Taught, index: Sequence[int], plan: Plan, device: str) -> Floats:
+def p_second(
+    net: nn.Module, taught: Taught, index: Sequence[int], plan: Plan, device: str
+) -> Floats:
     """(len(index),) probability of the plan's second class."""
     if not index:
         return np.zeros(0)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.outputs.fakes import example
+from tests.outputs.maps import explained
 from tests.waiting import HANG_S
 from vfx_edge.outputs.report.page import write_report
 
@@ -71,6 +72,20 @@ def test_screen(language: str, verdict: str, tmp_path: Path) -> None:
     views = pixels[450:1100, 24:640]
     gray = np.abs(views.max(axis=2).astype(int) - views.min(axis=2)) < 8
     assert len(np.unique(views[gray][:, 0])) > 60, "the views show no CT"
+
+
+def test_a_map_is_seen_over_the_bone(tmp_path: Path) -> None:
+    """Beside a page without one: colours that nothing else on it has."""
+    seen = []
+    for name, analysis in (("plain", example()), ("map", explained(example(), T10=0.9))):
+        page = write_report(analysis, tmp_path / f"{name}.html")
+        picture = tmp_path / f"{name}.png"
+        done = _browse(page, tmp_path / "profile", f"--screenshot={picture}")
+        assert not _console(done)
+        red, green, blue = np.asarray(Image.open(picture).convert("RGB")).astype(int).T
+        orange = (red - green > 40) & (green - blue > 40) & (red < 230)
+        seen.append(int(orange.sum()))
+    assert seen[1] > seen[0] + 500, seen
 
 
 def test_print_is_white_a4(tmp_path: Path) -> None:

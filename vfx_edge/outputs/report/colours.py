@@ -21,3 +21,5 @@ OF_STATUS: dict[str, str] = {
 """By status, and of a verdict without any suspicion."""
 OF_OUTLINE = {"turn0": "#58c4dd", "turn1": "#c79bf2", "unknown": _GREY}
 """Of a vertebra that is not suspected: two in turn, and one that could not be assessed."""
+FOR, AGAINST = "#ff8c1a", "#3d9bff"
+"""Over a CT: what lies here speaks for malignant, or against it."""

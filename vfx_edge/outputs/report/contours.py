@@ -100,6 +100,13 @@ def _cut(part: NDArray[np.float16], zyx: FloatArray) -> NDArray[np.float32] | No
     return np.asarray(np.pad(values, 1))
 
 
+def rim(inside: NDArray[np.bool_], step_mm: float) -> str:
+    """SVG path data, picture mm, about what is set in (rows, columns) pixels of `step_mm`."""
+    field = np.pad(inside.astype(np.float32), 1)
+    corner, scale = (np.full(2, mm) for mm in (step_mm / 2, step_mm))
+    return _trace(field, corner, scale).path
+
+
 def _trace(
     field: NDArray[np.float32] | None, corner_mm: FloatArray, scale_mm: FloatArray
 ) -> Outline:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vfx_edge.files import write_text
 from vfx_edge.outputs.kinds import Request
+from vfx_edge.outputs.report import heat
 from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.report.parts import parts_words
@@ -105,6 +106,7 @@ class Card:
     bars: tuple[Bar, ...]
     possible: str | None
     parts: str | None
+    map: heat.Shown | None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,8 @@ def render_report(analysis: Analysis, language: str = "en") -> str:
         views_print_mm=_views_print_mm(spine),
         has_masks=bool(analysis.masks),
         cards=shown,
+        of_maps=heat.limits(analysis.explanations, t),
+        strongest=heat.STRONGEST,
         rulers_shown=any(p.rulers for c in shown for p in c.pictures),
         unassessed=unassessed(result, t),
         rows=[_row(finding, result, t) for finding in result.findings],
@@ -251,6 +255,7 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
         alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},
         heights=_height_rows(analysis.result.findings, finding, t),
         bars=_bars(finding, analysis.result.run.thresholds, t),
+        map=heat.shown(analysis, finding, t),
     )
 
 

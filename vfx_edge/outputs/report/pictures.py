@@ -23,8 +23,8 @@ from vfx_edge.study import Analysis, Finding, Level, VertebraMask
 from vfx_edge.vocabulary import Reason
 
 _SPINE_STEP_MM = 0.6
-_CROP_STEP_MM = 0.4
-_CROP_SIDE_MM = 100.0
+CROP_STEP_MM = 0.4
+CROP_SIDE_MM = 100.0
 _NEAR_MM = 85.0
 _JPEG_QUALITY = 88
 _HALF_BODY_MM = 18.0
@@ -68,6 +68,16 @@ class Ruler:
     y2: float
 
 
+@dataclass(frozen=True)
+class Heat:
+    """Colours over the CT. uri: a PNG that fills the picture; rim: SVG path about what it knows;
+    at: the place it is about, picture mm; None where none counts."""
+
+    uri: str
+    rim: str
+    at: tuple[float, float] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One view. gray: (rows, columns) the scan. marks: the letters at the left, right, top and
@@ -84,6 +94,7 @@ class Picture:
     strokes: tuple[Stroke, ...] = ()
     tags: tuple[Tag, ...] = ()
     rulers: tuple[Ruler, ...] = ()
+    heat: Heat | None = None
 
     @property
     def data_uri(self) -> str:
@@ -165,14 +176,25 @@ def crop_pictures(analysis: Analysis, finding: Finding) -> tuple[Picture, ...]:
         "coronal": (to_left, to_feet),
         "axial": (to_left, to_back),
     }
-    near = [m for m in analysis.masks if _distance_mm(m, centre) < _NEAR_MM]
     pictures = []
     for name, (across, down) in directions.items():
-        sheet = views.plane(centre, across, down, _CROP_SIDE_MM, _CROP_STEP_MM)
-        scene = _scene(analysis, sheet, near)
+        sheet = views.plane(centre, across, down, CROP_SIDE_MM, CROP_STEP_MM)
         rulers = () if name == "axial" else _rulers(finding, sheet, middle_only=name == "coronal")
-        pictures.append(_picture(name, scene, tags=(), rulers=rulers, only=finding))
+        pictures.append(plane_picture(analysis, finding, name, sheet, rulers))
     return tuple(pictures)
+
+
+def plane_picture(
+    analysis: Analysis,
+    finding: Finding,
+    name: str,
+    sheet: Sheet,
+    rulers: tuple[Ruler, ...] = (),
+) -> Picture:
+    """A plane near a vertebra, its outline and its neighbours' over it."""
+    centre = finding.vertebra.centroid_lps_mm
+    near = [m for m in analysis.masks if _distance_mm(m, centre) < _NEAR_MM]
+    return _picture(name, _scene(analysis, sheet, near), tags=(), rulers=rulers, only=finding)
 
 
 def _own_axes(finding: Finding) -> tuple[FloatArray, FloatArray, FloatArray]:

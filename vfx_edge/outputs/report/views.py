@@ -77,8 +77,10 @@ class Sheet:
         return along, np.linalg.norm(apart - along[..., None] * self.across, axis=2)
 
 
-def sample(image: Image, sheet: Sheet) -> NDArray[np.uint8]:
-    """(rows, columns) grey values of the scan on the sheet, bone window."""
+def sample(
+    image: Image, sheet: Sheet, window_hu: tuple[float, float] = WINDOW_HU
+) -> NDArray[np.uint8]:
+    """(rows, columns) grey values of the scan on the sheet. window_hu: black to white."""
     inverse = np.linalg.inv(image.affine_zyx_to_lps)
     first = sheet.rows_lps_mm @ inverse[:3, :3].T + inverse[:3, 3]
     along = inverse[:3, :3] @ sheet.across * sheet.step_mm
@@ -86,7 +88,7 @@ def sample(image: Image, sheet: Sheet) -> NDArray[np.uint8]:
     hu = ndimage.map_coordinates(
         image.values, zyx, output=np.float32, order=1, mode="constant", cval=image.outside
     )
-    low, high = WINDOW_HU
+    low, high = window_hu
     return np.asarray((np.clip((hu - low) / (high - low), 0, 1) * 255).round(), dtype=np.uint8)
 
 

@@ -4,14 +4,13 @@ What changes in the list is sent by server-sent events.
 """
 
 import asyncio
-import ipaddress
 import json
 import logging
 import math
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -27,6 +26,13 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vfx_edge.service.settings import ServiceUnusable
+from vfx_edge.service.web.guards import (
+    HEADERS,
+    HostCheck,
+    SecurityHeaders,
+    host_names,
+    policy_header,
+)
 from vfx_edge.service.web.live_list import POLL_S, LiveList
 from vfx_edge.service.web.metrics import Metrics
 from vfx_edge.service.web.rendering import PageRenderer
@@ -50,13 +56,6 @@ _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
 )
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 _LOAD_ANEW = '<meta http-equiv="refresh" content="1">'
 """What a page of another version is told. One of before versions shows it as its list, and thereby
 does it, too; after a second, lest it does nothing else where two versions share one address."""
@@ -125,20 +124,20 @@ def application(live: LiveList, metrics: Metrics, host: str = "127.0.0.1") -> St
 
     def page(request: Request) -> Response:
         text = live.renderer.page(live.shown, 3 * ALIVE_S)
-        return Response(text, media_type="text/html", headers=_policy(_PAGE_POLICY))
+        return Response(text, media_type="text/html", headers=policy_header(_PAGE_POLICY))
 
     def report(request: Request) -> Response:
         path = live.worklist.report(request.path_params["job"])
         if path is None:
             return PlainTextResponse("There is no such report.\n", 404)
-        return FileResponse(path, media_type="text/html", headers=_policy(_REPORT_POLICY))
+        return FileResponse(path, media_type="text/html", headers=policy_header(_REPORT_POLICY))
 
     async def events(request: Request) -> Response:
         if live.viewers >= MAX_VIEWERS:
             return PlainTextResponse("Too many viewers.\n", 503)
         # a browser that comes again says so itself; a page that was just loaded, in its question
         has = request.headers.get("last-event-id") or request.query_params.get("has", "")
-        return EventSourceResponse(_changes(live, has), ping=3600, headers=_HEADERS)
+        return EventSourceResponse(_changes(live, has), ping=3600, headers=HEADERS)
 
     def health(request: Request) -> Response:
         status = live.health()
@@ -165,8 +164,8 @@ def application(live: LiveList, metrics: Metrics, host: str = "127.0.0.1") -> St
     return Starlette(
         routes=[Route(path, endpoint) for path, endpoint in routes],
         middleware=[
-            Middleware(_SecurityHeaders),
-            Middleware(_HostCheck, names=_host_names(host)),
+            Middleware(SecurityHeaders),
+            Middleware(HostCheck, names=host_names(host)),
             Middleware(GZipMiddleware, compresslevel=1),  # the list shrinks by nine tenths
         ],
     )
@@ -195,49 +194,6 @@ async def _changes(live: LiveList, has: str) -> AsyncIterator[dict[str, str]]:
             await asyncio.sleep(POLL_S / 2)
     finally:
         live.viewers -= 1
-
-
-class _SecurityHeaders:
-    """Adds the headers of every answer."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                there = {name.lower() for name, _ in message["headers"]}
-                for name, value in _HEADERS.items():
-                    if name.lower().encode() not in there:
-                        message["headers"].append((name.lower().encode(), value.encode()))
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
-
-
-class _HostCheck:
-    """Refuses requests for a host name that is not this machine's: a page in the same browser whose
-    name resolves to it (DNS rebinding) could read this one. Every address is accepted."""
-
-    def __init__(self, app: Any, names: Iterable[str]) -> None:
-        self._app = app
-        self._names = frozenset(name.lower().rstrip(".") for name in names)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        app = self._app
-        if scope["type"] == "http" and not self._is_accepted(
-            dict(scope["headers"]).get(b"host", b"")
-        ):
-            app = PlainTextResponse(
-                "This page answers to its machine's address or name: ask for it by one of them.\n",
-                400,
-            )
-        await app(scope, receive, send)
-
-    def _is_accepted(self, header: bytes) -> bool:
-        text = header.decode("latin-1").lower()
-        host = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
-        return _is_address(host) or host.rstrip(".") in self._names
 
 
 class _TimedConnection(H11Protocol):
@@ -296,26 +252,6 @@ class _TimedConnection(H11Protocol):
             self._timer = self.loop.call_later(SILENT_S, self._check)
         else:
             self.transport.abort()
-
-
-def _policy(policy: str) -> dict[str, str]:
-    return {"Content-Security-Policy": policy}
-
-
-def _host_names(host: str) -> set[str]:
-    """The host names of the page, besides any address."""
-    names = {host, "localhost"}
-    if _is_address(host) and ipaddress.ip_address(host).is_loopback:
-        return names  # not reachable from outside; looking up names may take long
-    return names | {socket.gethostname(), socket.getfqdn()}
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _unusable(address: str, why: str) -> ServiceUnusable:
