@@ -31,6 +31,8 @@ from vfx_edge.study import (
     Vertebra,
     VertebraMask,
 )
+from vfx_edge.tuning.errors import HasFusion
+from vfx_edge.tuning.reading import Evaluated
 
 PATIENTS = 60
 HEADER = "study,patient,path,level,label,split,sex,age,known_tumour"
@@ -38,7 +40,7 @@ HEADER = "study,patient,path,level,label,split,sex,age,known_tumour"
 
 def truth() -> np.ndarray:
     """(patients,) malignant."""
-    return np.arange(PATIENTS) % 2 == 0
+    return np.asarray(np.arange(PATIENTS) % 2 == 0)
 
 
 def labels(folder: Path, told: bool = True) -> Path:
@@ -222,3 +224,8 @@ def test_nothing_to_learn_from_is_a_sentence(tmp_path: Path) -> None:
         answered([found], empty)
     with pytest.raises(NoTabular):
         make_fusion(answered([found], found / "vertebrae.csv"), tmp_path / "no", lambda _: None)
+
+
+def test_a_set_with_a_fusion_is_not_calibrated_by_its_classifier(made: Path) -> None:
+    with pytest.raises(HasFusion, match="recipes fusion"):
+        Evaluated("set").manifest(str(made))
