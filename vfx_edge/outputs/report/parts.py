@@ -14,6 +14,7 @@ def parts_words(finding: Finding, t: Wording) -> str | None:
 
 
 def _part(part: ReaderAnswer, t: Wording) -> str:
-    words = f"{t(f'card.part_{part.name}')} {t.number(part.p_malignant, 2)}"
-    lacking = len(part.missing)
-    return words + (f" ({t('card.part_missing', count=lacking)})" if lacking else "")
+    name, value = t(f"card.part_{part.name}"), t.number(part.p_malignant, 2)
+    if not part.missing:
+        return f"{name} {value}"
+    return f"{name} {value} ({t('card.part_missing', count=len(part.missing))})"
