@@ -102,7 +102,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
-	$(PIP) -e '.[dev,export,service]'
+	$(PIP) -e '.[dev,export,service,radiomics]'
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-dev

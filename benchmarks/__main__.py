@@ -5,6 +5,7 @@ import sys
 import typer
 
 from benchmarks import (
+    batch,
     batches,
     cases,
     coverage,
@@ -27,6 +28,7 @@ from benchmarks import (
     repeatability,
     second_readers,
     service,
+    signs,
     speed,
     thresholds,
 )
@@ -41,9 +43,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MODULES = (
-    *(everything, speed, peers, growth, limits, floor, precisions, batches, service, page, guard),
+    *(
+        everything,
+        speed,
+        peers,
+        growth,
+        limits,
+        floor,
+        precisions,
+        batches,
+        batch,
+        service,
+        page,
+        guard,
+    ),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, explain, second_readers, render),
+    *(repeatability, thresholds, explain, signs, second_readers, render),
 )
 NAMES = {everything: "all", second_readers: "second-readers"}
 for module in MODULES:

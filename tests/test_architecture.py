@@ -35,8 +35,10 @@ ONLY_IN = {
     "resvg_py": ("outputs/dicom/raster.py",),
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
+    "pyarrow": ("batch/parquet.py",),
     "typer": ("cli",),
     "rich": ("cli",),
+    "mirp": ("radiomics/mirp_features.py",),
     "torch": (),
 }
 NAMED_OTHERWISE = {
@@ -168,6 +170,8 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
+    users += extras["radiomics"]
+    users += extras["batch"]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):

@@ -73,7 +73,9 @@ def test_make_targets_in_the_documents_exist() -> None:
     [
         *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/commands.md", "docs/python.md"),
         *("docs/integration.md", "docs/conformance.md", "docs/export.md", "docs/correcting.md"),
+        "docs/radiomics.md",
         "docs/evaluation.md",
+        "docs/scale.md",
         *("models/default/card.md", "models/recipes/README.md"),
     ],
 )

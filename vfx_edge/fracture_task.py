@@ -30,14 +30,16 @@ class Options:
     or the levels that go to the classifier; what it answers for a vertebra that has lost no height
     counts for the verdict, too. A level that is named goes there even where its heights can't be
     read. segmentation: a mask's file in place of the chain's own outlines.
-    levels_by_hand: a person's word on the names. explain: whether to map what each answer of the
-    classifier depends on, place by place. clinical: facts of the patient, or the file that holds
-    them (`inputs/clinical.py`), for a set with a tabular network. OptionsInvalid."""
+    levels_by_hand: a person's word on the names. signs: whether those of suspected vertebrae are
+    measured. explain: whether to map what each answer of the classifier depends on, place by
+    place. clinical: facts of the patient, or the file that holds them (`inputs/clinical.py`), for
+    a set with a tabular network. OptionsInvalid."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
     classify: str | Sequence[Level | str] = "suspected"
     segmentation: str | PathLike[str] | None = None
     levels_by_hand: ByHand | None = None
+    signs: bool = False
     explain: bool = False
     clinical: Clinical | str | PathLike[str] | None = None
 
@@ -75,6 +77,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
         levels=_levels("levels", options.levels),
         classify=str(options.classify) if word else _levels("classify", options.classify),
         levels_by_hand=options.levels_by_hand,
+        signs=options.signs,
         explain=options.explain,
         clinical=_clinical(options.clinical),
     )

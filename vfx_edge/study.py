@@ -31,6 +31,7 @@ from vfx_edge.run_info import Shift as Shift
 from vfx_edge.second_reader import NOTHING_KNOWN as NOTHING_KNOWN
 from vfx_edge.second_reader import Clinical as Clinical
 from vfx_edge.second_reader import ReaderAnswer as ReaderAnswer
+from vfx_edge.sign import Sign as Sign
 from vfx_edge.slice_answer import SliceAnswer as SliceAnswer
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
 from vfx_edge.vocabulary import Level as Level
@@ -247,6 +248,8 @@ class Finding:
     vertebra: Vertebra
     measurement: Measurement
     assessment: Assessment
+    signs: tuple[Sign, ...] = ()
+    """Empty where they were not asked for; no probability depends on them."""
     explained: Explained | None = None
 
     @property

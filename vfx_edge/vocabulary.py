@@ -165,7 +165,24 @@ class Reason(StrEnum):
     NOT_REQUESTED = "not_requested"
     NO_FRACTURE_SUSPECTED = "no_fracture_suspected"
     INTACT = "intact"
+    NO_NEIGHBOURS = "no_neighbours"
 
+
+SIGNS: dict[str, str] = {
+    "convexity": "mm",
+    "cortical_gap": "mm2",
+    "paravertebral_tissue": "ml",
+    "canal_tissue": "ml",
+    "gas": "ml",
+    "pedicle_left": "%",
+    "pedicle_right": "%",
+    "core_density": "HU",
+    "core_sclerotic": "%",
+    "core_lytic": "%",
+    "fracture_line": "HU",
+    "fracture_line_tilt": "deg",
+}
+"""Signs of a vertebra that are measured, in the order of every list -> unit."""
 
 IMPLAUSIBLE = tuple(reason for reason in Reason if reason.startswith("implausible"))
 """The scan itself can't be right: no network is asked what it thinks of a vertebra."""

@@ -132,7 +132,7 @@ def test_model_with_one_byte_changed_exits_4(
     vfx: Command, tmp_path: Path, phantom: Path, default_models: Path
 ) -> None:
     shutil.copytree(default_models, tmp_path / "set")
-    network = next((tmp_path / "set").glob("*.onnx"))
+    network = tmp_path / "set" / "segmenter.onnx"
     content = bytearray(network.read_bytes())
     content[len(content) // 2] ^= 1
     network.write_bytes(content)

@@ -15,7 +15,7 @@ from tests.tiny_models import conv_weights, tiny_network, write_set
 from vfx_edge.backends import Budget, openvino_trial
 from vfx_edge.backends.errors import EightBitsRefused
 from vfx_edge.backends.half import stored_in
-from vfx_edge.backends.openvino_backend import OpenVinoBackend
+from vfx_edge.backends.openvino_backend import OpenVinoBackend, native_precision
 from vfx_edge.backends.proof import prove
 from vfx_edge.manifest import ManifestInvalid, NetworkSpec, load_model_set
 
@@ -117,6 +117,12 @@ def test_a_child_that_could_not_try_says_nothing_of_the_file(
     monkeypatch.setenv("VFX_EDGE_CACHE", str(no_folder))  # nothing can be kept there
     with backend.open(quantised, onnx, "int8", Budget()) as network:
         assert network.precision == "int8"
+
+
+def test_auto_takes_it_only_where_floats_are_slow(quantised: NetworkSpec) -> None:
+    """bf16, where a CPU has it, is as fast."""
+    with OpenVinoBackend().open(quantised, quantised.read(), "auto", Budget()) as network:
+        assert (network.precision == "int8") == (native_precision() == "fp32")
 
 
 @pytest.mark.parametrize("figure", ["max_difference = 0.9", "min_dice = 0.5", None])

@@ -56,9 +56,10 @@ def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
     missing = {key for key in asked if key.split(".")[1] not in TABLE[key.split(".")[0]]}
     assert not missing
     by_name = {"verdict", "recommendation", "status", "legend", "reason", "stage", "orientation"}
-    by_name |= {"intended_use", "notice", "view", "suspicion"}
+    by_name |= {"intended_use", "notice", "view", "suspicion", "sign", "sign_reason"}
     fixed = {f"{s}.{n}" for s, n, _ in ENTRIES if s not in by_name}
     used = asked | {"card.p_malignant", "card.p_osteoporotic"}
+    used |= {f"card.part_{reader}" for reader in ("network", "tabular", "fusion")}
     used |= {f"list.{state}" for state in ("failed", "running", "retry", "waiting", "receiving")}
     used |= {f"reading.{name}" for name in (*ANSWERS, *WINDOWS_HU)}
     assert fixed - used == set()

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.backends import OpenModels, default_backends, open_models
+from vfx_edge.backends import Budget, OpenModels, default_backends, open_models
 from vfx_edge.bench.networks import figures_of
 from vfx_edge.bench.patches import recorded, some_of
 from vfx_edge.evaluation import overlap
@@ -79,6 +79,18 @@ def test_each_network_keeps_its_answers(
     slow = exact.network(role).probabilities(both.patches[role])
     figures = figures_of(quick, slow, spec)
     assert figures.within(spec), (fast.network(role).precision, figures)
+
+
+@pytest.mark.thorough
+def test_the_segmenter_keeps_its_answers_in_int8(both: Both, exact: OpenModels) -> None:
+    """With only the first and the last convolution in floats, single voxels moved by 0.3."""
+    network = exact.network("segmenter")
+    patches = both.patches["segmenter"]
+    eight_bits = default_backends()[FAST].open(network.spec, network.spec.read(), "int8", Budget())
+    got, wanted = eight_bits.probabilities(patches), network.probabilities(patches)
+    eight_bits.close()
+    figures = figures_of(got, wanted, network.spec)
+    assert figures.within(network.spec), figures
 
 
 def test_the_same_vertebrae_get_the_same_names(both: Both) -> None:

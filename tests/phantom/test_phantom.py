@@ -26,6 +26,8 @@ from vfx_edge.phantom import (
     parse_levels,
     random_spec,
 )
+from vfx_edge.phantom.column import build_column
+from vfx_edge.spine.plausible import look_at_scan
 
 TRUNK = PhantomSpec(
     levels=("T4", "L5"),
@@ -226,6 +228,18 @@ def test_random_specs_are_valid_and_repeatable() -> None:
         p = make_phantom(spec)
         text = json.dumps(p.truth.to_json_able())
         assert json.loads(text)["spec"]["seed"] == spec.seed
+
+
+def test_no_column_turns_down_again() -> None:
+    """A bent back and two wedges once laid T1 below T2: the trunk, drawn as sections by height,
+    folded, and its slices did not continue each other."""
+    broken = tuple(FractureSpec(level, "wedge", 0.5) for level in ("T5", "T10", "T12"))
+    bent = PhantomSpec(
+        levels=("T3", "T8"), spacing_mm=2.0, pixel_mm=5.0, matrix=(52, 64), kyphosis_scale=1.9,
+        fractures=broken,
+    )  # fmt: skip
+    assert (np.diff(build_column(bent).line_mm[:, 2]) > 0).all()
+    assert look_at_scan(make_phantom(bent).scan.image, "axial").doubts == ()
 
 
 def test_parsing() -> None:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from tests.scoring.played_studies import dataset, wanted
-from vfx_edge.scoring.answers import Answer, Failed, Known, Seen, Task
-from vfx_edge.scoring.records import FOLDER, Records, key_of
+from vfx_edge.crew.records import FOLDER, Records, key_of
+from vfx_edge.scoring.answers import Answer, Failed, Known, Seen
 from vfx_edge.scoring.results import ResultMissing, result_of
 from vfx_edge.scoring.run import evaluate
 
@@ -32,7 +32,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_record_that_cant_be_ours_is_asked_again(tmp_path: Path, change: dict[str, Any]) -> None:
-    records = Records(tmp_path, "set")
+    records = Records(tmp_path, "set", Answer)
     records.write("s", "key", GOOD)
     assert records.read("s", "key") == GOOD
     path = records.path("s")
@@ -44,10 +44,10 @@ def test_a_record_that_cant_be_ours_is_asked_again(tmp_path: Path, change: dict[
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes")
 def test_a_pipe_is_no_record(tmp_path: Path) -> None:
-    path = Records(tmp_path, "set").path("s")
+    path = Records(tmp_path, "set", Answer).path("s")
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
-    assert Records(tmp_path, "set").read("s", "key") is None
+    assert Records(tmp_path, "set", Answer).read("s", "key") is None
 
 
 def test_changed_records_give_the_same_rows(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_results_are_looked_for_in_their_folder_alone(tmp_path: Path, name: str)
 def test_a_folder_of_more_than_a_study_is_not_walked_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfx_edge.scoring.records.MAX_FILES", 3)
+    monkeypatch.setattr("vfx_edge.crew.records.MAX_FILES", 3)
     for place in range(4):
         folder = tmp_path / str(place)
         folder.mkdir()
@@ -109,11 +109,11 @@ def test_a_folder_of_more_than_a_study_is_not_walked_to_its_end(
             yield step
 
     monkeypatch.setattr(os, "walk", counting)
-    assert key_of(Task(tmp_path), {})
+    assert key_of([tmp_path], {})
     assert walked == 3
 
 
 def test_failed_is_kept(tmp_path: Path) -> None:
-    records = Records(tmp_path, "set")
+    records = Records(tmp_path, "set", Answer)
     records.write("s", "key", Failed("no CT."))
     assert records.read("s", "key") == Failed("no CT.")

@@ -54,6 +54,25 @@ def test_a_result_says_what_the_analysis_said(tmp_path: Path, analysis: Analysis
     assert (found.tier, found.labels) == (analysis.triage.tier, None)
 
 
+def test_features_and_signs_that_a_run_measured_come_along(
+    tmp_path: Path, analysis: Analysis
+) -> None:
+    path = write_result_json(analysis.result, tmp_path / "result.json")
+    result = json.loads(path.read_text("utf-8"))
+    signs = [{"name": "convexity", "value": 1.5}, {"name": "gas", "value": None}]
+    result["findings"][0]["signs"] = signs
+    path.write_text(json.dumps(result), encoding="utf-8")
+    table = "level,reason,morph_volume,stat_mean\nT12,,2e4,\nL1,truncated,,\n"
+    (tmp_path / "features.csv").write_text(table, encoding="utf-8")
+    first, second, *others = read_result(path, analysis.scan).seen
+    assert first.features == {"morph_volume": 2e4, "sign_convexity": 1.5}
+    assert not any(one.features for one in (second, *others))
+    result["findings"][0]["signs"] = [{"name": "=cmd()", "value": 1.0}]
+    path.write_text(json.dumps(result), encoding="utf-8")
+    with pytest.raises(ResultUnreadable):
+        read_result(path, analysis.scan)
+
+
 def test_its_masks_are_compared_with_the_experts(tmp_path: Path, analysis: Analysis) -> None:
     """The expert's mask is the result's own: nothing differs."""
     ct, mask, _ = write_nifti(analysis, tmp_path / "s")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.scoring.played_studies import PATIENT, asked, dataset, wanted
 from tests.waiting import eventually
+from vfx_edge.crew.records import FOLDER, Records
 from vfx_edge.errors import ModelError
-from vfx_edge.scoring.answers import Failed
-from vfx_edge.scoring.records import FOLDER, Records
+from vfx_edge.scoring.answers import Answer, Failed
 from vfx_edge.scoring.run import SameName, Source, evaluate
 
 STUDIES = {
@@ -164,7 +164,7 @@ NAMES = st.text(max_size=300) | st.sampled_from(["../x", "..", "CON", "a/b", "a\
 @given(st.lists(NAMES, min_size=2, max_size=4, unique=True))
 def test_a_studys_name_leads_nowhere_else(names: list[str]) -> None:
     folder = Path("/evaluation")
-    paths = [Records(folder, "default").path(name) for name in names]
+    paths = [Records(folder, "default", Answer).path(name) for name in names]
     home = folder / FOLDER
     assert all(path.parent.parent == home for path in paths)
     assert len({path.name.lower() for path in paths}) == len(names)
@@ -172,7 +172,7 @@ def test_a_studys_name_leads_nowhere_else(names: list[str]) -> None:
 
 
 def test_a_name_that_is_none_keeps_its_answer(tmp_path: Path) -> None:
-    records = Records(tmp_path, "default")
+    records = Records(tmp_path, "default", Answer)
     for number, name in enumerate(("../x", "CON", "a/b", "a-b", "Ä\n")):
         records.write(name, "key", Failed(str(number)))
     assert records.read("a/b", "key") == Failed("2")

@@ -12,10 +12,11 @@ from scipy.stats import spearmanr
 
 from tests.spine.nets import network, spec_of
 from tests.spine.test_classify import BROKEN, CENTRE, mask
+from tests.spine.test_slices import sliced
 from tests.spine.world import affine_of, places, turned, volume_of
 from vfx_edge.backends.protocol import Array, Network
 from vfx_edge.image import Image
-from vfx_edge.manifest import NetworkSpec
+from vfx_edge.manifest import NetworkSpec, SlicesSpec
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.crops import crops_of
 from vfx_edge.spine.explain import (
@@ -239,3 +240,19 @@ def test_a_network_with_random_weights_gives_another_map() -> None:
     assert rank_correlation(known, map_of(taught)) == pytest.approx(1)
     assert max(alike) < 0.8, alike
     assert np.median(alike) < 0.5, alike
+
+
+def test_a_network_that_sees_slices_has_maps_too() -> None:
+    """Each answer is the mean of its slices': the map is largest where the lesion lies."""
+    spec = sliced(slices=SlicesSpec(distance_mm=2.0, triplets=14, step_mm=4.0))
+    crop_of = replace_struct(spec.input, patch_zyx=(32, 32, 32), spacing=2.0, hu_clip=(-1024, 3071),
+                             hu_offset=0.0, hu_scale=1000.0)  # fmt: skip
+
+    def sees(_: NetworkSpec, batch: Array) -> Array:
+        p = 0.1 + np.minimum(np.maximum(batch - 0.5, 0).sum((1, 2, 3)) / 40, 0.8)
+        return np.stack([1 - p, p], 1)
+
+    asked = network(replace_struct(spec, input=crop_of), sees)
+    got = explain(scan(), SPINE[0], SPINE, asked)
+    assert got.said.largest_change > 0.01
+    np.testing.assert_allclose(got.said.largest_at_lps_mm, LESION, atol=STRIDE_MM / 2)

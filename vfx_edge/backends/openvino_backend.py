@@ -21,7 +21,7 @@ from vfx_edge.backends.errors import (
     RunFailed,
     not_onnx,
 )
-from vfx_edge.backends.machine import cpu_flags, cpu_name, usable_cores
+from vfx_edge.backends.machine import cpu_name, usable_cores
 from vfx_edge.backends.network import CheckedNetwork, pick_precision
 from vfx_edge.backends.onnx_file import check_signature, operations
 from vfx_edge.backends.protocol import Array, Availability, Budget
@@ -80,9 +80,8 @@ def native_precision() -> str:
 
 def _eight_bits_gain(native: str) -> bool:
     """Whether 8 bits were measured to be faster than what this CPU computes in by itself: than FP32
-    always, than bf16 with VNNI. AMX, which has both, was never at hand."""
-    flags = cpu_flags()
-    return native == "fp32" or ("avx512_vnni" in flags and "amx_int8" not in flags)
+    always. Than bf16 not: what an INT8 file leaves in floats is computed in FP32."""
+    return native == "fp32"
 
 
 def _version() -> str:

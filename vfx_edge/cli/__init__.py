@@ -12,6 +12,7 @@ import typer
 
 from vfx_edge import __version__
 from vfx_edge.cli import (
+    batch,
     bench,
     bugs,
     calibrate,
@@ -75,6 +76,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("batch")(batch.batch)
 app.command("correct")(correct.correct)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)

@@ -118,6 +118,14 @@ Workers = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")
 ]
+Radiomics = Annotated[
+    bool,
+    typer.Option(
+        "--radiomics",
+        help="Measure the radiomics of each vertebra that is found, too, and write features.csv; "
+        "with --repeat, stable.csv says which of them repeat. Needs the extra radiomics.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")]
 
 
@@ -144,6 +152,7 @@ def evaluate(
     language: evaluate_reader.Language = "en",
     repeat: evaluate_repeat.Repeat = False,
     perturbations: evaluate_repeat.Perturbations = "all",
+    radiomics: Radiomics = False,
     quiet: Quiet = False,
 ) -> None:
     """Score model sets on labelled studies, with the tables of the study.
@@ -160,7 +169,7 @@ def evaluate(
     request = parse.request(backend, device, gpu_memory, precision)
     if not (model or results or predictions):
         model = ["default"]
-    made = evaluate_repeat.perturbations_of(repeat, perturbations, masks)
+    made = evaluate_repeat.perturbations_of(repeat, perturbations, masks, radiomics)
     wanted_splits = _splits(split)
     with tidy_end():
         folders.check_writable(out)
@@ -171,6 +180,7 @@ def evaluate(
             results=_sources(results, Source),
             predictions=_sources(predictions, Source),
             masks=masks,
+            radiomics=radiomics,
             request=request,
             workers=_workers(workers),
             retry_failed=retry_failed,
@@ -182,7 +192,7 @@ def evaluate(
 
 
 def _workers(wanted: int | None) -> int:
-    from vfx_edge.scoring.pool import default_workers
+    from vfx_edge.crew.pool import default_workers
 
     return wanted or default_workers()
 
@@ -265,6 +275,7 @@ def _write(
     from vfx_edge.files import write_text
     from vfx_edge.labelled.folders import told
     from vfx_edge.scoring.about import About
+    from vfx_edge.scoring.features import write_features
     from vfx_edge.scoring.figures import evaluation
     from vfx_edge.scoring.page import page
     from vfx_edge.scoring.readings import with_readings
@@ -286,6 +297,9 @@ def _write(
     with as_a_set(out):
         write_vertebrae(out / "vertebrae.csv", rows.vertebrae)
         write_studies(out / "cases.csv", rows.studies)
+        (out / "features.csv").unlink(missing_ok=True)  # of an earlier run
+        if any(row.features for row in rows.vertebrae):
+            write_features(out / "features.csv", rows.vertebrae)
         write_text(out / PAGE, html)
         write_text(out / MARK, text)
     return content

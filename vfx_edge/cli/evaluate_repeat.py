@@ -30,19 +30,25 @@ Perturbations = Annotated[
     typer.Option(
         "--perturbations",
         metavar="LIST",
-        help="With --repeat: any of noise,noise_again,shift,smoother,sharper; all, or none for "
-        "pairs of scans alone.",
+        help="With --repeat: any of noise,noise_again,shift,smoother,sharper, with --radiomics "
+        "outline, too; all, or none for pairs of scans alone.",
     ),
 ]
 
 
-def perturbations_of(repeat: bool, names: str, masks: str) -> "tuple[Perturbation, ...]":
-    """What is asked for, checked before anything runs; () without --repeat."""
+def perturbations_of(
+    repeat: bool, names: str, masks: str, radiomics: bool = False
+) -> "tuple[Perturbation, ...]":
+    """What is asked for, checked before anything runs; () without --repeat. RadiomicsMissing."""
+    if radiomics:
+        from vfx_edge.radiomics import check_installed
+
+        check_installed()
     if not repeat:
         return ()
     from vfx_edge.scoring.repeat import chosen
 
-    made = chosen(names)
+    made = chosen(names, radiomics)
     if made and masks != "chain":
         raise typer.BadParameter(
             "--repeat makes scans anew, which the experts' masks do not fit: leave --masks out, or "

@@ -42,7 +42,8 @@ def show(name: Name = "default") -> None:
     _print(f"suspected from {manifest.height_loss_suspected:.0%} height loss")
     for spec in manifest.networks:
         _print(f"{', '.join(spec.roles)}: {spec.name}")
-        _print(f"  {spec.path.name}  sha256 {spec.sha256}")
+        for path, digest in spec.signed_files:
+            _print(f"  {path.name}  sha256 {digest}")
         _print(f"  input {_input(spec)}, precision {' or '.join(spec.precision.allowed)}")
         if spec.slices is not None:
             _print(f"  slices {_slices(spec.slices)}")

@@ -209,6 +209,15 @@ TaskName = Annotated[
         + ".",
     ),
 ]
+Signs = Annotated[
+    bool,
+    typer.Option(
+        "--signs",
+        help="Measure CT signs of suspected vertebrae (convex back wall, gaps in the cortex, soft "
+        "tissue, gas, pedicles, density, a line) and show them beside the probability, which they "
+        "do not change.",
+    ),
+]
 TriageExitCode = Annotated[
     bool,
     typer.Option(

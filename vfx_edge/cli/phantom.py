@@ -39,6 +39,15 @@ Lesions = Annotated[
         help="A malignant lesion: lytic, sclerotic or mixed, for example T10:lytic. Repeatable.",
     ),
 ]
+Signs = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LEVEL:KIND:SIZE",
+        help="A sign by itself, of known size: convexity (mm), gas, mass, canal (ml), gap (mm2), "
+        "pedicle (1: all of it), core or line (HU); with :left or :right where it has a side, for "
+        "example L1:convexity:3. Repeatable.",
+    ),
+]
 Studies = Annotated[
     int | None,
     typer.Option(
@@ -76,6 +85,7 @@ def phantom(
     matrix: Matrix = 256,
     fracture: Fractures = None,
     lesion: Lesions = None,
+    sign: Signs = None,
     scoliosis: Annotated[
         float, typer.Option(metavar="DEG", help="Bend of the spine to the side, as a Cobb angle.")
     ] = 0.0,
@@ -93,7 +103,8 @@ def phantom(
         return
     folders.check_writable(out)
     before = _slices_of_a_phantom(out)
-    spec = _spec(slices, spacing, levels, matrix, fracture or [], lesion or [], scoliosis, seed)
+    changes = (fracture or [], lesion or [], sign or [])
+    spec = _spec(slices, spacing, levels, matrix, changes, scoliosis, seed)
 
     from vfx_edge.files import write_text
     from vfx_edge.outputs.dicom.ct_series import write_ct_series
@@ -110,7 +121,7 @@ def phantom(
 
 def _write_cohort(context: typer.Context, out: Path, studies: int, seed: int, levels: str) -> None:
     """Wrong usage where an option is given that describes a single CT."""
-    for name in ("slices", "spacing", "matrix", "fracture", "lesion", "scoliosis"):
+    for name in ("slices", "spacing", "matrix", "fracture", "lesion", "sign", "scoliosis"):
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{name} describes a single CT: leave it or --studies out")
@@ -139,14 +150,14 @@ def _spec(
     spacing: float,
     levels: str,
     matrix: int,
-    fractures: list[str],
-    lesions: list[str],
+    changes: tuple[list[str], list[str], list[str]],
     scoliosis: float,
     seed: int,
 ) -> "PhantomSpec":
     """What to make; what it can't be is wrong usage."""
-    from vfx_edge.phantom import PhantomSpec, parse_fracture, parse_lesion, parse_levels
+    from vfx_edge.phantom import PhantomSpec, parse_fracture, parse_lesion, parse_levels, parse_sign
 
+    fractures, lesions, signs = changes
     try:
         return PhantomSpec(
             levels=parse_levels(levels),
@@ -156,6 +167,7 @@ def _spec(
             matrix=(matrix, matrix),
             fractures=tuple(map(parse_fracture, fractures)),
             lesions=tuple(map(parse_lesion, lesions)),
+            signs=tuple(map(parse_sign, signs)),
             scoliosis_deg=scoliosis,
             seed=seed,
         )

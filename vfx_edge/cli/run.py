@@ -44,6 +44,7 @@ def run(
     segmentation: options.Segmentation = None,
     shift_levels: options.ShiftLevels = None,
     anchor: options.AnchorAt = None,
+    signs: options.Signs = False,
     explain: options.Explain = False,
     clinical: options.Clinical = None,
     outputs: options.Outputs = None,
@@ -65,12 +66,13 @@ def run(
     task = parse.one_of(task, tuple(TASKS), "task")
     if task != DEFAULT:
         _refuse_options(task, levels, classify != "suspected", segmentation, shift_levels, anchor,
-                        explain, clinical, triage_exit_code)  # fmt: skip
+                        signs, explain, clinical, triage_exit_code)  # fmt: skip
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
         segmentation=segmentation,
         levels_by_hand=parse.by_hand(shift_levels, anchor),
+        signs=signs,
         explain=explain,
         clinical=clinical,
     )
@@ -101,7 +103,7 @@ def _report(job: Job, done: Finished, *, as_json: bool, quiet: bool, verbose: bo
 def _refuse_options(task: str, *given: object) -> None:
     """Those that say how fractures are triaged mean nothing to another task."""
     names = ("--levels", "--classify", "--segmentation", "--shift-levels", "--anchor",
-             "--explain", "--clinical", "--triage-exit-code")  # fmt: skip
+             "--signs", "--explain", "--clinical", "--triage-exit-code")  # fmt: skip
     for name, value in zip(names, given, strict=True):
         if value not in (None, False):
             raise typer.BadParameter(f"{name} belongs to the task {DEFAULT}, not to {task}")

@@ -274,6 +274,12 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         folder = self.manifest_path.parent
         return {key: folder / getattr(self, key) for key in FILES if getattr(self, key)}
 
+    @property
+    def signed_files(self) -> tuple[tuple[Path, str], ...]:
+        """Its ONNX files, the one in FP32 first, each with its sha256."""
+        hashes = dict(zip(FILES, (self.sha256, self.sha256_fp16, self.sha256_int8), strict=True))
+        return tuple((path, hashes[key] or "") for key, path in self.paths.items())
+
     def shape(self, batch: int) -> tuple[int, ...]:
         """Of its input: (batch, channels, *patch_zyx); of slices (batch, 3, *patch_zyx[1:]); of a
         row of numbers (batch, features)."""
@@ -303,9 +309,8 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
     def read_all(self, keys: Container[str] = FILES) -> dict[str, bytes]:
         """The files of these keys that the set brings, each read once and compared with its hash;
         ModelError where one differs."""
-        hashes = dict(zip(FILES, (self.sha256, self.sha256_fp16, self.sha256_int8), strict=True))
-        wanted = {key: path for key, path in self.paths.items() if key in keys}
-        return {key: read_verified(path, hashes[key] or "") for key, path in wanted.items()}
+        pairs = zip(self.paths, self.signed_files, strict=True)
+        return {key: read_verified(*signed) for key, signed in pairs if key in keys}
 
 
 class FractureTable(Table, frozen=True, kw_only=True):

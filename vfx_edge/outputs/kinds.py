@@ -168,6 +168,14 @@ _ROWS = (
         ),
         writer="vfx_edge.outputs.nifti:write",
     ),
+    OutputKind(
+        name="radiomics",
+        what="radiomics of each vertebral body, as a table with its settings beside it",
+        files=("features.csv", "features.json"),
+        writer="vfx_edge.outputs.features:write",
+        extra="radiomics",
+        packages=("mirp",),
+    ),
 )
 KINDS: dict[str, OutputKind] = {row.name: row for row in _ROWS}
 """In the order in which they are named. They are written from the last to the first: the report

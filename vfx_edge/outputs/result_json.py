@@ -30,6 +30,7 @@ from vfx_edge.study import (
     ReaderAnswer,
     RunInfo,
     SeriesInfo,
+    Sign,
     SliceAnswer,
     StudyResult,
     Triage,
@@ -40,6 +41,7 @@ SCHEMA = "vfx-edge/result/2"
 SCHEMA_OF_OTHERS = "vfx-edge/result/any-task/1"
 
 _MM = 2
+_SIGN = 2
 _RATIO = 4
 _SECONDS = 3
 _MIB = 1
@@ -124,7 +126,7 @@ def _coverage(coverage: Coverage) -> dict[str, object]:
 def _finding(finding: Finding) -> dict[str, object]:
     vertebra, measured = finding.vertebra, finding.measurement
     name = vertebra.level.value
-    written = {
+    written: dict[str, object] = {
         "level": name,
         "verse_label": vertebra.level.verse,
         "centroid_lps_mm": [
@@ -147,8 +149,23 @@ def _finding(finding: Finding) -> dict[str, object]:
         "suspected_fracture": _flag(measured.suspected_fracture),
         "assessment": _assessment(finding.assessment, name),
     }
+    signs = [_sign(sign, name) for sign in finding.signs]
+    if signs:
+        written = {**written, "signs": signs}
     said = finding.explained
     return written if said is None else {**written, "explanation": _explanation(said, name)}
+
+
+def _sign(sign: Sign, level: str) -> dict[str, object]:
+    name = f"{level}.signs.{sign.name}"
+    return {
+        "name": sign.name,
+        "value": _optional(sign.value, _SIGN, name),
+        "unit": sign.unit,
+        "normal_low": _optional(sign.normal_low, _SIGN, name),
+        "normal_high": _optional(sign.normal_high, _SIGN, name),
+        "reason": sign.reason,
+    }
 
 
 def _explanation(said: Explained, name: str) -> dict[str, object]:

@@ -8,9 +8,15 @@ from vfx_edge.phantom.canvas import Part
 from vfx_edge.phantom.draw import DrawOptions, random_spec
 from vfx_edge.phantom.levels import NUMBER_OF, column_levels
 from vfx_edge.phantom.make import Phantom, make_phantom
-from vfx_edge.phantom.parse import parse_fracture, parse_lesion, parse_level, parse_levels
+from vfx_edge.phantom.parse import (
+    parse_fracture,
+    parse_lesion,
+    parse_level,
+    parse_levels,
+    parse_sign,
+)
 from vfx_edge.phantom.signs import paint_benign_signs, random_fracture, random_lesion
-from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec
+from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec, SignSpec
 from vfx_edge.phantom.truth import LevelTruth, Truth
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "Part",
     "Phantom",
     "PhantomSpec",
+    "SignSpec",
     "Truth",
     "column_levels",
     "make_phantom",
@@ -30,6 +37,7 @@ __all__ = [
     "parse_lesion",
     "parse_level",
     "parse_levels",
+    "parse_sign",
     "random_fracture",
     "random_lesion",
     "random_spec",

@@ -26,6 +26,9 @@ _ACROSS = ("width_mm", "depth_mm", "canal_width_mm", "canal_depth_mm", "pedicle_
            "transverse_span_mm", "spinous_back_mm", "facet_half_span_mm")  # fmt: skip
 _UNEVEN = {"spinous_up_mm": 0.12, "spinous_back_mm": 0.04, "pedicle_width_mm": 0.08,
            "transverse_span_mm": 0.05}  # fmt: skip
+MOST_LEAN_DEG = 85.0
+"""No vertebra leans further forward: the trunk is drawn as sections that lie one above the other,
+and where a column turned down again, it would fold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +135,14 @@ def _wedge_angles(plates: Sequence[Endplates], n_sacral: int) -> F64:
     return np.asarray(below + 0.5 * own)
 
 
+def _upright(tilts: F64, above: int) -> F64:
+    """The same bends, of a patient who holds the head up: where a bent back and fractures together
+    lean too far, the levels from the head down to `above` lean less, each by the same share."""
+    upper = tilts[:above]
+    share = min(1.0, MOST_LEAN_DEG / max(float(upper.max()), 1.0))
+    return np.concatenate([upper * share, tilts[above:]])
+
+
 def _gaps(
     vertebrae: Sequence[tuple[Size, Endplates]], spec: PhantomSpec, jitter: Jitter, n_sacral: int
 ) -> F64:
@@ -202,6 +213,7 @@ def build_column(spec: PhantomSpec) -> Column:
     n_sacral = len(SACRAL_TILTS_DEG)
     gaps = _gaps(list(zip(sizes, plates, strict=True)), spec, jitter, n_sacral)
     tilts = _tilts(names, spec, jitter) + _wedge_angles(plates, n_sacral)
+    tilts = _upright(tilts, names.index("L1"))
     side, twist = _scoliosis(gaps, len(tilts), spec, jitter)
     frames = _frames(tilts, gaps, side, twist)
     origin = frames[names.index("L1")].centre_mm

@@ -20,6 +20,7 @@ from vfx_edge.phantom.lesion import make_lesion, paint_mass
 from vfx_edge.phantom.metal import paint_metal
 from vfx_edge.phantom.noise import noise_field
 from vfx_edge.phantom.outline import Outline, build_outline
+from vfx_edge.phantom.planted import convexity_mm, paint_canal_masses, paint_masses
 from vfx_edge.phantom.sacrum import paint_sacrum
 from vfx_edge.phantom.scanner import Sampling, sampling, scan
 from vfx_edge.phantom.spec import PhantomSpec
@@ -98,17 +99,18 @@ def _bones(spec: PhantomSpec, column: Column, tissue: BoneTissue) -> list[Bone]:
     for i, vertebra in enumerate(column.vertebrae):
         below: Arch | None = arches[i + 1] if i + 1 < len(arches) else None
         body: Body | None = None
+        signs = tuple(s for s in spec.signs if s.level == vertebra.level)
         if vertebra.level != "C1":
-            body = make_body(
-                vertebra, spec.degeneration, 3.5 if vertebra.level in convex else 0.0, jitter, rough
-            )
+            pushed = 3.5 if vertebra.level in convex else 0.0
+            pushed += convexity_mm(signs)
+            body = make_body(vertebra, spec.degeneration, pushed, jitter, rough)
         lesions = tuple(
             make_lesion(s, vertebra, jitter) for s in spec.lesions if s.level == vertebra.level
         )
         dents = make_dents(vertebra, spec.degeneration, jitter)
         spots = make_spots(vertebra, jitter)
         varied = replace(tissue, spongy_hu=tissue.spongy_hu * jitter.scale(0.06))
-        bones.append(Bone(vertebra, body, arches[i], below, dents, spots, lesions, varied))
+        bones.append(Bone(vertebra, body, arches[i], below, dents, spots, lesions, varied, signs))
     return bones
 
 
@@ -125,11 +127,14 @@ def _paint(
     for bone in bones:
         for lesion in bone.lesions:
             paint_mass(canvas, lesion)
+        paint_masses(canvas, bone.vertebra, bone.signs)
     jitter = Jitter(stream(spec.seed, "skeleton"), spec.randomness)
     paint_frame(canvas, spec, column, outline, tissue, tissue, jitter)
     discs = Jitter(stream(spec.seed, "discs"), spec.randomness)
     paint_discs(canvas, column, [bone.body for bone in bones], spec.degeneration, 78.0, discs)
     paint_canal(canvas, column, jitter)
+    for bone in bones:
+        paint_canal_masses(canvas, bone.vertebra, bone.signs)
     paint_sacrum(canvas, column, tissue)
     for bone in bones:
         paint_vertebra(canvas, bone)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import cast
 
-from vfx_edge.phantom.spec import FractureKind, FractureSpec, LesionKind, LesionSpec, check_level
+from vfx_edge.phantom.spec import (
+    FractureKind,
+    FractureSpec,
+    LesionKind,
+    LesionSpec,
+    Side,
+    SignKind,
+    SignSpec,
+    check_level,
+)
 
 _FLAGS = {
     "cortex": "destroys_cortex",
@@ -72,3 +81,15 @@ def _lesion_flags(text: str, whole: str) -> dict[str, bool]:
             f"unknown lesion option {unknown[0]!r} in {whole!r}: use {', '.join(_FLAGS)}"
         )
     return {name: word in words for word, name in _FLAGS.items()}
+
+
+def parse_sign(text: str) -> SignSpec:
+    """``"L1:convexity:3"``, for what has a side also ``"L1:mass:15:right"``."""
+    parts = [p.strip().lower() for p in text.split(":")]
+    if not 3 <= len(parts) <= 4:
+        raise ValueError(
+            f"cannot read sign {text!r}: write LEVEL:KIND:SIZE[:SIDE], for example L1:convexity:3"
+        )
+    level, kind = parse_level(parts[0]), cast(SignKind, parts[1])
+    side = cast(Side, parts[3]) if len(parts) == 4 else "left"
+    return SignSpec(level, kind, _number(parts[2], "size", text), side)

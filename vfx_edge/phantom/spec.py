@@ -11,6 +11,8 @@ FractureKind = Literal["wedge", "biconcave", "crush"]
 LesionKind = Literal["lytic", "sclerotic", "mixed"]
 Contrast = Literal["none", "arterial", "venous"]
 Arms = Literal["up", "down"]
+SignKind = Literal["convexity", "gas", "mass", "canal", "gap", "pedicle", "core", "line"]
+Side = Literal["left", "right"]
 
 
 def _check(ok: bool, sentence: str) -> None:
@@ -62,6 +64,31 @@ class LesionSpec:
         _check(self.level not in ("C1", "C2"), "lesions are modelled from C3 down only")
 
 
+@dataclass(frozen=True)
+class SignSpec:
+    """One sign by itself, of known size: what a measurement of it is held against.
+
+    size: ``convexity`` mm that the back wall is pushed out in the middle; ``gas`` ml within the
+    body; ``mass`` ml of soft tissue at its ``side``, ``canal`` ml in the canal; ``gap`` mm2 of
+    cortex missing in the side wall; ``pedicle`` 1 all of it, less a smaller hole; ``core`` and
+    ``line`` HU more (or less) in the marrow, and in a band 2 mm thin.
+    """
+
+    level: str
+    kind: SignKind
+    size: float
+    side: Side = "left"
+
+    def __post_init__(self) -> None:
+        check_level(self.level)
+        _check_choice(self.kind, get_args(SignKind), "sign")
+        _check_choice(self.side, get_args(Side), "side")
+        most = 2000.0 if self.kind in ("core", "line") else 400.0 if self.kind == "gap" else 60.0
+        least = -most if self.kind in ("core", "line") else 0.0
+        _check(least <= self.size <= most, f"{self.kind} {self.size} is not within its bounds")
+        _check(self.level not in ("C1", "C2"), "signs are modelled from C3 down only")
+
+
 MOST_SLICES = 5000
 
 
@@ -86,6 +113,7 @@ class PhantomSpec:
     matrix: tuple[int, int] = (256, 256)
     fractures: tuple[FractureSpec, ...] = ()
     lesions: tuple[LesionSpec, ...] = ()
+    signs: tuple[SignSpec, ...] = ()
     thoracic_count: int = 12
     lumbar_count: int = 5
     scoliosis_deg: float = 0.0
@@ -117,6 +145,7 @@ class PhantomSpec:
         present = column_levels(self.thoracic_count, self.lumbar_count)
         asked = (*self.levels, *self.metal)
         damaged = (*(f.level for f in self.fractures), *(s.level for s in self.lesions))
+        damaged += tuple(sign.level for sign in self.signs)
         for level in (*asked, *damaged):
             check_level(level)
             _check(level in present, f"level {level} does not exist in this column")
@@ -142,4 +171,7 @@ class PhantomSpec:
 
     def to_json_able(self) -> dict[str, Any]:
         """Plain dictionary of numbers, strings and lists."""
-        return asdict(self)
+        plain = asdict(self)
+        if not self.signs:
+            del plain["signs"]
+        return plain

@@ -11,7 +11,8 @@ from vfx_edge.phantom.body import Body
 from vfx_edge.phantom.canvas import F64
 from vfx_edge.phantom.column import Vertebra
 from vfx_edge.phantom.levels import NUMBER_OF
-from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec
+from vfx_edge.phantom.planted import back_wall_mm
+from vfx_edge.phantom.spec import FractureSpec, LesionSpec, PhantomSpec, SignSpec
 
 Triple = tuple[float, float, float]
 
@@ -38,6 +39,9 @@ class LevelTruth:
     body_share_in_view: float
     fracture: FractureSpec | None
     lesions: tuple[LesionSpec, ...]
+    signs: tuple[SignSpec, ...] = ()
+    back_wall_lps_mm: Triple | None = None
+    """Mid-sagittal and half way up; None for C1."""
 
     @property
     def loss(self) -> Triple:
@@ -103,4 +107,6 @@ def level_truth(
         round(share, 4),
         next((f for f in spec.fractures if f.level == vertebra.level), None),
         tuple(s for s in spec.lesions if s.level == vertebra.level),
+        tuple(s for s in spec.signs if s.level == vertebra.level),
+        None if body is None else _triple(vertebra.frame.world(0, back_wall_mm(body), 0)),
     )

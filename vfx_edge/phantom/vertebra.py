@@ -16,7 +16,9 @@ from vfx_edge.phantom.dents import Spot, paint_spot
 from vfx_edge.phantom.jitter import Jitter
 from vfx_edge.phantom.lesion import Lesion, paint_lesion
 from vfx_edge.phantom.levels import NUMBER_OF
+from vfx_edge.phantom.planted import paint_inside
 from vfx_edge.phantom.solids import Beam, Solid, beam, bounds, chain, ellipsoid, fill, union
+from vfx_edge.phantom.spec import SignSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Bone:
     spots: tuple[Spot, ...]
     lesions: tuple[Lesion, ...]
     tissue: BoneTissue
+    signs: tuple[SignSpec, ...] = ()
 
 
 def _arch_distance(patch: Patch, bone: Bone) -> F32:
@@ -114,6 +117,7 @@ def paint_vertebra(canvas: Canvas, bone: Bone) -> None:
             paint_spot(patch, spot, whole)
         for lesion in bone.lesions:
             paint_lesion(patch, lesion, whole)
+        paint_inside(patch, bone.vertebra, bone.body, bone.signs, whole, d_body)
 
 
 def _paint_vein(patch: Patch, bone: Bone, whole: F32) -> None:

@@ -1,15 +1,17 @@
 """One study through the chain, or from a result that is there, against what is known of it."""
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vfx_edge.errors import InputError
+from vfx_edge.image import Image
 from vfx_edge.inputs import load_scan
 from vfx_edge.scoring.answers import CHAIN, EXPERT, Answer, Seen, Task
 from vfx_edge.scoring.compared import compared
-from vfx_edge.scoring.perturb import perturbed
+from vfx_edge.scoring.perturb import OUTLINE, perturbed
 from vfx_edge.scoring.results import Result, read_result
 from vfx_edge.scoring.truth import Truth, read_truth
 from vfx_edge.spine.locate import NoSpineInView
@@ -24,6 +26,7 @@ from vfx_edge.study import (
     NotClassified,
     Scan,
     Tier,
+    VertebraMask,
 )
 
 if TYPE_CHECKING:
@@ -45,8 +48,9 @@ class NoMaskGiven(InputError):
         )
 
 
-def answer(task: Task, models: "OpenModels | None", masks: str) -> Answer:
-    """models: None where a result is read. masks: one of MASKS. VfxError leaves."""
+def answer(task: Task, models: "OpenModels | None", masks: str, radiomics: bool = False) -> Answer:
+    """models: None where a result is read. masks: one of MASKS. radiomics: whether they are
+    measured; a result has them or not. VfxError leaves."""
     scan = load_scan(task.path)
     if task.perturbation:
         scan = perturbed(scan, task.perturbation)
@@ -55,7 +59,9 @@ def answer(task: Task, models: "OpenModels | None", masks: str) -> Answer:
         found = read_result(task.result, scan)
     else:
         assert models is not None, "a study without a result needs networks"
-        found = _analysed(scan, truth, models, masks, task.clinical)
+        moved_by = OUTLINE.seed if task.perturbation == OUTLINE.name else None
+        measured = _Radiomics(radiomics, moved_by)
+        found = _analysed(scan, truth, models, masks, measured, task.clinical)
     matched = compared(found.seen, found.labels, truth, scan.image)
     thick = scan.series.slice_thickness_mm or scan.series.spacing_mm[2]
     return Answer(
@@ -72,8 +78,30 @@ def answer(task: Task, models: "OpenModels | None", masks: str) -> Answer:
     )
 
 
+@dataclass(frozen=True)
+class _Radiomics:
+    """Whether they are wanted, and of which outline: the chain's, or one that is moved."""
+
+    wanted: bool
+    moved_by: int | None
+
+    def of(self, image: Image, mask: VertebraMask) -> dict[str, float]:
+        """What is defined."""
+        if not self.wanted:
+            return {}
+        from vfx_edge.radiomics import measured
+
+        features = measured(image, mask, self.moved_by).features
+        return {name: value for name, value in features.items() if math.isfinite(value)}
+
+
 def _analysed(
-    scan: Scan, truth: Truth, models: "OpenModels", masks: str, clinical: Clinical
+    scan: Scan,
+    truth: Truth,
+    models: "OpenModels",
+    masks: str,
+    radiomics: _Radiomics,
+    clinical: Clinical,
 ) -> Result:
     """Every vertebra of T1 to L6 goes to the classifier by its name, the product's own verdict
     is that of the suspected ones."""
@@ -91,7 +119,10 @@ def _analysed(
     findings = analysis.findings
     own = without_request(findings, models.manifest.network("classifier"))
     return Result(
-        seen=tuple(map(_seen, findings)),
+        seen=tuple(
+            replace(_seen(finding), features=radiomics.of(scan.image, mask))
+            for finding, mask in zip(findings, analysis.masks, strict=True)
+        ),
         tier=triage(own, THORACOLUMBAR).tier,
         labels=label_map(scan.image, analysis.masks),
         seconds=round(float(analysis.run.seconds["total"]), 3),

@@ -3,12 +3,15 @@
 It stays true when labels.csv changes, so it is this that a run keeps and a later one takes up.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
+from vfx_edge.crew.outcomes import Failed as Failed
+from vfx_edge.crew.outcomes import Sentence
 from vfx_edge.study import NOTHING_KNOWN, Clinical, Level, Tier
 
 CHAIN, EXPERT = "chain", "expert"
@@ -20,13 +23,15 @@ TO_ONE = 1e-3
 LevelName = Annotated[str, Meta(pattern=f"^({'|'.join(Level)})$")]
 TierName = Annotated[str, Meta(pattern=f"^({'|'.join(Tier)})?$")]
 Word = Annotated[str, Meta(pattern="^[a-z0-9_]*$", max_length=60)]
-MOST_WORDS = 2000
-Sentence = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", max_length=MOST_WORDS)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Slices = Annotated[tuple[Share, ...], Meta(max_length=64)]
 Positive = Annotated[float, Meta(ge=0, le=1e7)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Millimetre = Annotated[float, Meta(ge=-1e6, le=1e6)]
+FeatureName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.]*$", max_length=80)]
+MOST_FEATURES = 2000
+Features = Annotated[Mapping[FeatureName, float], Meta(max_length=MOST_FEATURES)]
+"""Numbers of a vertebra by name; what is not defined is not among them."""
 LpsMm = tuple[Millimetre, Millimetre, Millimetre]
 
 
@@ -51,6 +56,8 @@ class Seen:
     tier: TierName = ""
     reason: Word = ""
     """Why there is no tier, or why it is not assessable."""
+    features: Features = field(default_factory=dict)
+    """Where they were asked for, or the result has them."""
     p_malignant_slices: Slices = ()
     """Of each triplet of slices, from right to left, where a network sees slices."""
     p_network: Share | None = None
@@ -99,13 +106,6 @@ class Answer:
     def __post_init__(self) -> None:
         if any(one.finding is not None and one.finding >= len(self.seen) for one in self.known):
             raise ValueError("a known vertebra names a finding that is not there")
-
-
-@dataclass(frozen=True)
-class Failed:
-    """No answer, for this reason: a sentence that names no patient."""
-
-    reason: str
 
 
 Outcome = Answer | Failed

@@ -147,6 +147,7 @@ def _found(row: VertebraRow, found: Seen | None, missing: str) -> VertebraRow:
         p_malignant_slices=words(found.p_malignant_slices),
         tier=found.tier,
         reason=found.reason,
+        features=found.features,
         p_network=found.p_network,
         p_tabular=found.p_tabular,
     )

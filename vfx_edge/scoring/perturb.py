@@ -143,6 +143,20 @@ PERTURBATIONS = (
 )
 
 
+@dataclass(frozen=True)
+class MovedOutline(Perturbation):
+    """The scan as it is; radiomics are taken within another outline (`radiomics.features.moved`).
+    seed: of the field that moves it."""
+
+    seed: int = 1
+
+
+OUTLINE = MovedOutline(
+    "outline", "the outline drawn again, 0.5 mm off at random, on the same scan", lambda i: i
+)
+"""Radiomics alone feel it."""
+
+
 class NoiseUnknown(InputError):
     """The noise of a scan can't be told, so no other of its kind can be made."""
 
@@ -155,7 +169,7 @@ class NoiseUnknown(InputError):
 
 def perturbed(scan: Scan, name: str) -> Scan:
     """The scan made anew in the way of this name. NoiseUnknown."""
-    how = next(one for one in PERTURBATIONS if one.name == name)
+    how = next(one for one in (*PERTURBATIONS, OUTLINE) if one.name == name)
     made = how.scan(scan)
     if made is None:
         raise NoiseUnknown

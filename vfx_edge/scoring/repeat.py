@@ -11,12 +11,19 @@ from vfx_edge.errors import UsageError
 from vfx_edge.files import write_text
 from vfx_edge.labelled.dataset import LabelledStudy
 from vfx_edge.scoring.answers import Answer, Failed, Outcome, Task
-from vfx_edge.scoring.perturb import AS_SCANNED, PERTURBATIONS, Perturbation
+from vfx_edge.scoring.perturb import AS_SCANNED, OUTLINE, PERTURBATIONS, Perturbation
+from vfx_edge.scoring.repeat_features import (
+    STABLE,
+    FeaturePairs,
+    FeatureRepeat,
+    write_stable,
+)
 from vfx_edge.scoring.repeat_figures import repeat_figures
 from vfx_edge.scoring.repeated import (
     PAIR,
     RepeatedStudy,
     RepeatRow,
+    pairs_of,
     rows_of,
     write_repeats,
 )
@@ -41,20 +48,23 @@ class Repeated:
     rows: tuple[RepeatRow, ...]
     studies: tuple[RepeatedStudy, ...]
     figures: Mapping[str, Any]
+    features: tuple[FeatureRepeat, ...] = ()
+    """How well each feature repeats; nothing where none was measured."""
 
 
-def chosen(names: str) -> tuple[Perturbation, ...]:
-    """ "noise,shift" -> those, and what they are compared with; "all", "none".
-    PerturbationUnknown."""
+def chosen(names: str, radiomics: bool = False) -> tuple[Perturbation, ...]:
+    """ "noise,shift" -> those, and what they are compared with; "all", "none". radiomics: whether
+    there is one for them, too. PerturbationUnknown."""
     wanted = [name.strip().lower() for name in names.split(",") if name.strip()]
+    offered = (*PERTURBATIONS, OUTLINE) if radiomics else PERTURBATIONS
     if wanted == ["all"]:
-        return PERTURBATIONS
-    known = {one.name: one for one in PERTURBATIONS}
+        return offered
+    known = {one.name: one for one in offered}
     for name in wanted:
         if name not in known and wanted != ["none"]:
             raise PerturbationUnknown(name)
     needed = {*wanted, *(known[name].against for name in wanted if name in known)}
-    return tuple(one for one in PERTURBATIONS if one.name in needed)
+    return tuple(one for one in offered if one.name in needed)
 
 
 def repeat(
@@ -94,12 +104,16 @@ def _made_anew(
     one: Approach, studies: Sequence[LabelledStudy], perturbations: Sequence[Perturbation]
 ) -> Approach:
     tasks = {
-        _key(study.name, how.name): Task(one.tasks[study.name].path, perturbation=how.name)
+        _key(study.name, how.name): _alone(one.tasks[study.name], how)
         for study in studies
         if study.name in one.tasks
         for how in perturbations
     }
     return replace(one, tasks=tasks, refused={})
+
+
+def _alone(task: Task, how: Perturbation) -> Task:
+    return Task(task.path, perturbation=how.name, clinical=task.clinical)
 
 
 def _key(study: str, perturbation: str) -> str:
@@ -138,18 +152,22 @@ def _counted(
 ) -> Repeated:
     rows: list[RepeatRow] = []
     studies = []
+    features = FeaturePairs()
     for told, first, second in pairs:
         if why := _failure(first) or _failure(second):
             studies.append(replace(told, failure=why))
             continue
         assert isinstance(first, Answer)
         assert isinstance(second, Answer)
+        features.add(told, pairs_of(told, first, second))
+        if told.comparison == OUTLINE.name:  # the answers are those of the same scan
+            continue
         told = replace(told, verdict=first.tier, again_verdict=second.tier)
         studies.append(told)
         rows += rows_of(told, first, second)
     words = {PAIR: PAIR_WORDS, **{one.name: one.words for one in perturbations}}
     figures = repeat_figures(rows, studies, words, dict(run))
-    return Repeated(tuple(rows), tuple(studies), figures)
+    return Repeated(tuple(rows), tuple(studies), figures, features.repeats())
 
 
 def _failure(outcome: Outcome) -> str:
@@ -158,12 +176,16 @@ def _failure(outcome: Outcome) -> str:
 
 
 def write_repeat(folder: Path, repeated: Repeated) -> tuple[Path, ...]:
-    """`repeat.json`, `repeats.csv`, `repeat.html`; OutputError."""
+    """`repeat.json`, `repeats.csv`, `repeat.html`, and `stable.csv` where features were measured;
+    OutputError."""
     from vfx_edge.scoring.repeat_page import repeat_page
 
     text = json.dumps(repeated.figures, indent=1, allow_nan=False, ensure_ascii=False)
+    (folder / STABLE).unlink(missing_ok=True)  # of an earlier run
+    stable = (write_stable(folder, repeated.features),) if repeated.features else ()
     return (
         write_repeats(folder / "repeats.csv", repeated.rows),
         write_text(folder / "repeat.html", repeat_page(repeated.figures, repeated.rows)),
         write_text(folder / "repeat.json", text + "\n"),
+        *stable,
     )

@@ -81,18 +81,25 @@ def rows_of(study: RepeatedStudy, first: Answer, second: Answer) -> list[RepeatR
     """Of all vertebrae T1 to L6 of either answer, head to feet: those of one place belong together,
     whatever they are called; of a pair of scans, those of one name."""
     by_place = study.comparison != PAIR
+    made = [_row(study, a, b, by_place) for a, b in pairs_of(study, first, second)]
+    return sorted(made, key=lambda row: Level(row.level or row.again_level).rank)
+
+
+def pairs_of(
+    study: RepeatedStudy, first: Answer, second: Answer
+) -> list[tuple[Seen | None, Seen | None]]:
+    """The same vertebra in both answers, as of `rows_of`; None where one has it not."""
+    by_place = study.comparison != PAIR
     one, other = (
         [seen for seen in answer.seen if Level(seen.level) in THORACOLUMBAR]
         for answer in (first, second)
     )
     joined = _of_one_place(one, other) if by_place else _of_one_name(one, other)
     left = set(range(len(other))) - {b for _, b in joined}
-    pairs: list[tuple[Seen | None, Seen | None]] = [
+    return [
         *((one[a], None if b is None else other[b]) for a, b in joined),
         *((None, other[b]) for b in left),
     ]
-    made = [_row(study, a, b, by_place) for a, b in pairs]
-    return sorted(made, key=lambda row: Level(row.level or row.again_level).rank)
 
 
 Joined = list[tuple[int, int | None]]

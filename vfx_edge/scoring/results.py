@@ -1,7 +1,7 @@
 """A `result.json` of `vfx-edge run`, and the masks beside it, in place of a run."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vfx_edge.errors import InputError
 from vfx_edge.outputs.result_json import SCHEMA
 from vfx_edge.scoring.answers import Positive, Seen
+from vfx_edge.scoring.features import features_beside
 from vfx_edge.scoring.json_file import read_json
 from vfx_edge.study import Scan, Tier
 from vfx_edge.vocabulary import Level
@@ -70,7 +71,11 @@ def read_result(path: Path, scan: Scan) -> Result:
         cut = facts["triage"]["coverage"]["cut"]
         if len(facts["findings"]) > MOST_FINDINGS:
             raise ValueError("no spine has so many vertebrae")
-        seen = tuple(_seen(finding, cut) for finding in facts["findings"])
+        features = features_beside(path)
+        seen = tuple(
+            replace(one, features={**features.get(one.level, {}), **one.features})
+            for one in (_seen(finding, cut) for finding in facts["findings"])
+        )
         tier = Tier(facts["triage"]["tier"])
         seconds = msgspec.convert(facts["run"]["seconds"]["total"], Positive)
     except OSError as error:
@@ -111,5 +116,12 @@ def _seen(finding: dict[str, Any], cut: list[str]) -> Seen:
         "p_malignant_slices": [one["malignant"] for one in assessment.get("slices", ())],
         "tier": tier,
         "reason": assessment.get("because") or assessment.get("reason") or "",
+        "features": _signs(finding),
     }
     return msgspec.convert(facts, Seen)
+
+
+def _signs(finding: dict[str, Any]) -> dict[str, Any]:
+    """Of a run that measured them: those that have a value, as features `sign_<name>`."""
+    signs = finding.get("signs", ())
+    return {f"sign_{one['name']}": one["value"] for one in signs if one["value"] is not None}

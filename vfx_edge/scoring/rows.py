@@ -81,6 +81,9 @@ class VertebraRow:
     p_tabular: float | None = None
     """p(malignant) by each reader of the set alone, where it has others beside its network."""
 
+    features: Mapping[str, float] = field(default_factory=dict)
+    """In a table of their own: `features.py`."""
+
 
 @dataclass(frozen=True)
 class StudyRow:

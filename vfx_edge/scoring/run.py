@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfx_edge import __version__
+from vfx_edge.crew.pool import Crew, answers
+from vfx_edge.crew.records import Records, key_of
 from vfx_edge.errors import InputError, UsageError
 from vfx_edge.labelled.clinical import clinical_of
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
 from vfx_edge.labelled.folders import told
-from vfx_edge.scoring.answers import CHAIN, Failed, Outcome, Task
+from vfx_edge.scoring.answers import CHAIN, Answer, Failed, Outcome, Task
 from vfx_edge.scoring.joined import Rows, joined, together
-from vfx_edge.scoring.pool import MODULE, Crew, answers
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
-from vfx_edge.scoring.records import Records, key_of
 from vfx_edge.scoring.results import ResultMissing, result_of
 from vfx_edge.study import BackendRequest, Clinical
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
 
+MODULE = "vfx_edge.scoring.worker"
 OnStudy = Callable[[str, int, int], None]
 """Name of the model set, studies done of it and of all sets, and how many there are in all."""
 
@@ -56,7 +57,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is evaluated. folder: where answers are kept. masks: "chain" or "given"."""
+    """What is evaluated. folder: where answers are kept. masks: "chain" or "given". radiomics:
+    whether those of each vertebra are measured."""
 
     dataset: Dataset
     folder: Path
@@ -64,6 +66,7 @@ class Wanted:
     results: tuple[Source, ...] = ()
     predictions: tuple[Source, ...] = ()
     masks: str = CHAIN
+    radiomics: bool = False
     request: BackendRequest = field(default_factory=BackendRequest)
     workers: int = 1
     retry_failed: bool = False
@@ -150,7 +153,7 @@ def _of_models(wanted: Wanted) -> Iterator[Approach]:
         yield Approach(
             name=name,
             order=_order(wanted, str(manifest.directory)),
-            about={"digest": manifest.digest, "masks": wanted.masks, **_asked(wanted.request)},
+            about={"digest": manifest.digest, **_asked(wanted)},
             shown=_shown_set(name, manifest),
             tasks=_asked_of(manifest, wanted.dataset.studies),
         )
@@ -209,12 +212,23 @@ def _of_results(wanted: Wanted) -> Iterator[Approach]:
 
 
 def _order(wanted: Wanted, model: str | None) -> dict[str, Any]:
-    return {"model": model, "request": asdict(wanted.request), "masks": wanted.masks}
+    return {
+        "model": model,
+        "request": asdict(wanted.request),
+        "masks": wanted.masks,
+        "radiomics": wanted.radiomics,
+    }
 
 
-def _asked(request: BackendRequest) -> dict[str, str]:
+def _asked(wanted: Wanted) -> dict[str, Any]:
     """What may change an answer: not the card, nor how much of its memory."""
-    return {"backend": request.backend, "precision": request.precision}
+    request = wanted.request
+    asked = {"masks": wanted.masks, "backend": request.backend, "precision": request.precision}
+    if not wanted.radiomics:
+        return asked
+    from vfx_edge.radiomics.mirp_features import mirp_version
+
+    return {**asked, "radiomics": mirp_version()}
 
 
 def _task(study: LabelledStudy) -> Task:
@@ -244,11 +258,18 @@ class Progress:
         self._say(name, self._done, self._every)
 
 
+def _known(task: Task) -> dict[str, Any]:
+    return asdict(task.clinical) if task.clinical.known else {}
+
+
 def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Outcome]:
     """By the tasks' names: those that are kept from before, and what is still to be asked, which is
     kept as it comes. ModelError, BackendError, OutputError."""
-    records = Records(wanted.folder, one.name)
-    keys = {name: key_of(task, one.about) for name, task in one.tasks.items()}
+    records = Records(wanted.folder, one.name, Answer)
+    keys = {
+        name: key_of(task.inputs, one.about, perturbation=task.perturbation, clinical=_known(task))
+        for name, task in one.tasks.items()
+    }
     found: dict[str, Outcome] = dict(one.refused)
     for name, key in keys.items():
         kept = records.read(name, key)
@@ -256,8 +277,9 @@ def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Out
             found[name] = kept
     progress.more(one.name, len(found))
     left = [name for name in one.tasks if name not in found]
-    crew = Crew(one.order, wanted.workers, wanted.module)
-    with closing(answers([one.tasks[name] for name in left], crew)) as coming:
+    crew = Crew(one.order, Answer, wanted.module, wanted.workers)
+    asked = answers([one.tasks[name] for name in left], crew)
+    with closing(asked) as coming:
         for number, outcome in coming:
             name = left[number]
             records.write(name, keys[name], outcome)

@@ -36,6 +36,8 @@ ALLOWED: Mapping[str, Sequence[str]] = {
 ABOUT = ("model", "study", "level")
 """What a row is about: there is one of each."""
 SPLITS = ("", *Split)
+APART = ("readings", "features")
+"""Fields that are no column of `vertebrae.csv`."""
 SLICES = "p_malignant_slices"
 """A column that is there only where a network told of slices."""
 _SLICES = re.compile(r"(?:(?:0\.\d{1,9}|1\.0{1,9})(?: (?!$)|$)){0,64}")
@@ -62,7 +64,7 @@ class Table(Generic[Row]):
 def write_vertebrae(path: Path, rows: Sequence[VertebraRow]) -> Path:
     """Writes `vertebrae.csv`; OutputError when the place can't be written."""
     readings = _reading_columns(rows)
-    absent = {"readings", *([] if any(getattr(row, SLICES) for row in rows) else [SLICES])}
+    absent = {*APART, *([] if any(getattr(row, SLICES) for row in rows) else [SLICES])}
     plain = [one.name for one in fields(VertebraRow) if one.name not in absent]
     lines = ([_cell(getattr(row, n)) for n in plain] + _readings(row, readings) for row in rows)
     return _write(path, [*plain, *map(_cell, readings)], lines)
@@ -88,6 +90,11 @@ def read_vertebrae(path: Path) -> Table[VertebraRow]:
 def read_studies(path: Path) -> Table[StudyRow]:
     """The rows of a `cases.csv`; TableUnreadable when it is none."""
     return _read(path, StudyRow)
+
+
+def write_table(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]]) -> Path:
+    """Numbers, texts and None under their columns; OutputError when the place can't be written."""
+    return _write(path, list(map(_cell, header)), (list(map(_cell, line)) for line in lines))
 
 
 def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> Path:
@@ -218,7 +225,7 @@ class _Cells:
         for name, hint in get_type_hints(kind).items():
             if name == "readings":
                 values[name] = self._readings()
-            elif name in self.cells:
+            elif name in self.cells and name not in APART:
                 values[name] = self._value(name, str(hint))
         if sum(values.get(name) or 0.0 for name in CHANCES) > 1 + TO_ONE:
             self._problem(" and ".join(CHANCES), "are more than 1 together")

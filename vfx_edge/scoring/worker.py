@@ -3,37 +3,15 @@
 Its order says which networks to open; then each line is a task, and each answer one event.
 """
 
-import json
-import signal
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
-
-import msgspec
+from typing import NoReturn
 
 from vfx_edge.bench.protocol import Order, Parent, serve
-from vfx_edge.errors import BackendError, VfxError, without_names
+from vfx_edge.crew.serving import Work, serve_all
 from vfx_edge.parallel import keep_to
-from vfx_edge.room import memory_error_as_sentence
-from vfx_edge.scoring.answers import MOST_WORDS, PATHS, Answer, Task
-from vfx_edge.service.reasons import code_location
-from vfx_edge.study import BackendRequest, Clinical
-
-READY, ANSWERED = "ready", "answered"
-
-
-def line_of(task: Task) -> bytes:
-    """The task as a line of JSON."""
-    facts = {name: str(v) if isinstance(v, Path) else v for name, v in vars(task).items()}
-    facts["clinical"] = asdict(task.clinical)
-    return json.dumps(facts).encode("ascii") + b"\n"
-
-
-def _task_of(line: str) -> Task:
-    facts: dict[str, Any] = json.loads(line)
-    facts |= {name: Path(facts[name]) for name in PATHS if facts[name]}
-    return Task(**{**facts, "clinical": Clinical(**facts["clinical"])})
+from vfx_edge.scoring.answers import Answer, Task
+from vfx_edge.study import BackendRequest
 
 
 def answer_all(
@@ -43,39 +21,17 @@ def answer_all(
 ) -> NoReturn:
     """Tasks until standard input is closed. answer: raises VfxError leaves. is_worn: whether a
     process that begins anew may fare better with the next task."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's: it ends this process itself
-        signal.signal(number, signal.SIG_IGN)
-    parent.report(READY)
-    while True:
-        event = _event(parent.wait(), answer)
-        parent.report(ANSWERED, **{**event, "go_on": event["go_on"] and not is_worn()})
+    serve_all(parent, Work(Task, answer, Answer, _names), is_worn)
 
 
-def _event(line: str, answer: Callable[[Task], Answer]) -> dict[str, Any]:
-    task = _task_of(line)
-    try:
-        with memory_error_as_sentence():
-            outcome = asdict(answer(task))
-            msgspec.convert(outcome, Answer)  # what can't be is this study's own bug
-            return {"outcome": outcome, "failure": "", "go_on": True}
-    except VfxError as error:
-        # a lost GPU stays lost to this process
-        lost = isinstance(error, BackendError)
-        return {"outcome": None, "failure": _nameless(error, task), "go_on": not lost}
-    except Exception as error:  # noqa: BLE001  one study must not stop the others
-        where = code_location(error)
-        sentence = f"the study ended in a bug ({where}): please report it with these words."
-        return {"outcome": None, "failure": sentence, "go_on": True}
-
-
-def _nameless(error: VfxError, task: Task) -> str:
+def _names(task: Task) -> list[Path]:
     """A result's name is the study's own."""
-    files = [path for path in (task.path, task.mask, task.centres) if path is not None]
-    return without_names(error, files)[:MOST_WORDS]
+    return [path for path in (task.path, task.mask, task.centres) if path is not None]
 
 
 def _work(order: Order, parent: Parent) -> None:
-    """Order: model None where results are read, request, masks, cores or None for all."""
+    """Order: model None where results are read, request, masks, radiomics, cores or None for
+    all."""
     keep_to(order["cores"])
     from vfx_edge.scoring.analyse import GIVEN
     from vfx_edge.scoring.analyse import answer as analysed
@@ -92,7 +48,9 @@ def _work(order: Order, parent: Parent) -> None:
     request = BackendRequest(**order["request"])
     with open_models(manifest, request, roles=roles(manifest, asked)) as models:
         answer_all(
-            parent, lambda task: analysed(task, models, masks), lambda: bool(models.backend.failed)
+            parent,
+            lambda task: analysed(task, models, masks, order["radiomics"]),
+            lambda: bool(models.backend.failed),
         )
 
 

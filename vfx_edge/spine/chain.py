@@ -31,7 +31,7 @@ from vfx_edge.spine.plausible import (
     look_at_scan,
     nothing_judged,
 )
-from vfx_edge.spine.second_readers import second_readers
+from vfx_edge.spine.second_readers import asks_signs, second_readers
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.spine.slice_distance import at_true_distance, maps_back, put_back, with_warning
 from vfx_edge.spine.triage import triage
@@ -62,7 +62,8 @@ class ChainOptions:
     that `classify` names. segmentation: VerSe labels (z, y, x) on the scan's grid, used instead
     of the chain's own masks; segmentation_named: its file named them. levels_by_hand: a person's
     word on the names. remarks: what is to be said of the input besides. clinical: facts of the
-    patient, which come before those of the scan's header. explain: whether to map what each answer
+    patient, which come before those of the scan's header. signs: whether those of the vertebrae
+    that go to the classifier are measured. explain: whether to map what each answer
     of the classifier depends on."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
@@ -73,6 +74,7 @@ class ChainOptions:
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
     clinical: Clinical = NOTHING_KNOWN
+    signs: bool = False
     explain: bool = False
 
     def outlined(self, level: Level) -> bool:
@@ -130,6 +132,8 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
+        if options.signs or asks_signs(models.manifest):
+            findings = _with_signs(seen, masks, findings, options)
         findings, unknown = second_readers(
             seen, masks, findings, models, options.clinical, scan.clinical
         )
@@ -202,6 +206,24 @@ def _detected(
         return measured
     wanted = options.levels.__contains__
     return detect_fractures(image, masks, measured, models.network("detector"), wanted)
+
+
+def _with_signs(
+    image: Image,
+    masks: tuple[VertebraMask, ...],
+    findings: tuple[Finding, ...],
+    options: ChainOptions,
+) -> tuple[Finding, ...]:
+    """With the signs of those that are suspected; what they say changes no answer."""
+    from vfx_edge.spine.signs import measure_signs  # most runs do without
+
+    measured = [finding.measurement for finding in findings]
+    found = measure_signs(
+        image, masks, measured, lambda mask, its: options.chosen(mask.vertebra, its)
+    )
+    return tuple(
+        replace(finding, signs=signs) for finding, signs in zip(findings, found, strict=True)
+    )
 
 
 def _explained(

@@ -13,7 +13,7 @@ import numpy as np
 from vfx_edge.backends import OpenModels
 from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
-from vfx_edge.manifest import FusionParameters, RowParameters
+from vfx_edge.manifest import FusionParameters, ModelManifest, RowParameters
 from vfx_edge.manifest.roles import NETWORK, TABULAR
 from vfx_edge.second_reader import CLINICAL, SIGN, ReaderAnswer
 from vfx_edge.study import NOTHING_KNOWN, Classified, Clinical, Finding, Tier, VertebraMask
@@ -33,6 +33,14 @@ class Read(NamedTuple):
 def log_odds(p_osteoporotic: float, p_malignant: float) -> float:
     """ln(p(malignant) / p(osteoporotic)): what a fusion reads of an answer."""
     return math.log(max(p_malignant, LEAST) / max(p_osteoporotic, LEAST))
+
+
+def asks_signs(manifest: ModelManifest) -> bool:
+    """Whether the set's tabular network was taught measured signs."""
+    if TABULAR not in manifest.roles:
+        return False
+    names = manifest.network(TABULAR).parameters_of(RowParameters).names
+    return any(name.startswith(SIGN) for name in names)
 
 
 def second_readers(
@@ -103,16 +111,16 @@ def filled(known: Mapping[str, float], wanted: RowParameters) -> FeatureRow:
 
 
 def _signs(finding: Finding) -> dict[str, float]:
-    signs = getattr(finding, "signs", ())
-    return {f"{SIGN}{s.name}": math.nan if s.value is None else float(s.value) for s in signs}
+    return {
+        f"{SIGN}{sign.name}": math.nan if sign.value is None else float(sign.value)
+        for sign in finding.signs
+    }
 
 
 def _radiomics(image: Image, mask: VertebraMask) -> Mapping[str, float]:
-    from pkgutil import resolve_name
+    from vfx_edge.radiomics import features_of  # most runs do without
 
-    features_of = resolve_name("vfx_edge.radiomics:features_of")
-    found: Mapping[str, float] = features_of(image, mask)
-    return found
+    return features_of(image, mask)
 
 
 def _read(

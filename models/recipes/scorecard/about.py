@@ -22,7 +22,7 @@ def hashes(folder: Path) -> dict[str, str]:
 def about_set(folder: Path) -> dict[str, Any]:
     """Name, size and hashes of a model set."""
     manifest = load_model_set(folder.resolve())
-    files = {spec.path for spec in manifest.networks}
+    files = {path for spec in manifest.networks for path in spec.paths.values()}
     return {
         "name": manifest.name,
         "version": manifest.version,

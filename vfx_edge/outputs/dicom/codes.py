@@ -67,6 +67,7 @@ _OWN: dict[str, dict[str, str]] = {
         "en": "Probability: osteoporotic",
         "de": "Wahrscheinlichkeit: osteoporotisch",
     },
+    "SIGN_OUTSIDE": {"en": "Sign outside the norm", "de": "Zeichen außerhalb der Norm"},
     "P_INTACT": {"en": "Probability: intact", "de": "Wahrscheinlichkeit: intakt"},
     # findings at a vertebra, and the classifier's answers
     "NOT_CLASSIFIED": {"en": "Not classified", "de": "Nicht klassifiziert"},
@@ -114,12 +115,28 @@ REASONS: dict[str, str] = {
     Reason.NOT_FOUND: "NOT_FOUND",
     Reason.NO_FRACTURE_SUSPECTED: "UNREMARKABLE",
     Reason.INTACT: "INTACT",
+    Reason.NO_NEIGHBOURS: "NO_NEIGHBOURS",
     Reason.NO_NORM_FOR_LEVEL: "NO_NORM",
     Reason.NOT_OUTLINED: "NOT_OUTLINED",
     Reason.LEVEL_OUTSIDE_MODEL_RANGE: "OUTSIDE_RANGE",
     Reason.NOT_REQUESTED: "NOT_REQUESTED",
 }
 """Reason in result.json -> code value."""
+SIGN_VALUES: dict[str, str] = {
+    "convexity": "SIGN_CONVEX",
+    "cortical_gap": "SIGN_GAP",
+    "paravertebral_tissue": "SIGN_BESIDE",
+    "canal_tissue": "SIGN_CANAL",
+    "gas": "SIGN_GAS",
+    "pedicle_left": "SIGN_PEDICLE_L",
+    "pedicle_right": "SIGN_PEDICLE_R",
+    "core_density": "SIGN_DENSITY",
+    "core_sclerotic": "SIGN_SCLEROTIC",
+    "core_lytic": "SIGN_LYTIC",
+    "fracture_line": "SIGN_LINE",
+    "fracture_line_tilt": "SIGN_LINE_TILT",
+}
+"""Sign -> code value."""
 
 
 def _as_in_the_report(key: str) -> dict[str, str]:
@@ -134,6 +151,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         status.upper(): _as_in_the_report(f"status.{status}")
         for status in (Status.SUSPECTED, Status.UNREMARKABLE, Status.NOT_EXAMINED)
     },
+    **{value: _as_in_the_report(f"sign.{sign}") for sign, value in SIGN_VALUES.items()},
     **_OWN,
 }
 """Code value -> meaning in English and in German."""
@@ -150,6 +168,11 @@ def level_code(level: Level) -> Code:
 def private(value: str, language: str = "en") -> Code:
     """A code of ours. The value never changes with the language, the meaning does."""
     return Code(value, SCHEME, PRIVATE[value][language])
+
+
+def sign_code(name: str, language: str) -> Code:
+    """A measured sign."""
+    return private(SIGN_VALUES[name], language)
 
 
 def tier_code(tier: Tier, language: str) -> Code:

@@ -22,6 +22,7 @@ from vfx_edge.outputs.dicom.encoded import element, put, references, sequence
 from vfx_edge.outputs.dicom.items import coding_scheme, device_observer, image_item
 from vfx_edge.outputs.dicom.kos import write_kos
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
+from vfx_edge.outputs.dicom.sr_signs import sign_answers, sign_measurements
 from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report.facts import calibrated, limits
@@ -292,6 +293,8 @@ def _measurements(report: _Report, finding: Finding, segment: Any) -> Iterator[A
                 unit=code.PERCENT,
             )
 
+    yield from sign_measurements(finding, report.language)
+
 
 def _outline(report: _Report, segment: Any) -> list[Any] | None:
     """The segment that the heights were measured on."""
@@ -327,6 +330,7 @@ def _answers(finding: Finding, language: str) -> Iterator[Any]:
             CauseNotClassified(because=why) | NotClassified(reason=why) | NotAssessable(reason=why)
         ):
             yield answer("WHY_ASSESSMENT", code.reason_code(why, language))
+    yield from sign_answers(finding, language)
 
 
 def _suspicion(suspected: bool | None, language: str) -> Code:

@@ -11,6 +11,7 @@ from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
 from vfx_edge.outputs.report.parts import parts_words
 from vfx_edge.outputs.report.pictures import Picture, pictures_of
+from vfx_edge.outputs.report.signs import SignRow, sign_rows
 from vfx_edge.outputs.verdict import (
     banner,
     label_doubt,
@@ -107,6 +108,7 @@ class Card:
     possible: str | None
     parts: str | None
     map: heat.Shown | None
+    signs: tuple[SignRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,7 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
         alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},
         heights=_height_rows(analysis.result.findings, finding, t),
         bars=_bars(finding, analysis.result.run.thresholds, t),
+        signs=sign_rows(finding, t),
         map=heat.shown(analysis, finding, t),
     )
 

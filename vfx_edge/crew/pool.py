@@ -8,22 +8,22 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from vfx_edge.backends.cache import cache_root
 from vfx_edge.bench.processes import ProcessFailed, Worker, worker
+from vfx_edge.crew.outcomes import Failed
+from vfx_edge.crew.serving import line_of
 from vfx_edge.errors import VfxError
 from vfx_edge.parallel import cores, share_of_cores
 from vfx_edge.room import studies_at_once
-from vfx_edge.scoring.answers import Answer, Failed, Outcome, Task
-from vfx_edge.scoring.worker import line_of
 
-MODULE = "vfx_edge.scoring.worker"
 STUDY_LIMIT_S = 1800.0
 _POLL_S = 0.5
-_Item = tuple[int, Outcome] | BaseException
+AnswerT = TypeVar("AnswerT")
+_Item = tuple[int, AnswerT | Failed] | BaseException
 
 
 def default_workers() -> int:
@@ -32,26 +32,33 @@ def default_workers() -> int:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Who does the work. order: what each process opens; module: its program."""
+class Crew(Generic[AnswerT]):
+    """Who does the work. order: what each process opens; module: its program. answer: the type of
+    its answers, with the bounds that msgspec holds them to. openings: how often in a row a process
+    may die before it has opened its networks."""
 
     order: Mapping[str, Any]
+    answer: type[AnswerT]
+    module: str
     workers: int = 1
-    module: str = MODULE
     limit_s: float = STUDY_LIMIT_S
+    openings: int = 1
 
     def of_worker(self, number: int) -> dict[str, Any]:
         """The order of one worker: several share the cores among them."""
         return {**self.order, "cores": share_of_cores(number, self.workers)}
 
 
-def answers(tasks: Sequence[Task], crew: Crew) -> Generator[tuple[int, Outcome], None, None]:
-    """(number of the task, outcome), as they come. ModelError and BackendError where the networks
+def answers(
+    tasks: Sequence[Any], crew: Crew[AnswerT]
+) -> Generator[tuple[int, AnswerT | Failed], None, None]:
+    """(number of the task, outcome), as they come. tasks: dataclasses, as the crew's program reads
+    them. ModelError and BackendError where the networks
     can't be opened; every process is ended with the iteration, however that ends."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in range(len(tasks)):
         waiting.put(number)
-    done: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[_Item[AnswerT]] = queue.SimpleQueue()
     lanes = [
         _Lane(replace(crew, order=crew.of_worker(n)), tasks, waiting, done)
         for n in range(min(crew.workers, len(tasks)))
@@ -71,28 +78,29 @@ def answers(tasks: Sequence[Task], crew: Crew) -> Generator[tuple[int, Outcome],
             lane.join()
 
 
-def _next(done: "queue.SimpleQueue[_Item]") -> _Item:
+def _next(done: "queue.SimpleQueue[_Item[AnswerT]]") -> _Item[AnswerT]:
     """Waits in pieces: on Windows Ctrl-C does not wake a wait without an end."""
     while True:
         with suppress(queue.Empty):
             return done.get(timeout=_POLL_S)
 
 
-class _Lane(threading.Thread):
+class _Lane(threading.Thread, Generic[AnswerT]):
     """One worker process after the other: a new one where the last has died."""
 
     def __init__(
         self,
-        crew: Crew,
-        tasks: Sequence[Task],
+        crew: Crew[AnswerT],
+        tasks: Sequence[Any],
         waiting: "queue.SimpleQueue[int]",
-        done: "queue.SimpleQueue[_Item]",
+        done: "queue.SimpleQueue[_Item[AnswerT]]",
     ) -> None:
-        super().__init__(name="vfx-edge-evaluate", daemon=True)
+        super().__init__(name="vfx-edge-crew", daemon=True)
         self._crew, self._tasks = crew, tasks
         self._waiting, self._done = waiting, done
         self._stopped = threading.Event()
         self._running: Worker | None = None
+        self._unopened = 0
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -107,11 +115,23 @@ class _Lane(threading.Thread):
                     self._running = running
                     if self._stopped.is_set():
                         break
-                    running.answer()  # its networks are open
-                    self._serve(running)
-                    running.kill("done")
+                    if self._opened(running):
+                        self._serve(running)
+                        running.kill("done")
         except BaseException as error:  # noqa: BLE001  raised by whoever waits for outcomes
             self._done.put(error)
+
+    def _opened(self, running: Worker) -> bool:
+        """Whether its networks are open; False where it died and another one may try."""
+        try:
+            running.answer()
+        except ProcessFailed:
+            self._unopened += 1
+            if self._unopened >= self._crew.openings:
+                raise
+            return False
+        self._unopened = 0
+        return True
 
     def _serve(self, running: Worker) -> None:
         """Tasks until there are none, or the process has died."""
@@ -127,7 +147,7 @@ class _Lane(threading.Thread):
             if not alive:
                 return
 
-    def _ask(self, running: Worker, task: Task) -> tuple[Outcome, bool]:
+    def _ask(self, running: Worker, task: Any) -> tuple[AnswerT | Failed, bool]:
         why = f"stopped after {self._crew.limit_s:.0f} s"
         timer = threading.Timer(self._crew.limit_s, running.kill, [why])
         timer.daemon = True
@@ -136,14 +156,14 @@ class _Lane(threading.Thread):
             running.send(line_of(task))
             event = running.answer()
         except ProcessFailed as error:
-            return Failed(_died(error)), False
+            return Failed(_died(error), died=why not in str(error)), False
         except VfxError as error:
             return Failed(error.nameless), False
         finally:
             timer.cancel()
         if event["outcome"] is None:
             return Failed(str(event["failure"])), bool(event["go_on"])
-        return msgspec.convert(event["outcome"], Answer), bool(event["go_on"])
+        return msgspec.convert(event["outcome"], self._crew.answer), bool(event["go_on"])
 
 
 def _died(error: ProcessFailed) -> str:

@@ -3,76 +3,89 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from vfx_edge import __version__
+from vfx_edge.crew.outcomes import Failed, Sentence
 from vfx_edge.files import write_bytes
 from vfx_edge.inputs.files import MAX_FILES
 from vfx_edge.outputs.file_names import safe_stem
-from vfx_edge.scoring.answers import Answer, Failed, Outcome, Sentence, Task
 
 SCHEMA = "vfx-edge/study-answer/1"
 FOLDER = "studies"
+AnswerT = TypeVar("AnswerT")
 _HASH = 10
 """Hexadecimal digits: names that only differ in what a file system refuses stay apart."""
 
 
-class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Record(msgspec.Struct, Generic[AnswerT], frozen=True, forbid_unknown_fields=True):
     """A file of the folder."""
 
     schema: str
     study: str
     key: str
-    outcome: Answer | None
+    outcome: AnswerT | None
     failure: Sentence
+    died: bool = False
+
+    def told(self) -> AnswerT | Failed:
+        return Failed(self.failure, self.died) if self.outcome is None else self.outcome
 
 
 @dataclass(frozen=True)
-class Records:
-    """The answers of one model set. folder: of the whole evaluation."""
+class Records(Generic[AnswerT]):
+    """The answers of one model set. folder: of the whole evaluation or batch. answer: their type,
+    with the bounds that msgspec holds them to."""
 
     folder: Path
     model: str
+    answer: type[AnswerT]
+    home: str = FOLDER
 
     def path(self, study: str) -> Path:
         """Where the answer about a study lies, whatever the study is called."""
-        return self.folder / FOLDER / _file_name(self.model) / f"{_file_name(study)}.json"
+        return self.folder / self.home / _file_name(self.model) / f"{_file_name(study)}.json"
 
-    def read(self, study: str, key: str) -> Outcome | None:
+    def read(self, study: str, key: str) -> AnswerT | Failed | None:
         """What was answered from just these inputs; None where nothing was, or the file is none."""
+        record = self._record(study)
+        return None if record is None or record.key != key else record.told()
+
+    def any_of(self, study: str) -> AnswerT | Failed | None:
+        """What was answered last, from whatever inputs."""
+        record = self._record(study)
+        return None if record is None else record.told()
+
+    def _record(self, study: str) -> "_Record[AnswerT] | None":
         try:
             path = self.path(study)
             data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
-            record = msgspec.json.decode(data, type=_Record)
+            record = msgspec.json.decode(data, type=_Record[self.answer])  # type: ignore[name-defined]
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if (record.schema, record.study, record.key) != (SCHEMA, study, key):
-            return None
-        return record.outcome or Failed(record.failure)
+        return record if (record.schema, record.study) == (SCHEMA, study) else None
 
-    def write(self, study: str, key: str, outcome: Outcome) -> None:
+    def write(self, study: str, key: str, outcome: AnswerT | Failed) -> None:
         """OutputError where it can't be written."""
         if isinstance(outcome, Failed):
-            record = _Record(SCHEMA, study, key, None, outcome.reason)
+            record = _Record[Any](SCHEMA, study, key, None, outcome.reason, outcome.died)
         else:
-            record = _Record(SCHEMA, study, key, outcome, "")
+            record = _Record[Any](SCHEMA, study, key, outcome, "")
         write_bytes(self.path(study), msgspec.json.encode(record) + b"\n")
 
 
-def key_of(task: Task, about: Mapping[str, Any]) -> str:
+def key_of(paths: Sequence[Path], about: Mapping[str, Any], **more: Any) -> str:
     """A digest of all that an answer rests on: this version, the model set and the options in
-    `about`, and name, size and time of every file that is read."""
-    inputs = [list(_files(path)) for path in task.inputs]
+    `about`, name, size and time of every file that is read, and what else there is to say of the
+    study: JSON values, of which empty ones are left out."""
+    inputs = [list(_files(path)) for path in paths]
     facts = {"version": __version__, "about": dict(about), "inputs": inputs}
-    if task.perturbation:
-        facts["perturbation"] = task.perturbation
-    if task.clinical.known:
-        facts["clinical"] = asdict(task.clinical)
+    facts |= {name: value for name, value in more.items() if value}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
 
 

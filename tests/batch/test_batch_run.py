@@ -1,0 +1,87 @@
+"""A batch over worker processes: what is killed, resumed, refused, and what the summary says."""
+
+import csv
+from pathlib import Path
+
+import psutil
+import pytest
+from pyarrow import parquet
+
+from tests.batch.played_batch import GOOD, asked, folder_of, wanted
+from vfx_edge.batch.outcomes import Done
+from vfx_edge.batch.run import OtherBatch, Shard, State, run, states_of
+from vfx_edge.batch.summary import write_summary
+from vfx_edge.crew.outcomes import Failed
+from vfx_edge.fracture_task import Options
+from vfx_edge.manifest import load_model_set
+
+SET = load_model_set("default")
+ABOUT = {
+    "model": "default",
+    "shard": "",
+    "problems": [{"place": "line 3", "why": "does not exist", "lost": True}],
+    "seconds": 1.0,
+    "ended_at": "now",
+    "workers": 1,
+}
+
+
+def outcomes(states: list[State]) -> list[str]:
+    return sorted("done" if isinstance(s.outcome, Done) else str(s.outcome) for s in states)
+
+
+def test_a_killed_worker_costs_no_study_and_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    found = folder_of(data, {"a": "is good", "b": "dies once", "c": "is refused"})
+    states = run(found, SET, wanted(out))
+    refused = "a file of the study holds no CT: send another study."
+    assert outcomes(states) == [str(Failed(refused)), "done", "done"]
+    assert asked(data) == {"a": 1, "b": 2, "c": 1}
+    assert run(found, SET, wanted(out)) == states
+    (out / "studies" / found.studies[0].name / "result.json").unlink()
+    run(found, SET, wanted(out))
+    assert sum(asked(data).values()) == 5
+    with pytest.raises(OtherBatch, match="levels"):
+        run(found, SET, wanted(out, options=Options(levels="L1")))
+    assert states_of(out)[1] == states
+
+
+def test_a_stop_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    found = folder_of(data, {"a": "is good", "b": "is good", "c": "is good"})
+    before = set(psutil.Process().children())
+
+    def stop(done: int, _every: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(found, SET, wanted(out), stop)
+    assert set(psutil.Process().children()) <= before
+    assert outcomes(states_of(out)[1]) == ["None", "done", "done"]
+    assert outcomes(run(found, SET, wanted(out))) == ["done"] * 3
+    results = list(out.glob("studies/*/result.json"))
+    assert len(results) == 3
+
+
+def test_shards_share_all_studies_and_none_twice() -> None:
+    names = [f"1.2.{number}" for number in range(200)]
+    shards = [{name for name in names if Shard(i, 3).has(name)} for i in (1, 2, 3)]
+    assert sorted(name for shard in shards for name in shard) == sorted(names)
+    assert all(40 < len(shard) < 95 for shard in shards)
+
+
+def test_the_summary_has_a_row_a_study_in_both_tables_and_on_the_page(tmp_path: Path) -> None:
+    states = [State("1.2", GOOD), State("1.3", Failed("<b>no</b> CT")), State("1.4", None)]
+    page = write_summary(tmp_path, states, ABOUT)
+    with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["state"] for row in rows] == ["done", "failed", "open"]
+    same = parquet.read_table(tmp_path / "summary.parquet").to_pylist()
+    assert [str(row["seconds"] or "") for row in same] == [row["seconds"] for row in rows]
+    assert same[0]["levels"] == "L1"
+    assert same[1]["tier"] is None
+    text = page.read_text("utf-8")
+    assert "1 of 3 studies done" in text
+    assert "&lt;b&gt;no&lt;/b&gt; CT" in text
+    assert "<script" not in text
