@@ -9,17 +9,17 @@ import pytest
 from export.rows import RowNotExported, check_parity, onnx_of, row_network
 from models.recipes.tabular.command import Wish, make_fusion, make_tabular
 from models.recipes.tabular.errors import NoFeature, NoTabular, NothingShared, TooFewCases
-from models.recipes.tabular.examples import examples_of, read_features
+from models.recipes.tabular.examples import examples_of, only_stable, read_features
 from models.recipes.tabular.fit import completed, fitted, left_out, pipeline, usual
 from models.recipes.tabular.table import answered
 from vfx_edge.backends import OpenModels, open_models
 from vfx_edge.image import Image
 from vfx_edge.labelled.reading import read_dataset
-from vfx_edge.manifest import load_model_set
+from vfx_edge.manifest import RowParameters, load_model_set
 from vfx_edge.manifest.roles import FeatureSpec
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.tables import write_vertebrae
-from vfx_edge.spine.second_readers import second_readers
+from vfx_edge.spine.second_readers import row_of, second_readers
 from vfx_edge.study import (
     Classified,
     Clinical,
@@ -27,6 +27,7 @@ from vfx_edge.study import (
     Heights,
     Level,
     Measurement,
+    Sign,
     Tier,
     Vertebra,
     VertebraMask,
@@ -127,6 +128,19 @@ def test_what_is_not_known_is_said_and_filled_with_the_usual_value(models: OpenM
     assert usual_answer in (known.parts[1].p_malignant, told.parts[1].p_malignant)
 
 
+def test_a_measured_sign_is_a_feature_and_one_without_a_value_is_not_known() -> None:
+    wanted = RowParameters(features=(FeatureSpec(name="sign_gas"), FeatureSpec(name="sign_mass")))
+    signs = (Sign("gas", 2.5, "mm", None, 1.0), Sign("mass", None, "mm", None, 1.0, "metal"))
+    vertebra = Vertebra(Level.L1, (0.0, 0.0, 0.0), 0.9)
+    broken = Measurement(None, 0.4, 3, True)
+    finding = Finding(vertebra, broken, Classified(Tier.UNCERTAIN, 0.5, 0.5), signs=signs)
+    one = np.zeros((1, 1, 1), np.float16)
+    mask = VertebraMask(vertebra, one, one, (0.0, 0.0, 0.0), 1.0)
+    image = Image(np.zeros((2, 2, 2), np.float32), np.eye(4), "CT", "HU")
+    row = row_of(finding, image, mask, Clinical(), wanted)
+    assert (row.values, row.missing, row.usable) == ((2.5, 0.0), ("sign_mass",), True)
+
+
 def test_without_what_it_needs_the_tabular_network_is_not_asked(
     models: OpenModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +222,15 @@ def test_features_come_from_an_evaluations_table(tmp_path: Path) -> None:
     assert column[1] == 12.5
     assert np.isfinite(column).sum() == 1
     assert examples.names.count("sex") == 0
+
+
+def test_only_what_repeats_goes_on_and_signs_do(tmp_path: Path) -> None:
+    (tmp_path / "stable.csv").write_text(
+        "model,feature,stable,worst_icc,worst_comparison\n"
+        "default,good,true,0.9,noise\ndefault,bad,false,0.5,noise\n"
+    )
+    found = only_stable({("s1", "L1"): {"good": 1.0, "bad": 2.0, "sign_gas": 3.0}}, tmp_path)
+    assert found == {("s1", "L1"): {"good": 1.0, "sign_gas": 3.0}}
 
 
 def test_nothing_to_learn_from_is_a_sentence(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from models.recipes.tabular.errors import FeaturesUnreadable, TooFewCases
 from vfx_edge.labelled.clinical import clinical_of
 from vfx_edge.labelled.dataset import Dataset, Label, Split
-from vfx_edge.second_reader import CLINICAL_FEATURES
+from vfx_edge.second_reader import CLINICAL_FEATURES, SIGN
+from vfx_edge.tuning.stable import stable_features
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str]
@@ -98,6 +99,18 @@ def read_features(path: Path) -> dict[Key, dict[str, float]]:
     except (csv.Error, ValueError) as error:
         raise FeaturesUnreadable(path, f"line {lines.line_num}: {error}") from None
     return found
+
+
+def only_stable(
+    features: Mapping[Key, Mapping[str, float]], evaluation: Path
+) -> dict[Key, dict[str, float]]:
+    """Without radiomics that did not repeat in `evaluation`; signs stay. EvaluationUnreadable,
+    ModelNotNamed."""
+    kept = set(stable_features(evaluation))
+    return {
+        key: {name: v for name, v in row.items() if name in kept or name.startswith(SIGN)}
+        for key, row in features.items()
+    }
 
 
 def _lines(path: Path) -> "csv.DictReader[str]":

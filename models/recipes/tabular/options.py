@@ -17,6 +17,10 @@ def tabular(
     features: Annotated[
         Path | None, typer.Option(help="features.csv of `vfx-edge evaluate --radiomics`")
     ] = None,
+    stable: Annotated[
+        Path | None,
+        typer.Option(help="an evaluation with --repeat --radiomics: only what is stable there"),
+    ] = None,
     feature: Annotated[
         list[str] | None, typer.Option(help="use this one; again for each; else all that are told")
     ] = None,
@@ -31,11 +35,13 @@ def tabular(
     Answers to patients that were left out are written beside the set, for `fusion`.
     """
     from models.recipes.tabular.command import Wish, make_tabular
-    from models.recipes.tabular.examples import read_features
+    from models.recipes.tabular.examples import only_stable, read_features
     from vfx_edge.labelled.reading import read_dataset
 
     dataset = read_dataset(labelled, needs_ct=False)
     found = None if features is None else read_features(features)
+    if found is not None and stable is not None:
+        found = only_stable(found, stable)
     wish = Wish(out, answers_of(out), base, tuple(feature or ()), strength, overwrite)
     make_tabular(dataset, found, wish, typer.echo)
 
