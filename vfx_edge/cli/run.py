@@ -87,8 +87,7 @@ def run(
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, request, model, progress.start, demand)
     _report(job, done, as_json=as_json, quiet=quiet, verbose=verbose)
-    if task == DEFAULT and triage_exit_code:
-        raise typer.Exit(_triage_exit(done.result))
+    _leave(done, by_triage=triage_exit_code)
 
 
 def _report(job: Job, done: Finished, *, as_json: bool, quiet: bool, verbose: bool) -> None:
@@ -116,6 +115,12 @@ def _report_other_task(folder: Path, *, as_json: bool, quiet: bool) -> None:
         sys.stdout.buffer.flush()
     elif not quiet:
         people_console(sys.stdout).print(f"Results: {folder}", soft_wrap=True)
+
+
+def _leave(done: Finished, *, by_triage: bool) -> None:
+    """With the verdict's exit code, where it was asked for; another task refuses that."""
+    if by_triage:
+        raise typer.Exit(_triage_exit(done.result))
 
 
 def _triage_exit(result: StudyResult) -> int:
