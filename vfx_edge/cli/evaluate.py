@@ -169,6 +169,8 @@ def evaluate(
     request = parse.request(backend, device, gpu_memory, precision)
     if not (model or results or predictions):
         model = ["default"]
+    if repeat and not (model or results):
+        raise typer.BadParameter("--repeat needs what can be asked again: give --model, too")
     made = evaluate_repeat.perturbations_of(repeat, perturbations, masks, radiomics)
     wanted_splits = _splits(split)
     with tidy_end():

@@ -45,6 +45,8 @@ def perturbations_of(
 
         check_installed()
     if not repeat:
+        if names != "all":
+            raise typer.BadParameter("--perturbations says what --repeat does: give it, too")
         return ()
     from vfx_edge.scoring.repeat import chosen
 
