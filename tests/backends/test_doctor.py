@@ -33,8 +33,8 @@ def test_every_file_is_looked_at(tmp_path: Path) -> None:
     state = inspect_set(folder)
     problems = {network.files: network.problem for network in state.networks}
     assert [file for file, problem in problems.items() if problem] == [("labeller.onnx",)]
-    assert "has changed" in problems["labeller.onnx"]
-    assert state.problem == problems["labeller.onnx"]
+    assert "has changed" in problems[("labeller.onnx",)]
+    assert state.problem == problems[("labeller.onnx",)]
 
 
 def test_an_incomplete_set_is_found(tmp_path: Path) -> None:
