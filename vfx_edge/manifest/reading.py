@@ -146,7 +146,7 @@ def _bytes(path: Path) -> bytes:
 
 def _toml(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise invalid(path, "it is not UTF-8 text") from error
     except ValueError as error:  # no TOML, or a number of thousands of digits
