@@ -26,6 +26,7 @@ from benchmarks import (
     precisions,
     render,
     repeatability,
+    second_readers,
     service,
     signs,
     speed,
@@ -57,9 +58,9 @@ MODULES = (
         guard,
     ),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, explain, signs, render),
+    *(repeatability, thresholds, explain, signs, second_readers, render),
 )
-NAMES = {everything: "all"}
+NAMES = {everything: "all", second_readers: "second-readers"}
 for module in MODULES:
     app.command(NAMES.get(module, module.__name__.rpartition(".")[2]))(module.command)
 

@@ -148,7 +148,7 @@ def _write_set(
         except ExportFailed as error:
             what = 'it has no FP16 form, which "allowed" in [network.precision] names'
             raise Misfit(steps.file, what) from error
-    text = with_files(manifest.read_text(encoding="utf-8"), files)
+    text = with_files(manifest.read_text(encoding="utf-8-sig"), files)
     notes = "".join(f"- {note}\n" for note in made.notes)
     card = CARD.format(name=spec.set_name, file=steps.name, command=command, notes=notes)
     files |= {"manifest.toml": text.encode(), "card.md": card.encode()}
@@ -161,7 +161,7 @@ def spec_of(manifest: Path) -> "NetworkSpec":
     from vfx_edge.manifest import ManifestInvalid, parse_manifest
 
     try:
-        text = manifest.read_text(encoding="utf-8")
+        text = manifest.read_text(encoding="utf-8-sig")
         found = tomllib.loads(text).get("network")
     except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deep
         raise Unfilled(manifest, f"it can't be read ({error})") from error

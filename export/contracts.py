@@ -36,7 +36,8 @@ def replaced(page: str) -> str:
 def _rows(role: str, kind: type[RoleParameters]) -> Iterator[str]:
     info: Any = inspect.type_info(kind)
     answers = "each voxel" if kind.voxelwise else "once"
-    first = f"**{role}** | {kind.channels} | {answers} | {classes_of(kind)}"
+    channels = "features" if kind.of_a_row else kind.channels
+    first = f"**{role}** | {channels} | {answers} | {classes_of(kind)}"
     for field in info.fields or (None,):
         cells = _cells(field) if field is not None else "| | |"
         yield f"| {first} | {cells} |\n"

@@ -32,7 +32,10 @@ from vfx_edge.vocabulary import Level, Stored
 JOINT = "joint"
 MOST_CLASSES = 10_000
 """A file that names more is wrong, or made to fill the memory: nobody could name them all."""
-KINDS: dict[str, type[RoleParameters]] = dict([*PARAMETERS.items(), (JOINT, JointParameters)])
+KINDS: dict[str, type[RoleParameters]] = {
+    **{role: kind for role, kind in PARAMETERS.items() if not kind.of_a_row},
+    JOINT: JointParameters,
+}
 """What --role takes: a role, or labeller and segmenter in one."""
 HEAD = """\
 What vfx-edge has to know of {file}. Fill in what stands in <…>, and look at all the rest: a

@@ -56,6 +56,14 @@ def test_everything_a_manifest_says_arrives(tmp_path: Path) -> None:
     assert spec.sha256 == sha256_of(spec.path)
 
 
+def test_a_manifest_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    folder = write_full_set(tmp_path / "set")
+    plain = load_model_set(folder)
+    file = folder / "manifest.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_model_set(folder).networks == plain.networks
+
+
 def test_hounsfield_units_are_clipped_then_shifted_then_scaled(tmp_path: Path) -> None:
     spec = load_model_set(write_full_set(tmp_path / "set")).network("locator").input
     scaled = spec.normalise(np.array([-3024, -1000, 0, 1000, 3071], np.int16))

@@ -73,11 +73,13 @@ class GpuState:
 
 @dataclass(frozen=True)
 class NetworkState:
-    """One network file. `problem` is empty when its hash and signature fit the manifest."""
+    """One network. `problem` is empty when hash and signature of each of its files fit the
+    manifest."""
 
     roles: tuple[str, ...]
     name: str
-    file: str
+    files: tuple[str, ...]
+    """In FP32 first, then what it brings in other precisions."""
     sha256: str
     problem: str
     classes: str = ""
@@ -167,8 +169,8 @@ def _network(spec: NetworkSpec) -> NetworkState:
     except ModelError as error:
         problem = str(error)
     engines = engine_states(spec)
-    file, classes = spec.path.name, spec.class_words
-    return NetworkState(spec.roles, spec.name, file, spec.sha256, problem, classes, engines)
+    files, classes = tuple(path.name for path in spec.paths.values()), spec.class_words
+    return NetworkState(spec.roles, spec.name, files, spec.sha256, problem, classes, engines)
 
 
 def cpu_state(openvino: bool = False) -> CpuState:

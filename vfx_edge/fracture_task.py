@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import UsageError
-from vfx_edge.study import Analysis, Anchor, ByHand, Level, OnStage, Scan, Shift
+from vfx_edge.study import Analysis, Anchor, ByHand, Clinical, Level, OnStage, Scan, Shift
 from vfx_edge.vocabulary import OPTIONAL_ROLES, ROLES, THORACOLUMBAR, level_named, level_range
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Options:
     read. segmentation: a mask's file in place of the chain's own outlines.
     levels_by_hand: a person's word on the names. signs: whether those of suspected vertebrae are
     measured. explain: whether to map what each answer of the classifier depends on, place by
-    place. OptionsInvalid."""
+    place. clinical: facts of the patient, or the file that holds them (`inputs/clinical.py`), for
+    a set with a tabular network. OptionsInvalid."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
     classify: str | Sequence[Level | str] = "suspected"
@@ -40,6 +41,7 @@ class Options:
     levels_by_hand: ByHand | None = None
     signs: bool = False
     explain: bool = False
+    clinical: Clinical | str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         _levels("levels", self.levels)
@@ -77,6 +79,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
         levels_by_hand=options.levels_by_hand,
         signs=options.signs,
         explain=options.explain,
+        clinical=_clinical(options.clinical),
     )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation
@@ -89,3 +92,11 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
             remarks=given.remarks,
         )
     return chain.analyze(scan, models, asked, on_stage)
+
+
+def _clinical(given: "Clinical | str | PathLike[str] | None") -> Clinical:
+    if given is None or isinstance(given, Clinical):
+        return given or Clinical()
+    from vfx_edge.inputs.clinical import read_clinical
+
+    return read_clinical(Path(given))

@@ -17,6 +17,9 @@ from vfx_edge.explanation import Explained as Explained
 from vfx_edge.explanation import Explanation as Explanation
 from vfx_edge.image.image import Grid, Image, frozen_array
 from vfx_edge.image.image import Point as Point
+from vfx_edge.measurement import Detection as Detection
+from vfx_edge.measurement import Heights as Heights
+from vfx_edge.measurement import Measurement as Measurement
 from vfx_edge.run_info import Anchor as Anchor
 from vfx_edge.run_info import BackendRequest as BackendRequest
 from vfx_edge.run_info import BackendUse as BackendUse
@@ -25,6 +28,9 @@ from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
 from vfx_edge.run_info import Shift as Shift
+from vfx_edge.second_reader import NOTHING_KNOWN as NOTHING_KNOWN
+from vfx_edge.second_reader import Clinical as Clinical
+from vfx_edge.second_reader import ReaderAnswer as ReaderAnswer
 from vfx_edge.sign import Sign as Sign
 from vfx_edge.slice_answer import SliceAnswer as SliceAnswer
 from vfx_edge.vocabulary import THORACOLUMBAR as THORACOLUMBAR
@@ -88,7 +94,8 @@ class Scan:
 
     sources: (path, SOP instance UID) of the slices in z order, where known: for DICOM outputs that
     refer to their source. planes: of each of these, where each is a file. frame_of_reference: the
-    UID that places of this scan belong to; None where the input was no DICOM.
+    UID that places of this scan belong to; None where the input was no DICOM. clinical: what the
+    header says of age and sex, for a network that wants them; it never goes into a result.
     """
 
     image: Image
@@ -96,6 +103,7 @@ class Scan:
     sources: tuple[tuple[str, str], ...] = ()
     planes: tuple[Plane, ...] = ()
     frame_of_reference: str | None = None
+    clinical: Clinical = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,63 +180,6 @@ class VertebraMask:
 
 
 @dataclass(frozen=True)
-class Heights:
-    """Heights of the vertebral body in mm, and where they were taken.
-
-    Each landmark pair is (upper endplate, lower endplate) in LPS mm, for drawing.
-    """
-
-    anterior_mm: float
-    middle_mm: float
-    posterior_mm: float
-    landmarks_lps_mm: tuple[tuple[Point, Point], ...] = ()
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What the optional network "detector" says of a vertebra, whatever its heights."""
-
-    p_fractured: float
-    suspected: bool
-    """Whether the probability reaches the manifest's threshold."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Heights and what they mean, None where it could not be told; and a network's word beside
-    them, where the model set has one for it."""
-
-    heights: Heights | None
-    height_loss: float | None
-    """0..1, the largest loss against the vertebra's own and its neighbours' heights."""
-    genant_grade: int | None
-    suspected_by_heights: bool | None
-    reason: str | None = None
-    """Why a field is None: truncated, spacing_too_coarse, low_confidence, metal, …"""
-    height_loss_range: tuple[float, float] | None = None
-    """What `height_loss` may as well be, 0..1 (a 90 % interval); None without a loss."""
-    genant_range: tuple[int, int] | None = None
-    """The lowest and the highest grade in that interval."""
-    detection: Detection | None = None
-    """None where no network was asked whether there is a fracture."""
-
-    @property
-    def suspected_fracture(self) -> bool | None:
-        """True if the heights or the network say so; else what the heights say: a network that
-        sees no fracture does not stand in for heights that could not be read."""
-        found = self.detection is not None and self.detection.suspected
-        return True if found else self.suspected_by_heights
-
-    @property
-    def grade_words(self) -> str | None:
-        """ "1 (0–2)": the grade, and those that it may as well be; None without a grade."""
-        if self.genant_grade is None:
-            return None
-        low, high = self.genant_range or (0, 0)
-        return f"{self.genant_grade}" + (f" ({low}–{high})" if low < high else "")
-
-
-@dataclass(frozen=True)
 class Classified:
     """The classifier looked and answered. tier: osteoporotic, malignant or uncertain."""
 
@@ -240,6 +191,8 @@ class Classified:
     has limits for it."""
     slices: tuple[SliceAnswer, ...] = ()
     """From right to left, of a network that sees slices."""
+    parts: tuple[ReaderAnswer, ...] = ()
+    """What each reader said, where the set has others beside the network."""
     kind: str = field(default="classified", init=False)
 
 

@@ -103,11 +103,15 @@ PLAIN = tuple(level for level in Level if level not in TRANSITIONAL)
 """The usual spine: C1 to C7, T1 to T12, L1 to L5."""
 T1_TO_L5 = tuple(level for level in PLAIN if level >= Level.T1)
 
-Role = Literal["locator", "finder", "labeller", "segmenter", "detector", "classifier"]
+Role = Literal[
+    "locator", "finder", "labeller", "segmenter", "detector", "classifier", "tabular", "fusion"
+]
 ROLES: tuple[Role, ...] = get_args(Role)
 """What the chain's networks do, in its order."""
-OPTIONAL_ROLES: tuple[Role, ...] = ("detector",)
-SELDOM_ASKED: tuple[Role, ...] = ("classifier",)
+ROW_ROLES: tuple[Role, ...] = ("tabular", "fusion")
+"""They see a row of numbers, no image."""
+OPTIONAL_ROLES: tuple[Role, ...] = ("detector", *ROW_ROLES)
+SELDOM_ASKED: tuple[Role, ...] = ("classifier", *ROW_ROLES)
 """Where nothing is suspected they have nothing to do."""
 NEEDED_ROLES = tuple(role for role in ROLES if role not in OPTIONAL_ROLES)
 """Without one of these a model set is incomplete."""

@@ -8,8 +8,9 @@ import typer
 
 from models.recipes.folds import FOLDS, REFERENCES
 from models.recipes.labelled import options as labelled_options
+from models.recipes.tabular import options as tabular_options
 from vfx_edge.errors import VfxError
-from vfx_edge.vocabulary import NEEDED_ROLES, ROLES
+from vfx_edge.vocabulary import NEEDED_ROLES, ROLES, ROW_ROLES
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 Data = Annotated[
@@ -119,6 +120,8 @@ def pseudo(data: Data, work: Work, fold: Fold = None) -> None:
 
 
 def _check_role(role: str, labelled: Path | None) -> None:
+    if role in ROW_ROLES:
+        raise typer.BadParameter(f"a {role} is made by: python -m models.recipes {role}")
     if role not in (*ROLES, SLIM):
         raise typer.BadParameter(f"no network '{role}': use one of {', '.join((*ROLES, SLIM))}")
     if role == "detector" or (labelled and role == "classifier"):
@@ -270,6 +273,8 @@ def publish(work: Work, fold: Fold = None, out: Path | None = None) -> None:
 
 app.command()(labelled_options.classifier)
 app.command()(labelled_options.compare)
+app.command()(tabular_options.tabular)
+app.command()(tabular_options.fusion)
 
 
 if __name__ == "__main__":

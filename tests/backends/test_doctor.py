@@ -31,10 +31,10 @@ def test_every_file_is_looked_at(tmp_path: Path) -> None:
     path = folder / "labeller.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     state = inspect_set(folder)
-    problems = {network.file: network.problem for network in state.networks}
-    assert [file for file, problem in problems.items() if problem] == ["labeller.onnx"]
-    assert "has changed" in problems["labeller.onnx"]
-    assert state.problem == problems["labeller.onnx"]
+    problems = {network.files: network.problem for network in state.networks}
+    assert [file for file, problem in problems.items() if problem] == [("labeller.onnx",)]
+    assert "has changed" in problems[("labeller.onnx",)]
+    assert state.problem == problems[("labeller.onnx",)]
 
 
 def test_an_incomplete_set_is_found(tmp_path: Path) -> None:

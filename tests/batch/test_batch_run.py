@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from tests.batch.played_batch import GOOD, asked, folder_of, wanted
 from vfx_edge.batch.outcomes import Done
-from vfx_edge.batch.run import OtherBatch, Shard, State, run, states_of
+from vfx_edge.batch.run import NoBatch, OtherBatch, Shard, State, run, states_of
 from vfx_edge.batch.summary import write_summary
 from vfx_edge.crew.outcomes import Failed
 from vfx_edge.fracture_task import Options
@@ -85,3 +85,18 @@ def test_the_summary_has_a_row_a_study_in_both_tables_and_on_the_page(tmp_path: 
     assert "1 of 3 studies done" in text
     assert "&lt;b&gt;no&lt;/b&gt; CT" in text
     assert "<script" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"schema":"vfx-edge/batch/1"}',
+        '{"schema":"vfx-edge/batch/1","about":[1],"studies":3,"model":{},"problems":7}',
+        '{"schema":"vfx-edge/batch/1","about":{},"studies":[["a"]],"model":"m","problems":[]}',
+        "[" * 200_000,
+    ],
+)
+def test_a_batch_json_that_is_none_is_no_batch(tmp_path: Path, text: str) -> None:
+    (tmp_path / "batch.json").write_text(text, encoding="utf-8")
+    with pytest.raises(NoBatch):
+        states_of(tmp_path)

@@ -60,6 +60,9 @@ def test_a_list_names_what_is_missing_or_double_and_the_rest_goes_on(tmp_path: P
     table.write_text("file\none\n", encoding="utf-8")
     with pytest.raises(ListUnreadable, match="no column"):
         studies_of(table)
+    listed.write_text("# CTs\n\n", encoding="utf-8")
+    with pytest.raises(ListUnreadable, match="no path"):
+        studies_of(listed)
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_doctor_says_of_every_backend_whether_or_why_not(vfx: Command) -> None:
     remedies = re.findall(r"to have (?:it|them): (.*)", answer.stdout)
     assert len(remedies) == len(reasons), "what holds for several is said once"
     named = ("CPU", "GPU", "driver", "memory", "default", "hash and signature match")
-    for word in (*named, "classes never read: body, arch"):
+    for word in (*named, "segmenter.onnx, segmenter.int8.onnx: ", "classes never read: body, arch"):
         assert word in answer.stdout
 
 

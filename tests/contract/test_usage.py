@@ -101,6 +101,8 @@ def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
         ["run", ".", "--backend", "abacus"],
         ["run", ".", "--levels", "T1-X9"],
         ["run", ".", "--levels", "L5-T1"],
+        ["evaluate", ".", "-o", "out", "--perturbations", "noise"],
+        ["evaluate", ".", "-o", "out", "--repeat", "--predictions", "said.csv"],
         ["run", ".", "--classify", "some"],
         ["run", ".", "--outputs", "json,pdf"],
         ["run", ".", "--outputs", ""],

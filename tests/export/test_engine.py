@@ -50,7 +50,8 @@ def one_network(folder: Path, stem: str) -> Path:
     head, *blocks = (folder / "manifest.toml").read_text("utf-8").split("[[network]]")
     (block,) = (b for b in blocks if f'file = "{stem}.onnx"' in b)
     (alone / "manifest.toml").write_text(f"{head}[[network]]{block}", "utf-8")
-    shutil.copy(folder / f"{stem}.onnx", alone)
+    for file in folder.glob(f"{stem}*.onnx"):  # in INT8, too, where there is one
+        shutil.copy(file, alone)
     return alone
 
 

@@ -142,3 +142,12 @@ def test_maps_lie_in_the_patients_frame(tmp_path: Path) -> None:
     values = sitk.GetArrayFromImage(stored)
     top = np.argwhere(values == np.nanmax(values))[:, ::-1]
     assert np.abs(top.mean(0) - index).max() <= 1
+
+
+def test_maps_of_an_earlier_run_of_the_series_are_gone(tmp_path: Path) -> None:
+    """Named anew or not asked for, a map would stay beside a result that it does not belong to."""
+    other = tmp_path / "other_explain-L2.nii.gz"
+    other.touch()
+    write_nifti(explained(_analysis(), T10=0.8, L2=0.2), tmp_path)
+    written = write_nifti(explained(_analysis(), T10=0.8), tmp_path)
+    assert set(tmp_path.glob("*_explain-*")) == {written[-1], other}

@@ -59,6 +59,7 @@ def test_what_the_code_asks_for_is_there_and_nothing_else() -> None:
     by_name |= {"intended_use", "notice", "view", "suspicion", "sign", "sign_reason"}
     fixed = {f"{s}.{n}" for s, n, _ in ENTRIES if s not in by_name}
     used = asked | {"card.p_malignant", "card.p_osteoporotic"}
+    used |= {f"card.part_{reader}" for reader in ("network", "tabular", "fusion")}
     used |= {f"list.{state}" for state in ("failed", "running", "retry", "waiting", "receiving")}
     used |= {f"reading.{name}" for name in (*ANSWERS, *WINDOWS_HU)}
     assert fixed - used == set()

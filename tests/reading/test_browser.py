@@ -91,6 +91,25 @@ def test_a_case_is_read_in_a_browser(tmp_path: Path) -> None:
     assert kept == ["shown", "malignant", "shown", "osteoporotic"]
 
 
+def test_a_pause_while_the_next_pictures_come_is_no_fault_and_no_time(tmp_path: Path) -> None:
+    one = session(written(tmp_path / "data", count=1), tmp_path)
+    server, log = PageServer(one, "en"), tmp_path / "browser.log"
+    with log.open("wb") as stream, browser(stream) as page:
+        page.open(server.address)
+        assert comes(page, "1 unaided")
+        page.evaluate("pick('answer', 'uncertain'), send(), pause(), 0")
+        assert comes(page, "1 aided")
+        assert page.evaluate("document.getElementById('case').hidden")
+        assert page.evaluate("document.getElementById('alert').hidden")
+        assert not one._clock.began
+        page.evaluate("document.getElementById('resume').click()")
+        assert eventually(lambda: one._clock.began)
+        page.evaluate("send(), 0")
+        assert comes(page, "done")
+    server.stop()
+    assert b"CONSOLE" not in log.read_bytes()
+
+
 @pytest.mark.thorough
 def test_three_cases_are_read_over_a_kill_and_the_tables_have_them(tmp_path: Path) -> None:
     _three_phantoms(tmp_path)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from vfx_edge import __version__
 from vfx_edge.batch.engine import Engine, Processes
 from vfx_edge.batch.outcomes import Done, Task
@@ -95,6 +97,24 @@ class Wanted:
     retry_failed: bool = False
     redo: bool = False
     engine: Engine = field(default_factory=Processes)
+
+
+class _Lost(msgspec.Struct, frozen=True):
+    """A problem, as batch.json has it: without the path, which may name a patient."""
+
+    place: str
+    why: str
+    lost: bool
+
+
+class _AboutFile(msgspec.Struct, frozen=True):
+    """batch.json."""
+
+    schema: str
+    model: str
+    about: dict[str, Any]
+    studies: list[str]
+    problems: list[_Lost]
 
 
 @dataclass(frozen=True)
@@ -219,7 +239,8 @@ def _alone(wanted: Wanted) -> Iterator[None]:
 def _keep_about(wanted: Wanted, about: Mapping[str, Any], model: str, found: Found) -> None:
     """What the folder's results are of. OtherBatch."""
     path = wanted.out / ABOUT
-    before = _read_about(path).get("about", {})
+    there = _read_about(path)
+    before = {} if there is None else there.about
     differs = [name for name in about if name in before and before[name] != about[name]]
     if differs and not wanted.redo:
         raise OtherBatch(wanted.out, differs)
@@ -239,19 +260,21 @@ def _records(out: Path) -> Records[Done]:
     return Records(out, "batch", Done, "records")
 
 
-def _read_about(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_bytes())
-        if isinstance(found, dict) and found.get("schema") == SCHEMA:
-            return found
-    return {}
+def _read_about(path: Path) -> _AboutFile | None:
+    """None where there is none, or the file is not as it was written."""
+    with suppress(OSError, ValueError, RecursionError):
+        data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
+        found = msgspec.json.decode(data, type=_AboutFile)
+        return found if found.schema == SCHEMA else None
+    return None
 
 
 def states_of(out: Path) -> tuple[dict[str, Any], list[State]]:
     """All that is known of a batch, whoever did it: its batch.json, and a state for each study that
     was planned. NoBatch."""
-    facts = _read_about(out / ABOUT)
-    if not facts:
+    found = _read_about(out / ABOUT)
+    if found is None:
         raise NoBatch(out)
     records = _records(out)
-    return facts, [State(str(name), records.any_of(str(name))) for name in facts["studies"]]
+    facts = {"model": found.model, "problems": [msgspec.to_builtins(one) for one in found.problems]}
+    return facts, [State(name, records.any_of(name)) for name in found.studies]

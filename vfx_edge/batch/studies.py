@@ -139,6 +139,8 @@ def _listed(path: Path) -> list[_Entry]:
     rows = list(_csv_rows(path, text) if path.suffix.lower() == ".csv" else _text_rows(text))
     if len(rows) > MOST_PATHS:
         raise ListUnreadable(path, f"it has more than {MOST_PATHS} lines")
+    if not rows:
+        raise ListUnreadable(path, "no path stands in it")
     base = path.absolute().parent
     return [_Entry(base / words, f"line {number}", base) for number, words in rows]
 

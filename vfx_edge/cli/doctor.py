@@ -82,7 +82,8 @@ def _model_set(state: "ModelSetState") -> None:
     print(f"  {state.name} {state.version} {state.intended_use}  {state.folder}")
     for network in state.networks:
         words = network.problem or "hash and signature match"
-        print(f"    {', '.join(network.roles):<11} {network.file}: {words}")
+        files = ", ".join(network.files)
+        print(f"    {', '.join(network.roles):<11} {files}: {words}")
         if network.classes:
             print(f"    {'':<11} classes {network.classes}")
         for engine in network.engines:

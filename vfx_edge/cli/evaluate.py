@@ -167,9 +167,9 @@ def evaluate(
     asked = evaluate_reader.asked(reader, readings, reader_seed, port, language)
     masks = parse.one_of(masks, MASKS, "choice of masks")
     request = parse.request(backend, device, gpu_memory, precision)
-    if not (model or results or predictions):
-        model = ["default"]
-    made = evaluate_repeat.perturbations_of(repeat, perturbations, masks, radiomics)
+    model = model or ([] if results or predictions else ["default"])
+    runs = bool(model or results)
+    made = evaluate_repeat.perturbations_of(repeat, perturbations, masks, radiomics, runs)
     wanted_splits = _splits(split)
     with tidy_end():
         folders.check_writable(out)

@@ -87,11 +87,17 @@ class Asked:
 def asked(
     name: str | None, files: list[Path] | None, seed: int | None, port: int, language: str
 ) -> Asked:
-    """BadParameter, or ServiceUnusable where the extra is not installed; before anything runs."""
+    """BadParameter, ServiceUnusable where the extra is not installed, or what `read_readings`
+    raises; before anything runs."""
     parse.one_of(language, parse.LANGUAGES, "language of the page")
     if name is not None:
         _check_name(name)
         _check_installed()
+    if files:
+        from vfx_edge.scoring.readings import read_readings
+
+        for file in _files(tuple(files)):
+            read_readings(file)
     return Asked(name or "", tuple(files or ()), seed, port, language)
 
 
@@ -122,8 +128,14 @@ def said(
 
 
 def _files(given: tuple[Path, ...]) -> Iterator[Path]:
+    """ReadingsUnreadable of a folder without any."""
+    from vfx_edge.scoring.readings import ReadingsUnreadable
+
     for place in given:
-        yield from sorted(place.glob("*.csv")) if place.is_dir() else [place]
+        files = sorted(place.glob("*.csv")) if place.is_dir() else [place]
+        if not files:
+            raise ReadingsUnreadable(place, "no .csv file is in it")
+        yield from files
 
 
 def _check_name(name: str) -> None:

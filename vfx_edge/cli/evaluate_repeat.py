@@ -37,15 +37,20 @@ Perturbations = Annotated[
 
 
 def perturbations_of(
-    repeat: bool, names: str, masks: str, radiomics: bool = False
+    repeat: bool, names: str, masks: str, radiomics: bool = False, runs: bool = True
 ) -> "tuple[Perturbation, ...]":
-    """What is asked for, checked before anything runs; () without --repeat. RadiomicsMissing."""
+    """What is asked for, checked before anything runs; () without --repeat. runs: there
+    are model sets or results; another program's answers can't be asked again. RadiomicsMissing."""
     if radiomics:
         from vfx_edge.radiomics import check_installed
 
         check_installed()
     if not repeat:
+        if names != "all":
+            raise typer.BadParameter("--perturbations says what --repeat does: give it, too")
         return ()
+    if not runs:
+        raise typer.BadParameter("--repeat needs what can be asked again: give --model, too")
     from vfx_edge.scoring.repeat import chosen
 
     made = chosen(names, radiomics)

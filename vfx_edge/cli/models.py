@@ -41,14 +41,10 @@ def show(name: Name = "default") -> None:
     _print(f"training data  {manifest.training_data}")
     _print(f"suspected from {manifest.height_loss_suspected:.0%} height loss")
     for spec in manifest.networks:
-        patch = "x".join(map(str, spec.input.patch_zyx))
         _print(f"{', '.join(spec.roles)}: {spec.name}")
         for path, digest in spec.signed_files:
             _print(f"  {path.name}  sha256 {digest}")
-        mm = spec.input.spacing_zyx_mm
-        spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
-        allowed = " or ".join(spec.precision.allowed)
-        _print(f"  input {patch} at {spacing} mm, precision {allowed}")
+        _print(f"  input {_input(spec)}, precision {' or '.join(spec.precision.allowed)}")
         if spec.slices is not None:
             _print(f"  slices {_slices(spec.slices)}")
         if spec.class_words:
@@ -58,6 +54,15 @@ def show(name: Name = "default") -> None:
     if manifest.card.is_file():
         print()
         _print(manifest.card.read_text(encoding="utf-8", errors="replace").rstrip())
+
+
+def _input(spec: "NetworkSpec") -> str:
+    if spec.of_a_row:
+        return f"{spec.input.channels} features"
+    patch = "x".join(map(str, spec.input.patch_zyx))
+    mm = spec.input.spacing_zyx_mm
+    spacing = " x ".join(f"{one:g}" for one in (mm if len(set(mm)) > 1 else mm[:1]))
+    return f"{patch} at {spacing} mm"
 
 
 @app.command("verify")

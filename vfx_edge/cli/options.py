@@ -170,6 +170,20 @@ Explain = Annotated[
 ]
 
 
+Clinical = Annotated[
+    Path | None,
+    typer.Option(
+        "--clinical",
+        metavar="FILE",
+        help="Facts of the patient for a set with a tabular network: JSON, or a CSV of one row, "
+        "with age, sex, known_tumour, previous_fracture, as far as they are known. They come "
+        "before the DICOM header's; no value of them goes into a result.",
+        show_default=False,
+        readable=False,
+    ),
+]
+
+
 def _described(kind: OutputKind) -> str:
     """ "sr (a DICOM structured report; needs vfx-edge[service])"."""
     needed = f"; needs vfx-edge[{kind.extra}]" if kind.extra else ""

@@ -46,6 +46,7 @@ def run(
     anchor: options.AnchorAt = None,
     signs: options.Signs = False,
     explain: options.Explain = False,
+    clinical: options.Clinical = None,
     outputs: options.Outputs = None,
     task: options.TaskName = DEFAULT,
     triage_exit_code: options.TriageExitCode = False,
@@ -65,7 +66,7 @@ def run(
     task = parse.one_of(task, tuple(TASKS), "task")
     if task != DEFAULT:
         _refuse_options(task, levels, classify != "suspected", segmentation, shift_levels, anchor,
-                        signs, explain, triage_exit_code)  # fmt: skip
+                        signs, explain, clinical, triage_exit_code)  # fmt: skip
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
@@ -73,6 +74,7 @@ def run(
         levels_by_hand=parse.by_hand(shift_levels, anchor),
         signs=signs,
         explain=explain,
+        clinical=clinical,
     )
     job = Job(
         *(path, out, series, task),
@@ -85,8 +87,7 @@ def run(
         folders.check_writable(job.out or DEFAULT_PARENT)
         done = run_alone(job, request, model, progress.start, demand)
     _report(job, done, as_json=as_json, quiet=quiet, verbose=verbose)
-    if task == DEFAULT and triage_exit_code:
-        raise typer.Exit(_triage_exit(done.result))
+    _leave(done, by_triage=triage_exit_code)
 
 
 def _report(job: Job, done: Finished, *, as_json: bool, quiet: bool, verbose: bool) -> None:
@@ -101,7 +102,7 @@ def _report(job: Job, done: Finished, *, as_json: bool, quiet: bool, verbose: bo
 def _refuse_options(task: str, *given: object) -> None:
     """Those that say how fractures are triaged mean nothing to another task."""
     names = ("--levels", "--classify", "--segmentation", "--shift-levels", "--anchor",
-             "--signs", "--explain", "--triage-exit-code")  # fmt: skip
+             "--signs", "--explain", "--clinical", "--triage-exit-code")  # fmt: skip
     for name, value in zip(names, given, strict=True):
         if value not in (None, False):
             raise typer.BadParameter(f"{name} belongs to the task {DEFAULT}, not to {task}")
@@ -114,6 +115,12 @@ def _report_other_task(folder: Path, *, as_json: bool, quiet: bool) -> None:
         sys.stdout.buffer.flush()
     elif not quiet:
         people_console(sys.stdout).print(f"Results: {folder}", soft_wrap=True)
+
+
+def _leave(done: Finished, *, by_triage: bool) -> None:
+    """With the verdict's exit code, where it was asked for; another task refuses that."""
+    if by_triage:
+        raise typer.Exit(_triage_exit(done.result))
 
 
 def _triage_exit(result: StudyResult) -> int:

@@ -40,7 +40,7 @@ from vfx_edge.inputs.facts import (
 from vfx_edge.inputs.files import Source, state_of
 from vfx_edge.inputs.marks import KEYWORDS as MARK_KEYWORDS
 from vfx_edge.inputs.marks import Value, marks
-from vfx_edge.inputs.patients import PATIENT_KEYWORDS, Patient, patient
+from vfx_edge.inputs.patients import AGE_KEYWORD, PATIENT_KEYWORDS, Patient, patient
 from vfx_edge.inputs.plain_header import plain_header
 from vfx_edge.inputs.words import TYPED, Typed, typed
 from vfx_edge.parallel import map_reading
@@ -69,7 +69,8 @@ ContrastBolusAgent ContrastBolusVolume ContrastBolusAgentSequence
 BodyPartExamined SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 ModalityLUTSequence SpecificCharacterSet
 """
-_TAGS: list[Any] = [Tag(k) for k in {*_KEYWORDS.split(), *TYPED, *MARK_KEYWORDS, *PATIENT_KEYWORDS}]
+_ALL = {*_KEYWORDS.split(), *TYPED, *MARK_KEYWORDS, *PATIENT_KEYWORDS, AGE_KEYWORD}
+_TAGS: list[Any] = [Tag(k) for k in _ALL]
 _WANTED = frozenset(map(int, _TAGS))
 
 
@@ -137,6 +138,8 @@ class Slice:
     patient: Patient
     """Tells patients apart; never shown."""
     pixels: PixelFormat
+    age: str = field(default="", repr=False)
+    """As stated ("071Y"), for a network that wants it; never shown."""
     marks: tuple[Value, ...] = field(default=(), repr=False)
     """Values of `marks.MARKS`: what may tell scans in one series apart."""
 
@@ -311,6 +314,7 @@ def _slice(
         body_part=text(facts, "BodyPartExamined").upper(),
         typed=typed(where),
         patient=patient(facts, known),
+        age=text(facts, AGE_KEYWORD),
         pixels=_pixel_format(where, *pixels),
         marks=marks(where, frame, known),
     )

@@ -10,6 +10,7 @@ from vfx_edge.image import Image
 from vfx_edge.inputs.bounded import is_dicom
 from vfx_edge.inputs.build import Built, build
 from vfx_edge.inputs.choose import Choice, Wanted, choose
+from vfx_edge.inputs.clinical import of_header
 from vfx_edge.inputs.codestream import RLE
 from vfx_edge.inputs.decoders import Decoders, decoders
 from vfx_edge.inputs.files import Listing, Source, listed
@@ -105,6 +106,7 @@ def _load_dicom(listing: Listing, wanted: Wanted, say: Progress, processes: Deco
         sources=_sources(ordered),
         planes=tuple(_plane(s) for s in ordered if s.frame is None),
         frame_of_reference=built.stack.slices[0].frame_of_reference,
+        clinical=of_header(built.stack.slices[0].age, built.stack.slices[0].patient.sex),
     )
 
 

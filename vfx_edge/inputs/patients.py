@@ -8,6 +8,7 @@ from itertools import combinations
 from vfx_edge.inputs.facts import Facts, Values, text
 
 PATIENT_KEYWORDS = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
+AGE_KEYWORD = "PatientAge"
 _UNREADABLE = "\ufffd?"
 """What stands for a letter of another character set."""
 _UMLAUT = re.compile("(?<=[aou])e")

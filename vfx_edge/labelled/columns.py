@@ -7,5 +7,7 @@ COLUMNS = ("study", "patient", "path", "level", "label", "split",
 """As they are written."""
 REPEAT_OF = "repeat_of"
 """The study that this one repeats; written where there is one."""
+CLINICAL = ("known_tumour", "previous_fracture")
+"""Of the patient; written where somebody knows one."""
 READER = "reader_"
 """`reader_<name>`, and `reader_<name>_2` for the second reading."""

@@ -44,6 +44,8 @@ class Facts:
     """Years."""
     contrast: bool | None = None
     scanner: str = ""
+    known_tumour: bool | None = None
+    previous_fracture: bool | None = None
 
 
 @dataclass(frozen=True)

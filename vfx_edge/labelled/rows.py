@@ -109,6 +109,8 @@ def _facts(cells: _Cells) -> Facts:
         age=cells.optional("age", words.age_of, None),
         contrast=cells.optional("contrast", words.contrast_of, None),
         scanner=cells.optional("scanner", words.text_of, ""),
+        known_tumour=cells.optional("known_tumour", words.truth_of, None),
+        previous_fracture=cells.optional("previous_fracture", words.truth_of, None),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.files import PathMissing, PathUnreadable
-from vfx_edge.labelled.columns import COLUMNS, READER, REPEAT_OF, REQUIRED
+from vfx_edge.labelled.columns import CLINICAL, COLUMNS, READER, REPEAT_OF, REQUIRED
 from vfx_edge.labelled.errors import ColumnsMissing, NotALabelFile
 
 MOST_BYTES, MOST_ROWS, MOST_COLUMNS = 2**25, 200_000, 500
@@ -51,7 +51,7 @@ class Table:
 class Columns:
     """What a table may have, beside readers, and what it must have."""
 
-    all: tuple[str, ...] = (*COLUMNS, REPEAT_OF)
+    all: tuple[str, ...] = (*COLUMNS, *CLINICAL, REPEAT_OF)
     required: tuple[str, ...] = REQUIRED
 
     def knows(self, name: str) -> bool:

@@ -39,6 +39,10 @@ _SEXES = {
     **dict.fromkeys(("m", "male", "man", "männlich", "mann"), "M"),
     **dict.fromkeys(("o", "d", "x", "other", "divers", "diverse"), "O"),
 }
+_TRUTHS = {
+    **dict.fromkeys(("yes", "y", "ja", "j", "true", "wahr", "1", "1.0"), True),
+    **dict.fromkeys(("no", "n", "nein", "false", "falsch", "0", "0.0"), False),
+}
 _CONTRAST = {
     **dict.fromkeys(("yes", "y", "ja", "j", "true", "wahr", "1", "1.0", "1,0", "with", "mit",
                      "arterial", "venous", "portal_venous", "arteriell", "venös", "portalvenös"),
@@ -122,6 +126,11 @@ def contrast_of(cell: str) -> bool | None:
     if is_missing(cell):
         return None
     raise ValueError("write yes or no")
+
+
+def truth_of(cell: str) -> bool | None:
+    """Yes, no, or None where nobody says."""
+    return None if is_missing(cell) else _one_of(_TRUTHS, cell, "yes or no")
 
 
 def text_of(cell: str) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from vfx_edge.labelled.columns import COLUMNS, READER, REPEAT_OF
+from vfx_edge.labelled.columns import CLINICAL, COLUMNS, READER, REPEAT_OF
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Row
 
 
@@ -17,10 +17,13 @@ def labels_csv(dataset: Dataset) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     again = [REPEAT_OF] * any(study.repeat_of for study in dataset.studies)
-    writer.writerow((*COLUMNS, *again, *(_column(*reader) for reader in readers)))
+    known = [name for name in CLINICAL if any(getattr(r.facts, name) is not None for _, r in rows)]
+    writer.writerow((*COLUMNS, *known, *again, *(_column(*reader) for reader in readers)))
     for study, row in rows:
         repeated = [study.repeat_of] * len(again)
-        writer.writerow((*_cells(dataset.folder, study, row), *repeated, *_said(row, readers)))
+        clinical = [_truth(getattr(row.facts, name)) for name in known]
+        cells = _cells(dataset.folder, study, row)
+        writer.writerow((*cells, *clinical, *repeated, *_said(row, readers)))
     return file.getvalue()
 
 
@@ -42,13 +45,16 @@ def _said(row: Row, readers: list[tuple[str, int]]) -> list[str]:
     return [answers[number] if number < len(answers) else "" for answers, number in said]
 
 
+def _truth(value: bool | None) -> str:
+    return "" if value is None else ("yes" if value else "no")
+
+
 def _cells(folder: Path, study: LabelledStudy, row: Row) -> tuple[str, ...]:
     facts = row.facts
     inside = study.path.is_relative_to(folder)
     path = study.path.relative_to(folder) if inside else study.path
-    contrast = "" if facts.contrast is None else ("yes" if facts.contrast else "no")
     return (
         row.study, row.patient, path.as_posix(), row.level.value, row.label.value, row.split or "",
         "" if facts.genant is None else str(facts.genant), facts.gold_standard, facts.sex,
-        "" if facts.age is None else f"{facts.age:g}", contrast, facts.scanner,
+        "" if facts.age is None else f"{facts.age:g}", _truth(facts.contrast), facts.scanner,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from vfx_edge.manifest.errors import ModelFileInvalid
 from vfx_edge.manifest.files import MANIFEST, find_model_set
 from vfx_edge.manifest.moving import NEIGHBOURS, SLICED_ROLES
 from vfx_edge.manifest.roles import BACKGROUND, PARAMETERS, JointParameters, RoleParameters
+from vfx_edge.manifest.row_input import is_row, row_input
 from vfx_edge.manifest.spec import (
     FILES,
     SCHEMA,
@@ -107,6 +108,9 @@ def _read(path: Path, data: bytes, proven: bool = False) -> _Read:
         raise invalid(path, "'network' must be [[network]] tables")
     parameters = [one.pop("parameters", {}) for one in given]
     titles = [f"[[network]] '{one.get('name', i)}'" for i, one in enumerate(given, 1)]
+    for one, title, its in zip(given, titles, parameters, strict=True):
+        if is_row(one):
+            one["input"] = row_input(one, its, path, title)
     tables = [
         checked(one, NetworkTable, path, title) for one, title in zip(given, titles, strict=True)
     ]
@@ -142,7 +146,7 @@ def _bytes(path: Path) -> bytes:
 
 def _toml(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise invalid(path, "it is not UTF-8 text") from error
     except ValueError as error:  # no TOML, or a number of thousands of digits
@@ -222,7 +226,7 @@ def _parameters(
         wanted, sees = kind.channels, kind.sees
         if table.slices is not None:
             wanted, sees = NEIGHBOURS, "the neighbouring slices"
-        if (count := table.input.channels) != wanted:
+        if (count := table.input.channels) != wanted and not kind.of_a_row:
             what = f"'channels' is {count} and must be {wanted} ({sees})"
             raise invalid(path, what, f"{where} [input]")
     _check_classes(table, kinds, path, where)

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 from vfx_edge.vocabulary import Level, Role
 
 BACKGROUND = "background"
+NETWORK, TABULAR = "network", "tabular"
+"""The answers that a fusion reads: the classifier's, and the tabular network's."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 """A probability or a part of a whole."""
 Weight = Annotated[float, Meta(ge=0, le=100)]
@@ -28,7 +30,8 @@ class RoleParameters(Table, frozen=True, kw_only=True):
 
     sees: what its channels hold. optional: classes that are read where it has them. closed: whether
     it may have no other, which would not be read. a_level: whether some class must be a level.
-    voxelwise: whether it answers for each voxel of its patch, or once for the whole.
+    voxelwise: whether it answers for each voxel of its patch, or once for the whole. of_a_row:
+    whether it sees a row of numbers and no image.
     """
 
     channels: ClassVar[int] = 1
@@ -38,6 +41,7 @@ class RoleParameters(Table, frozen=True, kw_only=True):
     closed: ClassVar[bool] = False
     a_level: ClassVar[bool] = False
     voxelwise: ClassVar[bool] = True
+    of_a_row: ClassVar[bool] = False
 
     @classmethod
     def problem_of(cls, names: Sequence[str]) -> str:
@@ -166,6 +170,65 @@ class ClassifierParameters(CropParameters, frozen=True, kw_only=True):
     ] = 1.0
 
 
+class FeatureSpec(Table, frozen=True, kw_only=True):
+    """One number of a row, and what stands for it where nobody knows it."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_.%-]{1,120}$", description="as in features.csv")]
+    usual: Annotated[
+        float, Meta(ge=-1e9, le=1e9, description="fills a missing value: the training's median")
+    ] = 0.0
+    may_be_missing: Annotated[
+        Switch, Meta(description="0: where the value is missing, the network is not asked")
+    ] = 1
+
+
+class RowParameters(RoleParameters, frozen=True, kw_only=True):
+    """Base of the roles that see a row of numbers. Which numbers, the manifest says."""
+
+    sees = "one number for each of `features`"
+    classes = ("osteoporotic", "malignant")
+    closed = True
+    voxelwise = False
+    of_a_row = True
+
+    features: Annotated[
+        tuple[FeatureSpec, ...],
+        Meta(
+            min_length=1,
+            description="the columns of the input in their order, each a table with `name`, "
+            "`usual` and `may_be_missing`",
+        ),
+    ]
+
+    def __post_init__(self) -> None:
+        unique("features", self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features, in the order of the input's columns."""
+        return tuple(feature.name for feature in self.features)
+
+
+class TabularParameters(RowParameters, frozen=True, kw_only=True):
+    """Why a vertebra broke, by measured numbers: radiomics under mirp's names, `sign_<name>`,
+    `clinical_<name>`. It never sees the image. A set may have none."""
+
+
+class FusionParameters(RowParameters, frozen=True, kw_only=True):
+    """Why a vertebra broke, by the answers of classifier and tabular: its features are `network`
+    and `tabular`, each ln(p(malignant) / p(osteoporotic)). Its thresholds set the tier."""
+
+    threshold_malignant: Annotated[Share, Meta(description="malignant from this probability on")]
+    threshold_osteoporotic: Annotated[
+        Share, Meta(description="osteoporotic from this probability on, if not malignant")
+    ]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not set(self.names) <= {NETWORK, TABULAR}:
+            raise ValueError(f"'features' may name '{NETWORK}' and '{TABULAR}' alone")
+
+
 def unique(key: str, values: Sequence[object]) -> None:
     """ValueError when the list names something twice."""
     if len(set(values)) != len(values):
@@ -179,4 +242,6 @@ PARAMETERS: dict[Role, type[RoleParameters]] = {
     "segmenter": SegmenterParameters,
     "detector": DetectorParameters,
     "classifier": ClassifierParameters,
+    "tabular": TabularParameters,
+    "fusion": FusionParameters,
 }

@@ -36,7 +36,7 @@ class InputSpec(Table, frozen=True, kw_only=True):
     """What a network wants to be fed: (clip(hu, *hu_clip) + hu_offset) / hu_scale."""
 
     name: Annotated[Text, Meta(description="of the input in the ONNX file")]
-    channels: Annotated[int, Meta(ge=1, le=64, description="of the input")] = 1
+    channels: Annotated[int, Meta(ge=1, le=1024, description="of the input")] = 1
     patch_zyx: Annotated[
         tuple[Edge, Edge, Edge],
         Meta(description="voxels along the array's axes, after `orientation` and `transpose`"),
@@ -227,6 +227,11 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return in_words(self.output.classes, self.means, self.unread)
 
     @property
+    def of_a_row(self) -> bool:
+        """Whether it sees a row of numbers and no image."""
+        return self.parameters[0].of_a_row
+
+    @property
     def borrowed(self) -> bool:
         """Whether it is of the base of the set that was named."""
         return self.directory != self.manifest_path.parent
@@ -276,9 +281,10 @@ class NetworkSpec(NetworkTable, frozen=True, kw_only=True):
         return tuple((path, hashes[key] or "") for key, path in self.paths.items())
 
     def shape(self, batch: int) -> tuple[int, ...]:
-        """Of its input: (batch, channels, *patch_zyx); of slices (batch, 3, *patch_zyx[1:])."""
+        """Of its input: (batch, channels, *patch_zyx); of slices (batch, 3, *patch_zyx[1:]); of a
+        row of numbers (batch, features)."""
         patch = self.input.patch_zyx if self.slices is None else self.input.patch_zyx[1:]
-        return (batch, self.input.channels, *patch)
+        return (batch, self.input.channels, *(() if self.of_a_row else patch))
 
     def answer_shape(self, batch: int) -> tuple[int, ...]:
         """Of its output, as its roles read it: (batch, classes), or with *patch_zyx behind."""

@@ -39,6 +39,8 @@ def toml_value(value: Any) -> str:
     """One value as TOML. Strings, numbers, booleans and lists are written in TOML as in JSON."""
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{toml_key(k)} = {toml_value(v)}' for k, v in value.items())}}}"
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
 
 

@@ -41,8 +41,8 @@ class FolderBusy(OutputError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"Another run has been writing to {folder} for {PATIENCE_S / 60:.0f} minutes: wait for "
-            "it or end it, or choose another folder with --out."
+            f"Another run is writing to {folder}: wait for it or end it, or choose another folder "
+            "with --out."
         )
 
 

@@ -4,12 +4,13 @@ import gzip
 import json
 import struct
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfx_edge.files import replacing, write_text
+from vfx_edge.files import as_output_error, replacing, write_text
 from vfx_edge.image import Image
 from vfx_edge.outputs.file_names import series_stem
 from vfx_edge.outputs.kinds import Request
@@ -39,6 +40,7 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
     image = analysis.scan.image
     labels = label_map(image, analysis.masks)
     centroids = centroids_of(image, [f.vertebra for f in analysis.result.findings])
+    _remove_maps(directory, stem)
     return (
         write_image(image.values, image, directory / f"{stem}_ct.nii.gz"),
         write_image(labels, image, directory / f"{stem}_seg-vert_msk.nii.gz"),
@@ -50,6 +52,14 @@ def write_nifti(analysis: Analysis, directory: Path) -> tuple[Path, ...]:
             for one in analysis.explanations
         ),
     )
+
+
+def _remove_maps(directory: Path, stem: str) -> None:
+    """Those of an earlier run of this series: under a name that this run does not give, a map
+    would stay beside a result that it does not belong to. OutputError."""
+    with as_output_error(directory):
+        for path in directory.glob(f"{escape(stem)}_explain-[CTL]*.nii.gz"):
+            path.unlink(missing_ok=True)
 
 
 def centroids_of(like: Image, vertebrae: Sequence[Vertebra]) -> list[dict[str, object]]:

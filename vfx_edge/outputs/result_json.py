@@ -27,6 +27,7 @@ from vfx_edge.study import (
     Heights,
     NotAssessable,
     NotClassified,
+    ReaderAnswer,
     RunInfo,
     SeriesInfo,
     Sign,
@@ -204,7 +205,7 @@ def _detector(said: Detection | None, name: str) -> dict[str, object] | None:
 
 def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
     match assessment:
-        case Classified(tier, p_osteoporotic, p_malignant, possible, slices=slices):
+        case Classified(tier, p_osteoporotic, p_malignant, possible, slices, parts):
             written: dict[str, object] = {
                 "kind": "classified",
                 "tier": tier.value,
@@ -213,11 +214,13 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
                     "malignant": _number(p_malignant, _RATIO, f"{name}.p_malignant"),
                 },
             }
+            beside: dict[str, list[object]] = {
+                "slices": [_slice(one, f"{name}.slices") for one in slices],
+                "parts": [_part(one, name) for one in parts],
+            }
             if possible is not None:
                 written["possible"] = list(possible)
-            if slices:
-                written["slices"] = [_slice(one, f"{name}.slices") for one in slices]
-            return written
+            return written | {key: told for key, told in beside.items() if told}
         case CauseNotClassified() as it:
             return {"kind": it.kind, "tier": it.tier, "reason": it.reason, "because": it.because}
         case NotClassified(reason, p_intact):
@@ -228,6 +231,18 @@ def _assessment(assessment: Assessment, name: str) -> dict[str, object]:
             return written
         case NotAssessable(reason):
             return {"kind": "not_assessable", "reason": reason}
+
+
+def _part(part: ReaderAnswer, level: str) -> dict[str, object]:
+    where = f"{level}.parts.{part.name}"
+    return {
+        "name": part.name,
+        "probabilities": {
+            "osteoporotic": _number(part.p_osteoporotic, _RATIO, where),
+            "malignant": _number(part.p_malignant, _RATIO, where),
+        },
+        "missing": list(part.missing),
+    }
 
 
 def _slice(one: SliceAnswer, name: str) -> dict[str, object]:

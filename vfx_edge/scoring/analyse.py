@@ -19,6 +19,7 @@ from vfx_edge.study import (
     THORACOLUMBAR,
     CauseNotClassified,
     Classified,
+    Clinical,
     Finding,
     Level,
     NotAssessable,
@@ -60,7 +61,7 @@ def answer(task: Task, models: "OpenModels | None", masks: str, radiomics: bool 
         assert models is not None, "a study without a result needs networks"
         moved_by = OUTLINE.seed if task.perturbation == OUTLINE.name else None
         measured = _Radiomics(radiomics, moved_by)
-        found = _analysed(scan, truth, models, masks, measured)
+        found = _analysed(scan, truth, models, masks, measured, task.clinical)
     matched = compared(found.seen, found.labels, truth, scan.image)
     thick = scan.series.slice_thickness_mm or scan.series.spacing_mm[2]
     return Answer(
@@ -95,7 +96,12 @@ class _Radiomics:
 
 
 def _analysed(
-    scan: Scan, truth: Truth, models: "OpenModels", masks: str, radiomics: _Radiomics
+    scan: Scan,
+    truth: Truth,
+    models: "OpenModels",
+    masks: str,
+    radiomics: _Radiomics,
+    clinical: Clinical,
 ) -> Result:
     """Every vertebra of T1 to L6 goes to the classifier by its name, the product's own verdict
     is that of the suspected ones."""
@@ -105,7 +111,7 @@ def _analysed(
     from vfx_edge.spine.triage import triage
 
     try:
-        options = _options(truth, masks)
+        options = replace(_options(truth, masks), clinical=clinical)
         analysis = models.answer(lambda: analyze(scan, models, options))
     except NoSpineInView as error:  # every vertebra that is known counts as missed
         nothing = np.zeros(scan.image.shape, np.uint8)
@@ -157,12 +163,14 @@ def _seen(finding: Finding) -> Seen:
 
 def _cause(finding: Finding) -> dict[str, Any]:
     match finding.assessment:
-        case Classified(tier, p_osteoporotic, p_malignant, slices=slices):
+        case Classified(tier, p_osteoporotic, p_malignant, slices=slices, parts=parts):
+            by_name = {f"p_{part.name}": float(part.p_malignant) for part in parts}
             return {
                 "tier": tier.value,
                 "p_osteoporotic": float(p_osteoporotic),
                 "p_malignant": float(p_malignant),
                 "p_malignant_slices": tuple(float(one.p_malignant) for one in slices),
+                **{key: by_name[key] for key in ("p_network", "p_tabular") if key in by_name},
             }
         case CauseNotClassified(because=because) as it:
             return {"tier": it.tier.value, "reason": because}

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from vfx_edge.crew.outcomes import Failed as Failed
 from vfx_edge.crew.outcomes import Sentence
-from vfx_edge.study import Level, Tier
+from vfx_edge.study import NOTHING_KNOWN, Clinical, Level, Tier
 
 CHAIN, EXPERT = "chain", "expert"
 """Who drew the outlines that were classified."""
@@ -60,6 +60,9 @@ class Seen:
     """Where they were asked for, or the result has them."""
     p_malignant_slices: Slices = ()
     """Of each triplet of slices, from right to left, where a network sees slices."""
+    p_network: Share | None = None
+    p_tabular: Share | None = None
+    """p(malignant) by each reader of the set, where it has others beside the network."""
 
     def __post_init__(self) -> None:
         if (self.p_osteoporotic or 0) + (self.p_malignant or 0) > 1 + TO_ONE:
@@ -112,13 +115,14 @@ Outcome = Answer | Failed
 class Task:
     """A study, as a process that analyses it is told of it. result: a `result.json` that takes
     the place of a run; its masks lie beside it. perturbation: name of a way to make the scan anew
-    (`perturb.py`) before anything else; "": as it was scanned."""
+    (`perturb.py`) before anything else; "": as it was scanned. clinical: of the patient."""
 
     path: Path
     mask: Path | None = None
     centres: Path | None = None
     result: Path | None = None
     perturbation: str = ""
+    clinical: Clinical = NOTHING_KNOWN
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -12,6 +12,7 @@ from vfx_edge.scoring.figures_curves import calibration, decision_curve, roc
 from vfx_edge.scoring.figures_readers import agreement, readers
 from vfx_edge.scoring.figures_slices import of_slices
 from vfx_edge.scoring.figures_subgroups import subgroups
+from vfx_edge.scoring.parts import parts_of
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.shares import Json, figures, share, share_uncertain
 from vfx_edge.study import Tier
@@ -54,10 +55,14 @@ def classification(
 
 
 def approaches(model: str, cases: Cases, about: About, thorough: bool = True) -> Json:
-    """Both ways to take the answers, side by side."""
+    """Both ways to take the answers, side by side, and each reader of a set that has several."""
     return {
         model: figures(forced(cases), about, thorough),
         told_apart_name(model): figures(by_tier(cases), about, thorough),
+        **{
+            name: figures(forced(part), about, thorough)
+            for name, part in parts_of(model, cases).items()
+        },
     }
 
 

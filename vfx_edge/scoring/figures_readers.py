@@ -10,6 +10,7 @@ from vfx_edge.evaluation.roc import delong_test
 from vfx_edge.scoring.about import About
 from vfx_edge.scoring.calls import ORDER, SCORE, read_by
 from vfx_edge.scoring.cases import ASKED, Cases, patient_of
+from vfx_edge.scoring.parts import parts_of
 from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.shares import Json, estimate, figures
 
@@ -91,6 +92,11 @@ def comparisons(models: Mapping[str, Cases], about: About) -> list[Json]:
         for a, b in combinations(models, 2)
     ]
     for model, cases in models.items():
+        parts = parts_of(model, cases)
+        found += [
+            _compared(a, b, _scores(parts[a]), _scores(parts[b]), parts[a], about)
+            for a, b in combinations(parts, 2)
+        ]
         for name in cases.readers():
             read = read_by(name, cases)
             own = dict(zip(map(_key, read.cases.rows), read.score.tolist(), strict=True))

@@ -148,4 +148,6 @@ def _found(row: VertebraRow, found: Seen | None, missing: str) -> VertebraRow:
         tier=found.tier,
         reason=found.reason,
         features=found.features,
+        p_network=found.p_network,
+        p_tabular=found.p_tabular,
     )

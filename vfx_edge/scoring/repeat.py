@@ -104,12 +104,16 @@ def _made_anew(
     one: Approach, studies: Sequence[LabelledStudy], perturbations: Sequence[Perturbation]
 ) -> Approach:
     tasks = {
-        _key(study.name, how.name): Task(one.tasks[study.name].path, perturbation=how.name)
+        _key(study.name, how.name): _alone(one.tasks[study.name], how)
         for study in studies
         if study.name in one.tasks
         for how in perturbations
     }
     return replace(one, tasks=tasks, refused={})
+
+
+def _alone(task: Task, how: Perturbation) -> Task:
+    return Task(task.path, perturbation=how.name, clinical=task.clinical)
 
 
 def _key(study: str, perturbation: str) -> str:

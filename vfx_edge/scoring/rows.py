@@ -77,6 +77,9 @@ class VertebraRow:
     p_malignant_slices: str = ""
     """Of a network that sees slices: that of each triplet from right to left, with spaces between
     them."""
+    p_network: float | None = None
+    p_tabular: float | None = None
+    """p(malignant) by each reader of the set alone, where it has others beside its network."""
 
     features: Mapping[str, float] = field(default_factory=dict)
     """In a table of their own: `features.py`."""

@@ -1,7 +1,7 @@
 """A whole evaluation: each model set over each study, resumable, and the rows that come of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,13 +12,14 @@ from vfx_edge import __version__
 from vfx_edge.crew.pool import Crew, answers
 from vfx_edge.crew.records import Records, key_of
 from vfx_edge.errors import InputError, UsageError
+from vfx_edge.labelled.clinical import clinical_of
 from vfx_edge.labelled.dataset import Dataset, LabelledStudy, Problem
 from vfx_edge.labelled.folders import told
 from vfx_edge.scoring.answers import CHAIN, Answer, Failed, Outcome, Task
 from vfx_edge.scoring.joined import Rows, joined, together
 from vfx_edge.scoring.predictions import Predicted, predicted, read_predictions
 from vfx_edge.scoring.results import ResultMissing, result_of
-from vfx_edge.study import BackendRequest
+from vfx_edge.study import BackendRequest, Clinical
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
@@ -154,8 +155,19 @@ def _of_models(wanted: Wanted) -> Iterator[Approach]:
             order=_order(wanted, str(manifest.directory)),
             about={"digest": manifest.digest, **_asked(wanted)},
             shown=_shown_set(name, manifest),
-            tasks={study.name: _task(study) for study in wanted.dataset.studies},
+            tasks=_asked_of(manifest, wanted.dataset.studies),
         )
+
+
+def _asked_of(manifest: "ModelManifest", studies: Sequence[LabelledStudy]) -> dict[str, Task]:
+    """Facts of the patient reach only a set that reads them: no other answer rests on them."""
+    told_clinical = "tabular" in manifest.roles
+    return {
+        study.name: replace(
+            _task(study), clinical=clinical_of(study) if told_clinical else Clinical()
+        )
+        for study in studies
+    }
 
 
 def _shown_set(name: str, manifest: "ModelManifest") -> dict[str, Any]:
@@ -246,12 +258,16 @@ class Progress:
         self._say(name, self._done, self._every)
 
 
+def _known(task: Task) -> dict[str, Any]:
+    return asdict(task.clinical) if task.clinical.known else {}
+
+
 def outcomes(one: Approach, wanted: Wanted, progress: Progress) -> dict[str, Outcome]:
     """By the tasks' names: those that are kept from before, and what is still to be asked, which is
     kept as it comes. ModelError, BackendError, OutputError."""
     records = Records(wanted.folder, one.name, Answer)
     keys = {
-        name: key_of(task.inputs, one.about, perturbation=task.perturbation)
+        name: key_of(task.inputs, one.about, perturbation=task.perturbation, clinical=_known(task))
         for name, task in one.tasks.items()
     }
     found: dict[str, Outcome] = dict(one.refused)

@@ -26,7 +26,7 @@ from vfx_edge.vocabulary import Level
 Row = TypeVar("Row", VertebraRow, StudyRow)
 READER = re.compile(r"reader_(?P<name>.+?)(?:_(?P<number>[2-9]))?")
 ANSWERS = ("malignant", "osteoporotic", "uncertain")
-SHARES = ("probability", "dice", "p_osteoporotic", "p_malignant")
+SHARES = ("probability", "dice", "p_osteoporotic", "p_malignant", "p_network", "p_tabular")
 ALLOWED: Mapping[str, Sequence[str]] = {
     "level": [*Level],
     "label": [*Label],

@@ -220,7 +220,7 @@ def load_settings(config: Path | None, given: dict[str, Any]) -> Settings:
 
 def _read(config: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(config.read_text("utf-8"))
+        return tomllib.loads(config.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsInvalid(str(config), error.strerror or type(error).__name__) from None
     except (ValueError, RecursionError) as error:  # not UTF-8, no TOML, nested too deep

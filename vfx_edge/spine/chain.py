@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from vfx_edge.backends import OpenModels
 from vfx_edge.image import Image
-from vfx_edge.manifest import ClassifierParameters, DetectorParameters, ModelManifest
+from vfx_edge.manifest import (
+    ClassifierParameters,
+    DetectorParameters,
+    FusionParameters,
+    ModelManifest,
+)
 from vfx_edge.spine.classify import classify_fractures
 from vfx_edge.spine.crops import is_cut
 from vfx_edge.spine.detect import detect_fractures
@@ -26,14 +31,17 @@ from vfx_edge.spine.plausible import (
     look_at_scan,
     nothing_judged,
 )
+from vfx_edge.spine.second_readers import asks_signs, second_readers
 from vfx_edge.spine.segment import masks_from_labels, segment_vertebrae
 from vfx_edge.spine.slice_distance import at_true_distance, maps_back, put_back, with_warning
 from vfx_edge.spine.triage import triage
 from vfx_edge.study import (
+    NOTHING_KNOWN,
     THORACOLUMBAR,
     Analysis,
     ByHand,
     Calibration,
+    Clinical,
     Explanation,
     Finding,
     Level,
@@ -53,8 +61,9 @@ class ChainOptions:
     """What is looked at. outline: levels that are outlined besides T1 to L6, `levels`, and those
     that `classify` names. segmentation: VerSe labels (z, y, x) on the scan's grid, used instead
     of the chain's own masks; segmentation_named: its file named them. levels_by_hand: a person's
-    word on the names. remarks: what is to be said of the input besides. signs: whether those of
-    the vertebrae that go to the classifier are measured. explain: whether to map what each answer
+    word on the names. remarks: what is to be said of the input besides. clinical: facts of the
+    patient, which come before those of the scan's header. signs: whether those of the vertebrae
+    that go to the classifier are measured. explain: whether to map what each answer
     of the classifier depends on."""
 
     levels: tuple[Level, ...] = THORACOLUMBAR
@@ -64,6 +73,7 @@ class ChainOptions:
     segmentation_named: bool = False
     levels_by_hand: ByHand | None = None
     remarks: tuple[str, ...] = ()
+    clinical: Clinical = NOTHING_KNOWN
     signs: bool = False
     explain: bool = False
 
@@ -122,8 +132,11 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
-        if options.signs:
+        if options.signs or asks_signs(models.manifest):
             findings = _with_signs(seen, masks, findings, options)
+        findings, unknown = second_readers(
+            seen, masks, findings, models, options.clinical, scan.clinical
+        )
     findings, maps = _explained(seen, findings, masks, models, options, clock)
     if seen is not image:
         findings, masks = put_back(findings, masks, seen, image)
@@ -136,7 +149,7 @@ def analyze(
         thresholds=_thresholds(models.manifest),
         calibration=_calibration(models.manifest),
         levels_by_hand=options.levels_by_hand,
-        warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said),
+        warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said, *unknown),
     )
     return Analysis(
         StudyResult(series, verdict, findings, run), replace(scan, series=series), masks, maps
@@ -241,6 +254,14 @@ def _thresholds(manifest: ModelManifest) -> dict[str, float]:
     if "detector" in manifest.roles:
         detector = manifest.network("detector").parameters_of(DetectorParameters)
         thresholds["detector"] = detector.threshold
+    if "fusion" in manifest.roles:
+        fused = manifest.network("fusion").parameters_of(FusionParameters)
+        thresholds |= {  # it sets the tier; the network's hold where it can't be asked
+            "network_malignant": limits.threshold_malignant,
+            "network_osteoporotic": limits.threshold_osteoporotic,
+            "malignant": fused.threshold_malignant,
+            "osteoporotic": fused.threshold_osteoporotic,
+        }
     return thresholds
 
 

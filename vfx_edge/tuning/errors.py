@@ -68,6 +68,16 @@ class ModelSetChanged(ModelError):
         )
 
 
+class HasFusion(ModelError):
+    """The tiers of such a set are not the classifier's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The fusion of {name} sets its tiers, not the classifier: calibrate the set without "
+            "it, or choose the fusion's thresholds by python -m models.recipes fusion."
+        )
+
+
 class NoClassifier(ModelError):
     """Nothing to calibrate."""
 

@@ -152,7 +152,7 @@ def _networks(
 def _table_of(spec: NetworkSpec) -> dict[str, Any]:
     """As it stands in its own manifest, for the roles that it fills in the source."""
     try:
-        text = spec.manifest_path.read_text(encoding="utf-8")
+        text = spec.manifest_path.read_text(encoding="utf-8-sig")
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise SetNotWritten(spec.manifest_path, why, "restore the source's manifest") from error

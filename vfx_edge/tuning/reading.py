@@ -19,6 +19,7 @@ from vfx_edge.scoring.rows import VertebraRow
 from vfx_edge.scoring.tables import MOST_BYTES, read_vertebrae
 from vfx_edge.tuning.errors import (
     EvaluationUnreadable,
+    HasFusion,
     ModelNotNamed,
     ModelSetChanged,
     NoClassifier,
@@ -75,6 +76,8 @@ class Evaluated:
             raise ModelSetChanged(found.name, found.digest, self.digest)
         if "classifier" not in found.roles:
             raise NoClassifier(found.name)
+        if "fusion" in found.roles:
+            raise HasFusion(found.name)
         return found
 
 

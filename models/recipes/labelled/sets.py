@@ -13,12 +13,14 @@ from vfx_edge.manifest.files import MANIFEST
 from vfx_edge.manifest.spec import FILES
 from vfx_edge.manifest.writing import check_target
 
+TAUGHT = ("classifier", "detector", "tabular", "fusion")
+"""Roles that recipes for a department's labels fill."""
 HEAD = {
     "base": "default",
     "intended_use": "research",
     "licence": "not stated: the department's own",
     "training_data": "CT labelled by a department; card.md has counts and split",
-    "summary": "Trained by `python -m models.recipes classifier` on a department's labelled CT.",
+    "summary": "Trained by `python -m models.recipes` on a department's labelled CT.",
 }
 
 
@@ -34,11 +36,19 @@ def check(folder: Path, role: str, overwrite: bool) -> None:
         raise SetNotWritten(folder, why, do)
 
 
-def add(folder: Path, role: str, network: manifests.NewNetwork, section: str) -> None:
-    """Write the network, with those of other roles that are there, and its part of the card."""
+def add(
+    folder: Path,
+    role: str,
+    network: manifests.NewNetwork,
+    section: str,
+    base: str | None = None,
+) -> None:
+    """Write the network, with those of other roles that are there, and its part of the card. base:
+    of a new set; one that is there keeps its own."""
     others = {name: old for name, old in _networks(folder).items() if name != role}
     parts = {**_sections(folder), role: section}
     head = {"version": str(_version(folder) + 1), **HEAD}
+    head["base"] = _base(folder) or base or HEAD["base"]
     manifests.write_set(
         folder, head, [*others.values(), network], _card(folder, parts), overwrite=True
     )
@@ -68,12 +78,16 @@ def _version(folder: Path) -> int:
     return int(version) if version.isdigit() else 1
 
 
+def _base(folder: Path) -> str | None:
+    return load_model_set(folder).base if (folder / MANIFEST).is_file() else None
+
+
 def _sections(folder: Path) -> dict[str, str]:
     """Role -> its part of the card that lies there."""
     path = folder / "card.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     found = re.findall(r"(?s)<!-- (\w+):begin -->\n(.*?)\n<!-- \1:end -->", text)
-    return {role: section for role, section in found if role in ("classifier", "detector")}
+    return {role: section for role, section in found if role in TAUGHT}
 
 
 def _card(folder: Path, sections: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from vfx_edge.outputs.kinds import Request
 from vfx_edge.outputs.report import heat
 from vfx_edge.outputs.report.drawing import template
 from vfx_edge.outputs.report.facts import limits, run_facts, series_facts, timings
+from vfx_edge.outputs.report.parts import parts_words
 from vfx_edge.outputs.report.pictures import Picture, pictures_of
 from vfx_edge.outputs.report.signs import SignRow, sign_rows
 from vfx_edge.outputs.verdict import (
@@ -105,6 +106,7 @@ class Card:
     heights: tuple[HeightRow, ...]
     bars: tuple[Bar, ...]
     possible: str | None
+    parts: str | None
     map: heat.Shown | None
     signs: tuple[SignRow, ...] = ()
 
@@ -249,6 +251,7 @@ def _card(analysis: Analysis, finding: Finding, t: Wording) -> Card:
         words=_words(finding, t),
         measure=_measure(finding, analysis.result.run.thresholds, t),
         possible=_possible(finding, analysis.result.run.calibration, t),
+        parts=parts_words(finding, t),
         label_doubt=label_doubt(finding, t),
         pictures=pictures,
         alts={p.name: t("view.crop_alt", view=t(f"view.{p.name}"), level=level) for p in pictures},

@@ -11,6 +11,8 @@ let windowName = document.querySelector("[data-window]").dataset.window;
 let places = {};
 const pictures = new Map(); // address -> promise of a blob's address
 let sending = false;
+let seen = false; // the pictures of this turn are there, and the server's clock knows of it
+let told = Promise.resolve(); // what the clock is told, one after the other
 
 async function ask(path, body) {
   const how = body === undefined ? {} : {
@@ -18,6 +20,12 @@ async function ask(path, body) {
   const answer = await fetch(path, how);
   if (!answer.ok) throw new Error(`${answer.status} ${path}`);
   return answer.status === 204 ? null : answer.json();
+}
+
+function clock(path) {
+  const of = turn;
+  told = told.catch(() => {}).then(() => ask(path, of));
+  return told;
 }
 
 function alarm() {
@@ -108,9 +116,11 @@ function showProgram(told) {
 async function show(state) {
   const same = turn && turn.number === state.number;
   shot += 1;
+  seen = false;
   find("loading").hidden = true;
   find("done").hidden = !state.done;
-  find("case").hidden = state.done;
+  if (state.done) find("paused").hidden = true;
+  find("case").hidden = state.done || !find("paused").hidden;
   find("pause").hidden = state.done;
   if (state.done) {
     turn = null;
@@ -131,7 +141,8 @@ async function show(state) {
   showProgram(state.program);
   follow();
   await Promise.all(views.map(draw));
-  await ask("shown", turn);
+  seen = true;
+  if (find("paused").hidden) await clock("shown");
   document.body.dataset.ready = `${state.number} ${state.pass}`;
   if (!same) views[0].focus();
 }
@@ -143,7 +154,9 @@ async function send() {
   const confidence = needsConfidence() ? Number(picked("confidence") || 0) : null;
   if (confidence === 0) { find("missing").textContent = words.confide; return; }
   sending = true;
+  seen = false; // the server stops its clock when it takes the answer
   try {
+    await told.catch(() => {});
     await show(await ask("answer", { ...turn, answer, confidence }));
   } catch { alarm(); } finally { sending = false; }
 }
@@ -152,14 +165,14 @@ function pause() {
   if (!turn || !find("paused").hidden) return;
   find("paused").hidden = false;
   find("case").hidden = true;
-  ask("pause", turn).catch(alarm);
+  if (seen) clock("pause").catch(alarm);
   find("resume").focus();
 }
 
 function resume() {
   find("paused").hidden = true;
   find("case").hidden = false;
-  ask("shown", turn).catch(alarm);
+  if (seen) clock("shown").catch(alarm);
   views[0].focus();
 }
 
