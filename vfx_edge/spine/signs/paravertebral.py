@@ -19,10 +19,11 @@ FEW, REACH_MM, FINE_MM = 15, 60.0, 0.5
 
 
 def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
-    """ml of new tissue close beside the body, at the side where it is more: where the neighbours
-    would have fat or lung and the other side has, and all of it where it is denser than theirs and than at the other
-    side. places: neighbours and how many levels below they lie (above: less than 0). None
-    without neighbours, and where no body can be read.
+    """ml of new tissue close beside the body, at the side where it is more: where neighbours and
+    the other side have fat or lung, and all of it where it is denser than theirs.
+
+    places: neighbours and how many levels below they lie (above: less than 0). None without
+    neighbours, and where no body can be read.
     """
     mine = _zones(own)
     theirs = [(down, zone) for down, n in places if (zone := _zones(n)) is not None]
