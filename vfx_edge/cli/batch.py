@@ -45,17 +45,6 @@ Out = Annotated[
         readable=False,
     ),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        metavar="N",
-        min=1,
-        max=256,
-        help="How many studies are analysed at once.",
-        show_default="one for four cores, as far as memory reaches",
-    ),
-]
 ShardOf = Annotated[
     str | None,
     typer.Option(
@@ -71,9 +60,6 @@ Summarise = Annotated[
         "--summarise",
         help="Nothing is run: one summary of all that lies in OUT, whichever shard did it.",
     ),
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")
 ]
 Redo = Annotated[
     bool,
@@ -108,10 +94,10 @@ def batch(
     classify: options.Classify = "suspected",
     outputs: options.Outputs = None,
     language: options.Language = "en",
-    workers: Workers = None,
+    workers: options.Workers = None,
     shard: ShardOf = None,
     summarise: Summarise = False,
-    retry_failed: RetryFailed = False,
+    retry_failed: options.RetryFailed = False,
     redo: Redo = False,
     engine: Engine = "processes",
     quiet: Quiet = False,

@@ -104,20 +104,6 @@ Masks = Annotated[
         "come with the data, as in the study.",
     ),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        metavar="N",
-        min=1,
-        max=256,
-        help="How many studies are analysed at once.",
-        show_default="one for four cores, as far as memory reaches",
-    ),
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")
-]
 Radiomics = Annotated[
     bool,
     typer.Option(
@@ -143,8 +129,8 @@ def evaluate(
     device: options.Device = 0,
     gpu_memory: options.GpuMemory = None,
     precision: options.Precision = "auto",
-    workers: Workers = None,
-    retry_failed: RetryFailed = False,
+    workers: options.Workers = None,
+    retry_failed: options.RetryFailed = False,
     reader: evaluate_reader.Reader = None,
     readings: evaluate_reader.ReadingFiles = None,
     reader_seed: evaluate_reader.Seed = None,

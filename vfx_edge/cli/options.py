@@ -252,3 +252,17 @@ Verbose = Annotated[
         "and why.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=256,
+        help="How many studies are analysed at once.",
+        show_default="one for four cores, as far as memory reaches",
+    ),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")
+]

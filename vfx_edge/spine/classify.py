@@ -10,7 +10,12 @@ from vfx_edge.backends.protocol import Network
 from vfx_edge.image import Image
 from vfx_edge.image.grids import FloatArray
 from vfx_edge.inference.slices import averaged, to_left_mm
-from vfx_edge.manifest import CalibrationSpec, ClassifierParameters, NetworkSpec
+from vfx_edge.manifest import (
+    CalibrationSpec,
+    ClassifierParameters,
+    FusionParameters,
+    NetworkSpec,
+)
 from vfx_edge.spine.crops import crop as crop
 from vfx_edge.spine.crops import crops_of, enough_in_view, is_cut, least_certain, slice_looks, views
 from vfx_edge.study import (
@@ -78,16 +83,22 @@ def decide(answer: Sequence[float], suspected: bool, spec: NetworkSpec) -> Asses
         return CauseNotClassified(unknown) if suspected else NotAssessable(unknown)
     if "intact" in spec.classes and p_intact >= parameters.threshold_intact:
         return NotClassified(Reason.INTACT, p_intact)
-    if p_malignant >= parameters.threshold_malignant:
-        tier = Tier.MALIGNANT
-    elif p_osteoporotic >= parameters.threshold_osteoporotic:
-        tier = Tier.OSTEOPOROTIC
-    else:
-        tier = Tier.UNCERTAIN
+    tier = tier_by(p_osteoporotic, p_malignant, parameters)
     if spec.calibration is None:
         return Classified(tier, p_osteoporotic, p_malignant)
     possible = spec.calibration.possible(p_osteoporotic, p_malignant)
     return Classified(tier, p_osteoporotic, p_malignant, possible)
+
+
+def tier_by(
+    p_osteoporotic: float, p_malignant: float, limits: ClassifierParameters | FusionParameters
+) -> Tier:
+    """By the thresholds of whoever has the last word."""
+    if p_malignant >= limits.threshold_malignant:
+        return Tier.MALIGNANT
+    if p_osteoporotic >= limits.threshold_osteoporotic:
+        return Tier.OSTEOPOROTIC
+    return Tier.UNCERTAIN
 
 
 def _without_network(

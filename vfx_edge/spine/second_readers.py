@@ -16,7 +16,8 @@ from vfx_edge.image import Image
 from vfx_edge.manifest import FusionParameters, ModelManifest, RowParameters
 from vfx_edge.manifest.roles import NETWORK, TABULAR
 from vfx_edge.second_reader import CLINICAL, SIGN, ReaderAnswer
-from vfx_edge.study import NOTHING_KNOWN, Classified, Clinical, Finding, Tier, VertebraMask
+from vfx_edge.spine.classify import tier_by
+from vfx_edge.study import NOTHING_KNOWN, Classified, Clinical, Finding, VertebraMask
 
 FUSION = "fusion"
 LEAST = 1e-6
@@ -151,15 +152,6 @@ def asked(network: Network, values: Sequence[float]) -> tuple[float, float]:
     answer = network.probabilities(np.array([values], np.float32))[0]
     by_class = dict(zip(network.spec.classes, np.clip(answer, 0, 1).tolist(), strict=True))
     return by_class["osteoporotic"], by_class["malignant"]
-
-
-def tier_by(p_osteoporotic: float, p_malignant: float, limits: FusionParameters) -> Tier:
-    """By the fusion's own thresholds."""
-    if p_malignant >= limits.threshold_malignant:
-        return Tier.MALIGNANT
-    if p_osteoporotic >= limits.threshold_osteoporotic:
-        return Tier.OSTEOPOROTIC
-    return Tier.UNCERTAIN
 
 
 def _unread(name: str) -> str:
