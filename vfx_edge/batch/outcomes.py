@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from vfx_edge.inputs.dicomweb import Server
 from vfx_edge.scoring.answers import Count, LevelName, Positive, TierName, Word
 from vfx_edge.study import StudyResult, Tier
 
@@ -15,11 +16,14 @@ Levels = Annotated[tuple[LevelName, ...], Meta(max_length=60)]
 
 @dataclass(frozen=True)
 class Task:
-    """A study. out: its folder of results. files: only these of the path; none: all."""
+    """A study. out: its folder of results. files: only these of the path; none: all. study: of an
+    archive only this one, or the one that the server is asked for."""
 
     path: Path
     out: Path
     files: tuple[str, ...] = ()
+    study: str = ""
+    server: Server | None = None
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,10 @@ def _all_of(
 
 def _task(study: Study, out: Path) -> Task:
     place = (out / "studies" / study.name).absolute()
-    return Task(study.path.absolute(), place, tuple(str(f.absolute()) for f in study.files))
+    if study.server is not None:
+        return Task(study.path, place, study=study.uid, server=study.server)
+    files = tuple(str(file.absolute()) for file in study.files)
+    return Task(study.path.absolute(), place, files, study.uid)
 
 
 class _Kept:
@@ -197,7 +200,9 @@ class _Kept:
 
     def _key(self, study: Study) -> str:
         if study.name not in self._keys:  # of what lay there when the work began
-            self._keys[study.name] = key_of(study.inputs, self._about)
+            self._keys[study.name] = key_of(
+                study.inputs, self._about, told=[study.uid, *study.told] if study.server else []
+            )
         return self._keys[study.name]
 
     def _result(self, name: str) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vfx_edge.errors import InputError
+from vfx_edge.inputs.dicomweb import Server
 from vfx_edge.inputs.files import PathMissing, PathUnreadable
 from vfx_edge.inputs.study_uid import study_uid
 from vfx_edge.parallel import map_reading
@@ -51,16 +52,29 @@ class NoStudies(InputError):
 @dataclass(frozen=True)
 class Study:
     """name: of its folder of results, without a patient's name. path: what is read. files: of it
-    only these; none: all."""
+    only these; none: all. uid: of what lies there only the study of this UID. server: where it
+    lies. told: what the server says of it, which changes when images are added."""
 
     name: str
     path: Path
     files: tuple[Path, ...] = ()
+    uid: str = ""
+    server: Server | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """What the result rests on."""
-        return self.files or (self.path,)
+        """The files that the result rests on."""
+        return () if self.server else self.files or (self.path,)
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people."""
+        if self.server is not None:
+            return f"{self.server.url.rstrip('/')}/studies/{self.uid}"
+        return (
+            str(self.path.absolute()).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from vfx_edge.batch.outcomes import Done, Task, done_of
 from vfx_edge.bench.protocol import Order, Parent, serve
 from vfx_edge.crew.serving import Work, serve_all
-from vfx_edge.inputs.files import NoScratch, scratch
+from vfx_edge.inputs.dicomweb import Client, Server
+from vfx_edge.inputs.files import NoScratch, room_in, scratch
 from vfx_edge.parallel import keep_to
 from vfx_edge.study import BackendRequest
 
@@ -47,13 +48,22 @@ def _done(task: Task, models: "OpenModels", order: Order) -> Done:
 @contextmanager
 def _whole(task: Task) -> Iterator[Path]:
     """What is read: the study alone, where others lie beside it."""
-    if not task.files:
+    if not (task.files or task.study):
         yield task.path
         return
     with scratch() as folder:
-        for number, file in enumerate(task.files):
-            _put(Path(file), folder / f"{number:06d}")
+        if task.server is not None:
+            _fetch(task.server, task.study, folder)
+        else:
+            for number, file in enumerate(task.files):
+                _put(Path(file), folder / f"{number:06d}")
         yield folder
+
+
+def _fetch(server: Server, study: str, folder: Path) -> None:
+    """ServerFailed, NoScratch."""
+    with Client(server) as client:
+        client.fetch(study, folder, room_in(folder))
 
 
 def _put(file: Path, place: Path) -> None:

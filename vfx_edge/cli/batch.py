@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import folders, options, parse
+from vfx_edge.cli import batch_source, folders, options, parse
 from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.show import people_console, printing, tell
 from vfx_edge.cli.stopping import tidy_end
@@ -24,16 +24,6 @@ if TYPE_CHECKING:
 MOST_TOLD = 20
 _SHARD = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,4})")
 
-Source = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="LIST_OR_FOLDER",
-        help="The studies: a folder with all below it (DICOM of any depth, .zip, .nii.gz), or a "
-        "list: a .txt file with a path a line, or a .csv with a column path.",
-        show_default=False,
-        readable=False,
-    ),
-]
 Out = Annotated[
     Path,
     typer.Option(
@@ -82,7 +72,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, and no word a
 
 def batch(
     out: Out,
-    source: Source = None,
+    source: batch_source.Source = None,
+    query: batch_source.Query = None,
+    dicomweb: batch_source.Access = None,
     model: options.Model = "default",
     model_digest: options.ModelDigest = None,
     model_key: options.ModelKey = None,
@@ -114,6 +106,7 @@ def batch(
         return
     if source is None:
         raise typer.BadParameter("name a list or a folder of studies, or give --summarise")
+    given = batch_source.Given(source, query, dicomweb)
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
@@ -131,7 +124,7 @@ def batch(
     demand = parse.demand(model_digest, model_key)
     wanted = _wanted(out, engine, settings)
     with tidy_end():
-        _do(source, model, demand, wanted, quiet)
+        _do(given, model, demand, wanted, quiet)
 
 
 def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
@@ -158,14 +151,15 @@ def _shard(text: str | None) -> "Shard":
     return Shard(int(named[1]), int(named[2]))
 
 
-def _do(source: Path, model: str, demand: "Demand | None", wanted: "Wanted", quiet: bool) -> None:
-    from vfx_edge.batch.studies import studies_of
+def _do(
+    given: batch_source.Given, model: str, demand: "Demand | None", wanted: "Wanted", quiet: bool
+) -> None:
     from vfx_edge.batch.summary import write_sources
     from vfx_edge.manifest import load_model_set
 
     folders.check_writable(wanted.out)
     manifest = load_model_set(model, demand)
-    found = studies_of(source)
+    found = given.found(wanted.out)
     if not quiet:
         for problem in found.problems[:MOST_TOLD]:
             tell(f"vfx-edge: {problem}")
@@ -197,7 +191,7 @@ def _run(found: "Found", manifest: "ModelManifest", wanted: "Wanted", quiet: boo
         return run(found, manifest, wanted, on_study)
 
 
-def _summarise(out: Path, source: Path | None, quiet: bool) -> None:
+def _summarise(out: Path, source: str | None, quiet: bool) -> None:
     if source is not None:
         raise typer.BadParameter("--summarise runs nothing: leave the list or folder out")
     from vfx_edge.batch.run import states_of

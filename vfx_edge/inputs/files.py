@@ -270,9 +270,14 @@ def _check_listing(archive: Path) -> None:
         raise ArchiveTooLarge(archive, f"holds more than {MAX_FILES} files")
 
 
+def room_in(folder: Path) -> int:
+    """Bytes that may be written there; some are left to others."""
+    return int(shutil.disk_usage(folder).free * (1 - SPARED_SHARE))
+
+
 def _room(folder: Path, needed: int) -> int:
-    """Bytes that may be unpacked into `folder`."""
-    free = int(shutil.disk_usage(folder).free * (1 - SPARED_SHARE))
+    """Bytes that may be unpacked into `folder`. NoScratch."""
+    free = room_in(folder)
     if needed > free:
         raise NoScratch(f"it has room for {free >> 20} MiB, {needed >> 20} are needed")
     return free

@@ -1,0 +1,72 @@
+"""What `vfx-edge batch` reads: a folder, a list, or a DICOMweb server that is asked for studies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vfx_edge.batch.studies import Found
+
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="LIST_OR_FOLDER_OR_URL",
+        help="The studies: a folder with all below it (DICOM of any depth, .zip, .nii.gz); a "
+        "list: a .txt file with a path a line, or a .csv with a column path; or the https:// "
+        "address of a DICOMweb server, which is asked for studies of CT.",
+        show_default=False,
+    ),
+]
+Query = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--query",
+        metavar="ATTRIBUTE=VALUE",
+        help="Of a DICOMweb server: only what matches, as QIDO-RS has it, such as "
+        "StudyDate=20250101-20251231; may be given several times.",
+        show_default=False,
+    ),
+]
+Access = Annotated[
+    Path | None,
+    typer.Option(
+        "--dicomweb",
+        metavar="FILE",
+        help="How the DICOMweb server lets you in: TOML with any of token_file (a bearer token), "
+        "ca (PEM, signs the server's certificate), certificate and key (PEM, of this client).",
+        show_default=False,
+        readable=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Given:
+    """The source and what belongs to it, as the command line has it."""
+
+    source: str
+    query: list[str] | None = None
+    access: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.query or self.access) and not self.is_server:
+            raise typer.BadParameter(
+                "--query and --dicomweb belong to a DICOMweb server: name its https:// address"
+            )
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a server is asked."""
+        return self.source.lower().startswith(("http://", "https://"))
+
+    def found(self, out: Path) -> "Found":
+        """The studies. InputError and UsageError leaves."""
+        if not self.is_server:
+            from vfx_edge.batch.studies import studies_of
+
+            return studies_of(Path(self.source))
+        from vfx_edge.batch.remote import query_of, server_of, studies_at
+
+        return studies_at(server_of(self.source, self.access), query_of(self.query or []))
