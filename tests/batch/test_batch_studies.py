@@ -7,7 +7,8 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from vfx_edge.batch.studies import ListUnreadable, NoStudies, studies_of
+from vfx_edge.batch.lists import ListUnreadable
+from vfx_edge.batch.studies import NoStudies, studies_of
 
 
 def image(path: Path, study: str) -> Path:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import msgspec
@@ -51,10 +51,12 @@ def server_of(url: str, access: Path | None) -> Server:
     """access: paths in it lie beside it. ServerUnusable, DicomwebMissing."""
     given = _Access() if access is None else _read(access)
     base = Path() if access is None else access.parent
-    places = {
-        name: (base / place).absolute() if place else None for name, place in asdict(given).items()
-    }
-    return checked(Server(url, **places))
+
+    def place(text: str) -> Path | None:
+        return (base / text).absolute() if text else None
+
+    token_file, ca = place(given.token_file), place(given.ca)
+    return checked(Server(url, token_file, ca, place(given.certificate), place(given.key)))
 
 
 def _read(path: Path) -> _Access:

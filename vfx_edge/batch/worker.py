@@ -3,7 +3,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,8 @@ from vfx_edge.batch.outcomes import Done, Task, done_of
 from vfx_edge.bench.protocol import Order, Parent, serve
 from vfx_edge.crew.serving import Work, serve_all
 from vfx_edge.inputs.dicomweb import Client, Server
-from vfx_edge.inputs.files import NoScratch, room_in, scratch
+from vfx_edge.inputs.files import NoScratch, listed, room_in, scratch
+from vfx_edge.inputs.study_uid import study_uid
 from vfx_edge.parallel import keep_to
 from vfx_edge.study import BackendRequest
 
@@ -54,10 +55,20 @@ def _whole(task: Task) -> Iterator[Path]:
     with scratch() as folder:
         if task.server is not None:
             _fetch(task.server, task.study, folder)
+            yield folder
+        elif task.study:
+            with listed(task.path) as archive:
+                _link([s.path for s in archive.files if study_uid(s.path) == task.study], folder)
+                yield folder
         else:
-            for number, file in enumerate(task.files):
-                _put(Path(file), folder / f"{number:06d}")
-        yield folder
+            _link(list(map(Path, task.files)), folder)
+            yield folder
+
+
+def _link(files: Sequence[Path], folder: Path) -> None:
+    """Under numbers: their names may be the same. NoScratch."""
+    for number, file in enumerate(files):
+        _put(file, folder / f"{number:06d}")
 
 
 def _fetch(server: Server, study: str, folder: Path) -> None:

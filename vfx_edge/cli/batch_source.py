@@ -66,7 +66,7 @@ class Given:
         if not self.is_server:
             from vfx_edge.batch.studies import studies_of
 
-            return studies_of(Path(self.source))
+            return studies_of(Path(self.source), out)
         from vfx_edge.batch.remote import query_of, server_of, studies_at
 
         return studies_at(server_of(self.source, self.access), query_of(self.query or []))

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from vfx_edge.errors import InputError, UsageError
 from vfx_edge.inputs.files import MAX_FILES, MAX_UNPACKED_BYTES
 from vfx_edge.inputs.multipart import Incomplete, NotWanted, Parts
-from vfx_edge.inputs.study_uid import study_uid
+from vfx_edge.inputs.study_uid import is_uid, study_uid
 
 CONNECT_S, ANSWER_S = 10.0, 60.0
 MOST_S = 1500.0
@@ -31,7 +31,6 @@ GOES = 3
 """How often a series is asked for whose answer breaks off."""
 AGAIN = (429, 500, 502, 503, 504)
 _CHUNK = 2**17
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _STUDY, _SERIES, _MODALITIES, _MODALITY = "0020000D", "0020000E", "00080061", "00080060"
 _COUNTS = ("00201206", "00201208")
 """Number of Study Related Series, and Instances."""
@@ -353,11 +352,6 @@ class Client:
             raise ServerUnusable(str(file), why, "check the file of the token") from None
         request.headers["Authorization"] = f"Bearer {token}"
         return request
-
-
-def is_uid(text: str) -> bool:
-    """Whether it is a UID, fit for a folder's name and an address."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 def _values(item: Mapping[str, Any], tag: str) -> list[str]:
