@@ -88,7 +88,7 @@ class Index:
         """Keeps what is worth it, in one file where there are many. OutputError."""
         if self.out is None or not (self._read >= LEAST or len(self._parts) > MOST_PARTS):
             return
-        before = self._parts if len(self._parts) > MOST_PARTS else []
+        before = list(self._parts) if len(self._parts) > MOST_PARTS else []
         if before:
             self._new = {**self._seen, **self._new}
         self._keep()
@@ -98,7 +98,7 @@ class Index:
 
     def _keep(self) -> None:
         self._kept = self._read
-        if not self._new:
+        if self.out is None or not self._new:
             return
         # several shards may look at once: each writes files of its own
         path = self.out / HOME / f"{len(self._parts):06d}-{secrets.token_hex(8)}.msgpack"

@@ -64,15 +64,6 @@ class Below:
         """Whether nothing but that study lies below the folder."""
         return self.owners.get(folder) == key
 
-    def of_one_study(self, folder: str) -> bool:
-        """Whether the folder, or one about it, is taken as a whole: its run says what is broken."""
-        while True:
-            if self.owners.get(folder) is not None:
-                return True
-            if folder in (self.root, os.path.dirname(folder)):
-                return False
-            folder = os.path.dirname(folder)
-
 
 def look(root: Path, index: Index) -> Below:
     """PathUnreadable of the root."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from vfx_edge.inputs.dicomweb import Server
+from vfx_edge.inputs.dicomweb_server import Server
 from vfx_edge.scoring.answers import Count, LevelName, Positive, TierName, Word
 from vfx_edge.study import StudyResult, Tier
 

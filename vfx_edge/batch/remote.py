@@ -9,7 +9,8 @@ import msgspec
 
 from vfx_edge.batch.studies import Found, Problem, Study
 from vfx_edge.errors import InputError, UsageError, first_line
-from vfx_edge.inputs.dicomweb import Answer, Client, Server, ServerUnusable, attribute, checked
+from vfx_edge.inputs.dicomweb import Answer, Client, attribute
+from vfx_edge.inputs.dicomweb_server import Server, ServerUnusable, checked
 
 MOST_ACCESS_BYTES = 2**16
 _REMEDY = "give TOML with token_file, ca, certificate, key, as far as they are needed"

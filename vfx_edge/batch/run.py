@@ -15,8 +15,8 @@ import msgspec
 from vfx_edge import __version__
 from vfx_edge.batch.engine import Engine, Processes
 from vfx_edge.batch.outcomes import Done, Task
-from vfx_edge.batch.studies import Found, Study
-from vfx_edge.crew.outcomes import Failed
+from vfx_edge.batch.studies import Found, Study, StudyName
+from vfx_edge.crew.outcomes import Failed, Sentence
 from vfx_edge.crew.records import Records, key_of
 from vfx_edge.errors import InputError, UsageError
 from vfx_edge.files import make_folder, write_text
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "vfx-edge/batch/1"
 ABOUT = "batch.json"
+MOST_ABOUT_BYTES = 2**28
 GOES = 3
 """How often a study is begun whose process was killed: most likely the machine did it, not the
 study."""
@@ -102,8 +103,8 @@ class Wanted:
 class _Lost(msgspec.Struct, frozen=True):
     """A problem, as batch.json has it: without the path, which may name a patient."""
 
-    place: str
-    why: str
+    place: Sentence
+    why: Sentence
     lost: bool
 
 
@@ -111,9 +112,9 @@ class _AboutFile(msgspec.Struct, frozen=True):
     """batch.json."""
 
     schema: str
-    model: str
+    model: Sentence
     about: dict[str, Any]
-    studies: list[str]
+    studies: list[StudyName]
     problems: list[_Lost]
 
 
@@ -268,7 +269,8 @@ def _records(out: Path) -> Records[Done]:
 def _read_about(path: Path) -> _AboutFile | None:
     """None where there is none, or the file is not as it was written."""
     with suppress(OSError, ValueError, RecursionError):
-        data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
+        small = path.is_file() and path.stat().st_size <= MOST_ABOUT_BYTES
+        data = path.read_bytes() if small else b""  # a pipe would never end
         found = msgspec.json.decode(data, type=_AboutFile)
         return found if found.schema == SCHEMA else None
     return None
@@ -282,4 +284,4 @@ def states_of(out: Path) -> tuple[dict[str, Any], list[State]]:
         raise NoBatch(out)
     records = _records(out)
     facts = {"model": found.model, "problems": [msgspec.to_builtins(one) for one in found.problems]}
-    return facts, [State(name, records.any_of(name)) for name in found.studies]
+    return facts, [State(name, records.any_of(name)) for name in dict.fromkeys(found.studies)]

@@ -10,17 +10,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from vfx_edge.batch.index import Index
 from vfx_edge.batch.lists import LISTS, Entry, read_list
 from vfx_edge.batch.looking import files_in, look, uids_in
 from vfx_edge.errors import InputError
-from vfx_edge.inputs.dicomweb import Server
+from vfx_edge.inputs.dicomweb_server import Server
 from vfx_edge.inputs.disc import is_directory, named_files
 from vfx_edge.inputs.files import PathMissing, PathUnreadable
 from vfx_edge.inputs.study_uid import is_uid, study_uid
 
 _HASH = 12
+StudyName = Annotated[str, Meta(pattern=rf"^(?:[0-9]+(?:\.[0-9]+)+|scan-[0-9a-f]{{{_HASH}}})\Z")]
+"""What folders of results are called: it can lead nowhere else, and names nobody."""
 
 
 class NoStudies(InputError):
@@ -157,15 +162,18 @@ def _below(entry: Entry, index: Index, gathered: _Gathered) -> Iterator[Study]:
     below = look(entry.path.absolute(), index)
     for file, uids in below.alone:
         yield from _alone(entry, file, uids)
+    whole: set[str] = set()
     for key, parts in below.files.items():
         folder = os.path.commonpath([place for place, _ in parts])
         files: list[Path] = []
-        if not below.is_whole(folder, key):
+        if below.is_whole(folder, key):
+            whole.add(folder)
+        else:
             files = [file for place, names in parts for file in files_in(place, names)]
         name = _study_name(key if is_uid(key) else None, Path(folder), entry.base)
         yield Study(name, Path(folder), tuple(sorted(files)))
     for place, why in below.unreadable:
-        if not below.of_one_study(str(place)):
+        if whole.isdisjoint(map(str, (place, *place.parents))):  # else its run says so
             gathered.problems.append(Problem(entry.place, place, why))
     for place in below.results:
         why = "holds results of a batch, which are no input"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from vfx_edge.batch.outcomes import Done, Task, done_of
 from vfx_edge.bench.protocol import Order, Parent, serve
 from vfx_edge.crew.serving import Work, serve_all
-from vfx_edge.inputs.dicomweb import Client, Server
+from vfx_edge.inputs.dicomweb import Client
+from vfx_edge.inputs.dicomweb_server import Server
 from vfx_edge.inputs.files import NoScratch, listed, room_in, scratch
 from vfx_edge.inputs.study_uid import study_uid
 from vfx_edge.parallel import keep_to
@@ -41,13 +42,13 @@ def _done(task: Task, models: "OpenModels", order: Order) -> Done:
     from vfx_edge.job import Job, run_job
 
     options, kinds = Options(**order["options"]), tuple(order["kinds"])
-    with _whole(task) as path:
+    with whole(task) as path:
         job = Job(path, task.out, options=options, kinds=kinds, language=order["language"])
         return done_of(run_job(job, models).result)
 
 
 @contextmanager
-def _whole(task: Task) -> Iterator[Path]:
+def whole(task: Task) -> Iterator[Path]:
     """What is read: the study alone, where others lie beside it."""
     if not (task.files or task.study):
         yield task.path

@@ -18,6 +18,8 @@ from vfx_edge.outputs.file_names import safe_stem
 
 SCHEMA = "vfx-edge/study-answer/1"
 FOLDER = "studies"
+MOST_BYTES = 2**26
+"""Of one answer: a stranger may have put the file there."""
 AnswerT = TypeVar("AnswerT")
 _HASH = 10
 """Hexadecimal digits: names that only differ in what a file system refuses stay apart."""
@@ -64,7 +66,8 @@ class Records(Generic[AnswerT]):
     def _record(self, study: str) -> "_Record[AnswerT] | None":
         try:
             path = self.path(study)
-            data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
+            small = path.is_file() and path.stat().st_size <= MOST_BYTES
+            data = path.read_bytes() if small else b""  # a pipe would never end
             record = msgspec.json.decode(data, type=_Record[self.answer])  # type: ignore[name-defined]
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from vfx_edge.errors import InputError, UsageError
+from vfx_edge.inputs.dicomweb_server import Server, ServerFailed, session_for
 from vfx_edge.inputs.files import MAX_FILES, MAX_UNPACKED_BYTES
 from vfx_edge.inputs.multipart import Incomplete, NotWanted, Parts
 from vfx_edge.inputs.study_uid import is_uid, study_uid
@@ -29,7 +27,6 @@ MOST_STUDIES = 1_000_000
 MOST_PAGE_BYTES = 2**26
 GOES = 3
 """How often a series is asked for whose answer breaks off."""
-AGAIN = (429, 500, 502, 503, 504)
 _CHUNK = 2**17
 _STUDY, _SERIES, _MODALITIES, _MODALITY = "0020000D", "0020000E", "00080061", "00080060"
 _COUNTS = ("00201206", "00201208")
@@ -37,34 +34,6 @@ _COUNTS = ("00201206", "00201208")
 _SERIES_COUNT = "00201209"
 _DICOM, _JSON = "application/dicom", "application/dicom+json"
 _MULTIPART = f'multipart/related; type="{_DICOM}"; transfer-syntax=*'
-
-
-class DicomwebMissing(UsageError):
-    """The packages are not installed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "A DICOMweb server needs packages that are not installed: "
-            "`pip install 'vfx-edge[dicomweb]'` brings them."
-        )
-
-
-class ServerUnusable(UsageError):
-    """An address or a file of the server's that can't be used."""
-
-    def __init__(self, what: str, why: str, remedy: str) -> None:
-        super().__init__(f"{what} can't be used ({why}): {remedy}.")
-
-
-class ServerFailed(InputError):
-    """The server does not give what was asked for."""
-
-    def __init__(self, host: str, why: str) -> None:
-        super().__init__(
-            f"The DICOMweb server {host} {why}: see that it runs and lets you in, "
-            "then start again with --retry-failed."
-        )
-        self.why = why
 
 
 class _BrokeOff(Exception):
@@ -76,25 +45,6 @@ class _BrokeOff(Exception):
 
 
 @dataclass(frozen=True)
-class Server:
-    """url: of its DICOMweb service, https://pacs/dicom-web. token_file: holds a bearer token. ca:
-    PEM, signs the server's certificate. certificate, key: PEM, of this client. tries: how often a
-    request is begun again, with growing waits."""
-
-    url: str
-    token_file: Path | None = None
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    tries: int = 5
-
-    @property
-    def host(self) -> str:
-        """For people: without what may be secret."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
-
-
-@dataclass(frozen=True)
 class Answer:
     """A study that a query found. modalities: empty where it is not told. told: what changes when
     images are added, where the server says it."""
@@ -102,38 +52,6 @@ class Answer:
     uid: str
     modalities: tuple[str, ...]
     told: tuple[str, ...]
-
-
-def checked(server: Server) -> Server:
-    """The same, fit for use. ServerUnusable, DicomwebMissing."""
-    try:
-        parts = urlsplit(server.url)
-        port = parts.port  # raises ValueError where it is no number
-    except ValueError:
-        raise ServerUnusable(server.url, "it is no address", "check it") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ServerUnusable(server.url, "it is no http(s) address", "check it")
-    if parts.username or parts.password:
-        why = "it holds a name or password, which others see"
-        raise ServerUnusable(server.host, why, "write them into ~/.netrc")
-    if parts.query or parts.fragment:
-        raise ServerUnusable(server.host, "a ? or # stands in it", "give the query by --query")
-    if server.token_file and parts.scheme == "http" and parts.hostname not in _HERE:
-        why = "a token over http:// can be read on its way"
-        raise ServerUnusable(server.host, why, "use https://")
-    if find_spec("requests") is None or find_spec("python_multipart") is None:
-        raise DicomwebMissing
-    for file in filter(None, (server.token_file, server.ca, server.certificate, server.key)):
-        try:
-            with file.open("rb"):
-                pass
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise ServerUnusable(str(file), why, "check the path") from None
-    return server
-
-
-_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 def attribute(name: str) -> str | None:
@@ -149,25 +67,7 @@ class Client:
     """One server. Ends with the block."""
 
     def __init__(self, server: Server) -> None:
-        import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3.util import Retry
-
-        self._server = server
-        self._session = requests.Session()
-        # a server's own Retry-After may be a day: our waits are ours
-        retry = Retry(
-            server.tries, status_forcelist=AGAIN, backoff_factor=1, raise_on_status=False,
-            respect_retry_after_header=False,
-        )  # fmt: skip
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
-        if server.token_file is not None:
-            self._session.auth = self._with_token
-        if server.ca is not None:
-            self._session.verify = str(server.ca)
-        if server.certificate is not None:
-            self._session.cert = (str(server.certificate), str(server.key or server.certificate))
+        self._server, self._session = server, session_for(server)
 
     def __enter__(self) -> "Client":
         return self
@@ -312,6 +212,8 @@ class Client:
             answer = self._session.get(
                 url, params=query, headers={"Accept": accept}, stream=True,
                 timeout=(CONNECT_S, ANSWER_S),
+                # the session's own would give way to REQUESTS_CA_BUNDLE
+                verify=True if self._server.ca is None else str(self._server.ca),
                 allow_redirects=False,  # elsewhere nobody asked, and the token is not for there
             )  # fmt: skip
         except requests.exceptions.SSLError:
@@ -340,18 +242,6 @@ class Client:
                 yield chunk
         except (requests.RequestException, OSError):
             raise _BrokeOff("broke off in the middle of an answer") from None
-
-    def _with_token(self, request: Any) -> Any:
-        """Read anew each time: tokens are renewed while a batch runs."""
-        file = self._server.token_file
-        assert file is not None
-        try:
-            token = file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise ServerUnusable(str(file), why, "check the file of the token") from None
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
 
 
 def _values(item: Mapping[str, Any], tag: str) -> list[str]:
