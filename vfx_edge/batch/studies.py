@@ -24,6 +24,7 @@ from vfx_edge.inputs.files import PathMissing, PathUnreadable
 from vfx_edge.inputs.study_uid import is_uid, study_uid
 
 _HASH = 12
+NO_STUDY = "holds no study"
 StudyName = Annotated[str, Meta(pattern=rf"^(?:[0-9]+(?:\.[0-9]+)+|scan-[0-9a-f]{{{_HASH}}})\Z")]
 """What folders of results are called: it can lead nowhere else, and names nobody."""
 
@@ -125,7 +126,7 @@ class _Gathered:
     def nothing(self, source: Path) -> InputError:
         """Why there is no study."""
         for problem in self.problems:
-            if problem.path != source:
+            if problem.why != NO_STUDY:
                 return NoStudies(source, f"and {problem.path} {problem.why}")
         return NoStudies(source)
 
@@ -154,7 +155,7 @@ def _gather(entry: Entry, index: Index, gathered: _Gathered) -> None:
         gathered.problems.append(Problem(entry.place, entry.path, why))
         return
     if len(gathered.studies) + len(gathered.problems) == before:
-        gathered.problems.append(Problem(entry.place, entry.path, "holds no study"))
+        gathered.problems.append(Problem(entry.place, entry.path, NO_STUDY))
 
 
 def _below(entry: Entry, index: Index, gathered: _Gathered) -> Iterator[Study]:
