@@ -16,7 +16,7 @@ from models.recipes.scorecard.table import table
 PAGE = results.ROOT / "docs" / "scale.md"
 SECTION = "paper"
 CORES_EACH = 2
-"""Of a worker: what one was measured with. More, which `batch` gives by itself, it would not fill."""
+"""Of a worker: what one was measured with. More, which `batch` gives it, it would not fill."""
 GIB_OS = 8.0
 """Of a node, for its system and for what it keeps of files."""
 SPREAD = 1.3
@@ -169,8 +169,8 @@ def _department(study: Study) -> str:
         f"**{SCANNERS} scanners.** {CTS_EACH} CTs of each a day are {day}: "
         f"{day * study.core_s / 3600:.1f} core hours. In the busiest hour, {BUSIEST:g} times the "
         f"mean of {DAY_HOURS:g} hours, {hour:.0f} studies keep {cores:.1f} cores busy: one "
-        f"workstation of {bought} cores is then busy to {cores / bought:.0%}, and no GPU server is needed for the shipped "
-        "networks."
+        f"workstation of {bought} cores is then busy to {cores / bought:.0%}, and no "
+        "GPU server is needed for the shipped networks."
     )
 
 
