@@ -6,6 +6,7 @@ import typer
 
 from benchmarks import (
     batch,
+    batch_kills,
     batches,
     cases,
     coverage,
@@ -54,6 +55,7 @@ MODULES = (
         precisions,
         batches,
         batch,
+        batch_kills,
         service,
         page,
         guard,
@@ -61,7 +63,7 @@ MODULES = (
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
     *(repeatability, thresholds, scale, explain, signs, second_readers, render),
 )
-NAMES = {everything: "all", second_readers: "second-readers"}
+NAMES = {everything: "all", second_readers: "second-readers", batch_kills: "batch-kills"}
 for module in MODULES:
     app.command(NAMES.get(module, module.__name__.rpartition(".")[2]))(module.command)
 

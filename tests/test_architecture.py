@@ -36,6 +36,8 @@ ONLY_IN = {
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
     "pyarrow": ("batch/parquet.py",),
+    "ray": ("batch/ray_actors.py",),
+    "submitit": ("batch/slurm_jobs.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "mirp": ("radiomics/mirp_features.py",),

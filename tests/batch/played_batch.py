@@ -4,7 +4,8 @@ tests.batch.played_batch`."""
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.waiting import HANG_S
@@ -31,7 +32,7 @@ def folder_of(place: Path, studies: Mapping[str, str]) -> Found:
 
 def wanted(out: Path, **more: object) -> Wanted:
     """With the played worker."""
-    return Wanted(out, engine=Processes(MODULE), **more)  # type: ignore[arg-type]
+    return Wanted(**{"out": out, "engine": Processes(MODULE), **more})  # type: ignore[arg-type]
 
 
 def asked(place: Path) -> dict[str, int]:
@@ -54,8 +55,15 @@ def _done(task: Task) -> Done:
     return GOOD
 
 
-def _work(_order: Order, parent: Parent) -> None:
-    serve_all(parent, Work(Task, _done, Done, lambda task: [task.path]))
+@contextmanager
+def opened(_order: Order) -> Iterator[tuple[Work[Task], Callable[[], bool]]]:
+    """As `vfx_edge.batch.worker.opened`."""
+    yield Work(Task, _done, Done, lambda task: [task.path]), lambda: False
+
+
+def _work(order: Order, parent: Parent) -> None:
+    with opened(order) as (work, is_worn):
+        serve_all(parent, work, is_worn)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from vfx_edge.crew.records import Records
 from vfx_edge.inputs.dicomweb_server import Server
 from vfx_edge.scoring.answers import Count, LevelName, Positive, TierName, Word
 from vfx_edge.study import StudyResult, Tier
@@ -16,12 +17,13 @@ Levels = Annotated[tuple[LevelName, ...], Meta(max_length=60)]
 
 @dataclass(frozen=True)
 class Task:
-    """A study. out: its folder of results. files: only these of the path; none: all. study: of an
-    archive only this one, or the one that the server is asked for."""
+    """A study. out: its folder of results. files: only these of the path; none: all. key: of its
+    record. study: of an archive only this one, or the one that the server is asked for."""
 
     path: Path
     out: Path
     files: tuple[str, ...] = ()
+    key: str = ""
     study: str = ""
     server: Server | None = None
 
@@ -46,6 +48,11 @@ class Done:
     precision: Words
     seconds: Positive
     warnings: Count
+
+
+def records_of(out: Path) -> Records[Done]:
+    """What is done so far of the batch in `out`."""
+    return Records(out, "batch", Done, "records")
 
 
 def done_of(result: StudyResult) -> Done:

@@ -14,10 +14,10 @@ import msgspec
 
 from vfx_edge import __version__
 from vfx_edge.batch.engine import Engine, Processes
-from vfx_edge.batch.outcomes import Done, Task
+from vfx_edge.batch.outcomes import Done, Task, records_of
 from vfx_edge.batch.studies import Found, Study, StudyName
 from vfx_edge.crew.outcomes import Failed, Sentence
-from vfx_edge.crew.records import Records, key_of
+from vfx_edge.crew.records import key_of
 from vfx_edge.errors import InputError, UsageError
 from vfx_edge.files import make_folder, write_text
 from vfx_edge.fracture_task import Options
@@ -141,7 +141,7 @@ def run(
         left = [study for study in mine if states[study.name] is None]
         done = len(mine) - len(left)
         on_study(done, len(mine))
-        for study, outcome in _all_of(left, manifest, wanted):
+        for study, outcome in _all_of(left, manifest, wanted, kept):
             kept.keep(study, outcome)
             states[study.name] = outcome
             done += 1
@@ -150,7 +150,7 @@ def run(
 
 
 def _all_of(
-    left: list[Study], manifest: "ModelManifest", wanted: Wanted
+    left: list[Study], manifest: "ModelManifest", wanted: Wanted, kept: "_Kept"
 ) -> Iterator[tuple[Study, Done | Failed]]:
     """Each once; what a killed process had begun is begun again, when all others are through."""
     order = {
@@ -159,10 +159,12 @@ def _all_of(
         "options": _plain(wanted.options),
         "kinds": list(wanted.kinds),
         "language": wanted.language,
+        "out": str(wanted.out.absolute()),
+        "jobs": str(_place(wanted).absolute() / "jobs"),
     }
     for go in range(1, GOES + 1):
         again: list[Study] = []
-        tasks = [_task(study, wanted.out) for study in left]
+        tasks = [_task(study, wanted.out, kept.key(study)) for study in left]
         with closing(wanted.engine.answers(tasks, order, wanted.workers)) as coming:
             for number, outcome in coming:
                 if isinstance(outcome, Failed) and outcome.died and go < GOES:
@@ -172,12 +174,12 @@ def _all_of(
         left = again
 
 
-def _task(study: Study, out: Path) -> Task:
+def _task(study: Study, out: Path, key: str) -> Task:
     place = (out / "studies" / study.name).absolute()
     if study.server is not None:
-        return Task(study.path, place, study=study.uid, server=study.server)
+        return Task(study.path, place, key=key, study=study.uid, server=study.server)
     files = tuple(str(file.absolute()) for file in study.files)
-    return Task(study.path.absolute(), place, files, study.uid)
+    return Task(study.path.absolute(), place, files, key, study.uid)
 
 
 class _Kept:
@@ -185,21 +187,22 @@ class _Kept:
 
     def __init__(self, out: Path, about: Mapping[str, Any]) -> None:
         self._out, self._about = out, about
-        self._records = _records(out)
+        self._records = records_of(out)
         self._keys: dict[str, str] = {}
 
     def outcome(self, study: Study, *, retry: bool) -> Done | Failed | None:
         """What came of just these inputs."""
-        found = self._records.read(study.name, self._key(study))
+        found = self._records.read(study.name, self.key(study))
         if isinstance(found, Done) and not self._result(study.name).is_file():
             return None
         return None if retry and isinstance(found, Failed) else found
 
     def keep(self, study: Study, outcome: Done | Failed) -> None:
         """OutputError where it can't be written."""
-        self._records.write(study.name, self._key(study), outcome)
+        self._records.write(study.name, self.key(study), outcome)
 
-    def _key(self, study: Study) -> str:
+    def key(self, study: Study) -> str:
+        """Of its record: all that its result rests on."""
         if study.name not in self._keys:  # of what lay there when the work began
             self._keys[study.name] = key_of(
                 study.inputs, self._about, told=[study.uid, *study.told] if study.server else []
@@ -231,12 +234,15 @@ def _plain(options: Options) -> dict[str, Any]:
     }
 
 
+def _place(wanted: Wanted) -> Path:
+    """Whose lock a process holds that does the shard."""
+    return wanted.out / "records" / f"{wanted.shard.number}-of-{wanted.shard.of}"
+
+
 @contextmanager
 def _alone(wanted: Wanted) -> Iterator[None]:
     """One process at a time does a shard. FolderBusy."""
-    shard = wanted.shard
-    folder = make_folder(wanted.out / "records" / f"{shard.number}-of-{shard.of}")
-    with only_one(folder, PATIENCE_S) as free:
+    with only_one(make_folder(_place(wanted)), PATIENCE_S) as free:
         if not free:
             raise FolderBusy(wanted.out)
         yield
@@ -251,7 +257,7 @@ def _keep_about(wanted: Wanted, about: Mapping[str, Any], model: str, found: Fou
     if differs and not wanted.redo:
         raise OtherBatch(wanted.out, differs)
     if differs:
-        shutil.rmtree(_records(wanted.out).path("").parent, ignore_errors=True)
+        shutil.rmtree(records_of(wanted.out).path("").parent, ignore_errors=True)
     facts = {
         "schema": SCHEMA,
         "model": model,
@@ -260,10 +266,6 @@ def _keep_about(wanted: Wanted, about: Mapping[str, Any], model: str, found: Fou
         "problems": [{"place": p.place, "why": p.why, "lost": p.lost} for p in found.problems],
     }
     write_text(path, json.dumps(facts, indent=1) + "\n")
-
-
-def _records(out: Path) -> Records[Done]:
-    return Records(out, "batch", Done, "records")
 
 
 def _read_about(path: Path) -> _AboutFile | None:
@@ -282,6 +284,6 @@ def states_of(out: Path) -> tuple[dict[str, Any], list[State]]:
     found = _read_about(out / ABOUT)
     if found is None:
         raise NoBatch(out)
-    records = _records(out)
+    records = records_of(out)
     facts = {"model": found.model, "problems": [msgspec.to_builtins(one) for one in found.problems]}
     return facts, [State(name, records.any_of(name)) for name in dict.fromkeys(found.studies)]

@@ -3,7 +3,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
 
 
-def _work(order: Order, parent: Parent) -> None:
-    """Order: model, request, options, kinds, language, cores or None for all."""
+@contextmanager
+def opened(order: Order) -> Iterator[tuple[Work[Task], Callable[[], bool]]]:
+    """The work on studies with networks that are open within the block, and whether this process is
+    worn: a new one may fare better. ModelError, BackendError. order: model, request, options,
+    kinds, language, cores or None for all."""
     keep_to(order["cores"])
     from vfx_edge.backends import open_models
     from vfx_edge.fracture_task import Options, roles
@@ -34,7 +37,12 @@ def _work(order: Order, parent: Parent) -> None:
     request = BackendRequest(**order["request"])
     with open_models(manifest, request, roles=asked) as models:
         work = Work(Task, lambda task: _done(task, models, order), Done, _names)
-        serve_all(parent, work, lambda: bool(models.backend.failed))
+        yield work, lambda: bool(models.backend.failed)
+
+
+def _work(order: Order, parent: Parent) -> None:
+    with opened(order) as (work, is_worn):
+        serve_all(parent, work, is_worn)
 
 
 def _done(task: Task, models: "OpenModels", order: Order) -> Done:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import batch_source, folders, options, parse
+from vfx_edge.cli import batch_source, engines, folders, options, parse
 from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.show import people_console, printing, tell
 from vfx_edge.cli.stopping import tidy_end
@@ -17,6 +17,7 @@ from vfx_edge.tasks import DEFAULT
 from vfx_edge.vocabulary import THORACOLUMBAR
 
 if TYPE_CHECKING:
+    from vfx_edge.batch.engine import Engine
     from vfx_edge.batch.run import Shard, State, Wanted
     from vfx_edge.batch.studies import Found
     from vfx_edge.manifest import Demand, ModelManifest
@@ -59,14 +60,6 @@ Redo = Annotated[
         "again. Without it such a folder is refused.",
     ),
 ]
-Engine = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        help="Who does the studies: processes (worker processes on this machine).",
-    ),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, and no word at the end.")]
 
 
@@ -91,7 +84,9 @@ def batch(
     summarise: Summarise = False,
     retry_failed: options.RetryFailed = False,
     redo: Redo = False,
-    engine: Engine = "processes",
+    engine: engines.Engine = "processes",
+    ray_address: engines.RayAddress = None,
+    slurm: engines.Slurm = None,
     quiet: Quiet = False,
 ) -> None:
     """Triage many studies, as `run` does each, and sum them up.
@@ -122,13 +117,12 @@ def batch(
         "workers": workers,
     }
     demand = parse.demand(model_digest, model_key)
-    wanted = _wanted(out, engine, settings)
+    wanted = _wanted(out, engines.chosen(engine, workers, ray_address, slurm), settings)
     with tidy_end():
         _do(given, model, demand, wanted, quiet)
 
 
-def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
-    from vfx_edge.batch.engine import ENGINES
+def _wanted(out: Path, engine: "Engine", settings: dict[str, Any]) -> "Wanted":
     from vfx_edge.batch.run import Wanted
     from vfx_edge.crew.pool import default_workers
     from vfx_edge.outputs.kinds import chosen, defaults
@@ -136,8 +130,7 @@ def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
     kinds, workers = settings["kinds"], settings["workers"]
     settings["kinds"] = chosen(defaults() if kinds is None else kinds)
     settings["workers"] = workers or default_workers()
-    does = ENGINES[parse.one_of(engine, tuple(ENGINES), "engine")]()
-    return Wanted(out=out, engine=does, **settings)
+    return Wanted(out=out, engine=engine, **settings)
 
 
 def _shard(text: str | None) -> "Shard":
