@@ -55,6 +55,11 @@ class Study:
         return () if self.server else self.files or (self.path,)
 
     @property
+    def remote_facts(self) -> tuple[str, ...]:
+        """What else the result rests on, where a server has the files."""
+        return (self.uid, *self.told) if self.server else ()
+
+    @property
     def place(self) -> str:
         """Where it lies, for people."""
         if self.server is not None:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,6 +78,9 @@ def batch(
     precision: options.Precision = "auto",
     levels: options.Levels = None,
     classify: options.Classify = "suspected",
+    signs: options.Signs = False,
+    explain: options.Explain = False,
+    clinical: batch_source.Clinical = None,
     outputs: options.Outputs = None,
     language: options.Language = "en",
     workers: options.Workers = None,
@@ -101,21 +105,20 @@ def batch(
         return
     if source is None:
         raise typer.BadParameter("name a list or a folder of studies, or give --summarise")
-    given = batch_source.Given(source, query, dicomweb)
+    given = batch_source.Given(source, query, dicomweb, clinical)
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
+        signs=signs,
+        explain=explain,
     )
     settings = {
         "request": parse.request(backend, device, gpu_memory, precision),
         "options": asked,
         "kinds": parse.output_kinds(outputs, DEFAULT),
         "language": parse.one_of(language, parse.LANGUAGES, "language of the report"),
-        "shard": part,
-        "retry_failed": retry_failed,
-        "redo": redo,
-        "workers": workers,
     }
+    settings |= {"shard": part, "retry_failed": retry_failed, "redo": redo, "workers": workers}
     demand = parse.demand(model_digest, model_key)
     wanted = _wanted(out, engines.chosen(engine, workers, ray_address, slurm), settings)
     with tidy_end():
@@ -152,7 +155,8 @@ def _do(
 
     folders.check_writable(wanted.out)
     manifest = load_model_set(model, demand)
-    found = given.found(wanted.out)
+    found, known = given.found(wanted.out, quiet)
+    wanted = wanted if known is None else replace(wanted, clinical=known)
     if not quiet:
         for problem in found.problems[:MOST_TOLD]:
             tell(f"vfx-edge: {problem}")

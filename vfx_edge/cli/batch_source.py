@@ -1,13 +1,17 @@
 """What `vfx-edge batch` reads: a folder, a list, or a DICOMweb server that is asked for studies."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vfx_edge.cli.show import tell
+
 if TYPE_CHECKING:
     from vfx_edge.batch.studies import Found
+    from vfx_edge.study import Clinical as Facts
 
 Source = Annotated[
     str | None,
@@ -41,6 +45,19 @@ Access = Annotated[
     ),
 ]
 
+Clinical = Annotated[
+    Path | None,
+    typer.Option(
+        "--clinical",
+        metavar="FILE",
+        help="Facts of the patients for a set with a tabular network: a CSV with a row a study, a "
+        "column study (its UID) or path, and age, sex, known_tumour, previous_fracture as far as "
+        "they are known. They come before the DICOM headers'; no value of them goes into a result.",
+        show_default=False,
+        readable=False,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Given:
@@ -49,6 +66,7 @@ class Given:
     source: str
     query: list[str] | None = None
     access: Path | None = None
+    clinical: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if (self.query or self.access) and not self.is_server:
@@ -61,8 +79,24 @@ class Given:
         """Whether a server is asked."""
         return self.source.lower().startswith(("http://", "https://"))
 
-    def found(self, out: Path) -> "Found":
-        """The studies. InputError and UsageError leaves."""
+    def found(self, out: Path, quiet: bool) -> "tuple[Found, Mapping[str, Facts] | None]":
+        """The studies, and what is known of their patients by name. InputError and UsageError
+        leaves."""
+        from vfx_edge.batch.clinical import read_clinical_table
+
+        table = None if self.clinical is None else read_clinical_table(self.clinical)
+        found = self._studies(out)
+        if table is None:
+            return found, None
+        told = table.of(found.studies)
+        if not quiet:
+            tell(
+                f"vfx-edge: clinical data of {len(told.by_study)} of {len(found.studies)} studies; "
+                f"{told.strangers} rows name none of them"
+            )
+        return found, told.by_study
+
+    def _studies(self, out: Path) -> "Found":
         if not self.is_server:
             from vfx_edge.batch.studies import studies_of
 

@@ -1,0 +1,68 @@
+"""`--clinical` from outside: of one study, and of many."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.contract.conftest import Command
+from tests.contract.tabular_set import of_known_tumour
+
+L1 = 20
+"""Its VerSe label."""
+
+
+@pytest.fixture(scope="module")
+def beside(default_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return of_known_tumour(default_models, tmp_path_factory.mktemp("set") / "beside")
+
+
+def test_a_tabular_network_reads_the_file_and_no_value_of_it_is_kept(
+    vfx: Command, phantom: Path, beside: Path, tmp_path: Path
+) -> None:
+    """With an outline that is given, so that nothing is looked for."""
+    (tmp_path / "patient.json").write_text('{"age": 67.25, "known_tumour": true}')
+    words = ("--segmentation", _box(phantom, tmp_path / "box.nii.gz"), "--model", beside)
+    words += ("--classify", "L1", "--levels", "L1", "--outputs", "json", "--out", tmp_path / "o")
+    done = vfx("run", phantom, *words, "--clinical", tmp_path / "patient.json")
+    assert done.code == 0, done
+    text = (tmp_path / "o" / "result.json").read_text("utf-8")
+    (finding,) = json.loads(text)["findings"]
+    network, tabular = finding["assessment"]["parts"]
+    assert (network["name"], tabular["name"]) == ("network", "tabular")
+    assert tabular["probabilities"]["malignant"] == pytest.approx(0.75, abs=1e-3)
+    assert "67.25" not in text
+
+
+def _box(phantom: Path, path: Path) -> Path:
+    """A vertebra-sized block where L1 lies, on the scan's own grid."""
+    truth: Any = json.loads((phantom / "truth.json").read_text("utf-8"))
+    (place,) = [v["centroid_lps_mm"] for v in truth["levels"] if v["level"] == "L1"]
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(phantom)))
+    scan = reader.Execute()
+    labels = np.zeros(scan.GetSize()[::-1], np.uint8)
+    middle = scan.TransformPhysicalPointToIndex(place)[::-1]
+    reach = np.array([10, 14, 18]) / np.array(scan.GetSpacing())[::-1]
+    box = tuple(slice(round(at - by), round(at + by)) for at, by in zip(middle, reach, strict=True))
+    labels[box] = L1
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(scan)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.mark.parametrize("content", ['{"age": "SECRET"}', None])
+def test_a_wrong_file_is_told_before_the_scan_is_read(
+    vfx: Command, tmp_path: Path, content: str | None
+) -> None:
+    """There is no scan: it would be told of first."""
+    path = tmp_path / "patient.json"
+    if content is not None:
+        path.write_text(content)
+    said = vfx("run", tmp_path / "no scan", "--clinical", path).assert_refused(3)
+    assert said.startswith("vfx-edge: patient.json can't be read as clinical data")
+    assert "SECRET" not in said
