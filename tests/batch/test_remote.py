@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 
 from tests.batch.lying_archive import Archive, Reply, archive, in_json, parts
@@ -242,8 +241,9 @@ def test_the_token_goes_to_the_server_alone_and_may_be_renewed(tmp_path: Path) -
 def test_a_certificate_is_trusted_only_by_its_authority(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())  # gives way to what is named
     _, authority = certificate(tmp_path, "authority")
+    _, stranger = certificate(tmp_path, "stranger")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stranger))  # gives way to what is named
     theirs = certificate(tmp_path, "archive", "authority")
     access = tmp_path / "pacs.toml"
     access.write_text('ca = "authority.pem"\n', encoding="ascii")
