@@ -6,7 +6,7 @@ kept: of paths only digests, of files only their places in the order of names.
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,9 +46,12 @@ class _Part(msgspec.Struct, frozen=True):
 
 @dataclass
 class Index:
-    """out: the batch's folder; None: nothing is kept."""
+    """out: the batch's folder; None: nothing is kept. on_files: told how many files are known by
+    now."""
 
     out: Path | None = None
+    on_files: Callable[[int], None] = lambda _: None
+    _files: int = 0
     _seen: dict[bytes, Seen] = field(default_factory=dict)
     _new: dict[bytes, Seen] = field(default_factory=dict)
     _parts: list[Path] = field(default_factory=list)
@@ -69,14 +72,18 @@ class Index:
                 if found.schema == SCHEMA:
                     self._seen |= found.seen
 
-    def get(self, place: str, files: Iterable[File]) -> Seen | None:
+    def get(self, place: str, files: Sequence[File]) -> Seen | None:
         """What was read there, if it is as it was."""
         key = _digest(place)
         found = self._new.get(key) or self._seen.get(key)
-        return found if found is not None and found.listing == listing_of(files) else None
+        if found is None or found.listing != listing_of(files):
+            return None
+        self._count(len(files))
+        return found
 
     def put(self, place: str, seen: Seen, headers: int) -> None:
         """OutputError where it can't be written."""
+        self._count(headers)
         if self.out is None:
             return
         self._new[_digest(place)] = seen
@@ -95,6 +102,10 @@ class Index:
         for part in before:
             with suppress(OSError):
                 part.unlink()
+
+    def _count(self, files: int) -> None:
+        self._files += files
+        self.on_files(self._files)
 
     def _keep(self) -> None:
         self._kept = self._read

@@ -6,7 +6,7 @@ zip and a disc's directory are as many as they hold.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,15 +91,17 @@ class Found:
     problems: tuple[Problem, ...] = ()
 
 
-def studies_of(source: Path, out: Path | None = None) -> Found:
+def studies_of(
+    source: Path, out: Path | None = None, on_files: Callable[[int], None] = lambda _: None
+) -> Found:
     """source: a folder, a study's file, or a list of paths. out: the batch's folder, which is no
-    source, and which keeps what was read of headers. PathMissing, PathUnreadable, ListUnreadable,
+    source, and which keeps what was read of headers. on_files: as of `Index`. PathMissing, PathUnreadable, ListUnreadable,
     NoStudies, OutputError."""
     if not os.path.exists(source):
         raise PathMissing(source)
     is_list = source.is_file() and source.suffix.lower() in LISTS
     entries = read_list(source) if is_list else [Entry(source, "", source.parent)]
-    index, gathered = Index(out), _Gathered()
+    index, gathered = Index(out, on_files), _Gathered()
     for entry in entries:
         _gather(entry, index, gathered)
     index.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vfx_edge.cli.progress import ShareProgress
 from vfx_edge.cli.show import tell
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Given:
         from vfx_edge.batch.clinical import read_clinical_table
 
         table = None if self.clinical is None else read_clinical_table(self.clinical)
-        found = self._studies(out)
+        found = self._studies(out, quiet)
         if table is None:
             return found, None
         told = table.of(found.studies)
@@ -96,11 +97,16 @@ class Given:
             )
         return found, told.by_study
 
-    def _studies(self, out: Path) -> "Found":
+    def _studies(self, out: Path, quiet: bool) -> "Found":
         if not self.is_server:
             from vfx_edge.batch.studies import studies_of
 
-            return studies_of(Path(self.source), out)
+            with ShareProgress(quiet) as progress:  # how many there will be, nobody knows
+
+                def on_files(files: int) -> None:
+                    progress.step(f"Looking: {files:,} files", 0.0)
+
+                return studies_of(Path(self.source), out, on_files)
         from vfx_edge.batch.remote import query_of, server_of, studies_at
 
         return studies_at(server_of(self.source, self.access), query_of(self.query or []))
