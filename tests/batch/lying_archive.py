@@ -53,6 +53,11 @@ def archive(says: Says, tls: tuple[Path, Path] | None = None) -> Iterator[Archiv
     class Handler(BaseHTTPRequestHandler):
         """Of one request."""
 
+        def do_POST(self) -> None:
+            """Takes what is sent, and answers the same."""
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             running.asked.append(parts.path)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.batch.lying_archive import Archive, Reply, archive, in_json, parts
+from tests.batch.lying_archive import BOUNDARY, Archive, Reply, archive, in_json, parts
 from tests.batch.small_images import image_bytes
 from tests.service.nodes import certificate
 from vfx_edge.batch import remote
@@ -15,6 +17,8 @@ from vfx_edge.batch.remote import NothingFound, QueryInvalid, query_of, server_o
 from vfx_edge.inputs import dicomweb
 from vfx_edge.inputs.dicomweb import Client
 from vfx_edge.inputs.dicomweb_server import Server, ServerFailed, ServerUnusable
+from vfx_edge.inputs.multipart import Incomplete, NotWanted, Parts
+from vfx_edge.inputs.study_uid import is_uid
 
 STUDY, SERIES, MODALITY, MODALITIES = "0020000D", "0020000E", "00080060", "00080061"
 COUNT, IMAGES_OF_SERIES = "00201208", "00201209"
@@ -299,3 +303,44 @@ def test_a_query_is_of_dicoms_attributes() -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(ServerFailed, match="can't be reached"):
         studies_at(Server("http://127.0.0.1:9/dicom-web", tries=0), remote.ASKED)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["Value", "vr", STUDY, COUNT, "x"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(JSON, max_size=4))
+def test_whatever_json_is_answered_gives_uids_or_a_sentence(items: list[Any]) -> None:
+    client = Client(Server("http://127.0.0.1:9"))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            pages = iter([(items, False), ([], False)])
+            patch.setattr(client, "_page", lambda *_: next(pages))
+            found = list(client.studies({})) if all(isinstance(one, dict) for one in items) else []
+    finally:
+        client.__exit__()
+    assert all(answer is None or is_uid(answer.uid) for answer in found)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.integers(0, 200), st.integers(1, 64))
+def test_whatever_bytes_are_answered_are_whole_parts_or_none(
+    tmp_path: Path, noise: bytes, at: int, step: int
+) -> None:
+    body = parts(b"one", b"two")
+    body = body[:at] + noise + body[at:]
+    taken = Parts(tmp_path, 1000, 3)
+    try:
+        with taken.multipart(BOUNDARY) as write:
+            for start in range(0, len(body), step):
+                write(body[start : start + step])
+    except (Incomplete, NotWanted):
+        pass
+    taken.back_to(0)
+    assert list(tmp_path.iterdir()) == []

@@ -95,8 +95,8 @@ def studies_of(
     source: Path, out: Path | None = None, on_files: Callable[[int], None] = lambda _: None
 ) -> Found:
     """source: a folder, a study's file, or a list of paths. out: the batch's folder, which is no
-    source, and which keeps what was read of headers. on_files: as of `Index`. PathMissing, PathUnreadable, ListUnreadable,
-    NoStudies, OutputError."""
+    source, and which keeps what was read of headers. on_files: as of `Index`. PathMissing,
+    PathUnreadable, ListUnreadable, NoStudies, OutputError."""
     if not os.path.exists(source):
         raise PathMissing(source)
     is_list = source.is_file() and source.suffix.lower() in LISTS
