@@ -161,11 +161,11 @@ class _Killer:
 
 
 def _left(home: Path) -> int:
-    """Processes that still have to do with the batch."""
+    """Processes that still have the batch's folder for temporary files."""
     count = 0
     for one in psutil.process_iter():
         try:
-            count += str(home) in " ".join(one.cmdline())
+            count += one.environ().get("TMPDIR") == str(home / "t")
         except psutil.Error:
             continue
     return count

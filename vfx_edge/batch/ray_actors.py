@@ -37,8 +37,9 @@ from vfx_edge.scratch import SHOWN, private_folder
 
 POLL_S = 0.5
 GRACE_S = 5.0
-LONGEST_TEMP = 40
-"""Characters of the folder for temporary files: Ray's sockets in it would get too long a name."""
+LONGEST_TEMP = 12
+"""Characters of the folder for temporary files: with more, the names of Ray's sockets in it pass
+the 107 that the system allows."""
 STORE_BYTES = 80 * 2**20
 """Ray's least: only words go through its store, never an image."""
 
