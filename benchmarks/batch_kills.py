@@ -29,7 +29,7 @@ DRAWN = 12
 SMALL: dict[str, Any] = {"levels": ("L1", "L2"), "spacing_mm": 3.0, "pixel_mm": 3.0,
                          "matrix": (128, 128)}  # fmt: skip
 ROUNDS_MOST = 20
-BETWEEN_KILLS_S = (3.0, 15.0)
+BETWEEN_KILLS_S = (8.0, 40.0)
 WORKER = "vfx_edge.batch.worker"
 VICTIMS = {
     "processes": (WORKER,),

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 
 from vfx_edge import __version__
 from vfx_edge.backends.cache import CACHE_VARIABLE, cache_root
 from vfx_edge.batch.engine import MODULE, OPENINGS, opening_of
 from vfx_edge.batch.outcomes import Done, Task
+from vfx_edge.batch.ray_watch import MARK, end, watched
 from vfx_edge.crew.outcomes import Failed
 from vfx_edge.crew.pool import STUDY_LIMIT_S, died_words
 from vfx_edge.crew.serving import line_of
@@ -36,7 +36,6 @@ from vfx_edge.parallel import cores, environment, own_environment, share_of_core
 from vfx_edge.scratch import SHOWN, private_folder
 
 POLL_S = 0.5
-GRACE_S = 5.0
 LONGEST_TEMP = 12
 """Characters of the folder for temporary files: with more, the names of Ray's sockets in it pass
 the 107 that the system allows."""
@@ -222,7 +221,7 @@ class _Team:
             self._replace(lane)
             return lane.task, Failed(died_words("its Ray actor died"), died=True)
         self._unopened += 1
-        if self._unopened >= OPENINGS:
+        if self._unopened >= OPENINGS * self._workers:
             raise RayWorkersDie(self._unopened)
         self._replace(lane)
         return None
@@ -267,13 +266,18 @@ def _cpus_of_a_worker(machines: Sequence[float], workers: int) -> int:
 def _cluster(address: str | None, workers: int) -> Iterator[Any]:
     """Ray, connected. NoRay."""
     with ExitStack() as stack:
-        stack.enter_context(environment(_told(address is None, workers)))
+        own = address is None
+        settings: dict[str, Any] = {"address": address}
+        stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0"}))
+        if own:
+            folder = stack.enter_context(_short_folder())
+            settings = _own_settings(workers, folder)
+            stack.callback(end, folder.name)
+            stack.enter_context(watched(folder.name))
+            stack.enter_context(environment(_told(workers, folder.name)))
         ray = importlib.import_module("ray")
         # Else it tells the terminal of each worker that dies; it has no public switch for that.
         ray._private.worker._worker_logs_enabled = False
-        settings: dict[str, Any] = {"address": address}
-        if address is None:
-            settings = _own_settings(workers, stack.enter_context(_short_folder()))
         try:
             ray.init(
                 **settings, log_to_driver=False, configure_logging=False, logging_level="CRITICAL"
@@ -281,7 +285,7 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
         except (OSError, RuntimeError, ValueError, AssertionError) as error:
             ray.shutdown()
             raise NoRay(address, first_line(error)) from None
-        stack.callback(_end, ray, own=address is None)
+        stack.callback(ray.shutdown)
         yield ray
 
 
@@ -296,21 +300,18 @@ def _own_settings(workers: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _told(own: bool, workers: int) -> dict[str, str]:
+def _told(workers: int, name: str) -> dict[str, str]:
     """Ray reads its settings from the environment, as do the processes that it starts."""
-    told = {"RAY_USAGE_STATS_ENABLED": "0"}
-    if own:
-        ours = own_environment()
-        threads = max(1, cores() // workers)
-        told |= {
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for "the loopback alone"
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": _token(),
-            "PYTHONPATH": ours["PYTHONPATH"],
-            CACHE_VARIABLE: str(cache_root()),
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
-        }
-    return told
+    threads = str(max(1, cores() // workers))
+    return {
+        MARK: name,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for "the loopback alone"
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": _token(),
+        "PYTHONPATH": own_environment()["PYTHONPATH"],
+        CACHE_VARIABLE: str(cache_root()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
+    }
 
 
 @cache
@@ -331,22 +332,3 @@ def _short_folder() -> Iterator[Path]:
         except OSError as error:
             raise NoScratch(error.strerror or type(error).__name__) from None
         yield folder
-
-
-def _end(ray: Any, *, own: bool) -> None:
-    """Disconnected; of a cluster of our own no process is left."""
-    started = psutil.Process().children(recursive=True) if own else []
-    mine = [one for one in started if _is_of_ray(one)]
-    ray.shutdown()
-    _, alive = psutil.wait_procs(mine, timeout=GRACE_S)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=GRACE_S)
-
-
-def _is_of_ray(process: psutil.Process) -> bool:
-    try:
-        words = process.cmdline()
-    except psutil.Error:
-        return False
-    return any("/ray/" in word or word.startswith("ray::") for word in words)
