@@ -13,7 +13,7 @@ from tests.batch.played_engine import engine
 from tests.batch.test_batch_run import outcomes
 from tests.waiting import eventually
 from vfx_edge.batch.engine import EngineNotInstalled, check_installed
-from vfx_edge.batch.run import Wanted, run, states_of
+from vfx_edge.batch.run import run, states_of
 from vfx_edge.batch.slurm_jobs import BadSlurmSetting, Settings, settings_of
 from vfx_edge.crew.outcomes import Failed
 from vfx_edge.manifest import load_model_set
@@ -23,10 +23,6 @@ SET = load_model_set("default")
 REFUSED = str(Failed("a file of the study holds no CT: send another study."))
 THOROUGH = pytest.mark.thorough
 BOTH = pytest.mark.parametrize("name", ["ray", "slurm"])
-
-
-def by(name: str, out: Path, workers: int = 1) -> Wanted:
-    return wanted(out, engine=engine(name), workers=workers)
 
 
 def jobs_of(out: Path) -> list[Path]:
@@ -60,7 +56,7 @@ def test_a_killed_job_costs_no_study_and_what_failed_is_tried_again(tmp_path: Pa
     data, out = tmp_path / "data", tmp_path / "out"
     found = folder_of(data, {"a": "kills its job once", "b": "is good", "c": "is refused"})
     before = set(psutil.Process().children(recursive=True))
-    states = run(found, SET, by("slurm", out))
+    states = run(found, SET, wanted(out, engine=engine("slurm")))
     assert outcomes(states) == [REFUSED, "done", "done"]
     assert asked(data) == {"a": 2, "b": 1, "c": 1}
     assert set(psutil.Process().children(recursive=True)) <= before
@@ -74,25 +70,26 @@ def test_a_killed_job_costs_no_study_and_what_failed_is_tried_again(tmp_path: Pa
 def test_a_killed_actor_costs_no_study(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     studies = {"a": "dies once", "b": "is good", "c": "is refused", "d": "is good"}
-    found = folder_of(data, studies)
-    before = set(psutil.Process().children(recursive=True))
-    assert outcomes(run(found, SET, by("ray", out, 2))) == [REFUSED, "done", "done", "done"]
+    folder_of(data, studies)
+    assert started("ray", data, out, tmp_path).wait() == 0
+    assert outcomes(states_of(out)[1]) == [REFUSED, "done", "done", "done"]
     assert asked(data) == {"a": 2, "b": 1, "c": 1, "d": 1}
-    assert set(psutil.Process().children(recursive=True)) <= before
+    assert eventually(lambda: not alive(tmp_path))
 
 
 @THOROUGH
 @BOTH
 def test_ctrl_c_ends_all_that_was_begun(tmp_path: Path, name: str, receives_ctrl_c: None) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    found = folder_of(data, {"a": "is good", "b": "hangs once"})
+    folder_of(data, {"a": "is good", "b": "hangs once"})
     driver = started(name, data, out, tmp_path)
     assert eventually(lambda: asked(data).get("b") and "done" in outcomes(states_of(out)[1]))
     driver.send_signal(signal.SIGINT)
     assert driver.wait() != 0
-    assert alive(tmp_path) == []
+    assert eventually(lambda: not alive(tmp_path))
     assert jobs_of(out) == []
-    assert outcomes(run(found, SET, by(name, out))) == ["done", "done"]
+    assert started(name, data, out, tmp_path).wait() == 0
+    assert outcomes(states_of(out)[1]) == ["done", "done"]
     assert asked(data) == {"a": 1, "b": 2}
 
 
@@ -100,14 +97,15 @@ def test_ctrl_c_ends_all_that_was_begun(tmp_path: Path, name: str, receives_ctrl
 @BOTH
 def test_a_killed_driver_loses_nothing_and_nothing_is_done_twice(tmp_path: Path, name: str) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    found = folder_of(data, {"a": "is good", "b": "hangs once", "c": "is good", "d": "is good"})
+    folder_of(data, {"a": "is good", "b": "hangs once", "c": "is good", "d": "is good"})
     driver = started(name, data, out, tmp_path)
     assert eventually(lambda: asked(data).get("b") and "done" in outcomes(states_of(out)[1]))
     driver.kill()
     driver.wait()
     if name == "ray":  # its cluster ends with it; jobs go on, until the next start
         assert eventually(lambda: not alive(tmp_path))
-    assert outcomes(run(found, SET, by(name, out))) == ["done"] * 4
+    assert started(name, data, out, tmp_path).wait() == 0
+    assert outcomes(states_of(out)[1]) == ["done"] * 4
     assert eventually(lambda: not alive(tmp_path))
     assert jobs_of(out) == []
     counts = asked(data)

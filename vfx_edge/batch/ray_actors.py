@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +36,8 @@ from vfx_edge.parallel import cores, environment, own_environment, share_of_core
 from vfx_edge.scratch import SHOWN, private_folder
 
 POLL_S = 0.5
+STARTS = 3
+"""Of a cluster of our own: Ray gives up after 30 s, in which a busy machine may not manage it."""
 LONGEST_TEMP = 12
 """Characters of the folder for temporary files: with more, the names of Ray's sockets in it pass
 the 107 that the system allows."""
@@ -266,27 +268,38 @@ def _cpus_of_a_worker(machines: Sequence[float], workers: int) -> int:
 def _cluster(address: str | None, workers: int) -> Iterator[Any]:
     """Ray, connected. NoRay."""
     with ExitStack() as stack:
-        own = address is None
-        settings: dict[str, Any] = {"address": address}
         stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0"}))
-        if own:
-            folder = stack.enter_context(_short_folder())
-            settings = _own_settings(workers, folder)
-            stack.callback(end, folder.name)
-            stack.enter_context(watched(folder.name))
-            stack.enter_context(environment(_told(workers, folder.name)))
-        ray = importlib.import_module("ray")
-        # Else it tells the terminal of each worker that dies; it has no public switch for that.
-        ray._private.worker._worker_logs_enabled = False
-        try:
-            ray.init(
-                **settings, log_to_driver=False, configure_logging=False, logging_level="CRITICAL"
-            )
-        except (OSError, RuntimeError, ValueError, AssertionError) as error:
-            ray.shutdown()
-            raise NoRay(address, first_line(error)) from None
-        stack.callback(ray.shutdown)
-        yield ray
+        if address is not None:
+            yield _connected(address, {"address": address}, stack)
+            return
+        folder = stack.enter_context(_short_folder())
+        stack.callback(end, folder.name)
+        stack.enter_context(watched(folder.name))
+        stack.enter_context(environment(_told(workers, folder.name)))
+        yield _begun(_own_settings(workers, folder), folder.name, stack)
+
+
+def _begun(settings: Mapping[str, Any], name: str, stack: ExitStack) -> Any:
+    """A cluster of our own. NoRay."""
+    for _ in range(STARTS - 1):
+        with suppress(NoRay):
+            return _connected(None, settings, stack)
+        end(name)
+    return _connected(None, settings, stack)
+
+
+def _connected(address: str | None, settings: Mapping[str, Any], stack: ExitStack) -> Any:
+    """Ray itself, until the stack is unwound. NoRay."""
+    ray = importlib.import_module("ray")
+    # Else it tells the terminal of each worker that dies; it has no public switch for that.
+    ray._private.worker._worker_logs_enabled = False
+    try:
+        ray.init(**settings, log_to_driver=False, configure_logging=False, logging_level="CRITICAL")
+    except Exception as error:  # noqa: BLE001  it raises that very class for a start that lasts
+        ray.shutdown()
+        raise NoRay(address, first_line(error)) from None
+    stack.callback(ray.shutdown)
+    return ray
 
 
 def _own_settings(workers: int, folder: Path) -> dict[str, Any]:
