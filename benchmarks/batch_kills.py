@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,12 +25,12 @@ from vfx_edge.outputs.nifti import write_image
 from vfx_edge.parallel import own_environment
 from vfx_edge.phantom import PhantomSpec, make_phantom
 
-DRAWN = 12
+DRAWN = 4
 """Phantoms that differ; the other studies are these under other names."""
 SMALL: dict[str, Any] = {"levels": ("L1", "L2"), "spacing_mm": 3.0, "pixel_mm": 3.0,
                          "matrix": (128, 128)}  # fmt: skip
 ROUNDS_MOST = 20
-BETWEEN_KILLS_S = (3.0, 15.0)
+LOOK_S = 0.1
 WORKER = "vfx_edge.batch.worker"
 VICTIMS = {
     "processes": (WORKER,),
@@ -48,7 +49,7 @@ def command(
         list[str] | None, typer.Option(metavar="NAME", help="Only this one. Repeatable.")
     ] = None,
 ) -> None:
-    """300 small phantoms by each engine; workers and the driver killed at random moments."""
+    """300 small phantoms by each engine; workers and the driver are killed."""
     kept = Kept("batch-kills", {"studies": studies, "kills": kills, "workers": workers})
     chosen = engine or list(VICTIMS)
     for name in chosen:
@@ -79,7 +80,7 @@ def _campaign(engine: str, count: int, kills: int, workers: int) -> dict[str, An
         studies, voxels = _studies(home, count)
         words = ["vfx_edge", "batch", str(studies), "-o", str(home / "out"), "--quiet"]
         words += ["--workers", str(workers), "--retry-failed", "--engine", engine, *MORE[engine]]
-        killer = _Killer(engine, kills)
+        killer = _Killer(engine, count, kills)
         codes = []
         for _ in range(ROUNDS_MOST):
             codes.append(killer.run(words, home))
@@ -88,7 +89,7 @@ def _campaign(engine: str, count: int, kills: int, workers: int) -> dict[str, An
         return {
             "starts": len(codes),
             "codes": codes,
-            "workers_killed": kills - killer.left,
+            "workers_killed": killer.killed.total(),
             "killed": dict(killer.killed),
             "driver_killed": killer.driver_killed,
             "voxels": voxels,
@@ -112,14 +113,17 @@ def _studies(home: Path, count: int) -> tuple[Path, list[int]]:
 
 
 class _Killer:
-    """Workers, one after the other; the driver when half the kills are left."""
+    """Workers, when so many studies have been begun as were drawn; after half of them the driver.
+    So on any machine the kills lie all over the batch."""
 
-    def __init__(self, engine: str, kills: int) -> None:
-        self.left, self._half = kills, kills // 2
+    def __init__(self, engine: str, studies: int, kills: int) -> None:
+        drawn = random.Random(7)
+        self._at = sorted(drawn.sample(range(1, max(studies - 2 * kills, kills + 2)), kills + 1))
+        self._driver = self._at[len(self._at) // 2]
         self.driver_killed = False
         self.killed: Counter[str] = Counter()
         self._victims = VICTIMS[engine]
-        self._drawn = random.Random(7)
+        self._drawn = drawn
 
     def run(self, words: Sequence[str], home: Path) -> int:
         """The exit code of one start of the command."""
@@ -128,26 +132,27 @@ class _Killer:
         environment = {**own_environment(), CACHE_VARIABLE: str(CACHE), "TMPDIR": str(temporary)}
         with subprocess.Popen([sys.executable, "-m", *words], env=environment) as process:
             ended = threading.Event()
-            killer = threading.Thread(target=self._kill, args=(process, ended))
+            given = (process.pid, home / "out" / "studies", ended)
+            killer = threading.Thread(target=self._kill, args=given)
             killer.start()
             code = process.wait()
             ended.set()
             killer.join()
         return code
 
-    def _kill(self, process: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
-        while self.left and not ended.wait(self._drawn.uniform(*BETWEEN_KILLS_S)):
-            running = self._running(process.pid)
-            if not running:
+    def _kill(self, driver: int, begun: Path, ended: threading.Event) -> None:
+        while self._at and not ended.wait(self._drawn.uniform(0, 2 * LOOK_S)):
+            running = self._running(driver)
+            if not running or len(list(begun.glob("*"))) < self._at[0]:
                 continue
-            if self.left == self._half and not self.driver_killed:
+            if self._at.pop(0) == self._driver:
                 self.driver_killed = True
-                process.kill()
+                psutil.Process(driver).kill()
                 return
             victim, kind = self._drawn.choice(running)
-            victim.kill()
-            self.killed[kind] += 1
-            self.left -= 1
+            with suppress(psutil.Error):  # it may just have ended
+                victim.kill()
+                self.killed[kind] += 1
 
     def _running(self, driver: int) -> list[tuple[psutil.Process, str]]:
         found = []
@@ -161,11 +166,11 @@ class _Killer:
 
 
 def _left(home: Path) -> int:
-    """Processes that still have to do with the batch."""
+    """Processes that still have the batch's folder for temporary files."""
     count = 0
     for one in psutil.process_iter():
         try:
-            count += str(home) in " ".join(one.cmdline())
+            count += one.environ().get("TMPDIR") == str(home / "t")
         except psutil.Error:
             continue
     return count

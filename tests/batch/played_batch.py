@@ -46,9 +46,13 @@ def _done(task: Task) -> Done:
     words = task.path.read_text(encoding="utf-8")
     if words == "is refused":
         raise InputError(f"{task.path.name} holds no CT: send another study.")
-    if words == "hangs":
+    first = Path(f"{task.path}.asked").stat().st_size == 1
+    if words == "hangs" or (words == "hangs once" and first):
         time.sleep(HANG_S)
-    if words == "dies once" and Path(f"{task.path}.asked").stat().st_size == 1:
+    if words == "kills its job once" and first:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(HANG_S)
+    if words == "dies once" and first:
         os.kill(os.getpid(), signal.SIGKILL)
     task.out.mkdir(parents=True, exist_ok=True)
     (task.out / "told.txt").write_text(repr(task.clinical))

@@ -14,19 +14,19 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 
 from vfx_edge import __version__
 from vfx_edge.backends.cache import CACHE_VARIABLE, cache_root
 from vfx_edge.batch.engine import MODULE, OPENINGS, opening_of
 from vfx_edge.batch.outcomes import Done, Task
+from vfx_edge.batch.ray_watch import MARK, end, watched
 from vfx_edge.crew.outcomes import Failed
 from vfx_edge.crew.pool import STUDY_LIMIT_S, died_words
 from vfx_edge.crew.serving import line_of
@@ -36,9 +36,11 @@ from vfx_edge.parallel import cores, environment, own_environment, share_of_core
 from vfx_edge.scratch import SHOWN, private_folder
 
 POLL_S = 0.5
-GRACE_S = 5.0
-LONGEST_TEMP = 40
-"""Characters of the folder for temporary files: Ray's sockets in it would get too long a name."""
+STARTS = 3
+"""Of a cluster of our own: Ray gives up after 30 s, in which a busy machine may not manage it."""
+LONGEST_TEMP = 12
+"""Characters of the folder for temporary files: with more, the names of Ray's sockets in it pass
+the 107 that the system allows."""
 STORE_BYTES = 80 * 2**20
 """Ray's least: only words go through its store, never an image."""
 
@@ -221,7 +223,7 @@ class _Team:
             self._replace(lane)
             return lane.task, Failed(died_words("its Ray actor died"), died=True)
         self._unopened += 1
-        if self._unopened >= OPENINGS:
+        if self._unopened >= OPENINGS * self._workers:
             raise RayWorkersDie(self._unopened)
         self._replace(lane)
         return None
@@ -266,22 +268,38 @@ def _cpus_of_a_worker(machines: Sequence[float], workers: int) -> int:
 def _cluster(address: str | None, workers: int) -> Iterator[Any]:
     """Ray, connected. NoRay."""
     with ExitStack() as stack:
-        stack.enter_context(environment(_told(address is None, workers)))
-        ray = importlib.import_module("ray")
-        # Else it tells the terminal of each worker that dies; it has no public switch for that.
-        ray._private.worker._worker_logs_enabled = False
-        settings: dict[str, Any] = {"address": address}
-        if address is None:
-            settings = _own_settings(workers, stack.enter_context(_short_folder()))
-        try:
-            ray.init(
-                **settings, log_to_driver=False, configure_logging=False, logging_level="CRITICAL"
-            )
-        except (OSError, RuntimeError, ValueError, AssertionError) as error:
-            ray.shutdown()
-            raise NoRay(address, first_line(error)) from None
-        stack.callback(_end, ray, own=address is None)
-        yield ray
+        stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0"}))
+        if address is not None:
+            yield _connected(address, {"address": address}, stack)
+            return
+        folder = stack.enter_context(_short_folder())
+        stack.callback(end, folder.name)
+        stack.enter_context(watched(folder.name))
+        stack.enter_context(environment(_told(workers, folder.name)))
+        yield _begun(_own_settings(workers, folder), folder.name, stack)
+
+
+def _begun(settings: Mapping[str, Any], name: str, stack: ExitStack) -> Any:
+    """A cluster of our own. NoRay."""
+    for _ in range(STARTS - 1):
+        with suppress(NoRay):
+            return _connected(None, settings, stack)
+        end(name)
+    return _connected(None, settings, stack)
+
+
+def _connected(address: str | None, settings: Mapping[str, Any], stack: ExitStack) -> Any:
+    """Ray itself, until the stack is unwound. NoRay."""
+    ray = importlib.import_module("ray")
+    # Else it tells the terminal of each worker that dies; it has no public switch for that.
+    ray._private.worker._worker_logs_enabled = False
+    try:
+        ray.init(**settings, log_to_driver=False, configure_logging=False, logging_level="CRITICAL")
+    except Exception as error:  # noqa: BLE001  it raises that very class for a start that lasts
+        ray.shutdown()
+        raise NoRay(address, first_line(error)) from None
+    stack.callback(ray.shutdown)
+    return ray
 
 
 def _own_settings(workers: int, folder: Path) -> dict[str, Any]:
@@ -295,21 +313,18 @@ def _own_settings(workers: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _told(own: bool, workers: int) -> dict[str, str]:
+def _told(workers: int, name: str) -> dict[str, str]:
     """Ray reads its settings from the environment, as do the processes that it starts."""
-    told = {"RAY_USAGE_STATS_ENABLED": "0"}
-    if own:
-        ours = own_environment()
-        threads = max(1, cores() // workers)
-        told |= {
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for "the loopback alone"
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": _token(),
-            "PYTHONPATH": ours["PYTHONPATH"],
-            CACHE_VARIABLE: str(cache_root()),
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
-        }
-    return told
+    threads = str(max(1, cores() // workers))
+    return {
+        MARK: name,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for "the loopback alone"
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": _token(),
+        "PYTHONPATH": own_environment()["PYTHONPATH"],
+        CACHE_VARIABLE: str(cache_root()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
+    }
 
 
 @cache
@@ -330,22 +345,3 @@ def _short_folder() -> Iterator[Path]:
         except OSError as error:
             raise NoScratch(error.strerror or type(error).__name__) from None
         yield folder
-
-
-def _end(ray: Any, *, own: bool) -> None:
-    """Disconnected; of a cluster of our own no process is left."""
-    started = psutil.Process().children(recursive=True) if own else []
-    mine = [one for one in started if _is_of_ray(one)]
-    ray.shutdown()
-    _, alive = psutil.wait_procs(mine, timeout=GRACE_S)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=GRACE_S)
-
-
-def _is_of_ray(process: psutil.Process) -> bool:
-    try:
-        words = process.cmdline()
-    except psutil.Error:
-        return False
-    return any("/ray/" in word or word.startswith("ray::") for word in words)
