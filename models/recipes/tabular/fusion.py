@@ -16,7 +16,7 @@ TIMES = 5
 @dataclass(frozen=True, eq=False)
 class Fused:
     """weights: of all cases. p: (n,) p(malignant) by weights that saw no vertebra of the patient,
-    the mean over several divisions, NaN where there is none. ranks: (n,) the same as
+    the median over several divisions, NaN where there is none. ranks: (n,) the same as
     `Weights.ranks`, by which areas are computed."""
 
     cases: Answered
@@ -47,7 +47,7 @@ def fuse(cases: Answered) -> Fused:
             weights = stacked(both[learn], truth[learn], patients[learn].tolist())
             odds = weights.log_odds(both[held])
             told[time, :, held] = np.stack([1 / (1 + np.exp(-odds)), weights.ranks(both[held])], 1)
-    p, ranks = told.mean(0)
+    p, ranks = np.median(told, axis=0)
     return Fused(cases, stacked(both, truth, cases.patients), p, ranks)
 
 

@@ -65,6 +65,9 @@ def _fitted(both: Floats, malignant: Bools, price: float) -> Weights:
     """The least mean log loss, `price` for each unit of the second weight added."""
     from scipy.optimize import minimize
 
+    middle = both.mean(0)
+    both = both - middle  # what is the same of all tells nothing
+
     def loss(weights: Floats) -> tuple[float, Floats]:
         odds = both @ weights[:2] + weights[2]
         off = _p(odds) - malignant
@@ -77,7 +80,8 @@ def _fitted(both: Floats, malignant: Bools, price: float) -> Weights:
 
     bounds = [(0, None), (0, None), (None, None)]
     found = minimize(loss, [1.0, 0.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
-    return Weights(*map(float, found.x))
+    constant = found.x[2] - middle @ found.x[:2]
+    return Weights(float(found.x[0]), float(found.x[1]), float(constant))
 
 
 def _noise(both: Floats, malignant: Bools, patients: Sequence[str], alone: Weights) -> float:
