@@ -191,8 +191,8 @@ def _do(
     from vfx_edge.manifest import load_model_set
 
     folders.check_writable(wanted.out)
-    manifest = load_model_set(model, demand)
     table = None if clinical is None else read_clinical_table(clinical)
+    manifest = load_model_set(model, demand)
     found = studies_of(source)
     if table is not None:
         wanted = _with_clinical(wanted, table, found, quiet)
