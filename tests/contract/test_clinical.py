@@ -66,3 +66,37 @@ def test_a_wrong_file_is_told_before_the_scan_is_read(
     said = vfx("run", tmp_path / "no scan", "--clinical", path).assert_refused(3)
     assert said.startswith("vfx-edge: patient.json can't be read as clinical data")
     assert "SECRET" not in said
+
+
+def test_a_wrong_table_of_a_batch_is_told_before_a_study_is_looked_for(
+    vfx: Command, tmp_path: Path
+) -> None:
+    table = tmp_path / "patients.csv"
+    table.write_text("study,age\n1.2.3,71\n1.2.4,SECRET\n")
+    words = ("batch", tmp_path / "no studies", "-o", "out", "--clinical", table)
+    said = vfx(*words).assert_refused(3)
+    assert said.startswith("vfx-edge: patients.csv can't be used as clinical data (row 3, column")
+    assert "SECRET" not in said
+
+
+@pytest.mark.thorough
+def test_a_batch_with_signs_maps_and_clinical_data_is_as_run_is(
+    vfx: Command, phantom: Path, beside: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "all.csv").write_text(f"path,known_tumour\n{phantom},yes\n")
+    (tmp_path / "one.csv").write_text("known_tumour\nyes\n")
+    words = ("--model", beside, "--signs", "--explain", "--outputs", "json", "--clinical")
+    many = vfx("batch", phantom, "-o", tmp_path / "many", *words, tmp_path / "all.csv")
+    assert many.code == 0, many
+    assert "clinical data of 1 of 1 studies; 0 rows name none of them" in many.stderr
+    assert vfx("run", phantom, "-o", tmp_path / "one", *words, tmp_path / "one.csv").code == 0
+    (place,) = (tmp_path / "many" / "studies").iterdir()
+    found, alone = (
+        json.loads((folder / "result.json").read_text("utf-8"))
+        for folder in (place, tmp_path / "one")
+    )
+    assert found["findings"] == alone["findings"]
+    (broken,) = [one for one in found["findings"] if one["level"] == "L1"]
+    assert broken["signs"]
+    assert broken["explanation"]
+    assert broken["assessment"]["parts"][1]["probabilities"]["malignant"] > 0.7

@@ -154,8 +154,9 @@ def _do(
     from vfx_edge.manifest import load_model_set
 
     folders.check_writable(wanted.out)
+    table = given.clinical_table()
     manifest = load_model_set(model, demand)
-    found, known = given.found(wanted.out, quiet)
+    found, known = given.found(wanted.out, table, quiet)
     wanted = wanted if known is None else replace(wanted, clinical=known)
     if not quiet:
         for problem in found.problems[:MOST_TOLD]:

@@ -11,6 +11,7 @@ from vfx_edge.cli.progress import ShareProgress
 from vfx_edge.cli.show import tell
 
 if TYPE_CHECKING:
+    from vfx_edge.batch.clinical import ClinicalTable
     from vfx_edge.batch.studies import Found
     from vfx_edge.study import Clinical as Facts
 
@@ -80,12 +81,17 @@ class Given:
         """Whether a server is asked."""
         return self.source.lower().startswith(("http://", "https://"))
 
-    def found(self, out: Path, quiet: bool) -> "tuple[Found, Mapping[str, Facts] | None]":
-        """The studies, and what is known of their patients by name. InputError and UsageError
-        leaves."""
+    def clinical_table(self) -> "ClinicalTable | None":
+        """Read before anything that takes longer. InputError leaves."""
         from vfx_edge.batch.clinical import read_clinical_table
 
-        table = None if self.clinical is None else read_clinical_table(self.clinical)
+        return None if self.clinical is None else read_clinical_table(self.clinical)
+
+    def found(
+        self, out: Path, table: "ClinicalTable | None", quiet: bool
+    ) -> "tuple[Found, Mapping[str, Facts] | None]":
+        """The studies, and what is known of their patients by name. InputError and UsageError
+        leaves."""
         found = self._studies(out, quiet)
         if table is None:
             return found, None

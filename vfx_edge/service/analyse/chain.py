@@ -11,6 +11,7 @@ from vfx_edge.job import Job, run_job
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.outputs.kinds import dicom_kinds
 from vfx_edge.study import BackendRequest
+from vfx_edge.tasks import DEFAULT
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
@@ -83,6 +84,8 @@ class OpenChain:
         self._models: OpenModels = open_models(manifest, request, roles=asked)
 
     def __call__(self, job: Job) -> object:
-        run_job(replace(job, options=self._options), self._models)
+        if job.task == DEFAULT:
+            job = replace(job, options=self._options)
+        run_job(job, self._models)
         # What this process lost of a card stays lost to it; the next one may find the card again.
         return BEGIN_ANEW if self._models.backend.failed else None
