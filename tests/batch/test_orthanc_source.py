@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.orthanc import IS_HERE, Archive
-from tests.batch.played_fetch import MODULE
+from tests.batch.played_fetch import MODULE, held
 from tests.batch.small_images import image_bytes
 from vfx_edge.batch.engine import Processes
 from vfx_edge.batch.outcomes import Done
@@ -39,9 +39,15 @@ def test_studies_of_an_archive_that_is_killed_in_the_middle_are_all_done_in_the_
         assert [study.name for study in found.studies] == STUDIES
         assert found.problems == ()
 
+        out.mkdir()
+        for study in STUDIES[2:]:
+            held(out, study).touch()
+
         def kill(done: int, _every: int) -> None:
             if done == 2:
                 archive.kill()
+                for study in STUDIES[2:]:
+                    held(out, study).unlink()
 
         states = run(found, SET, Wanted(out, engine=Processes(MODULE)), kill)
         assert len(images(states)) == 2
