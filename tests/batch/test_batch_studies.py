@@ -7,8 +7,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from tests.batch.small_images import image, image_bytes
+from tests.inputs.test_disc import record
 from vfx_edge.batch import index, looking
 from vfx_edge.batch.lists import ListUnreadable
 from vfx_edge.batch.studies import NoStudies, studies_of
@@ -220,3 +224,19 @@ def test_many_parts_of_an_index_become_one(tmp_path: Path, monkeypatch: pytest.M
     assert len(list((out / "index").iterdir())) <= 3
     monkeypatch.setattr(looking, "study_key", None)
     assert len(studies_of(data, out).studies) == 5
+
+
+def test_a_disc_is_as_many_studies_as_its_directory_names(tmp_path: Path) -> None:
+    disc = tmp_path / "disc"
+    files = [image(disc / "DICOM" / "S0" / f"I{n}", f"1.{1 + n // 2}") for n in range(4)]
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    one = Dataset()
+    one.file_meta, one.DirectoryRecordSequence = meta, Sequence(map(record, files))
+    one.save_as(disc / "DICOMDIR", enforce_file_format=True)
+    (tmp_path / "list.txt").write_text("disc/DICOMDIR", encoding="ascii")
+    for source in (disc / "DICOMDIR", tmp_path / "list.txt"):
+        found = {study.name: study.files for study in studies_of(source).studies}
+        assert found == {"1.1": tuple(files[:2]), "1.2": tuple(files[2:])}
