@@ -51,4 +51,5 @@ def network(plan: Plan) -> OfCrops:
         own = {name: value for name, value in net.state_dict().items() if name.startswith(HEAD)}
         rest = {name: value for name, value in found.items() if not name.startswith(HEAD)}
         load_weights(net, {**rest, **own}, path)
-    return OfCrops(net, plan)
+    # channels beside each other: a third less time for a step on a CPU
+    return OfCrops(net.to(memory_format=torch.channels_last), plan)
