@@ -137,7 +137,7 @@ def test_a_start_brings_all_but_the_last_layer(tmp_path: Path) -> None:
     [
         (Plan(), "slice", None, "use one of volume, slices"),
         (Plan(), "volume", Path("w.pth"), "--start goes with --network slices"),
-        (Plan(recipe="ours"), "slices", None, "use --recipe study"),
+        (Plan(recipe="ours"), "slices", None, "use --recipe study --unmasked"),
     ],
 )
 def test_what_does_not_go_together(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from export.checkpoints import load_weights, read_checkpoint, weights_in
 from models.recipes.labelled.plan import Plan, crop_spec
@@ -52,4 +53,4 @@ def network(plan: Plan) -> OfCrops:
         rest = {name: value for name, value in found.items() if not name.startswith(HEAD)}
         load_weights(net, {**rest, **own}, path)
     # channels beside each other: a third less time for a step on a CPU
-    return OfCrops(net.to(memory_format=torch.channels_last), plan)
+    return OfCrops(convert_conv2d_weight_memory_format(net, torch.channels_last), plan)
