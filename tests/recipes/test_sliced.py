@@ -95,6 +95,29 @@ def test_batch_norms_know_the_crops_after_an_epoch(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
+def test_it_learns_what_tells_crops_apart(tmp_path: Path) -> None:
+    """A bright ball or a dark one, of patients that it has not seen."""
+    parts = {"train": (6, 0), "validation": (2, 1), "test": (4, 2)}
+    shown_to = {}
+    for part, (count, seed) in parts.items():
+        crops = [
+            crop
+            for label in (Label.OSTEOPOROTIC, Label.MALIGNANT)
+            for crop in blobs(label, count, part, seed)
+        ]
+        classes = torch.arange(2).repeat_interleave(count)
+        shows = shown(crops, crop_spec(PLAN).input, "cpu")
+        shown_to[part] = loop.Examples(shows, classes)
+    torch.manual_seed(1)
+    net = sliced.network(PLAN)
+    schedule = replace(SHORT, rate=1e-3, epochs=8)
+    loop.train(net, shown_to["train"], shown_to["validation"], schedule, tmp_path / "state", print)
+    tested = shown_to["test"]
+    p = loop.logits_of(net, tested.crops, range(8), "cpu").softmax(1)[:, 1].numpy()
+    assert p[:4].max() < p[4:].min()
+
+
+@pytest.mark.thorough
 def test_the_set_answers_as_the_network_that_was_taught(tmp_path: Path) -> None:
     crops = tuple(
         crop

@@ -52,5 +52,5 @@ def network(plan: Plan) -> OfCrops:
         own = {name: value for name, value in net.state_dict().items() if name.startswith(HEAD)}
         rest = {name: value for name, value in found.items() if not name.startswith(HEAD)}
         load_weights(net, {**rest, **own}, path)
-    # channels beside each other: a third less time for a step on a CPU
+    # channels beside each other: a CPU's convolutions are quicker so
     return OfCrops(convert_conv2d_weight_memory_format(net, torch.channels_last), plan)
