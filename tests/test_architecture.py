@@ -176,7 +176,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     extras = project["optional-dependencies"]
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
     users += extras["radiomics"]
-    users += [*extras["batch"], *extras["dicomweb"]]
+    users += [*extras["batch"], *extras["dicomweb"], *extras["ray"], *extras["slurm"]]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):

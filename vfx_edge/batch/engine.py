@@ -1,8 +1,7 @@
-"""Who does the studies: a table, so that another engine is a class and a row."""
+"""Who does the studies: what an engine is, and the one that is there without any library."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -39,15 +38,6 @@ class EngineNotInstalled(UsageError):
         )
 
 
-@dataclass(frozen=True)
-class Where:
-    """What a cluster is told. ray_address: None, a cluster of our own on this machine. slurm: as
-    `slurm_jobs.settings_of` reads it."""
-
-    ray_address: str | None = None
-    slurm: Mapping[str, str] = field(default_factory=dict)
-
-
 class Processes:
     """Worker processes on this machine. module: their program."""
 
@@ -60,27 +50,6 @@ class Processes:
         """As `Engine`."""
         crew: Crew[Done] = Crew(order, Done, self._module, workers, openings=OPENINGS)
         return answers(tasks, crew)
-
-
-def _ray(where: Where) -> Engine:
-    check_installed("ray", "ray")
-    from vfx_edge.batch.ray_actors import Ray
-
-    return Ray(where.ray_address)
-
-
-def _slurm(where: Where) -> Engine:
-    check_installed("slurm", "submitit")
-    from vfx_edge.batch.slurm_jobs import Slurm, settings_of
-
-    return Slurm(settings_of(where.slurm))
-
-
-ENGINES: Mapping[str, Callable[[Where], Engine]] = {
-    "processes": lambda _where: Processes(),
-    "ray": _ray,
-    "slurm": _slurm,
-}
 
 
 def check_installed(engine: str, package: str) -> None:

@@ -45,7 +45,7 @@ def chosen(
     engine: str, workers: int | None, ray_address: str | None, slurm: list[str] | None
 ) -> "AnyEngine":
     """BadParameter; EngineNotInstalled."""
-    from vfx_edge.batch.engine import ENGINES, Where
+    from vfx_edge.batch.engines import ENGINES, Where
 
     name = parse.one_of(engine, tuple(ENGINES), "engine")
     if ray_address is not None and name != "ray":
