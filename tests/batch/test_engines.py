@@ -1,6 +1,7 @@
 """A batch by actors of Ray and by jobs of submitit, both on this machine: what is killed there."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.batch.played_engine import engine
 from tests.batch.test_batch_run import outcomes
 from tests.waiting import eventually
 from vfx_edge.batch.engine import EngineNotInstalled, check_installed
+from vfx_edge.batch.ray_actors import NoRay, Ray
 from vfx_edge.batch.run import run, states_of
 from vfx_edge.batch.slurm_jobs import BadSlurmSetting, Settings, settings_of
 from vfx_edge.crew.outcomes import Failed
@@ -131,6 +133,15 @@ def test_a_setting_that_submitit_does_not_know_is_refused(told: dict[str, str], 
 def test_settings_are_numbers_where_they_look_like_it() -> None:
     told = {"cluster": "local", "chunk": "7", "mem_gb": "2.5", "slurm_partition": "gpu"}
     assert settings_of(told) == Settings(7, "local", {"mem_gb": 2.5, "slurm_partition": "gpu"})
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    found = folder_of(tmp_path / "data", {"a": "is good"})
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(NoRay, match=f"at {address}"):
+            run(found, SET, wanted(tmp_path / "out", engine=Ray(address)))
 
 
 def test_a_missing_library_is_one_sentence_with_the_command_that_brings_it() -> None:

@@ -9,6 +9,7 @@ nobody how it is used, and ends with this process, however that ends.
 import importlib
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ from vfx_edge.parallel import cores, environment, own_environment, share_of_core
 from vfx_edge.scratch import SHOWN, private_folder
 
 POLL_S = 0.5
+CONNECT_S = 10.0
 STARTS = 3
 """Of a cluster of our own: Ray gives up after 30 s, in which a busy machine may not manage it."""
 LONGEST_TEMP = 12
@@ -270,6 +272,7 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
     with ExitStack() as stack:
         stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0"}))
         if address is not None:
+            _check_answers(address)
             yield _connected(address, {"address": address}, stack)
             return
         folder = stack.enter_context(_short_folder())
@@ -277,6 +280,17 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
         stack.enter_context(watched(folder.name))
         stack.enter_context(environment(_told(workers, folder.name)))
         yield _begun(_own_settings(workers, folder), folder.name, stack)
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would ask in vain for many minutes. NoRay."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):  # "auto": Ray knows
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise NoRay(address, first_line(error)) from None
 
 
 def _begun(settings: Mapping[str, Any], name: str, stack: ExitStack) -> Any:

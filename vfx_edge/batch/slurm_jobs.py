@@ -116,7 +116,7 @@ def _executor(settings: Settings, folder: Path, workers: int) -> Any:
     try:
         executor.update_parameters(**{**DEFAULTS, **at_once, **settings.parameters})
     except (AssertionError, NameError, TypeError, ValueError) as error:
-        raise BadSlurmSetting(" ".join(str(error).split())[:200]) from None
+        raise BadSlurmSetting(first_line(error)) from None
     return executor
 
 
