@@ -25,9 +25,9 @@ def test_a_tabular_network_reads_the_file_and_no_value_of_it_is_kept(
 ) -> None:
     """With an outline that is given, so that nothing is looked for."""
     (tmp_path / "patient.json").write_text('{"age": 67.25, "known_tumour": true}')
-    words = ("--segmentation", _box(phantom, tmp_path / "box.nii.gz"), "--model", beside)
-    words += ("--classify", "L1", "--levels", "L1", "--outputs", "json", "--out", tmp_path / "o")
-    done = vfx("run", phantom, *words, "--clinical", tmp_path / "patient.json")
+    given = ("--segmentation", _box(phantom, tmp_path / "box.nii.gz"), "--model", beside)
+    words = ("--classify", "L1", "--levels", "L1", "--outputs", "json", "--out", tmp_path / "o")
+    done = vfx("run", phantom, *given, *words, "--clinical", tmp_path / "patient.json")
     assert done.code == 0, done
     text = (tmp_path / "o" / "result.json").read_text("utf-8")
     (finding,) = json.loads(text)["findings"]
