@@ -54,16 +54,15 @@ def command(
     chosen = engine or list(VICTIMS)
     for name in chosen:
         kept.point(name, _campaign, name, studies, kills, workers)
-    if any(kept.missing(name) for name in VICTIMS):
-        return  # another call does the others
-    kept.finish({name: kept.point(name, dict) for name in VICTIMS})
+    if not any(kept.missing(name) for name in VICTIMS):  # else another call does the others
+        kept.finish({name: kept.point(name, dict) for name in VICTIMS})
 
 
 def rows(found: dict[str, Any]) -> str:
     """What is left after the kills, an engine a line."""
     head = ("engine", "workers killed", "driver killed", "starts", "done", "lost", "doubled",
             "rows in the summary", "processes left")  # fmt: skip
-    lines = [_row(name, found[name]) for name in VICTIMS]
+    lines = [_row(name, found[name]) for name in VICTIMS if name in found]
     size = " × ".join(str(edge) for edge in found["processes"]["voxels"])
     return f"{table(head, lines)}\n\nEach of {found['settings']['studies']} CT has {size} voxels."
 
