@@ -36,6 +36,7 @@ ONLY_IN = {
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
     "pyarrow": ("batch/parquet.py",),
+    "tritonclient": ("backends/kserve_client.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "mirp": ("radiomics/mirp_features.py",),
@@ -157,7 +158,7 @@ def test_packages_of_others_stay_in_their_places() -> None:
 
 
 def test_each_runtime_is_imported_by_one_file() -> None:
-    for runtime in ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"):
+    for runtime in ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "tritonclient"):
         users = {
             place(path)
             for path in PACKAGE
@@ -172,6 +173,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
     users += extras["radiomics"]
     users += extras["batch"]
+    users += extras["kserve"]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):

@@ -8,12 +8,19 @@ from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
 from vfx_edge.errors import first_line
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.vocabulary import BACKENDS
+from vfx_edge.vocabulary import BACKENDS, SERVED
 
 
 def default_backends() -> dict[str, Backend]:
     """Every backend by name, in the order in which `auto` tries them."""
     return {name: _made(name, kind) for name, kind in BACKENDS.items()}
+
+
+def served_backend(name: str, server: str, patience_s: float | None = None) -> Backend:
+    """One that runs elsewhere, by its name. server: as `BackendRequest` has it. patience_s: how
+    long a server that does not answer is asked again; None: as its settings say. UsageError where
+    the server can't be meant."""
+    return cast(Backend, resolve_name(SERVED[name])(server, patience_s))
 
 
 @dataclass(frozen=True)
