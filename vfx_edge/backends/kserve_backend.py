@@ -103,9 +103,10 @@ class _Link:
                 return ask(self._connection())
             except CallFailed as error:
                 left = self._patience_s - (time.monotonic() - began)
-                again = passing(error) or self._token_is_old(error)
                 self.close()
-                if not again or left <= 0:
+                if self._token_is_old(error):
+                    continue
+                if not passing(error) or left <= 0:
                     words = _sentence(error, self.server)
                     raise ServerFailed(self.server.address, *words) from None
                 if pause == FIRST_PAUSE_S:
@@ -128,6 +129,7 @@ class _Link:
         return self._to
 
     def _token_is_old(self, error: CallFailed) -> bool:
+        """Whether the file holds another one by now."""
         return error.status == "UNAUTHENTICATED" and self.server.token() != self._token
 
 
