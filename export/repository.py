@@ -127,7 +127,7 @@ def _config(
         ],
         "version_policy": {"latest": {"num_versions": 1}},
         "instance_group": [{"count": instances, "kind": f"KIND_{device.upper()}"}],
-        "model_warmup": list(_warm_up(spec, free)),
+        "model_warmup": list(_warm_up(spec, free, device)),
         "parameters": {HASH: {"string_value": spec.sha256}},
     }
     if free and spec.batch.max > 1:
@@ -169,9 +169,10 @@ def _tensorrt(precision: str) -> dict[str, Any]:
     }
 
 
-def _warm_up(spec: "NetworkSpec", free: bool) -> Iterator[dict[str, Any]]:
-    """The smallest and the largest batch: engines are built for what lies between them."""
-    sizes = sorted({spec.batch.min, spec.batch.max}) if free else [0]
+def _warm_up(spec: "NetworkSpec", free: bool, device: str) -> Iterator[dict[str, Any]]:
+    """The smallest batch, and for TensorRT the largest: engines are built for what lies between."""
+    most = spec.batch.max if device == "gpu" else spec.batch.min
+    sizes = sorted({spec.batch.min, most}) if free else [0]
     for size in sizes:
         shape = spec.shape(spec.batch.min)
         tensor = {"data_type": "TYPE_FP32", "dims": list(shape[1:] if free else shape)}
