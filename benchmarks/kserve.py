@@ -20,8 +20,6 @@ from benchmarks.worker import Order
 from export.repository import write_repository
 from models.recipes.scorecard.table import table
 from tests import serving
-from vfx_edge.outputs.dicom.ct_series import write_ct_series
-from vfx_edge.phantom import make_phantom
 
 LOCAL = "cpu"
 """The backend of the runtime that the server has, too."""
@@ -54,11 +52,10 @@ def command(
         write_repository("default", home / "models", "cpu", PRECISION)
         made = serving.SERVERS[server](home / "models", home, threads())
         running = stack.enter_context(made)
-        phantom = home / PHANTOM
-        write_ct_series(make_phantom(inputs.standard_phantom(slices, matrix)).image, phantom)
+        drawn = stack.enter_context(inputs.phantom(inputs.standard_phantom(slices, matrix)))
         found = {
             name: kept.point(name, _beside, path, running.url, repeat)
-            for name, path in [(PHANTOM, phantom), *zip(names, cts or (), strict=True)]
+            for name, path in [(PHANTOM, drawn.path), *zip(names, cts or (), strict=True)]
         }
         outage = kept.point("outage", _outage, home, running, studies)
     kept.finish({"scans": found, "outage": outage})

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,7 +194,8 @@ def _running(
         server.kill()
 
 
-SERVERS: dict[str, Callable[..., "contextmanager[Server]"]] = {  # type: ignore[type-arg]
+SERVERS: dict[str, Callable[..., AbstractContextManager[Server]]] = {
     "triton": triton,
     "mlserver": mlserver,
 }
+"""(repository, empty folder, threads) -> a server that runs."""

@@ -20,7 +20,7 @@ from vfx_edge.manifest import ModelManifest, NetworkSpec
 
 
 @dataclass
-class Played(service_pb2_grpc.GRPCInferenceServiceServicer):
+class Played(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """What it does wrong is set while it runs."""
 
     manifest: ModelManifest
