@@ -296,7 +296,7 @@ def test_one_that_does_not_answer_in_time_and_one_that_is_gone(
         network._link.server = replace(network._link.server, timeout_s=0.1)
         network._link.close()
         played.stuck = threading.Event()
-        with pytest.raises(ServerFailed, match="no answer within 0[.]1 s"):
+        with pytest.raises(ServerFailed, match=r"no answer within 0[.]1 s"):
             network.run(BATCH)
         played.stuck.set()
     with there, pytest.raises(ServerFailed, match="can't be reached"):
