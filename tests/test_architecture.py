@@ -49,6 +49,8 @@ NAMED_OTHERWISE = {
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",
     "pyjpegls": "jpeg_ls",
+    "grpcio": "grpc",
+    "protobuf": "google",
     "scikit_learn": "sklearn",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty"}

@@ -55,7 +55,9 @@ class KServeBackend:
             return Availability(self.name, False, getattr(error, "reason", reason), remedy)
         return Availability(self.name, True, device=self._device(who), away=True)
 
-    def open(self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget) -> "Network":
+    def open(
+        self, spec: NetworkSpec, onnx: bytes, precision: str, budget: Budget
+    ) -> "KServeNetwork":
         """onnx: is the server's own. BackendError leaves: the server does not answer, or serves
         another network under this set's name."""
         pick_precision(self.name, spec, precision, PRECISIONS)
@@ -69,7 +71,7 @@ class KServeBackend:
             if served is None:
                 raise not_served(self._server.address, spec, wanted, link.ask(lambda t: t.names()))
             who = link.ask(lambda to: to.who())
-            return Network(link, spec, served, self._device(who), who)
+            return KServeNetwork(link, spec, served, self._device(who), who)
 
     def _connected(self, ask: Callable[[Connection], T]) -> T:
         link = _Link(self._server, self._patience_s)
@@ -149,7 +151,7 @@ def _sentence(error: CallFailed, server: Server) -> tuple[str, str]:
     return str(error), "see the server's own log"
 
 
-class Network(CheckedNetwork):
+class KServeNetwork(CheckedNetwork):
     """One model of the server."""
 
     def __init__(

@@ -22,7 +22,12 @@ PRECISIONS = ("auto", *vocabulary.PRECISIONS)
 
 def backends() -> tuple[str, ...]:
     """What --backend takes."""
-    return ("auto", *vocabulary.BACKENDS, *vocabulary.SERVED)
+    return (*local_backends(), *vocabulary.SERVED)
+
+
+def local_backends() -> tuple[str, ...]:
+    """Those of this machine."""
+    return ("auto", *vocabulary.BACKENDS)
 
 
 def request(backend: str, device: int, gpu_memory: float | None, precision: str) -> BackendRequest:
