@@ -42,8 +42,8 @@ def command(
     kept = Kept("batch", asked)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        some = small_studies(home, "timed", timed)
-        many = small_studies(home, "many", studies)
+        some = _studies(home, "timed", timed)
+        many = _studies(home, "many", studies)
         loop = kept.point("loop", _timed, ["benchmarks.batch_loop", str(some), str(home / "loop")])
         words = ["vfx_edge", "batch", str(some), "-o", str(home / "batch"), "--quiet"]
         batch = kept.point("batch", _timed, [*words, "--workers", str(workers)])
@@ -71,12 +71,12 @@ def rows(found: dict[str, Any]) -> str:
     )
 
 
-def small_studies(home: Path, name: str, count: int) -> Path:
+def _studies(home: Path, name: str, count: int) -> Path:
     """A folder of `count` small CT, of which DRAWN differ."""
     drawn = home / "drawn"
     if not drawn.exists():
         words = ["vfx_edge", "phantom", str(drawn), "--studies", str(DRAWN), "--levels", "T11-L3"]
-        ended(words)
+        _ended(words)
     cts = sorted(drawn.glob("rawdata/*/*_ct.nii.gz"))
     folder = home / name
     folder.mkdir()
@@ -85,20 +85,20 @@ def small_studies(home: Path, name: str, count: int) -> Path:
     return folder
 
 
-def started(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _started(words: Sequence[str]) -> "subprocess.Popen[bytes]":
     environment = {**own_environment(), CACHE_VARIABLE: str(CACHE)}
     return subprocess.Popen([sys.executable, "-m", *words], env=environment)
 
 
-def ended(words: Sequence[str]) -> int:
-    with started(words) as process:
+def _ended(words: Sequence[str]) -> int:
+    with _started(words) as process:
         return process.wait()
 
 
 def _timed(words: Sequence[str]) -> dict[str, Any]:
     """Seconds of wall and of processors, all processes together."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    code = ended(words)
+    code = _ended(words)
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert code == 0, f"{words[0]} ended with {code}"
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -112,7 +112,7 @@ def _killed(studies: Path, out: Path, kills: int, workers: int) -> dict[str, Any
     words += ["--workers", str(workers), "--retry-failed"]
     left, driver_killed, codes = [kills], [False], []
     for _ in range(ROUNDS_MOST):
-        with started(words) as process:
+        with _started(words) as process:
             ended = threading.Event()
             killer = threading.Thread(
                 target=_kill, args=(process, drawn, left, driver_killed, kills // 2, ended)
