@@ -24,6 +24,7 @@ from vfx_edge.backends.errors import RunFailed, ServedOtherwise, ServerFailed
 from vfx_edge.backends.kserve_backend import KServeBackend, request_size
 from vfx_edge.backends.kserve_names import model_name
 from vfx_edge.backends.kserve_settings import VARIABLE, ServerInvalid, server_of
+from vfx_edge.cli.models import verify
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, load_model_set
 from vfx_edge.study import BackendRequest
@@ -382,6 +383,25 @@ def test_doctor_asks_it_once(played: Played, monkeypatch: pytest.MonkeyPatch) ->
     assert "can't be reached" in gone.reason
     (nobody,) = probe_served()
     assert (nobody.available, nobody.remedy[:4]) == (False, "give")
+
+
+def test_models_verify_finds_other_weights_under_the_right_name(
+    models: ModelManifest, played: Played, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name is a word; answers are compared."""
+    with serving(played) as port:
+        named = f"grpc://127.0.0.1:{port}"
+        verify(str(models.directory), server=named)
+        assert capsys.readouterr().out.count("in fp32 on kserve") == len(models.networks)
+        played.change = _zeros
+        with pytest.raises(RunFailed, match="'kserve' failed .*it answers otherwise than 'cpu'"):
+            verify(str(models.directory), server=named)
+    with pytest.raises(BackendError, match="can't be reached"):
+        verify(str(models.directory), server=settings(models.directory, port))
+
+
+def _zeros(answer: Any) -> None:
+    answer.raw_output_contents[0] = bytes(len(answer.raw_output_contents[0]))
 
 
 def test_without_the_package_one_sentence_says_what_brings_it(

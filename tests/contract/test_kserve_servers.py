@@ -14,8 +14,9 @@ pytest.importorskip("tritonclient.grpc", reason="needs the extra kserve")
 from export.repository import write_repository
 from tests.contract.conftest import Command
 from tests.serving import PYTHON, SERVERS, Server
-from tests.tiny_models import write_full_set
+from tests.tiny_models import tiny_segmenter, write_full_set, write_set
 from vfx_edge.backends import open_models
+from vfx_edge.backends.errors import ServedOtherwise
 from vfx_edge.manifest import load_model_set
 from vfx_edge.study import BackendRequest
 
@@ -41,6 +42,10 @@ def test_the_same_numbers_also_of_one_that_was_killed_and_came_back(
         for role, answer in wanted.items():
             np.testing.assert_array_equal(there.network(role).run(BATCH), answer)
         assert there.backend.device.startswith(name)
+        other = load_model_set(write_set(tmp_path / "o", {"finder": tiny_segmenter(seed=5)}))
+        request = BackendRequest.of(f"kserve={server.url}")
+        with pytest.raises(ServedOtherwise, match="does not serve 'tiny-finder"):
+            open_models(other, request, roles=("finder",))
         server.kill()
         threading.Timer(0.5, server.start).start()
         np.testing.assert_array_equal(there.network("finder").run(BATCH), wanted["finder"])

@@ -63,6 +63,16 @@ def _known(request: BackendRequest) -> Mapping[str, Backend]:
     return default_backends()
 
 
+def with_server(server: str) -> dict[str, Backend]:
+    """Every backend of this machine, and first the server. BackendUnavailable where it does not
+    answer, UsageError where it can't be meant."""
+    (name,) = SERVED
+    served = served_backend(name, server)
+    if not (state := served.availability()).available:
+        raise unavailable(state)
+    return {name: served, **default_backends()}
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What to open, and on which of the backends."""

@@ -4,6 +4,7 @@ gRPC, because Triton, OpenVINO Model Server and MLServer all take binary tensors
 not all do. Nothing is sent but the names of model and tensors and the numbers of a batch.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ DTYPES = {"FP32": np.float32, "FP16": np.float16}
 """The protocol's name of a type -> ours: what a network may take and answer."""
 _PASSING = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "CANCELLED"}
 _LOST_TRUST = ("certificate", "ssl", "handshake", "wrong version number")
+_WORD = re.compile(r"[^\w .:+-]")
+"""Left out of what the server calls itself: it stands in results and on terminals."""
 _ANSWER_S = 10.0
 """For what is no inference: the server has it at hand."""
 _MOST_MESSAGE = 2**31 - 1
@@ -129,7 +132,7 @@ class Connection:
     def who(self) -> str:
         """The server's own name and version: "triton 2.59.0"."""
         told = self._ask(self._to.get_server_metadata)
-        return one_line(f"{told.name} {told.version}".strip(), 80)
+        return _WORD.sub("", one_line(f"{told.name} {told.version}", 80)).strip()
 
     def model(self, name: str) -> Model:
         """What it says of this model."""
