@@ -1,6 +1,7 @@
 """A server's networks beside this machine's own: the same findings, what the way there costs, and
 what is left of a batch whose server is killed in the middle of it."""
 
+import csv
 import json
 import os
 import statistics
@@ -104,11 +105,11 @@ def _beside(path: Path, url: str, repeat: int) -> dict[str, Any]:
 
 def _outage(home: Path, server: serving.Server, studies: int) -> dict[str, Any]:
     """A batch whose server is killed and begun again, against the same without a server."""
-    cts = _small(home, studies)
-    words = ["vfx_edge", "batch", str(cts), "--workers", "1", "--quiet", "--outputs", "json"]
-    here = [*words, "-o", str(home / "here"), "--backend", LOCAL, "--precision", PRECISION]
-    timed(here, CACHE)
-    out = home / "there"
+    few, many = (_small(home, count) for count in (DRAWN, studies))
+    words = ["vfx_edge", "batch", "--workers", "1", "--quiet", "--outputs", "json"]
+    asked = ["--backend", LOCAL, "--precision", PRECISION]
+    timed([*words, str(few), "-o", str(home / "here"), *asked], CACHE)
+    words, out = [*words, str(many)], home / "there"
     seen = threading.Event()
     with program([*words, "-o", str(out), "--backend", f"kserve={server.url}"]) as process:
         at = max(1, int(studies * OUTAGE_AT))
@@ -119,27 +120,36 @@ def _outage(home: Path, server: serving.Server, studies: int) -> dict[str, Any]:
         time.sleep(OUTAGE_S)
         server.start()
         code = process.wait()
-    wanted, found = _results(home / "here"), _results(out)
-    wrong = [name for name, path in found.items() if _answer(path) != _answer(wanted[name])]
-    (software,) = {_run(path)["backend"]["server"]["software"] for path in found.values()}
-    return {"studies": len(wanted), "killed_after": done, "code": code, "software": software,
-            "lost": len(wanted.keys() - found.keys()), "wrong": len(wrong)}  # fmt: skip
+    wanted, found = _answers(home / "here"), _answers(out)
+    wrong = [n for n, answer in found.items() if answer != wanted[n % DRAWN]]
+    (software,) = {_run(path)["backend"]["server"]["software"] for path in _results(out)}
+    return {"studies": studies, "killed_after": done, "code": code, "software": software,
+            "lost": studies - len(found), "wrong": len(wrong)}  # fmt: skip
 
 
 def _small(home: Path, count: int) -> Path:
     """A folder of so many small CT, of which DRAWN differ."""
     words = ["vfx_edge", "phantom", str(home / "drawn"), "--levels", "T12-L2"]
-    timed([*words, "--studies", str(DRAWN)], CACHE)
+    if not (home / "drawn").exists():
+        timed([*words, "--studies", str(DRAWN)], CACHE)
     drawn = sorted((home / "drawn").glob("rawdata/*/*_ct.nii.gz"))
-    folder = home / "cts"
+    folder = home / f"cts-{count}"
     folder.mkdir()
     for number in range(count):
         os.link(drawn[number % len(drawn)], folder / f"{number:03d}.nii.gz")
     return folder
 
 
-def _results(out: Path) -> dict[str, Path]:
-    return {path.parent.name: path for path in out.glob("studies/*/result.json")}
+def _results(out: Path) -> list[Path]:
+    return list(out.glob("studies/*/result.json"))
+
+
+def _answers(out: Path) -> dict[int, dict[str, Any]]:
+    """A study's number, which its file is named by -> everything of its result but how it came
+    about, and whose it is."""
+    with (out / "sources.csv").open(newline="", encoding="utf-8") as stream:
+        numbers = {row["study"]: int(Path(row["path"]).name[:3]) for row in csv.DictReader(stream)}
+    return {numbers[path.parent.name]: _answer(path) for path in _results(out)}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -148,8 +158,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _answer(path: Path) -> dict[str, Any]:
-    """Everything but how it came about."""
-    return {key: value for key, value in _read(path).items() if key != "run"}
+    return {key: value for key, value in _read(path).items() if key not in ("run", "series")}
 
 
 def _run(path: Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from vfx_edge.backends import Budget, Network, default_backends
 from vfx_edge.backends.kserve_names import HASH, model_name
 from vfx_edge.manifest import ModelManifest, NetworkSpec
 
+_NETWORKS: dict[str, Network] = {}
+"""By the server's name, which holds the hash: opened once for all tests."""
+
 
 @dataclass
 class Played(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -44,10 +47,10 @@ class Played(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mis
     """An inference waits until so many are here."""
 
     def __post_init__(self) -> None:
-        self._networks: dict[str, Network] = {}
         for spec in self.manifest.networks:
-            opened = default_backends()["cpu"].open(spec, spec.read(), "fp32", Budget())
-            self._networks[model_name(spec, "fp32")] = opened
+            if (name := model_name(spec, "fp32")) not in _NETWORKS:
+                opened = default_backends()["cpu"].open(spec, spec.read(), "fp32", Budget())
+                _NETWORKS[name] = opened
 
     def ServerMetadata(self, request: Any, context: Any) -> Any:
         self._let_in(context)
@@ -91,7 +94,7 @@ class Played(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mis
         spec = self._spec(request.model_name, context)
         (given,) = request.inputs
         batch = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(given.shape)
-        out = self._networks[request.model_name].run(batch)
+        out = _NETWORKS[request.model_name].run(batch)
         answer = service_pb2.ModelInferResponse(
             model_name=request.model_name, model_version=self.version
         )

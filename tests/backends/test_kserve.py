@@ -394,7 +394,7 @@ def test_models_verify_finds_other_weights_under_the_right_name(
         verify(str(models.directory), server=named)
         assert capsys.readouterr().out.count("in fp32 on kserve") == len(models.networks)
         played.change = _zeros
-        with pytest.raises(RunFailed, match="'kserve' failed .*it answers otherwise than 'cpu'"):
+        with pytest.raises(RunFailed, match=r"'kserve' failed .*answers otherwise than 'cpu'"):
             verify(str(models.directory), server=named)
     with pytest.raises(BackendError, match="can't be reached"):
         verify(str(models.directory), server=settings(models.directory, port))
