@@ -182,7 +182,13 @@ def _warm_up(spec: "NetworkSpec", free: bool, device: str) -> Iterator[dict[str,
 
 
 def _for_openvino(out: Path) -> str:
-    """OpenVINO Model Server's list of all models that lie here."""
+    """OpenVINO Model Server's list of all models that lie here. By itself it would compute in what
+    the processor has, such as bf16: each is held to the precision that its name says."""
     names = sorted(path.parent.name for path in out.glob(f"*/{CONFIG}"))
-    models = [{"config": {"name": name, "base_path": name}} for name in names]
+    models = [{"config": _of_openvino(name)} for name in names]
     return json.dumps({"model_config_list": models}, indent=1) + "\n"
+
+
+def _of_openvino(name: str) -> dict[str, Any]:
+    hint = "f16" if name.split("-")[-2:-1] == ["fp16"] else "f32"
+    return {"name": name, "base_path": name, "plugin_config": {"INFERENCE_PRECISION_HINT": hint}}

@@ -79,6 +79,8 @@ def test_several_sets_share_a_repository_and_openvinos_list_has_all(tmp_path: Pa
     names += write_repository(write_set(tmp_path / "b", {"finder": tiny_segmenter(seed=2)}), out)
     listed = json.loads((out / "ovms.json").read_text("utf-8"))["model_config_list"]
     assert [one["config"]["name"] for one in listed] == sorted(names)
+    hints = {one["config"]["plugin_config"]["INFERENCE_PRECISION_HINT"] for one in listed}
+    assert hints == {"f32"}
     assert len(set(names)) == 2, "two networks of one name have two names there"
     assert all((out / one["config"]["base_path"] / "1" / "model.onnx").is_file() for one in listed)
 
