@@ -41,6 +41,7 @@ ONLY_IN = {
     "python_multipart": ("inputs/multipart.py",),
     "ray": ("batch/ray_actors.py",),
     "submitit": ("batch/slurm_jobs.py",),
+    "tritonclient": ("backends/kserve_client.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "mirp": ("radiomics/mirp_features.py",),
@@ -53,6 +54,8 @@ NAMED_OTHERWISE = {
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",
     "pyjpegls": "jpeg_ls",
+    "grpcio": "grpc",
+    "protobuf": "google",
     "scikit_learn": "sklearn",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty"}
@@ -162,7 +165,7 @@ def test_packages_of_others_stay_in_their_places() -> None:
 
 
 def test_each_runtime_is_imported_by_one_file() -> None:
-    for runtime in ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"):
+    for runtime in ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "tritonclient"):
         users = {
             place(path)
             for path in PACKAGE
@@ -177,6 +180,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
     users += extras["radiomics"]
     users += [*extras["batch"], *extras["dicomweb"], *extras["ray"], *extras["slurm"]]
+    users += extras["kserve"]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):

@@ -180,7 +180,7 @@ class Settings:
     @property
     def request(self) -> BackendRequest:
         """What is asked of the machine."""
-        return BackendRequest(self.backend, self.precision, self.device, self.gpu_memory_gib)
+        return BackendRequest.of(self.backend, self.precision, self.device, self.gpu_memory_gib)
 
     @property
     def demand(self) -> Demand:
