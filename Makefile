@@ -93,7 +93,8 @@ peers: $(VENV)/.installed-peers build/peers/.installed
 # What builds and runs the container images in the thorough tests, without Docker.
 CONTAINERS := podman crun netavark aardvark-dns iptables debootstrap
 containers:
-	@if command -v podman crun debootstrap iptables >/dev/null; then :; \
+	@if command -v podman && command -v crun && PATH="$$PATH:/usr/sbin" command -v debootstrap \
+		&& PATH="$$PATH:/usr/sbin" command -v iptables; then :; \
 	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends $(CONTAINERS); \

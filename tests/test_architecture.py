@@ -32,6 +32,7 @@ ONLY_IN = {
     "pynetdicom": ("service/",),
     "filelock": ("service/store/spool.py",),
     "SimpleITK": ("inputs/decoder_process.py",),
+    "gdcm": ("inputs/decoder_process.py",),
     "resvg_py": ("outputs/dicom/raster.py",),
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
@@ -48,6 +49,7 @@ NAMED_OTHERWISE = {
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",
     "pyjpegls": "jpeg_ls",
+    "python_gdcm": "gdcm",
     "scikit_learn": "sklearn",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty"}
@@ -172,6 +174,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
     users += extras["radiomics"]
     users += extras["batch"]
+    users += extras["gdcm"]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):
