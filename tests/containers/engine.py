@@ -4,13 +4,18 @@ Nothing of the machine's own images and containers is touched: podman's files ar
 their own, its mounts in a namespace of their own.
 """
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.waiting import HANG_S
 
@@ -24,6 +29,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 # debootstrap leaves what the image that it stands in for leaves out
 SURPLUS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info",
            "var/cache/apt", "var/lib/apt/lists", "var/log")  # fmt: skip
+PROJECT = "vfx-edge-test"
 # What the hardening of compose.yaml says, as `run` has it.
 CONFINED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
             "--tmpfs", "/tmp:mode=1777", "--health-interval", "disable")  # fmt: skip
@@ -35,6 +41,11 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
 """Limits not above this machine's own, which a container may not raise."""
+
+
+def parsed(path: Path) -> Any:
+    """A YAML file's values."""
+    return pytest.importorskip("yaml").safe_load(path.read_text("utf-8"))
 
 
 def lacking() -> list[str]:
@@ -124,3 +135,48 @@ def ensure_base(engine: Podman) -> None:
     engine("import", archive, BASE)
     shutil.rmtree(root)
     archive.unlink()
+
+
+@contextmanager
+def composed(
+    engine: Podman, folder: Path, images: dict[str, str], ports: dict[str, int]
+) -> Iterator[None]:
+    """The whole of compose.yaml, in podman; what podman has not, or a test has no time for, is
+    taken out: a bridge without masquerading, 20 s until a series is stable. `images`: of each
+    service; `ports`: of this machine for each that is published."""
+    whole = parsed(DOCKER / "compose.yaml")
+    whole["networks"]["pages"] = {}
+    for name, service in whole["services"].items():
+        service.pop("build", None)
+        inside = [port.rpartition(":")[2] for port in service["ports"]]
+        service |= {
+            "image": images[name],
+            "ports": [f"127.0.0.1:{ports[port]}:{port}" for port in inside],
+            "restart": "no",
+            "healthcheck": {"disable": True},  # its timer is systemd's
+        }
+    configured = json.loads((DOCKER / "orthanc.json").read_text("utf-8")) | {"StableAge": 2}
+    (folder / "docker").mkdir()
+    (folder / "docker" / "orthanc.json").write_text(json.dumps(configured))
+    shutil.copytree(ROOT / "integration" / "orthanc", folder / "orthanc")
+    file = folder / "docker" / "compose.yaml"
+    file.write_text(json.dumps(whole))
+    command = folder / "podman"
+    command.write_text("#!/bin/sh\nexec " + " ".join(engine.words()) + ' "$@"\n')
+    command.chmod(0o755)
+
+    def compose(*words: str) -> None:
+        program = str(Path(sys.executable).with_name("podman-compose"))
+        asked = [program, "--podman-path", str(command), "--in-pod", "false"]
+        done = subprocess.run(
+            [*asked, "--project-name", PROJECT, "--file", str(file), *words],
+            env=engine.environment, timeout=HANG_S, cwd=file.parent,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+    compose("up", "--detach")
+    try:
+        yield
+    finally:
+        compose("down", "--volumes", "--timeout", "5")

@@ -1,34 +1,20 @@
-"""compose.yaml: right by the specification's schema, in step with the rest, and coming up."""
+"""compose.yaml: right by the specification's schema, and in step with the rest. `test_image.py`
+brings it up."""
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.containers.engine import DOCKER, FOLDER, ROOT, Podman, ensure_base, lacking, podman
-from tests.service.processes import free_port
-from tests.waiting import HANG_S, eventually
+from tests.containers.engine import DOCKER, parsed
+from tests.waiting import HANG_S
 from vfx_edge import __version__
 from vfx_edge.service.settings import Settings, load_settings
 
-BIN = Path(sys.executable).parent
 FILES = sorted(DOCKER.glob("compose*.yaml"))
-PROJECT = "vfx-edge-test"
-STAND_IN = "orthanc-stand-in"
-IMAGES = 6
-"""Of the CT that is sent."""
-
-
-def parsed(path: Path) -> Any:
-    return pytest.importorskip("yaml").safe_load(path.read_text("utf-8"))
 
 
 def services() -> Any:
@@ -85,78 +71,3 @@ def test_the_image_is_of_this_version_and_asks_the_page_that_is_there() -> None:
     port = settings().http.rpartition(":")[2]
     assert f"127.0.0.1:{port}/healthz" in (DOCKER / "healthy.py").read_text("utf-8")
     assert f"EXPOSE {settings().port} {port}\n" in dockerfile
-
-
-@contextmanager
-def up(engine: Podman, folder: Path, ports: dict[str, int]) -> Iterator[None]:
-    """The whole of compose.yaml, in podman; what podman has not, or a test has no time for, is
-    taken out: a bridge without masquerading, Orthanc's image, 20 s until a series is stable."""
-    whole = parsed(DOCKER / "compose.yaml")
-    whole["networks"]["pages"] = {}
-    ours, orthanc = whole["services"]["vfx-edge"], whole["services"]["orthanc"]
-    del ours["build"]
-    ours |= {"image": "localhost/vfx-edge:test", "healthcheck": {"disable": True}}
-    orthanc |= {"image": f"localhost/{STAND_IN}"}
-    for service in (ours, orthanc):
-        service["ports"] = [f"127.0.0.1:{ports[p.rpartition(':')[2]]}:{p.rpartition(':')[2]}"
-                            for p in service["ports"]]  # fmt: skip
-        service["restart"] = "no"
-    configured = json.loads((DOCKER / "orthanc.json").read_text("utf-8")) | {"StableAge": 2}
-    (folder / "docker").mkdir()
-    (folder / "docker" / "orthanc.json").write_text(json.dumps(configured))
-    shutil.copytree(ROOT / "integration" / "orthanc", folder / "orthanc")
-    file = folder / "docker" / "compose.json"
-    file.write_text(json.dumps(whole))
-    command = folder / "podman"
-    command.write_text("#!/bin/sh\nexec " + " ".join(engine.words()) + ' "$@"\n')
-    command.chmod(0o755)
-
-    def compose(*words: str) -> None:
-        asked = [str(BIN / "podman-compose"), "--podman-path", str(command), "--in-pod", "false"]
-        subprocess.run(
-            [*asked, "--project-name", PROJECT, "--file", str(file), *words],
-            check=True, env=engine.environment, timeout=HANG_S, cwd=file.parent,
-        )  # fmt: skip
-
-    compose("up", "--detach")
-    try:
-        yield
-    finally:
-        compose("down", "--volumes", "--timeout", "5")
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(bool(lacking()), reason=f"needs {', '.join(lacking())}")
-@pytest.mark.skipif(shutil.which("dcmsend") is None, reason="needs dcmtk: make peers installs it")
-def test_ct_goes_to_orthanc_and_results_come_to_it(tmp_path: Path) -> None:
-    words = ["phantom", str(tmp_path / "ct"), "--levels", "T11-L3", "--fracture", "L1:wedge:0.4"]
-    subprocess.run([sys.executable, "-m", "vfx_edge", *words], check=True, cwd=ROOT)
-    ports = {inside: free_port() for inside in ("4242", "8042", "8080")}
-    with podman(FOLDER) as engine:
-        ensure_base(engine)
-        engine.build("--tag", "vfx-edge:test")
-        engine.build("--tag", STAND_IN, file=ROOT / "tests/containers/Orthanc.Dockerfile")
-        with up(engine, tmp_path, ports):
-            assert eventually(lambda: answers(ports["8042"], "/system"))
-            assert eventually(lambda: answers(ports["8080"], "/healthz"))
-            send = ["dcmsend", "-aec", "ORTHANC", "+sd", "+r", "127.0.0.1", str(ports["4242"])]
-            subprocess.run([*send, str(tmp_path / "ct")], check=True, timeout=HANG_S)
-            assert eventually(lambda: {"CT", "SR", "SEG", "OT"} <= modalities(ports["8042"]))
-            assert answers(ports["8042"], "/dicom-web/studies"), "what OHIF reads"
-            name = f"{PROJECT}_vfx-edge_1"
-            assert engine("exec", name, "python", "/opt/vfx-edge/healthy.py") == ""
-            assert "Read-only" in engine("exec", name, "touch", "/x", check=False)
-            assert engine("exec", name, "id", "-u").strip() != "0"
-
-
-def answers(port: int, path: str) -> Any:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=HANG_S) as answer:
-            return json.load(answer)
-    except (OSError, ValueError):
-        return None
-
-
-def modalities(port: int) -> set[str]:
-    found = answers(port, "/series?expand") or []
-    return {one["MainDicomTags"].get("Modality", "") for one in found}

@@ -6,24 +6,38 @@ in for the base: `engine.ensure_base`.
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom.uid import JPEGLSLossless
 
-from tests.containers.engine import FOLDER, Podman, ensure_base, lacking, podman
+from tests.containers.engine import (
+    FOLDER,
+    PROJECT,
+    Podman,
+    composed,
+    ensure_base,
+    lacking,
+    podman,
+)
 from tests.containers.engine import ROOT as CHECKOUT
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, eventually
 
 pytestmark = [
     pytest.mark.thorough,
     pytest.mark.skipif(bool(lacking()), reason=f"needs {', '.join(lacking())}"),
 ]
 IMAGE = "vfx-edge:test"
+ORTHANC = "orthanc-stand-in"
 MOST_BYTES = 700e6
 USER = "10001"
 ALONE = ("--network", "none")
@@ -90,6 +104,50 @@ def test_it_says_what_is_in_it(engine: Podman) -> None:
     names = {part["name"].lower() for part in json.loads(said)["components"]}
     assert {"numpy", "openvino", "onnxruntime", "python-gdcm", "pynetdicom"} <= names
     assert not names & {"onnxruntime-gpu", "simpleitk", "cyclonedx-bom", "torch", "pytest"}
+
+
+@pytest.mark.skipif(shutil.which("dcmsend") is None, reason="needs dcmtk: make peers installs it")
+def test_compose_brings_up_orthanc_which_gets_the_results(engine: Podman, tmp_path: Path) -> None:
+    pytest.importorskip("podman_compose")
+    local("phantom", tmp_path / "ct", *PHANTOM)
+    engine.build("--tag", ORTHANC, file=CHECKOUT / "tests/containers/Orthanc.Dockerfile")
+    ports = free_ports("4242", "8042", "8080")
+    images = {"vfx-edge": f"localhost/{IMAGE}", "orthanc": f"localhost/{ORTHANC}"}
+    with composed(engine, tmp_path, images, ports):
+        assert eventually(lambda: answer(ports["8042"], "/system"))
+        assert eventually(lambda: answer(ports["8080"], "/healthz"))
+        send = ["dcmsend", "-aec", "ORTHANC", "+sd", "+r", "127.0.0.1", str(ports["4242"])]
+        subprocess.run([*send, str(tmp_path / "ct")], check=True, timeout=HANG_S)
+        assert eventually(lambda: {"CT", "SR", "SEG", "OT"} <= modalities(ports["8042"]))
+        assert answer(ports["8042"], "/dicom-web/studies"), "what OHIF reads"
+        name = f"{PROJECT}_vfx-edge_1"
+        assert engine("exec", name, "python", "/opt/vfx-edge/healthy.py") == ""
+        assert "Read-only" in engine("exec", name, "touch", "/x", check=False)
+        assert engine("exec", name, "id", "-u").strip() == USER
+
+
+def free_ports(*inside: str) -> dict[str, int]:
+    """A port of this machine for each, of those that the system gives away."""
+    with ExitStack() as held:
+        sockets = {name: held.enter_context(socket.socket()) for name in inside}
+        for one in sockets.values():
+            one.bind(("127.0.0.1", 0))
+        return {name: one.getsockname()[1] for name, one in sockets.items()}
+
+
+def answer(port: int, path: str) -> Any:
+    """What is said there; nothing as long as nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=HANG_S) as said:
+            return json.load(said)
+    except (OSError, ValueError):
+        return None
+
+
+def modalities(port: int) -> set[str]:
+    """Of all series in Orthanc."""
+    found = answer(port, "/series?expand") or []
+    return {one["MainDicomTags"].get("Modality", "") for one in found}
 
 
 def local(*words: object) -> None:
