@@ -30,6 +30,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 SURPLUS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info",
            "var/cache/apt", "var/lib/apt/lists", "var/log")  # fmt: skip
 PROJECT = "vfx-edge-test"
+SUBNET = "10.253.7"
 # What the hardening of compose.yaml says, as `run` has it.
 CONFINED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
             "--tmpfs", "/tmp:mode=1777", "--health-interval", "disable")  # fmt: skip
@@ -111,6 +112,7 @@ def podman(folder: Path) -> Iterator[Podman]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "containers.conf").write_text(CONF)
         engine = Podman(folder, holder.pid)
+        engine("rm", "--all", "--force", "--time", "1", check=False)  # of a run that was killed
         try:
             yield engine
         finally:
@@ -142,12 +144,16 @@ def composed(
     engine: Podman, folder: Path, images: dict[str, str], ports: dict[str, int]
 ) -> Iterator[None]:
     """The whole of compose.yaml, in podman; what podman has not, or a test has no time for, is
-    taken out: a bridge without masquerading, 20 s until a series is stable. `images`: of each
-    service; `ports`: of this machine for each that is published."""
+    taken out: a bridge without masquerading, names by DNS, 20 s until a series is stable.
+    `images`: of each service; `ports`: of this machine for each that is published."""
     whole = parsed(DOCKER / "compose.yaml")
     whole["networks"]["pages"] = {}
+    whole["networks"]["inside"]["ipam"] = {"config": [{"subnet": f"{SUBNET}.0/24"}]}
+    hosts = {name: f"{SUBNET}.{at}" for at, name in enumerate(whole["services"], 10)}
     for name, service in whole["services"].items():
         service.pop("build", None)
+        service["networks"] = {"inside": {"ipv4_address": hosts[name]}, "pages": {}}
+        service["extra_hosts"] = [f"{host}:{at}" for host, at in hosts.items() if host != name]
         inside = [port.rpartition(":")[2] for port in service["ports"]]
         service |= {
             "image": images[name],

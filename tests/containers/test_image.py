@@ -116,7 +116,8 @@ def test_compose_brings_up_orthanc_which_gets_the_results(engine: Podman, tmp_pa
     with composed(engine, tmp_path, images, ports):
         assert eventually(lambda: answer(ports["8042"], "/system"))
         assert eventually(lambda: answer(ports["8080"], "/healthz"))
-        send = ["dcmsend", "-aec", "ORTHANC", "+sd", "+r", "127.0.0.1", str(ports["4242"])]
+        send = ["dcmsend", "-aec", "ORTHANC", "+sd", "+r", "+sp", "*.dcm"]
+        send += ["127.0.0.1", str(ports["4242"])]
         subprocess.run([*send, str(tmp_path / "ct")], check=True, timeout=HANG_S)
         assert eventually(lambda: {"CT", "SR", "SEG", "OT"} <= modalities(ports["8042"]))
         assert answer(ports["8042"], "/dicom-web/studies"), "what OHIF reads"
