@@ -16,7 +16,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
 	--scoliosis 12 --seed 7
 
-.PHONY: run test test-thorough fuzz check wheel peers pictures samples format clean sbom licences audit
+.PHONY: run test test-thorough fuzz check wheel peers containers pictures samples format clean sbom licences audit
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev peers
 
 # Every night, or before a release: properties at random, not the same few examples each time; and
 # the harnesses, whose old findings the suite replays anyway.
-test-thorough: $(VENV)/.installed-dev peers
+test-thorough: $(VENV)/.installed-dev peers containers
 	$(PYTEST) --hypothesis-profile=thorough -m "thorough or not thorough" $(ARGS)
 ifndef ARGS
 	$(MAKE) fuzz
@@ -89,6 +89,16 @@ peers: $(VENV)/.installed-peers build/peers/.installed build/peers/.installed-se
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends chromium dcmtk dicom3tools orthanc orthanc-dicomweb openssl minisign strace; \
 	else echo "peers: needs apt-get and root; the tests that use them will skip" >&2; fi >/dev/null
+
+# What builds and runs the container images in the thorough tests, without Docker.
+CONTAINERS := podman crun netavark aardvark-dns iptables debootstrap
+containers:
+	@if command -v podman && command -v crun && PATH="$$PATH:/usr/sbin" command -v debootstrap \
+		&& PATH="$$PATH:/usr/sbin" command -v iptables; then :; \
+	elif command -v apt-get && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends $(CONTAINERS); \
+	else echo "containers: needs apt-get and root; the tests that use them will skip" >&2; fi >/dev/null
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/it" >&2; exit 1; }

@@ -32,6 +32,7 @@ ONLY_IN = {
     "pynetdicom": ("service/",),
     "filelock": ("service/store/spool.py",),
     "SimpleITK": ("inputs/decoder_process.py",),
+    "gdcm": ("inputs/decoder_process.py",),
     "resvg_py": ("outputs/dicom/raster.py",),
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
@@ -56,6 +57,7 @@ NAMED_OTHERWISE = {
     "pyjpegls": "jpeg_ls",
     "grpcio": "grpc",
     "protobuf": "google",
+    "python_gdcm": "gdcm",
     "scikit_learn": "sklearn",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty"}
@@ -181,6 +183,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     users += extras["radiomics"]
     users += [*extras["batch"], *extras["dicomweb"], *extras["ray"], *extras["slurm"]]
     users += extras["kserve"]
+    users += extras["gdcm"]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):

@@ -76,6 +76,7 @@ def test_make_targets_in_the_documents_exist() -> None:
         "docs/radiomics.md",
         "docs/evaluation.md",
         "docs/scale.md",
+        "docs/containers.md",
         *("models/default/card.md", "models/recipes/README.md"),
     ],
 )

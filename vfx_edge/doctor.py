@@ -29,7 +29,8 @@ from vfx_edge.parallel import cores
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
     "nvidia-cudnn-cu13", "tritonclient",
-    "onnx", "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "pynetdicom",
+    "onnx", "numpy", "scipy", "SimpleITK", "python-gdcm", "pydicom", "highdicom",
+    "pynetdicom",
 )  # fmt: skip
 FAST_ARITHMETIC = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "amx_fp16",

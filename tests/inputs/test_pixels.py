@@ -1,5 +1,6 @@
 """Stored numbers become Hounsfield units, however they are stored."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pydicom.uid import (
 )
 
 from tests.inputs.world import Scan, assert_shows_patient, enhanced, put, reread, stored, write_scan
-from vfx_edge.inputs import load_scan
+from vfx_edge.inputs import decoders, load_scan
 from vfx_edge.inputs.files import Source
 from vfx_edge.inputs.headers import read_header
 from vfx_edge.inputs.modality import CT
@@ -179,6 +180,24 @@ def test_one_slice_in_fifteen_syntaxes(shared_data: Path, capfd) -> None:
         off = np.abs(hu_of(path) - truth.astype(int)).max()
         assert off <= allowed, f"{path.name}: {off} HU"
     assert capfd.readouterr().err == "", "decoders must not chatter"
+
+
+def test_gdcm_by_itself_gives_the_same_numbers(
+    tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container images have it in SimpleITK's place."""
+    found = find_spec("gdcm")
+    if found is None or found.origin is None:
+        pytest.skip("needs python-gdcm")
+    for name in ("gdcm.py", "_gdcm", "python_gdcm.libs"):
+        (tmp_path / name).symlink_to(Path(found.origin).parent / name)
+    paths = sorted((shared_data / "dicom_oddities" / "transfer_syntaxes").glob("CTImage.dcm_*"))
+    with decoders.decoders():
+        ours = [hu_of(path) for path in paths]
+    monkeypatch.setattr(decoders, "_packages", lambda: str(tmp_path))
+    with decoders.decoders():
+        for path, hu in zip(paths, ours, strict=True):
+            assert np.array_equal(hu_of(path), hu), path.name
 
 
 def hu_of(path: Path) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Decodes compressed slices in a process of its own, which a damaged one may end.
 
 A script, started by `decoders.py`; it imports nothing of vfx_edge, and ends with its standard
-input. Arguments: the folder that SimpleITK lies in, the seconds a slice may take, of this process'
-own time and by the clock, the bytes of memory this process may use, a folder for files (none where
-they can be in memory), and 1 where SimpleITK is to be loaded before the first slice comes.
+input. Arguments: the folder that SimpleITK, or else GDCM, lies in, the seconds a slice may take, of
+this process' own time and by the clock, the bytes of memory this process may use, a folder for
+files (none where they can be in memory), and 1 where SimpleITK, or GDCM, is to be loaded before the
+first slice comes.
 
 A request: kind (1 byte), bytes of a plane (8), bytes of what follows (8), little endian, then a
 DICOM file (kind D) or RLE segments behind their header (kind R). The answer: its length (8 bytes)
@@ -17,8 +18,9 @@ import os
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 REQUEST = struct.Struct("<cQQ")
 READY = b"ready..."
@@ -78,18 +80,16 @@ def _end_after(seconds: float) -> None:
 
 
 def _decoder(packages: str, folder: str) -> Any:
-    """A function from a DICOM file's bytes to its stored numbers."""
-    sys.path.append(packages)
-    # SimpleITK does without: it starts in two thirds of the time
-    sys.modules["numpy"] = None  # type: ignore[assignment]
-    import SimpleITK as sitk
-    from SimpleITK.SimpleITK import _GetMemoryViewFromImage
+    """A function from a DICOM file's bytes to its stored numbers.
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    SimpleITK's GDCM or, where SimpleITK is left out, as in the container images, GDCM by itself.
+    """
+    sys.path.append(packages)
     descriptor, name = _file(folder)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(name)
+    try:
+        read = _simple_itk(name)
+    except ImportError:
+        read = _gdcm(name)
 
     def decode(data: bytes) -> bytes:
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -97,10 +97,41 @@ def _decoder(packages: str, folder: str) -> Any:
         left = memoryview(data)
         while left:
             left = left[os.write(descriptor, left) :]
+        return read()
+
+    return decode
+
+
+def _simple_itk(name: str) -> Callable[[], bytes]:
+    # SimpleITK does without: it starts in two thirds of the time
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    import SimpleITK as sitk
+    from SimpleITK.SimpleITK import _GetMemoryViewFromImage
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(name)
+
+    def read() -> bytes:
         image = reader.Execute()  # its memory goes with it, whatever views there are
         return bytes(_GetMemoryViewFromImage(image))
 
-    return decode
+    return read
+
+
+def _gdcm(name: str) -> Callable[[], bytes]:
+    import gdcm
+
+    def read() -> bytes:
+        reader = gdcm.ImageReader()
+        reader.SetFileName(name)
+        if not reader.Read():
+            raise ValueError("GDCM can't read it")
+        # its wrapper hands bytes over as text
+        return cast(str, reader.GetImage().GetBuffer()).encode("utf-8", "surrogateescape")
+
+    return read
 
 
 def _file(folder: str) -> tuple[int, str]:

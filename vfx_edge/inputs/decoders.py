@@ -206,11 +206,14 @@ class _Decoder:
 
 @functools.cache
 def _packages() -> str:
-    """The folder that SimpleITK lies in; it is not imported here."""
+    """The folder that SimpleITK, or else GDCM, lies in; neither is imported here."""
     found = importlib.util.find_spec("SimpleITK")
-    if found is None or not found.submodule_search_locations or not sys.executable:
+    if found is not None and found.submodule_search_locations and sys.executable:
+        return os.path.dirname(os.path.abspath(found.submodule_search_locations[0]))
+    found = importlib.util.find_spec("gdcm")
+    if found is None or not found.origin or not sys.executable:
         raise NoDecoder("SimpleITK is missing")
-    return os.path.dirname(os.path.abspath(found.submodule_search_locations[0]))
+    return os.path.dirname(os.path.abspath(found.origin))
 
 
 _ONE_THREAD = {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "MALLOC_ARENA_MAX": "1"}

@@ -208,7 +208,7 @@ def _standard_parts(
 ) -> tuple[list[ThreadPart], list[QueueLoop]]:
     """The threads that every service has, and the loops among them."""
     settings, spool = service.settings, service.spool
-    turns = Turns()
+    turns = Turns(len(chains))
     crew = [
         Worker(settings, spool, service.jobs, service.sends, chain, turns, f"worker {number}")
         for number, chain in enumerate(chains, 1)

@@ -31,6 +31,7 @@ from vfx_edge.service.store.queue import OPEN, SUPERSEDED, Entry, OperationalErr
 from vfx_edge.service.store.results import missing_results, note_missing_results, pseudonym_in
 from vfx_edge.service.store.spool import Spool
 
+_SOON = (State.WAITING, State.RUNNING)
 _RESULT = re.compile(r"\S+/part/[0-9a-f]+/(\S+)")
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._spool = spool
+        self._jobs = jobs
         self._sends = sends
         self._chain = chain
         self._turns = turns or Turns()
@@ -91,7 +93,7 @@ class Worker:
         results = self._spool.results_of(entry.job)
         if results is None:
             log.info("%s begins with %s", self._name, entry.key)
-            self._analyse(entry.job)
+            self._analyse(entry)
             results = self._spool.results_of(entry.job)
         assert results is not None
         if not self._is_superseded(entry.job):
@@ -106,7 +108,8 @@ class Worker:
     def _is_superseded(self, job: str) -> bool:
         return any(one.supersedes == job for one in self._spool.jobs())
 
-    def _analyse(self, job: str) -> None:
+    def _analyse(self, entry: Entry) -> None:
+        job = entry.job
         received = self._spool.job(job)
         if received is not None and received.lacking:
             raise InputError(
@@ -118,17 +121,25 @@ class Worker:
             raise InputError("The study's images are no longer in the spool: send the study again.")
         kinds = _possible_kinds(self._settings.outputs, path)
         try:
-            with self._turns.beside_others() as had_company:
+            with self._turns.beside_others(urgent=entry.urgent) as had_company:
                 return self._run_chain(job, path, kinds)
         except AnalysisLackedMemory as error:
             if not had_company():
                 raise error.error from None
         log.warning("%s waits for the others: the memory is not enough for both", self._name)
         try:
-            with self._turns.alone():
+            with self._turns.alone(lambda: self._goes_first(entry)):
                 self._run_chain(job, path, kinds)
         except AnalysisLackedMemory as error:
             raise error.error from None
+
+    def _goes_first(self, waiting: Entry) -> bool:
+        """Whether an urgent study is queued, or was just taken, while this one waits. Not one of
+        the same study, which may not be taken."""
+        return not waiting.urgent and any(
+            one.urgent and one.state in _SOON and one.study != waiting.study
+            for one in self._jobs.entries()
+        )
 
     def _run_chain(self, job: str, path: Path, kinds: tuple[str, ...], missing: str = "") -> None:
         """`missing`: why results of other kinds, which were asked for, can't be made."""
