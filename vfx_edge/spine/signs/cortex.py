@@ -36,7 +36,7 @@ def _walls(local: Local) -> tuple[Array, NDArray[np.float64]]:
     density = np.full((rows.stop - rows.start, ANGLES), np.nan)
     radius = np.full(density.shape, np.nan)
     for number, row in enumerate(range(rows.start, rows.stop)):
-        bone = ndimage.map_coordinates(local.bone[row], at, order=1)
+        bone = ndimage.map_coordinates(local.solid[row], at, order=1)
         hu = ndimage.map_coordinates(local.hu[row], at, order=1)
         other = ndimage.map_coordinates(local.others[row].astype(np.float32), at, order=1)
         outside = bone <= HALF

@@ -71,7 +71,7 @@ def _zones(local: Local) -> tuple[Array, Array] | None:
     place lies from the body's middle, mm; None where no body is."""
     rows = local.rows(SHARE)
     hu = ndimage.gaussian_filter(local.hu[rows].mean(0), 0.7)
-    body = (local.body[rows].mean(0) > HALF).astype(np.float64)
+    body = (local.hull[rows].mean(0) > HALF).astype(np.float64)
     middle = body_middle_mm(local)
     beyond = np.arange(NEAR_MM, FAR_MM + STEP_MM / 2, STEP_MM)
     found: list[Array] = []
