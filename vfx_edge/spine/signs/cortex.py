@@ -17,6 +17,8 @@ FREE = np.pi / 2.6
 STEPS_MM = np.arange(0.0, 40.0, 0.5)
 WALL_MM, MARROW_MM, OUTSIDE_MM = (-1.5, 0.5), (-5.0, -3.5), (2.0, 3.0)
 """Where wall, marrow and surroundings are read, from the outline outward."""
+NEIGHBOUR_MM = (-8.0, 4.0)
+"""A wall that a neighbour's bone touches is not read."""
 NEAREST_MM = 6.0
 LEAST_MARROW_HU = 100.0
 SURROUNDINGS, SURROUNDINGS_HU = 0.1, (-600.0, 60.0)
@@ -70,14 +72,18 @@ def _wall(local: Local) -> _Wall:
     radius = _crossing_mm(bone, edge)
     beyond = STEPS_MM > (edge * 0.5 + 1.0)[..., None]
     good = (radius > NEAREST_MM) & (np.abs(ANGLES) > FREE) & ~((bone > HALF) & beyond).any(2)
-    hu = ndimage.uniform_filter1d(hu, 3, axis=0, mode="nearest")
-    hu = ndimage.uniform_filter1d(hu, 3, axis=1, mode="wrap")
-    density = _at(hu, radius, WALL_MM).max(2)
-    marrow = np.maximum(_at(hu, radius, MARROW_MM).mean(2), LEAST_MARROW_HU)
-    beside = _at(hu, radius, OUTSIDE_MM).mean(2)
-    good &= (_at(other, radius, (-8.0, 4.0)) <= HALF).all(2)
+    density = _calm(_at(hu, radius, WALL_MM)).max(2)
+    marrow = np.maximum(_calm(_at(hu, radius, MARROW_MM)).mean(2), LEAST_MARROW_HU)
+    beside = _calm(_at(hu, radius, OUTSIDE_MM)).mean(2)
+    good &= (_at(other, radius, NEIGHBOUR_MM) <= HALF).all(2)
     rise = density - marrow - SURROUNDINGS * np.clip(beside, *SURROUNDINGS_HU)
     return _Wall(np.where(good, density, np.nan), np.where(good, rise, np.nan), radius)
+
+
+def _calm(values: Array) -> Array:
+    """Without the noise of single rays."""
+    rows = ndimage.uniform_filter1d(values, 3, axis=0, mode="nearest")
+    return np.asarray(ndimage.uniform_filter1d(rows, 3, axis=1, mode="wrap"))
 
 
 def _rays(local: Local) -> tuple[Array, Array, Array]:

@@ -122,7 +122,16 @@ def local_view(
         others |= _read(other.bone.astype(np.float32), _mask_map(other), origin, axes, 0.0) > HALF
     hu = _read(*_piece(image, origin), origin, axes, image.outside)
     metal = float(((hu > METAL_HU) & (body + arch > 0.3)).sum()) * STEP_MM**3 / 1000 > METAL_ML
-    return Local(origin, axes, _height(body_hull(body > HALF)), hu, body, np.clip(body + arch, 0, 1), others, metal)
+    return Local(
+        origin,
+        axes,
+        _height(body_hull(body > HALF)),
+        hu,
+        body,
+        np.clip(body + arch, 0, 1),
+        others,
+        metal,
+    )
 
 
 def _axes(mask: VertebraMask, measured: Measurement, up_lps: Array) -> Array:

@@ -16,15 +16,68 @@ NEAR_MM, FAR_MM = 3.0, 11.0
 SOFT_HU, FAT_HU, VESSEL_HU = 0.0, -110.0, 130.0
 DENSER_HU = 8.0
 FEW, REACH_MM, FINE_MM = 15, 60.0, 0.5
+BONE_HU, LAYER_MM, SKIN_MM = 200.0, 20.0, 2.0
+"""How thick the layer of soft tissue is, is told up to LAYER_MM; at the wall it is bone's blur."""
 
 
-def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
+def beside_ml(
+    own: Local, places: Sequence[tuple[float, Local]], psoas: bool = False
+) -> float | None:
     """ml of new tissue close beside the body, at the side where it is more: where neighbours and
-    the other side have fat or lung, and all of it where it is denser than theirs.
+    the other side have fat or lung, and all of it where it is denser than theirs. psoas: whether
+    muscle lies there; a mass in it has its density, and shows by a thicker layer.
 
     places: neighbours and how many levels below they lie (above: less than 0). None without
     neighbours, and where no body can be read.
     """
+    told = _beside_ml(own, places)
+    if told is None or not psoas:
+        return told
+    return max(told, _thicker_ml(own, places))
+
+
+def _thicker_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float:
+    """By how much the layer of soft tissue is more than at the neighbours and at the other side,
+    at the side where this is more."""
+    mine = _layer_mm2(own)
+    usual = _expected(
+        np.array([down for down, _ in places]), np.array([_layer_mm2(n) for _, n in places])
+    )
+    more = np.minimum(mine - usual, mine - mine[::-1])
+    return max(float(more.max()), 0.0) * 2 * SHARE * own.height_mm / 1000
+
+
+def _layer_mm2(local: Local) -> Array:
+    """(left, right) area of the soft tissue that lies at the body without fat between."""
+    hu, steps = _section(local), np.arange(0.0, LAYER_MM, FINE_MM)
+    areas = []
+    for side in (1.0, -1.0):
+        edge = _edge_mm(local, side)[:, None]
+        index = _index(local, body_middle_mm(local), side, edge + steps)
+        line = ndimage.map_coordinates(hu, index, order=1, cval=FAT_HU)
+        ends = ((line < SOFT_HU) | (line > BONE_HU)) & (steps >= SKIN_MM)
+        thick = np.where(ends.any(1), ends.argmax(1) * FINE_MM, LAYER_MM)
+        areas.append((((edge[:, 0] + thick) ** 2 - edge[:, 0] ** 2) / 2).sum())
+    return np.array(areas) * float(ANGLES[1] - ANGLES[0])
+
+
+def _section(local: Local) -> Array:
+    """(back, left) HU: the mean of the middle slices."""
+    return np.asarray(ndimage.gaussian_filter(local.hu[local.rows(SHARE)].mean(0), 0.7))
+
+
+def _edge_mm(local: Local, side: float) -> Array:
+    """How far from the middle the body ends, for each angle; REACH_MM where it does not, and 0
+    where it is not in the middle."""
+    body = (local.hull[local.rows(SHARE)].mean(0) > HALF).astype(np.float64)
+    steps = np.arange(0.0, REACH_MM, FINE_MM)
+    rays = np.broadcast_to(steps, (len(ANGLES), len(steps)))
+    index = _index(local, body_middle_mm(local), side, rays)
+    outside = ndimage.map_coordinates(body, index, order=1) <= HALF
+    return np.where(outside.any(1), outside.argmax(1) * FINE_MM, REACH_MM)
+
+
+def _beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
     mine = _zones(own)
     theirs = [(down, zone) for down, n in places if (zone := _zones(n)) is not None]
     if mine is None or not theirs:
@@ -69,20 +122,15 @@ def _expected(down: Array, zones: Array) -> Array:
 def _zones(local: Local) -> tuple[Array, Array] | None:
     """(2 sides left and right, angles, distances) HU close beside the body, and how far each
     place lies from the body's middle, mm; None where no body is."""
-    rows = local.rows(SHARE)
-    hu = ndimage.gaussian_filter(local.hu[rows].mean(0), 0.7)
-    body = (local.hull[rows].mean(0) > HALF).astype(np.float64)
-    middle = body_middle_mm(local)
+    hu, middle = _section(local), body_middle_mm(local)
     beyond = np.arange(NEAR_MM, FAR_MM + STEP_MM / 2, STEP_MM)
     found: list[Array] = []
     places: list[Array] = []
     for side in (1.0, -1.0):
-        steps = np.arange(0.0, REACH_MM, FINE_MM)
-        rays = np.broadcast_to(steps, (len(ANGLES), len(steps)))
-        outside = ndimage.map_coordinates(body, _index(local, middle, side, rays), order=1) <= HALF
-        if outside[:, 0].any() or not outside.any(1).all():
+        edge = _edge_mm(local, side)
+        if (edge == 0).any() or (edge == REACH_MM).any():
             return None
-        away = outside.argmax(1)[:, None] * FINE_MM + beyond
+        away = edge[:, None] + beyond
         index = _index(local, middle, side, away)
         found.append(ndimage.map_coordinates(hu, index, order=1, cval=FAT_HU))
         places.append(away)
