@@ -70,7 +70,7 @@ def _wall(local: Local) -> _Wall:
     outside = bone <= HALF
     edge = np.where(outside.any(2), outside.argmax(2), 0)
     radius = _crossing_mm(bone, edge)
-    beyond = STEPS_MM > (edge * 0.5 + 1.0)[..., None]
+    beyond = (edge * 0.5 + 1.0)[..., None] < STEPS_MM
     good = (radius > NEAREST_MM) & (np.abs(ANGLES) > FREE) & ~((bone > HALF) & beyond).any(2)
     density = _calm(_at(hu, radius, WALL_MM)).max(2)
     marrow = np.maximum(_calm(_at(hu, radius, MARROW_MM)).mean(2), LEAST_MARROW_HU)

@@ -22,7 +22,7 @@ def body_hull(inside: Bool) -> Bool:
     hull = inside.copy()
     columns = _filled_columns(inside)
     for row in range(int(rows[0]), int(rows[-1]) + 1):
-        section = inside[max(row - NEAR_ROWS, 0) : row + NEAR_ROWS + 1].any(0)
+        section = np.asarray(inside[max(row - NEAR_ROWS, 0) : row + NEAR_ROWS + 1].any(0))
         hull[row] |= columns[row] & _convex(section)
     return np.asarray(ndimage.binary_fill_holes(hull))
 
