@@ -26,6 +26,7 @@ from benchmarks import (
     precisions,
     render,
     repeatability,
+    scale,
     second_readers,
     service,
     signs,
@@ -58,7 +59,7 @@ MODULES = (
         guard,
     ),
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
-    *(repeatability, thresholds, explain, signs, second_readers, render),
+    *(repeatability, thresholds, scale, explain, signs, second_readers, render),
 )
 NAMES = {everything: "all", second_readers: "second-readers"}
 for module in MODULES:
