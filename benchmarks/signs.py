@@ -47,7 +47,7 @@ def command(
     judged = [kept.point(f"phantom {n}", _given, SEED + n) for n in range(phantoms)]
     intact = [kept.point(f"norm {n}", _given, NORM_SEED + n) for n in range(norm)]
     drawn_by_chain = [kept.point(f"own masks {n}", _chain, SEED + n) for n in range(own)]
-    real = [kept.point(f"ct {path.name}", _real, path) for path in ct or ()]
+    real = [kept.point(f"ct {n}", _real, path) for n, path in enumerate(ct or ())]
     given, by_chain = (list(chain.from_iterable(one)) for one in (judged, drawn_by_chain))
     kept.finish(
         {
