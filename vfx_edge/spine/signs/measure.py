@@ -78,8 +78,7 @@ def _signs(views: _Views, number: int) -> tuple[Sign, ...]:
     own = views.of(number)
     places = [(float(i - number), views.of(i)) for i in _neighbours(views, number)]
     near = [local for _, local in places]
-    usable = [(down, local) for down, local in places if not local.metal]
-    values = _values(own, usable, psoas=level.value.startswith("L"))
+    values = _values(own, [(down, local) for down, local in places if not local.metal])
     coarsest = float(views.image.spacing_zyx_mm.max())
     signs = []
     for name in SIGNS:
@@ -118,15 +117,13 @@ def _why_not(name: str, own: Local, near: Sequence[Local]) -> str:
     return Reason.LOW_CONFIDENCE if near and not one_sided else Reason.NO_NEIGHBOURS
 
 
-def _values(
-    own: Local, places: Sequence[tuple[float, Local]], psoas: bool
-) -> dict[str, float | None]:
+def _values(own: Local, places: Sequence[tuple[float, Local]]) -> dict[str, float | None]:
     near = [local for _, local in places]
     marrow, band = inside.core(own, near), inside.line(own)
     return {
         "convexity": posterior_border.convexity_mm(own, near),
         "cortical_gap": cortex.gap_mm2(own, near),
-        "paravertebral_tissue": paravertebral.beside_ml(own, places, psoas),
+        "paravertebral_tissue": paravertebral.beside_ml(own, places),
         "canal_tissue": soft_tissue.canal_ml(own, near),
         "gas": inside.gas_ml(own),
         "pedicle_left": pedicles.pedicle_bone(own, near, 1.0),

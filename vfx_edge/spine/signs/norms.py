@@ -20,7 +20,7 @@ NORMS: dict[str, Norm] = {
     "fracture_line": (-60.0, 60.0),
     "fracture_line_tilt": (None, None),
 }
-LUMBAR: dict[str, Norm] = {"paravertebral_tissue": (None, 2.0)}
+LUMBAR: dict[str, Norm] = {"paravertebral_tissue": (None, 2.2)}
 LOW_THORACIC: dict[str, Norm] = {"paravertebral_tissue": (None, 1.95)}
 """In the place of the above, from L1 down and from T10 down: the psoas and organs lie there."""
 FROM_T10 = ("T10", "T11", "T12", "T13")

@@ -16,49 +16,25 @@ NEAR_MM, FAR_MM = 3.0, 11.0
 SOFT_HU, FAT_HU, VESSEL_HU = 0.0, -110.0, 130.0
 DENSER_HU = 8.0
 FEW, REACH_MM, FINE_MM = 15, 60.0, 0.5
-BONE_HU, LAYER_MM, SKIN_MM = 200.0, 20.0, 2.0
-"""How thick the layer of soft tissue is, is told up to LAYER_MM; at the wall it is bone's blur."""
 
 
-def beside_ml(
-    own: Local, places: Sequence[tuple[float, Local]], psoas: bool = False
-) -> float | None:
+def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
     """ml of new tissue close beside the body, at the side where it is more: where neighbours and
-    the other side have fat or lung, and all of it where it is denser than theirs. psoas: whether
-    muscle lies there; a mass in it has its density, and shows by a thicker layer.
+    the other side have fat or lung, and all of it where it is denser than theirs. How thick the
+    layer of muscle is tells no more: healthy sides differ by as much as a mass adds.
 
     places: neighbours and how many levels below they lie (above: less than 0). None without
     neighbours, and where no body can be read.
     """
-    told = _beside_ml(own, places)
-    if told is None or not psoas:
-        return told
-    return max(told, _thicker_ml(own, places))
-
-
-def _thicker_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float:
-    """By how much the layer of soft tissue is more than at the neighbours and at the other side,
-    at the side where this is more."""
-    mine = _layer_mm2(own)
-    usual = _expected(
-        np.array([down for down, _ in places]), np.array([_layer_mm2(n) for _, n in places])
-    )
-    more = np.minimum(mine - usual, mine - mine[::-1])
-    return max(float(more.max()), 0.0) * 2 * SHARE * own.height_mm / 1000
-
-
-def _layer_mm2(local: Local) -> Array:
-    """(left, right) area of the soft tissue that lies at the body without fat between."""
-    hu, steps = _section(local), np.arange(0.0, LAYER_MM, FINE_MM)
-    areas = []
-    for side in (1.0, -1.0):
-        edge = _edge_mm(local, side)[:, None]
-        index = _index(local, body_middle_mm(local), side, edge + steps)
-        line = ndimage.map_coordinates(hu, index, order=1, cval=FAT_HU)
-        ends = ((line < SOFT_HU) | (line > BONE_HU)) & (steps >= SKIN_MM)
-        thick = np.where(ends.any(1), ends.argmax(1) * FINE_MM, LAYER_MM)
-        areas.append((((edge[:, 0] + thick) ** 2 - edge[:, 0] ** 2) / 2).sum())
-    return np.array(areas) * float(ANGLES[1] - ANGLES[0])
+    mine = _zones(own)
+    theirs = [(down, zone) for down, n in places if (zone := _zones(n)) is not None]
+    if mine is None or not theirs:
+        return None
+    hu, away = mine
+    zones = np.array([np.clip(zone[0], FAT_HU, VESSEL_HU) for _, zone in theirs])
+    usual = _expected(np.array([down for down, _ in theirs]), zones)
+    new = max(_new_mm2(side, hu, away, usual, zones) for side in (0, 1))
+    return new * 2 * SHARE * own.height_mm / 1000
 
 
 def _section(local: Local) -> Array:
@@ -75,18 +51,6 @@ def _edge_mm(local: Local, side: float) -> Array:
     index = _index(local, body_middle_mm(local), side, rays)
     outside = ndimage.map_coordinates(body, index, order=1) <= HALF
     return np.where(outside.any(1), outside.argmax(1) * FINE_MM, REACH_MM)
-
-
-def _beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
-    mine = _zones(own)
-    theirs = [(down, zone) for down, n in places if (zone := _zones(n)) is not None]
-    if mine is None or not theirs:
-        return None
-    hu, away = mine
-    zones = np.array([np.clip(zone[0], FAT_HU, VESSEL_HU) for _, zone in theirs])
-    usual = _expected(np.array([down for down, _ in theirs]), zones)
-    new = max(_new_mm2(side, hu, away, usual, zones) for side in (0, 1))
-    return new * 2 * SHARE * own.height_mm / 1000
 
 
 def _new_mm2(side: int, hu: Array, away: Array, usual: Array, zones: Array) -> float:
