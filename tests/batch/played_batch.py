@@ -50,6 +50,7 @@ def _done(task: Task) -> Done:
     if words == "dies once" and Path(f"{task.path}.asked").stat().st_size == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     task.out.mkdir(parents=True, exist_ok=True)
+    (task.out / "told.txt").write_text(repr(task.clinical))
     (task.out / "result.json").write_text(words)
     return GOOD
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from vfx_edge.scoring.answers import Count, LevelName, Positive, TierName, Word
-from vfx_edge.study import StudyResult, Tier
+from vfx_edge.study import Clinical, StudyResult, Tier
 
 Words = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", max_length=200)]
 Levels = Annotated[tuple[LevelName, ...], Meta(max_length=60)]
@@ -15,11 +15,13 @@ Levels = Annotated[tuple[LevelName, ...], Meta(max_length=60)]
 
 @dataclass(frozen=True)
 class Task:
-    """A study. out: its folder of results. files: only these of the path; none: all."""
+    """A study. out: its folder of results. files: only these of the path; none: all. clinical: what
+    is known of its patient besides the header."""
 
     path: Path
     out: Path
     files: tuple[str, ...] = ()
+    clinical: Clinical | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from vfx_edge.files import make_folder, write_text
 from vfx_edge.fracture_task import Options
 from vfx_edge.outputs.kinds import FolderBusy, check_installed
 from vfx_edge.scratch import only_one
-from vfx_edge.study import BackendRequest
+from vfx_edge.study import BackendRequest, Clinical
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
@@ -85,11 +85,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a batch is done. out: its folder. redo: also what was made otherwise."""
+    """How a batch is done. out: its folder. redo: also what was made otherwise. clinical: study's
+    name -> what is known of its patient; None: no table of it was given."""
 
     out: Path
     request: BackendRequest = field(default_factory=BackendRequest)
     options: Options = field(default_factory=Options)
+    clinical: Mapping[str, Clinical] | None = field(default=None, repr=False)
     kinds: tuple[str, ...] = ("json", "html")
     language: str = "en"
     workers: int = 1
@@ -135,7 +137,7 @@ def run(
     mine = [study for study in found.studies if wanted.shard.has(study.name)]
     with _alone(wanted):
         _keep_about(wanted, about, manifest.name, found)
-        kept = _Kept(wanted.out, about)
+        kept = _Kept(wanted, about)
         states = {s.name: kept.outcome(s, retry=wanted.retry_failed) for s in mine}
         left = [study for study in mine if states[study.name] is None]
         done = len(mine) - len(left)
@@ -161,7 +163,7 @@ def _all_of(
     }
     for go in range(1, GOES + 1):
         again: list[Study] = []
-        tasks = [_task(study, wanted.out) for study in left]
+        tasks = [_task(study, wanted) for study in left]
         with closing(wanted.engine.answers(tasks, order, wanted.workers)) as coming:
             for number, outcome in coming:
                 if isinstance(outcome, Failed) and outcome.died and go < GOES:
@@ -171,17 +173,22 @@ def _all_of(
         left = again
 
 
-def _task(study: Study, out: Path) -> Task:
-    place = (out / "studies" / study.name).absolute()
-    return Task(study.path.absolute(), place, tuple(str(f.absolute()) for f in study.files))
+def _task(study: Study, wanted: Wanted) -> Task:
+    place = (wanted.out / "studies" / study.name).absolute()
+    files = tuple(str(f.absolute()) for f in study.files)
+    return Task(study.path.absolute(), place, files, _clinical(study, wanted))
+
+
+def _clinical(study: Study, wanted: Wanted) -> Clinical | None:
+    return None if wanted.clinical is None else wanted.clinical.get(study.name)
 
 
 class _Kept:
     """The records of a batch; a study is done where its result lies there, too."""
 
-    def __init__(self, out: Path, about: Mapping[str, Any]) -> None:
-        self._out, self._about = out, about
-        self._records = _records(out)
+    def __init__(self, wanted: Wanted, about: Mapping[str, Any]) -> None:
+        self._wanted, self._about = wanted, about
+        self._records = _records(wanted.out)
         self._keys: dict[str, str] = {}
 
     def outcome(self, study: Study, *, retry: bool) -> Done | Failed | None:
@@ -197,11 +204,13 @@ class _Kept:
 
     def _key(self, study: Study) -> str:
         if study.name not in self._keys:  # of what lay there when the work began
-            self._keys[study.name] = key_of(study.inputs, self._about)
+            known = _clinical(study, self._wanted)
+            told = None if known is None else asdict(known)
+            self._keys[study.name] = key_of(study.inputs, self._about, clinical=told)
         return self._keys[study.name]
 
     def _result(self, name: str) -> Path:
-        return self._out / "studies" / name / "result.json"
+        return self._wanted.out / "studies" / name / "result.json"
 
 
 def _about(manifest: "ModelManifest", wanted: Wanted) -> dict[str, Any]:
@@ -211,7 +220,8 @@ def _about(manifest: "ModelManifest", wanted: Wanted) -> dict[str, Any]:
         "model set": manifest.digest,
         "backend": wanted.request.backend,
         "precision": wanted.request.precision,
-        "levels, classify": _plain(wanted.options),
+        "levels, classify, signs, explain": _plain(wanted.options),
+        "clinical data": wanted.clinical is not None,
         "outputs": list(wanted.kinds),
         "language": wanted.language,
     }
@@ -219,10 +229,11 @@ def _about(manifest: "ModelManifest", wanted: Wanted) -> dict[str, Any]:
 
 def _plain(options: Options) -> dict[str, Any]:
     """As JSON has it. Masks and names by hand are of one study, and no batch's."""
-    return {
+    chosen = {
         name: value if isinstance(value, str) else [str(level) for level in value]
         for name, value in (("levels", options.levels), ("classify", options.classify))
     }
+    return {**chosen, "signs": options.signs, "explain": options.explain}
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def _done(task: Task, models: "OpenModels", order: Order) -> Done:
     from vfx_edge.fracture_task import Options
     from vfx_edge.job import Job, run_job
 
-    options, kinds = Options(**order["options"]), tuple(order["kinds"])
+    options = Options(**order["options"], clinical=task.clinical)
+    kinds = tuple(order["kinds"])
     with _whole(task) as path:
         job = Job(path, task.out, options=options, kinds=kinds, language=order["language"])
         return done_of(run_job(job, models).result)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from vfx_edge.tasks import DEFAULT
 from vfx_edge.vocabulary import THORACOLUMBAR
 
 if TYPE_CHECKING:
+    from vfx_edge.batch.clinical import ClinicalTable
     from vfx_edge.batch.run import Shard, State, Wanted
     from vfx_edge.batch.studies import Found
     from vfx_edge.manifest import Demand, ModelManifest
@@ -77,6 +79,18 @@ Engine = Annotated[
         help="Who does the studies: processes (worker processes on this machine).",
     ),
 ]
+Clinical = Annotated[
+    Path | None,
+    typer.Option(
+        "--clinical",
+        metavar="FILE",
+        help="Facts of the patients for a set with a tabular network: a CSV with a row a study, a "
+        "column study (its UID) or path, and age, sex, known_tumour, previous_fracture as far as "
+        "they are known. They come before the DICOM headers'; no value of them goes into a result.",
+        show_default=False,
+        readable=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, and no word at the end.")]
 
 
@@ -92,6 +106,9 @@ def batch(
     precision: options.Precision = "auto",
     levels: options.Levels = None,
     classify: options.Classify = "suspected",
+    signs: options.Signs = False,
+    explain: options.Explain = False,
+    clinical: Clinical = None,
     outputs: options.Outputs = None,
     language: options.Language = "en",
     workers: options.Workers = None,
@@ -117,6 +134,8 @@ def batch(
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
+        signs=signs,
+        explain=explain,
     )
     settings = {
         "request": parse.request(backend, device, gpu_memory, precision),
@@ -131,7 +150,7 @@ def batch(
     demand = parse.demand(model_digest, model_key)
     wanted = _wanted(out, engine, settings)
     with tidy_end():
-        _do(source, model, demand, wanted, quiet)
+        _do(source, model, demand, wanted, clinical, quiet)
 
 
 def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
@@ -158,14 +177,25 @@ def _shard(text: str | None) -> "Shard":
     return Shard(int(named[1]), int(named[2]))
 
 
-def _do(source: Path, model: str, demand: "Demand | None", wanted: "Wanted", quiet: bool) -> None:
+def _do(
+    source: Path,
+    model: str,
+    demand: "Demand | None",
+    wanted: "Wanted",
+    clinical: Path | None,
+    quiet: bool,
+) -> None:
+    from vfx_edge.batch.clinical import read_clinical_table
     from vfx_edge.batch.studies import studies_of
     from vfx_edge.batch.summary import write_sources
     from vfx_edge.manifest import load_model_set
 
     folders.check_writable(wanted.out)
+    table = None if clinical is None else read_clinical_table(clinical)
     manifest = load_model_set(model, demand)
     found = studies_of(source)
+    if table is not None:
+        wanted = _with_clinical(wanted, table, found, quiet)
     if not quiet:
         for problem in found.problems[:MOST_TOLD]:
             tell(f"vfx-edge: {problem}")
@@ -182,6 +212,18 @@ def _do(source: Path, model: str, demand: "Demand | None", wanted: "Wanted", qui
         "workers": wanted.workers,
     }
     _sum_up(wanted.out, states, about, wanted.shard.suffix, quiet)
+
+
+def _with_clinical(
+    wanted: "Wanted", table: "ClinicalTable", found: "Found", quiet: bool
+) -> "Wanted":
+    told = table.of(found.studies)
+    if not quiet:
+        tell(
+            f"vfx-edge: clinical data of {len(told.by_study)} of {len(found.studies)} studies; "
+            f"{told.strangers} rows name none of them"
+        )
+    return replace(wanted, clinical=told.by_study)
 
 
 def _run(found: "Found", manifest: "ModelManifest", wanted: "Wanted", quiet: bool) -> "list[State]":
