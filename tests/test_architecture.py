@@ -36,6 +36,11 @@ ONLY_IN = {
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
     "pyarrow": ("batch/parquet.py",),
+    "requests": ("inputs/dicomweb", "service/"),
+    "urllib3": ("inputs/dicomweb_server.py",),
+    "python_multipart": ("inputs/multipart.py",),
+    "ray": ("batch/ray_actors.py",),
+    "submitit": ("batch/slurm_jobs.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "mirp": ("radiomics/mirp_features.py",),
@@ -171,7 +176,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     extras = project["optional-dependencies"]
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
     users += extras["radiomics"]
-    users += extras["batch"]
+    users += [*extras["batch"], *extras["dicomweb"], *extras["ray"], *extras["slurm"]]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []
     for files, declared in ((PACKAGE, users), (TREES, everyone)):
