@@ -80,7 +80,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --quiet --no-isolation
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
-peers: $(VENV)/.installed-peers build/peers/.installed
+peers: $(VENV)/.installed-peers build/peers/.installed build/peers/.installed-serving
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
 		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl \
 		&& command -v minisign && command -v strace \
@@ -110,9 +110,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e .
 	@touch $@
 
+# The client of the extra kserve without what it asks for: it names older versions of ml-dtypes and
+# protobuf than the tested ones, with which it does as well.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
 	$(PIP) -e '.[dev,export,service,radiomics]'
+	$(PIP) --no-deps tritonclient python-rapidjson
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-dev
@@ -126,6 +129,17 @@ build/peers/.installed: $(VENV)/.installed-peers
 	@mkdir -p $(@D)
 	@PATH="$(abspath $(BIN)):$$PATH" npm install --prefix $(@D) --no-audit --no-fund --silent $(OHIF) \
 		&& touch $@ || echo "peers: no libraries of OHIF; the tests that use them will skip" >&2
+
+# Servers of the KServe v2 protocol, for the tests: NVIDIA Triton, which comes with PyTriton (whose
+# own needs are left out: it wants older packages than they run with), and Seldon's MLServer.
+SERVING = build/peers/serving
+build/peers/.installed-serving: $(VENV)/.installed-peers
+	@rm -rf $(SERVING) && "$(PYTHON)" -m venv $(SERVING) \
+		&& $(SERVING)/bin/python -m pip --disable-pip-version-check install --quiet \
+			mlserver==1.7.1 onnxruntime==1.26.0 'numpy<2' \
+		&& $(SERVING)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+			nvidia-pytriton==0.7.0 \
+		&& touch $@ || echo "peers: no servers; the tests that use them will skip" >&2
 
 # What a hospital asks of the packages that run there: an environment of these alone, the tools in
 # another one, so that they are not in their own list.

@@ -6,6 +6,7 @@ import typer
 
 from benchmarks import (
     batch,
+    batch_kills,
     batches,
     cases,
     coverage,
@@ -19,8 +20,10 @@ from benchmarks import (
     guard,
     hostile,
     impossible,
+    kserve,
     leaks,
     limits,
+    looking,
     page,
     peers,
     precisions,
@@ -54,6 +57,9 @@ MODULES = (
         precisions,
         batches,
         batch,
+        batch_kills,
+        looking,
+        kserve,
         service,
         page,
         guard,
@@ -61,7 +67,7 @@ MODULES = (
     *(faults, leaks, gpu, foreign, hostile, impossible, coverage, cases),
     *(repeatability, thresholds, scale, explain, signs, second_readers, render),
 )
-NAMES = {everything: "all", second_readers: "second-readers"}
+NAMES = {everything: "all", second_readers: "second-readers", batch_kills: "batch-kills"}
 for module in MODULES:
     app.command(NAMES.get(module, module.__name__.rpartition(".")[2]))(module.command)
 

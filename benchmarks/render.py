@@ -4,7 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batch, foreign, gpu_tables, isa, load, results, tables
+from benchmarks import (
+    batch,
+    batch_kills,
+    foreign,
+    gpu_tables,
+    isa,
+    kserve,
+    load,
+    results,
+    tables,
+)
 from benchmarks.goals import goals
 from models.recipes.scorecard.goals import MISSED, UNKNOWN, Goal
 from models.recipes.scorecard.render import replaced
@@ -28,6 +38,8 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "precisions": tables.precisions,
     "batches": tables.batches,
     "batch": batch.rows,
+    "batch-kills": batch_kills.rows,
+    "kserve": kserve.rows,
     "service": tables.service,
     "load": load.rows,
     "page": tables.page,

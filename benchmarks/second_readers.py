@@ -105,7 +105,7 @@ def figures(cases: Answered) -> dict[str, Any]:
     fused = fuse(cases)
     held = fused.held & np.isfinite(cases.tabular)
     patients = np.array(cases.patients)[held]
-    each = {"network": cases.network, "tabular": cases.tabular, "fusion": fused.p}
+    each = {"network": cases.network, "tabular": cases.tabular, "fusion": fused.ranks}
     areas = {}
     for name, p in each.items():
         found = auc_delong(p[held], cases.malignant[held], patients)

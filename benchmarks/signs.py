@@ -28,6 +28,7 @@ SEED, NORM_SEED = 5100, 5600
 """Phantoms that are judged, and those that norms come from; no recipe trains on either."""
 VIEWS = (("T11", "L3", "L1"), ("T6", "T10", "T8"), ("L1", "L5", "L3"), ("T9", "L1", "T11"))
 NEAR_MM = 0.5
+WITHIN_MM = 12.0
 FOUND = {"gas": "gas", "mass": "paravertebral_tissue", "gap": "cortical_gap",
          "canal": "canal_tissue", "pedicle": "pedicle_right"}  # fmt: skip
 
@@ -37,7 +38,7 @@ Rows = list[dict[str, Any]]
 def command(
     phantoms: Annotated[int, typer.Option(help="Phantoms that are judged.", min=4)] = 40,
     norm: Annotated[int, typer.Option(help="Phantoms that norms come from.", min=4)] = 20,
-    own: Annotated[int, typer.Option(help="Of the judged, again with the chain's masks.")] = 4,
+    own: Annotated[int, typer.Option(help="Of the judged, again with the chain's masks.")] = 40,
     ct: Cts = None,
 ) -> None:
     """Signs of known size, found and measured, and what intact vertebrae show, of phantoms and of
@@ -46,13 +47,15 @@ def command(
     judged = [kept.point(f"phantom {n}", _given, SEED + n) for n in range(phantoms)]
     intact = [kept.point(f"norm {n}", _given, NORM_SEED + n) for n in range(norm)]
     drawn_by_chain = [kept.point(f"own masks {n}", _chain, SEED + n) for n in range(own)]
-    real = [kept.point(f"ct {path.name}", _real, path) for path in ct or ()]
+    real = [kept.point(f"ct {n}", _real, path) for n, path in enumerate(ct or ())]
+    given, by_chain = (list(chain.from_iterable(one)) for one in (judged, drawn_by_chain))
     kept.finish(
         {
-            "given": _figures(list(chain.from_iterable(judged))),
-            "own": _figures(list(chain.from_iterable(drawn_by_chain))),
+            "given": _figures(given),
+            "own": _figures(by_chain),
             "intact": {
                 "phantoms": _ranges(list(chain.from_iterable(intact))),
+                "own": _ranges(by_chain),
                 "ct": _ranges(list(chain.from_iterable(real))),
             },
         }
@@ -94,7 +97,7 @@ def _given(seed: int) -> Rows:
     spec, middle = drawn(seed)
     phantom = make_phantom(spec)
     masks = masks_from_labels(phantom.scan.image, phantom.labels)
-    return list(_rows(phantom, middle, masks))
+    return list(_rows(phantom, middle, masks, by_hand=True))
 
 
 def _chain(seed: int) -> Rows:
@@ -107,30 +110,40 @@ def _chain(seed: int) -> Rows:
     phantom = make_phantom(spec)
     with open_models(load_model_set("default"), "auto") as models:
         masks = analyze(phantom.scan, models).masks
-    return list(_rows(phantom, middle, masks))
+    return list(_rows(phantom, middle, masks, by_hand=False))
 
 
-def _rows(phantom: Phantom, middle: str, masks: Sequence[VertebraMask]) -> Iterator[dict[str, Any]]:
+def _rows(
+    phantom: Phantom, middle: str, masks: Sequence[VertebraMask], by_hand: bool
+) -> Iterator[dict[str, Any]]:
     """One for each whole vertebra. The planted one counts as suspected, so that none of its
-    neighbours is held against it."""
+    neighbours is held against it. A mask is that of the vertebra that it lies in, by whatever
+    name: the norms are those of the name."""
     image = phantom.scan.image
+    levels = [_level_at(phantom, mask) for mask in masks]
     measured = tuple(
-        replace(one, suspected_by_heights=mask.vertebra.level.value == middle)
-        for one, mask in zip(measure_vertebrae(image, masks, 0.2, True), masks, strict=True)
+        replace(one, suspected_by_heights=level == middle)
+        for one, level in zip(measure_vertebrae(image, masks, 0.2, by_hand), levels, strict=True)
     )
     found = measure_signs(image, masks, measured, lambda mask, _: not mask.touches_edge)
-    known = {level.level for level in phantom.truth.levels if level.whole_in_view}
-    for mask, signs in zip(masks, found, strict=True):
-        level = mask.vertebra.level.value
-        if signs and level in known:
-            truth = phantom.truth.get(level)
+    for level, signs in zip(levels, found, strict=True):
+        if signs and level is not None:
             yield {
                 "level": level,
-                "planted": {sign.kind: sign.size for sign in truth.signs},
+                "planted": {sign.kind: sign.size for sign in phantom.truth.get(level).signs},
                 "convexity": _true_convexity(phantom, level, middle),
                 "signs": {sign.name: sign.value for sign in signs},
                 "outside": _outside(signs),
             }
+
+
+def _level_at(phantom: Phantom, mask: VertebraMask) -> str | None:
+    """The whole vertebra that the mask lies in; None where it lies in none."""
+    place = np.array(mask.vertebra.centroid_lps_mm)
+    away = {one.level: float(np.linalg.norm(place - one.centroid_lps_mm)) for one in
+            phantom.truth.levels if one.whole_in_view}  # fmt: skip
+    nearest = min(away, key=lambda level: away[level], default=None)
+    return nearest if nearest is not None and away[nearest] < WITHIN_MM else None
 
 
 def _outside(signs: Sequence[Sign]) -> list[str]:
@@ -188,9 +201,9 @@ def _figures(rows: Rows) -> dict[str, Any]:
 
 
 def _rate(rows: Rows, kind: str, name: str) -> dict[str, int]:
-    told = [row for row in rows if row["signs"][name] is not None]
-    planted = [row for row in told if kind in row["planted"]]
-    intact = [row for row in told if not row["planted"]]
+    """What could not be told of a planted one was not found."""
+    planted = [row for row in rows if kind in row["planted"]]
+    intact = [row for row in rows if not row["planted"] and row["signs"][name] is not None]
     return {
         "planted": len(planted),
         "found": sum(name in row["outside"] for row in planted),
@@ -244,10 +257,10 @@ def _said(words: str, one: dict[str, Any]) -> str:
 
 def _norms(intact: dict[str, Any]) -> str:
     names = list(intact["phantoms"])
-    rows = [(name, *(_range(intact[group].get(name)) for group in ("phantoms", "ct")))
-            for name in names]  # fmt: skip
+    groups = ("phantoms", "own", "ct")
+    rows = [(name, *(_range(intact[group].get(name)) for group in groups)) for name in names]
     return "Of intact vertebrae, the middle and where 2.5 and 97.5 % of them end:\n\n" + table(
-        ("sign", "phantoms", "CTs"), rows
+        ("sign", "phantoms", "phantoms, outlines of the chain", "CTs"), rows
     )
 
 

@@ -25,6 +25,7 @@ from vfx_edge.labelled.dataset import Label
 from vfx_edge.manifest import ClassifierParameters, NetworkSpec, load_model_set
 from vfx_edge.manifest.calibration import tempered
 from vfx_edge.spine.classify import combined_views
+from vfx_edge.spine.crops import looks
 
 NAME = "thresholds"
 PAGE = results.ROOT / "docs" / "evaluation.md"
@@ -141,9 +142,8 @@ def answered(net: Network, crops: Sequence[StoredCrop]) -> Answers:
     views = []
     limits = net.spec.parameters_of(ClassifierParameters)
     for start in range(0, len(crops), _AT_ONCE):
-        shown = np.stack([_input(one, net.spec) for one in crops[start : start + _AT_ONCE]])
-        both = [shown, np.ascontiguousarray(shown[..., ::-1])][: 1 + bool(limits.mirror)]
-        views.append(np.stack([net.probabilities(one[:, None]) for one in both]))
+        shown = [_input(one, net.spec) for one in crops[start : start + _AT_ONCE]]
+        views.append(looks(shown, net))
     answer = np.concatenate(views, axis=1)
     *both, unknown, _ = combined_views(answer, net.spec.classes, net.spec.calibration)
     known = unknown < limits.threshold_unknown

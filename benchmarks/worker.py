@@ -18,7 +18,7 @@ from vfx_edge.study import BackendRequest
 
 @dataclass(frozen=True)
 class Order:
-    """The CT, and who runs the networks. backend: one of ours, or "torch"."""
+    """The CT, and who runs the networks. backend: one of ours, "kserve=SERVER", or "torch"."""
 
     path: str
     backend: str
@@ -75,7 +75,7 @@ def study(order: Order, models: OpenModels, watches: dict[str, Watch]) -> dict[s
 def opened(order: Order) -> OpenModels:
     """The networks of the default set, as ordered."""
     manifest = load_model_set("default")
-    asked = BackendRequest(order.backend, order.precision)
+    asked = BackendRequest.of(order.backend, order.precision)
     if order.backend != "torch":
         return open_models(manifest, asked)
     from benchmarks.torch_backend import TorchBackend

@@ -17,6 +17,7 @@ from export import (
     onnx_door,
     parity,
     quantize,
+    repository,
     resnet,
     totalsegmentator,
     tum,
@@ -34,6 +35,7 @@ Examples:
   python -m export parity models/published --checkpoint model.tar --ct /path/to/dicom
   python -m export quantize models/published -o models/published-int8
   python -m export engine models/published --sm 75 --sm 86
+  python -m export repository models/published -o /srv/models
 
 \b
 Exit codes: 0 done; 2 wrong usage; 3 the CT, 4 a model or checkpoint, 5 a backend can't be
@@ -51,7 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 DOORS = (tum, nnunet, totalsegmentator, resnet, network, monai_door, onnx_door)
-for module in (*DOORS, parity, quantize, engine):
+for module in (*DOORS, parity, quantize, engine, repository):
     name = getattr(module, "NAME", module.__name__.rpartition(".")[2])
     app.command(name, epilog=module.EXAMPLES)(module.command)
 

@@ -37,6 +37,12 @@ ONLY_IN = {
     "starlette": ("service/", "reading/"),
     "matplotlib": ("bench/",),
     "pyarrow": ("batch/parquet.py",),
+    "requests": ("inputs/dicomweb", "service/"),
+    "urllib3": ("inputs/dicomweb_server.py",),
+    "python_multipart": ("inputs/multipart.py",),
+    "ray": ("batch/ray_actors.py",),
+    "submitit": ("batch/slurm_jobs.py",),
+    "tritonclient": ("backends/kserve_client.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "mirp": ("radiomics/mirp_features.py",),
@@ -49,6 +55,8 @@ NAMED_OTHERWISE = {
     "fhir.resources": "fhir",
     "nvidia_ml_py": "pynvml",
     "pyjpegls": "jpeg_ls",
+    "grpcio": "grpc",
+    "protobuf": "google",
     "python_gdcm": "gdcm",
     "scikit_learn": "sklearn",
 }
@@ -159,7 +167,7 @@ def test_packages_of_others_stay_in_their_places() -> None:
 
 
 def test_each_runtime_is_imported_by_one_file() -> None:
-    for runtime in ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"):
+    for runtime in ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "tritonclient"):
         users = {
             place(path)
             for path in PACKAGE
@@ -173,7 +181,8 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     extras = project["optional-dependencies"]
     users = [*project["dependencies"], *extras["service"], *extras["tensorrt"], *extras["rtx"]]
     users += extras["radiomics"]
-    users += extras["batch"]
+    users += [*extras["batch"], *extras["dicomweb"], *extras["ray"], *extras["slurm"]]
+    users += extras["kserve"]
     users += extras["gdcm"]
     everyone = [*users, *extras["export"], *extras["peers"], *extras["dev"]]
     wrong = []

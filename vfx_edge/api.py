@@ -41,7 +41,7 @@ def analyze(
     if folder is None:  # not even prepared for
         kinds = (RESULT,)
     job = Job(Path(path), folder, series, options=options, kinds=kinds, language=language)
-    request = BackendRequest(backend.lower(), precision.lower(), device, gpu_memory_gib)
+    request = BackendRequest.of(backend, precision.lower(), device, gpu_memory_gib)
     if folder is None:
         answer = answer_alone(job, request, model, on_stage)
     else:

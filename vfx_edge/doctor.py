@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from vfx_edge.backends import Availability, probe_backends
+from vfx_edge.backends import Availability, probe_backends, probe_served
 from vfx_edge.backends.half import half_of
 from vfx_edge.backends.machine import cpu_flags, cpu_name
 from vfx_edge.backends.nvidia import Gpu, NoGpu, driver_version, find_gpus, free_gib
@@ -28,7 +28,7 @@ from vfx_edge.parallel import cores
 
 PACKAGES = (
     "vfx-edge", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt-cu13", "tensorrt-rtx",
-    "nvidia-cudnn-cu13",
+    "nvidia-cudnn-cu13", "tritonclient",
     "onnx", "numpy", "scipy", "SimpleITK", "python-gdcm", "pydicom", "highdicom",
     "pynetdicom",
 )  # fmt: skip
@@ -107,6 +107,8 @@ class Diagnosis:
     """All that `doctor` reports."""
 
     backends: tuple[Availability, ...]
+    served: tuple[Availability, ...]
+    """Those that run on a server, which `auto` never takes."""
     auto: str | None
     """The backend that `auto` would take; None when none can run."""
     passed_over: bool
@@ -118,15 +120,17 @@ class Diagnosis:
     model_sets: tuple[ModelSetState, ...]
 
 
-def diagnose(device: int = 0) -> Diagnosis:
+def diagnose(device: int = 0, server: str = "") -> Diagnosis:
     """Look at everything; takes a second or two, prints nothing, opens no network.
 
-    device: the number of the card that the backends are asked about.
+    device: the number of the card that the backends are asked about. server: of `kserve`, as
+    `BackendRequest` has it.
     """
     backends = probe_backends(device)
     taken = next((state for state in backends if state.available), None)
     return Diagnosis(
         backends=backends,
+        served=probe_served(server),
         auto=taken.name if taken else None,
         passed_over=any(state.card for state in backends) and not (taken and taken.card),
         cpu=cpu_state(any(s.name == "openvino" and s.available for s in backends)),

@@ -1,13 +1,23 @@
 """The task of this product, as `tasks` wants it: from a scan to a triage of its vertebrae."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import UsageError
-from vfx_edge.study import Analysis, Anchor, ByHand, Clinical, Level, OnStage, Scan, Shift
+from vfx_edge.study import (
+    NOTHING_KNOWN,
+    Analysis,
+    Anchor,
+    ByHand,
+    Clinical,
+    Level,
+    OnStage,
+    Scan,
+    Shift,
+)
 from vfx_edge.vocabulary import OPTIONAL_ROLES, ROLES, THORACOLUMBAR, level_named, level_range
 
 if TYPE_CHECKING:
@@ -33,7 +43,8 @@ class Options:
     levels_by_hand: a person's word on the names. signs: whether those of suspected vertebrae are
     measured. explain: whether to map what each answer of the classifier depends on, place by
     place. clinical: facts of the patient, or the file that holds them (`inputs/clinical.py`), for
-    a set with a tabular network. OptionsInvalid."""
+    a set with a tabular network; the file is read as the options are made, so that a wrong one is
+    told before any scan is read. OptionsInvalid, ClinicalUnreadable."""
 
     levels: str | Sequence[Level | str] = THORACOLUMBAR
     classify: str | Sequence[Level | str] = "suspected"
@@ -41,7 +52,7 @@ class Options:
     levels_by_hand: ByHand | None = None
     signs: bool = False
     explain: bool = False
-    clinical: Clinical | str | PathLike[str] | None = None
+    clinical: Clinical | str | PathLike[str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _levels("levels", self.levels)
@@ -49,6 +60,12 @@ class Options:
             _levels("classify", self.classify)
         if not isinstance(self.levels_by_hand, Shift | Anchor | None):
             raise OptionsInvalid("levels_by_hand", "give a Shift or an Anchor of vfx_edge.study")
+        object.__setattr__(self, "clinical", _clinical(self.clinical))
+
+    @property
+    def known(self) -> Clinical:
+        """What was given of the patient."""
+        return self.clinical if isinstance(self.clinical, Clinical) else NOTHING_KNOWN
 
 
 def _levels(option: str, given: str | Sequence[Level | str]) -> tuple[Level, ...]:
@@ -79,7 +96,7 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
         levels_by_hand=options.levels_by_hand,
         signs=options.signs,
         explain=options.explain,
-        clinical=_clinical(options.clinical),
+        clinical=options.known,
     )
     if options.segmentation is not None:
         from vfx_edge.inputs.segmentation import read_segmentation
@@ -94,9 +111,9 @@ def analyze(scan: Scan, models: "OpenModels", options: Options, on_stage: OnStag
     return chain.analyze(scan, models, asked, on_stage)
 
 
-def _clinical(given: "Clinical | str | PathLike[str] | None") -> Clinical:
+def _clinical(given: "Clinical | str | PathLike[str] | None") -> Clinical | None:
     if given is None or isinstance(given, Clinical):
-        return given or Clinical()
+        return given
     from vfx_edge.inputs.clinical import read_clinical
 
     return read_clinical(Path(given))

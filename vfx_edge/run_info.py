@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vfx_edge.vocabulary import PRECISIONS, Level
+from vfx_edge.vocabulary import PRECISIONS, SERVED, Level
 
 MOST_DEVICES = 64
 """No workstation has more cards: a larger number is a slip."""
@@ -19,6 +19,28 @@ class ModelUse:
 
 
 @dataclass(frozen=True)
+class ServedModel:
+    """A network by its name in the manifest, and the server's model that answered for it."""
+
+    network: str
+    model: str
+    """Holds the network's sha256."""
+    version: str
+    """The server's own count; "" where it has none."""
+
+
+@dataclass(frozen=True)
+class ServerUse:
+    """A server that ran the networks: crops and tiles of the scan were sent there, no header."""
+
+    address: str
+    tls: bool
+    software: str
+    """As it calls itself, with its version."""
+    models: tuple[ServedModel, ...]
+
+
+@dataclass(frozen=True)
 class BackendRequest:
     """What a person asks of the machine: who runs the networks, on which card, within how much."""
 
@@ -29,6 +51,16 @@ class BackendRequest:
     """The card's number, as CUDA counts those that it may see."""
     gpu_gib: float | None = None
     """Of the card's memory; None: what is free when the networks are opened, less a reserve."""
+    server: str = ""
+    """Of `kserve`: grpcs://HOST:PORT or a file of settings; "": what VFX_EDGE_SERVER names."""
+
+    @classmethod
+    def of(
+        cls, backend: str, precision: str = "auto", device: int = 0, gpu_gib: float | None = None
+    ) -> "BackendRequest":
+        """backend: a name, or "kserve=SERVER"."""
+        name, _, server = backend.partition("=")
+        return cls(name.strip().lower(), precision, device, gpu_gib, server.strip())
 
     @property
     def problem(self) -> str:
@@ -40,6 +72,8 @@ class BackendRequest:
             return f"there is no card number {self.device}: `vfx-edge doctor` lists those there are"
         if self.gpu_gib is not None and not 0 < self.gpu_gib <= MOST_GPU_GIB:  # nan, too
             return f"{self.gpu_gib:g} GiB of a card's memory make no sense: give for example 6"
+        if self.server and self.backend not in SERVED:
+            return f"{self.backend} runs on this machine: only kserve=SERVER is asked elsewhere"
         return ""
 
 
@@ -57,6 +91,8 @@ class BackendUse:
     """Those of `skipped` that could have used a card that is there: worth a line to people."""
     failed: tuple[tuple[str, str], ...] = ()
     """(backend, reason): opened, failed in the middle of this study, which the next one did."""
+    server: ServerUse | None = None
+    """None: this machine ran the networks."""
 
 
 @dataclass(frozen=True)

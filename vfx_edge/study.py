@@ -27,6 +27,8 @@ from vfx_edge.run_info import ByHand as ByHand
 from vfx_edge.run_info import Calibration as Calibration
 from vfx_edge.run_info import ModelUse as ModelUse
 from vfx_edge.run_info import RunInfo as RunInfo
+from vfx_edge.run_info import ServedModel as ServedModel
+from vfx_edge.run_info import ServerUse as ServerUse
 from vfx_edge.run_info import Shift as Shift
 from vfx_edge.second_reader import NOTHING_KNOWN as NOTHING_KNOWN
 from vfx_edge.second_reader import Clinical as Clinical

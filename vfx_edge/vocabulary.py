@@ -135,6 +135,8 @@ BACKENDS = {
     "cpu": "vfx_edge.backends.onnxruntime_backend:CpuBackend",
 }
 """Name -> class of `vfx_edge.backends.Backend`'s kind, in the order in which `auto` tries them."""
+SERVED = {"kserve": "vfx_edge.backends.kserve_backend:KServeBackend"}
+"""Those that run elsewhere. `auto` never takes one: nothing leaves this machine unasked."""
 ON_CPU = ("openvino", "cpu")
 """Those that use no card."""
 

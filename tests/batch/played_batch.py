@@ -4,7 +4,8 @@ tests.batch.played_batch`."""
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.waiting import HANG_S
@@ -31,7 +32,7 @@ def folder_of(place: Path, studies: Mapping[str, str]) -> Found:
 
 def wanted(out: Path, **more: object) -> Wanted:
     """With the played worker."""
-    return Wanted(out, engine=Processes(MODULE), **more)  # type: ignore[arg-type]
+    return Wanted(**{"out": out, "engine": Processes(MODULE), **more})  # type: ignore[arg-type]
 
 
 def asked(place: Path) -> dict[str, int]:
@@ -45,17 +46,29 @@ def _done(task: Task) -> Done:
     words = task.path.read_text(encoding="utf-8")
     if words == "is refused":
         raise InputError(f"{task.path.name} holds no CT: send another study.")
-    if words == "hangs":
+    first = Path(f"{task.path}.asked").stat().st_size == 1
+    if words == "hangs" or (words == "hangs once" and first):
         time.sleep(HANG_S)
-    if words == "dies once" and Path(f"{task.path}.asked").stat().st_size == 1:
+    if words == "kills its job once" and first:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(HANG_S)
+    if words == "dies once" and first:
         os.kill(os.getpid(), signal.SIGKILL)
     task.out.mkdir(parents=True, exist_ok=True)
+    (task.out / "told.txt").write_text(repr(task.clinical))
     (task.out / "result.json").write_text(words)
     return GOOD
 
 
-def _work(_order: Order, parent: Parent) -> None:
-    serve_all(parent, Work(Task, _done, Done, lambda task: [task.path]))
+@contextmanager
+def opened(_order: Order) -> Iterator[tuple[Work[Task], Callable[[], bool]]]:
+    """As `vfx_edge.batch.worker.opened`."""
+    yield Work(Task, _done, Done, lambda task: [task.path]), lambda: False
+
+
+def _work(order: Order, parent: Parent) -> None:
+    with opened(order) as (work, is_worn):
+        serve_all(parent, work, is_worn)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A batch over worker processes: what is killed, resumed, refused, and what the summary says."""
 
 import csv
+import json
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from vfx_edge.batch.outcomes import Done
 from vfx_edge.batch.run import NoBatch, OtherBatch, Shard, State, run, states_of
 from vfx_edge.batch.summary import write_summary
 from vfx_edge.crew.outcomes import Failed
+from vfx_edge.crew.records import Records
 from vfx_edge.fracture_task import Options
 from vfx_edge.manifest import load_model_set
 
@@ -100,3 +102,36 @@ def test_a_batch_json_that_is_none_is_no_batch(tmp_path: Path, text: str) -> Non
     (tmp_path / "batch.json").write_text(text, encoding="utf-8")
     with pytest.raises(NoBatch):
         states_of(tmp_path)
+
+
+def _as_stranger(out: Path, **facts: object) -> None:
+    about = {"schema": "vfx-edge/batch/1", "model": "m", "about": {}, "studies": [], "problems": []}
+    (out / "batch.json").write_text(json.dumps(about | facts), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["../../etc", "=cmd()", "1.2\n", "..", "/1.2", "Doe^Jane", "<b>"])
+def test_a_summary_names_no_study_that_a_stranger_made_up(tmp_path: Path, name: str) -> None:
+    _as_stranger(tmp_path, studies=["1.2", name])
+    with pytest.raises(NoBatch):
+        states_of(tmp_path)
+
+
+def test_what_a_stranger_wrote_into_records_is_text_in_every_table(tmp_path: Path) -> None:
+    """No formula, no HTML, no line of its own; and a record of another study is none."""
+    evil = "=HYPERLINK(1)<script>alert(1)</script>"
+    _as_stranger(
+        tmp_path,
+        model=evil,
+        studies=["1.2", "1.3", "1.3", "1.4"],
+        problems=[{"place": evil, "why": evil, "lost": False}],
+    )
+    records = Records(tmp_path, "batch", Done, "records")
+    records.write("1.2", "key", Failed(evil))
+    records.write("1.3", "key", Failed("two\nlines"))
+    records.path("1.4").write_bytes(records.path("1.2").read_bytes())
+    facts, states = states_of(tmp_path)
+    assert [state.outcome for state in states] == [Failed(evil), None, None]
+    page = write_summary(tmp_path, states, ABOUT | facts)
+    assert "<script" not in page.read_text("utf-8")
+    with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as stream:
+        assert next(csv.DictReader(stream))["reason"] == f"'{evil}"

@@ -32,6 +32,8 @@ from vfx_edge.study import (
     NotClassified,
     RunInfo,
     SeriesInfo,
+    ServedModel,
+    ServerUse,
     SkippedSeries,
     SliceAnswer,
     StudyResult,
@@ -59,6 +61,21 @@ def test_a_map_is_told_of_and_no_voxel_of_it() -> None:
          "places": 57, "unlike": 0.0, "p_malignant": 0.94, "largest_change": -0.8,
          "largest_at_lps_mm": place},
     ]  # fmt: skip
+
+
+def test_a_server_that_ran_the_networks_is_told_and_no_key_without_one() -> None:
+    result = example().result
+    assert "server" not in result_to_dict(result)["run"]["backend"]  # type: ignore[index]
+    server = ServerUse("gpu:8001", True, "triton 2.59.0", (ServedModel("seg", "seg-ab", "1"),))
+    used = replace(RUN.backend, used="kserve", server=server)
+    written: Any = result_to_dict(replace(result, run=replace(result.run, backend=used)))
+    VALIDATOR.validate(written)
+    assert written["run"]["backend"]["server"] == {
+        "address": "gpu:8001",
+        "tls": True,
+        "software": "triton 2.59.0",
+        "models": [{"network": "seg", "model": "seg-ab", "version": "1"}],
+    }
 
 
 def test_the_schema_knows_the_programs_names() -> None:

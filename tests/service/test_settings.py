@@ -122,6 +122,13 @@ def test_every_number_among_the_settings_has_bounds() -> None:
     assert numbers == BOUNDS.keys() | {"device"}, "BackendRequest knows its own"
 
 
+def test_a_server_for_the_networks_is_named_with_the_backend() -> None:
+    settings = load_settings(None, {"spool": "x", "backend": "kserve=/etc/server.toml"})
+    assert (settings.request.backend, settings.request.server) == ("kserve", "/etc/server.toml")
+    with pytest.raises(SettingsInvalid, match="only kserve=SERVER is asked elsewhere"):
+        load_settings(None, {"spool": "x", "backend": "cpu=/etc/server.toml"})
+
+
 def test_the_wait_doubles_up_to_its_limit() -> None:
     settings = Settings(spool=Path("x"), retry_first_s=1, retry_most_s=10)
     assert [settings.backoff_s(n) for n in (0, 1, 2, 3, 4, 5, 5000)] == [1, 1, 2, 4, 8, 10, 10]

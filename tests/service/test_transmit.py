@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
+from tests.batch.lying_archive import Reply, archive
 from tests.service.nodes import certificate
 from tests.service.processes import free_port, storescp
 from tests.service.studies import write_study
@@ -102,6 +103,24 @@ def test_tls_both_sides_know_each_other(tmp_path: Path, files: list[Path]) -> No
             with pytest.raises(NotSent, match="can't be reached, or broke off"):
                 transmit(wrong, files, "VFX-EDGE")
         assert [sum(runs.values()) for runs in archive.sets().values()] == [3]
+
+
+def test_stow_trusts_the_named_authority_and_no_other(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, authority = certificate(tmp_path, "authority")
+    theirs = certificate(tmp_path, "archive", "authority")
+    key, ours = certificate(tmp_path, "node", "authority")
+    _, stranger = certificate(tmp_path, "stranger")
+    stored = Reply(b"{}", "application/dicom+json")
+    with archive(lambda *_: stored, theirs) as running:
+        known = Destination(name="A", url=running.url, tls=Tls(ours, key, authority))
+        other = replace(known, tls=Tls(ours, key, stranger))
+        for bundle in (stranger, authority):  # says nothing to whom an authority is named
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+            transmit(known, files, "VFX-EDGE")
+            with pytest.raises(NotSent, match="can't be reached"):
+                transmit(other, files, "VFX-EDGE")
 
 
 @contextmanager

@@ -114,3 +114,18 @@ def test_gaps_that_are_none_and_holes_are_refused() -> None:
 @pytest.mark.parametrize("spacing", [1.5, 3.0])
 def test_phantoms_pass(spacing: float) -> None:
     assert contradiction(masks_of(lumbar(spacing))) is None
+
+
+def test_the_tip_of_a_process_at_the_scans_edge_is_no_vertebra_in_the_wrong_place() -> None:
+    """Of the uppermost vertebra the scan holds the end of its spinous process, which hangs below
+    the next one's body."""
+    first, *rest = masks_of(lumbar(3.0))
+    x, y, z = rest[0].vertebra.centroid_lps_mm
+    few = np.zeros_like(first.body)
+    few[:2, -4:, :4] = 1
+    moved = replace(first.vertebra, centroid_lps_mm=(x, y + 50, z - 8))
+    tip = replace(first, vertebra=moved, body=few, arch=0 * first.arch, touches_edge=True)
+    assert name_remarks([tip, *rest], settled=False) == name_remarks(rest, settled=False)
+    whole = replace(first, vertebra=moved, touches_edge=True)
+    with pytest.raises(InputError, match="lies below what it names"):
+        name_remarks([whole, *rest], settled=False)

@@ -6,7 +6,7 @@ models.backend      # what was asked for, what really ran, what was skipped and 
 """
 
 from vfx_edge.backends.choose import open_models
-from vfx_edge.backends.known import default_backends, probe_backends
+from vfx_edge.backends.known import default_backends, probe_backends, probe_served
 from vfx_edge.backends.network import class_probabilities
 from vfx_edge.backends.opened import OpenModels
 from vfx_edge.backends.protocol import Array, Availability, Backend, Budget, Network
@@ -22,4 +22,5 @@ __all__ = [
     "default_backends",
     "open_models",
     "probe_backends",
+    "probe_served",
 ]

@@ -8,15 +8,16 @@ from functools import partial
 from vfx_edge.backends.budget import divide, settled
 from vfx_edge.backends.closing import close
 from vfx_edge.backends.errors import BackendUnavailable, RequestInvalid, reason_of
-from vfx_edge.backends.known import default_backends
+from vfx_edge.backends.known import default_backends, served_backend
 from vfx_edge.backends.later import OpenedLater
 from vfx_edge.backends.onnx_file import check_signature
 from vfx_edge.backends.opened import OpenModels, log, passed_over_sentence, precisions
 from vfx_edge.backends.proof import ask_once
-from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
+from vfx_edge.backends.protocol import Availability, Backend, Budget, Network, OnServer
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, NetworkSpec
-from vfx_edge.study import BackendRequest, BackendUse, ModelUse
+from vfx_edge.study import BackendRequest, BackendUse, ModelUse, ServerUse
+from vfx_edge.vocabulary import SERVED
 
 
 def open_models(
@@ -41,7 +42,7 @@ def open_models(
     request = BackendRequest(requested) if isinstance(requested, str) else requested
     if request.problem:
         raise RequestInvalid(f"{request.problem}.")
-    known = default_backends() if backends is None else backends
+    known = _known(request) if backends is None else backends
     if request.backend != "auto" and request.backend not in known:
         raise unknown_backend(request.backend, known)
     wanted = manifest.roles if roles is None else tuple(roles)
@@ -53,6 +54,23 @@ def open_models(
     if line := passed_over_sentence(opened.backend):
         log.warning("%s", line)
     return opened
+
+
+def _known(request: BackendRequest) -> Mapping[str, Backend]:
+    """What may be chosen: with a server no runtime of this machine is touched."""
+    if request.backend in SERVED:
+        return {request.backend: served_backend(request.backend, request.server)}
+    return default_backends()
+
+
+def with_server(server: str) -> dict[str, Backend]:
+    """Every backend of this machine, and first the server. BackendUnavailable where it does not
+    answer, UsageError where it can't be meant."""
+    (name,) = SERVED
+    served = served_backend(name, server)
+    if not (state := served.availability()).available:
+        raise unavailable(state)
+    return {name: served, **default_backends()}
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,7 @@ def _open(plan: _Plan) -> OpenModels:
         precisions(networks),
         skipped=tuple(one.line for one in tried),
         passed_over=_passed_over(state, tried),
+        server=_server_use(networks),
     )
     rest = plan.after(state.name)
     again = None if rest is None else partial(_open, rest)
@@ -176,7 +195,8 @@ def _open_named(backend: Backend, opening: _Opening) -> tuple[list[Network], Ava
     state = backend.availability(opening.request.device)
     if not state.available:
         raise unavailable(state)
-    return opening.open_on(backend, on_card=state.card), state
+    # A server's answers are known no better than a card's.
+    return opening.open_on(backend, on_card=state.card or state.away), state
 
 
 def _first_that_works(
@@ -199,7 +219,7 @@ def _first_that_works(
 def unknown_backend(name: str, known: Iterable[str]) -> BackendUnavailable:
     """The error for a name that no backend has."""
     return BackendUnavailable(
-        f"there is no backend '{name}'", f"choose one of auto, {', '.join(known)}"
+        f"there is no backend '{name}'", f"choose one of auto, {', '.join([*known, *SERVED])}"
     )
 
 
@@ -207,6 +227,13 @@ def unavailable(state: Availability) -> BackendUnavailable:
     """The error for a named backend that can't run here."""
     remedy = f"{state.remedy or 'choose another'}, or use --backend auto"
     return BackendUnavailable(f"backend '{state.name}' can't be used", f"{state.reason}; {remedy}")
+
+
+def _server_use(networks: Iterable[Network]) -> ServerUse | None:
+    """The server of all of them, which is one; None where this machine runs them."""
+    uses = [network.server for network in networks if isinstance(network, OnServer)]
+    models = tuple(model for use in uses for model in use.models)
+    return replace(uses[0], models=models) if uses else None
 
 
 def _model_uses(networks: Mapping[str, Network]) -> tuple[ModelUse, ...]:

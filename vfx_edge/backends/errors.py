@@ -121,6 +121,26 @@ class EngineNotWritten(BackendError):
         self.engine = engine
 
 
+class ServerFailed(BackendError):
+    """The server of `--backend kserve` does not answer, or refuses to."""
+
+    def __init__(self, address: str, reason: str, remedy: str) -> None:
+        self.reason = one_line(reason)
+        super().__init__(f"the server {address} does not serve ({self.reason}): {remedy}")
+
+
+class ServedOtherwise(BackendError):
+    """The server has no such network, or another one under its name."""
+
+    def __init__(self, address: str, model: str, reason: str) -> None:
+        self.reason = one_line(reason)
+        super().__init__(
+            f"the server {address} does not serve '{model}' as the manifest means it "
+            f"({self.reason}): have it load what `python -m export repository` writes of this set, "
+            "or name the set that it serves by --model"
+        )
+
+
 class OnnxInvalid(ModelError):
     """A network's file is no ONNX, or another network than its manifest says."""
 

@@ -6,14 +6,21 @@ from typing import cast
 
 from vfx_edge.backends.errors import BackendUnavailable
 from vfx_edge.backends.protocol import Availability, Backend, Budget, Network
-from vfx_edge.errors import first_line
+from vfx_edge.errors import UsageError, first_line
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.vocabulary import BACKENDS
+from vfx_edge.vocabulary import BACKENDS, SERVED
 
 
 def default_backends() -> dict[str, Backend]:
     """Every backend by name, in the order in which `auto` tries them."""
     return {name: _made(name, kind) for name, kind in BACKENDS.items()}
+
+
+def served_backend(name: str, server: str, patience_s: float | None = None) -> Backend:
+    """One that runs elsewhere, by its name. server: as `BackendRequest` has it. patience_s: how
+    long a server that does not answer is asked again; None: as its settings say. UsageError where
+    the server can't be meant."""
+    return cast(Backend, resolve_name(SERVED[name])(server, patience_s))
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,20 @@ def _made(name: str, kind: str) -> Backend:
         return cast(Backend, resolve_name(kind)())
     except ImportError as error:
         return _NotInstalled(name, first_line(error))
+
+
+def probe_served(server: str = "") -> tuple[Availability, ...]:
+    """The state of what runs elsewhere; a server that does not answer is not asked again. server:
+    as `BackendRequest` has it."""
+    return tuple(_served_state(name, server) for name in SERVED)
+
+
+def _served_state(name: str, server: str) -> Availability:
+    try:
+        return served_backend(name, server, patience_s=0).availability()
+    except UsageError as error:
+        reason, _, remedy = str(error).rpartition(": ")
+        return Availability(name, False, reason, remedy)
 
 
 def probe_backends(device: int = 0) -> tuple[Availability, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfx_edge.manifest import NetworkSpec
+from vfx_edge.study import ServerUse
 
 Array = NDArray[np.float32]
 
@@ -22,6 +23,8 @@ class Availability:
     device: str = ""
     card: bool = False
     """An NVIDIA card is in the machine: where such a backend can't use it, people want to know."""
+    away: bool = False
+    """Another machine runs the networks: each is asked once before a study depends on it."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,14 @@ class Backend(Protocol):
         Raises BackendError leaves, or ModelError when the network itself can't be read.
         """
         ...
+
+
+@runtime_checkable
+class OnServer(Protocol):
+    """A network that a server runs, and not this machine."""
+
+    @property
+    def server(self) -> ServerUse: ...
 
 
 @runtime_checkable

@@ -1,11 +1,16 @@
-"""Who does the studies: a table, so that another engine is a class and a row."""
+"""Who does the studies: what an engine is, and the one that is there without any library."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from vfx_edge.batch.outcomes import Done, Task
 from vfx_edge.crew.outcomes import Failed
 from vfx_edge.crew.pool import Crew, answers
+from vfx_edge.crew.serving import Work
+from vfx_edge.errors import UsageError
 
 MODULE = "vfx_edge.batch.worker"
 OPENINGS = 5
@@ -23,6 +28,16 @@ class Engine(Protocol):
         `worker` reads it. ModelError and BackendError where the networks can't be opened."""
 
 
+class EngineNotInstalled(UsageError):
+    """Its library is not there."""
+
+    def __init__(self, engine: str, package: str) -> None:
+        super().__init__(
+            f"--engine {engine} needs {package}, which is not installed: "
+            f"`pip install 'vfx-edge[{engine}]'` brings it, here and on the cluster."
+        )
+
+
 class Processes:
     """Worker processes on this machine. module: their program."""
 
@@ -37,4 +52,16 @@ class Processes:
         return answers(tasks, crew)
 
 
-ENGINES: Mapping[str, type[Engine]] = {"processes": Processes}
+def check_installed(engine: str, package: str) -> None:
+    """EngineNotInstalled."""
+    if find_spec(package) is None:
+        raise EngineNotInstalled(engine, package)
+
+
+def opening_of(
+    module: str,
+) -> Callable[[dict[str, Any]], AbstractContextManager[tuple[Work[Any], Callable[[], bool]]]]:
+    """`opened` of a worker's program, for a process that is not started by `crew`."""
+    opened: Callable[[dict[str, Any]], AbstractContextManager[tuple[Work[Any], Callable[[], bool]]]]
+    opened = import_module(module).opened
+    return opened

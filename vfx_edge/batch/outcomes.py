@@ -6,8 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from vfx_edge.crew.records import Records
+from vfx_edge.inputs.dicomweb_server import Server
 from vfx_edge.scoring.answers import Count, LevelName, Positive, TierName, Word
-from vfx_edge.study import StudyResult, Tier
+from vfx_edge.study import Clinical, StudyResult, Tier
 
 Words = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", max_length=200)]
 Levels = Annotated[tuple[LevelName, ...], Meta(max_length=60)]
@@ -15,11 +17,17 @@ Levels = Annotated[tuple[LevelName, ...], Meta(max_length=60)]
 
 @dataclass(frozen=True)
 class Task:
-    """A study. out: its folder of results. files: only these of the path; none: all."""
+    """A study. out: its folder of results. files: only these of the path; none: all. key: of its
+    record. clinical: what is known of its patient besides the header. study: of an archive only
+    this one, or the one that the server is asked for."""
 
     path: Path
     out: Path
     files: tuple[str, ...] = ()
+    key: str = ""
+    clinical: Clinical | None = None
+    study: str = ""
+    server: Server | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class Done:
     precision: Words
     seconds: Positive
     warnings: Count
+
+
+def records_of(out: Path) -> Records[Done]:
+    """What is done so far of the batch in `out`."""
+    return Records(out, "batch", Done, "records")
 
 
 def done_of(result: StudyResult) -> Done:

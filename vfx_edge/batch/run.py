@@ -14,22 +14,23 @@ import msgspec
 
 from vfx_edge import __version__
 from vfx_edge.batch.engine import Engine, Processes
-from vfx_edge.batch.outcomes import Done, Task
-from vfx_edge.batch.studies import Found, Study
-from vfx_edge.crew.outcomes import Failed
-from vfx_edge.crew.records import Records, key_of
+from vfx_edge.batch.outcomes import Done, Task, records_of
+from vfx_edge.batch.studies import Found, Study, StudyName
+from vfx_edge.crew.outcomes import Failed, Sentence
+from vfx_edge.crew.records import key_of
 from vfx_edge.errors import InputError, UsageError
 from vfx_edge.files import make_folder, write_text
 from vfx_edge.fracture_task import Options
 from vfx_edge.outputs.kinds import FolderBusy, check_installed
 from vfx_edge.scratch import only_one
-from vfx_edge.study import BackendRequest
+from vfx_edge.study import BackendRequest, Clinical
 
 if TYPE_CHECKING:
     from vfx_edge.manifest import ModelManifest
 
 SCHEMA = "vfx-edge/batch/1"
 ABOUT = "batch.json"
+MOST_ABOUT_BYTES = 2**28
 GOES = 3
 """How often a study is begun whose process was killed: most likely the machine did it, not the
 study."""
@@ -85,11 +86,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a batch is done. out: its folder. redo: also what was made otherwise."""
+    """How a batch is done. out: its folder. redo: also what was made otherwise. clinical: study's
+    name -> what is known of its patient; None: no table of it was given."""
 
     out: Path
     request: BackendRequest = field(default_factory=BackendRequest)
     options: Options = field(default_factory=Options)
+    clinical: Mapping[str, Clinical] | None = field(default=None, repr=False)
     kinds: tuple[str, ...] = ("json", "html")
     language: str = "en"
     workers: int = 1
@@ -102,8 +105,8 @@ class Wanted:
 class _Lost(msgspec.Struct, frozen=True):
     """A problem, as batch.json has it: without the path, which may name a patient."""
 
-    place: str
-    why: str
+    place: Sentence
+    why: Sentence
     lost: bool
 
 
@@ -111,9 +114,9 @@ class _AboutFile(msgspec.Struct, frozen=True):
     """batch.json."""
 
     schema: str
-    model: str
+    model: Sentence
     about: dict[str, Any]
-    studies: list[str]
+    studies: list[StudyName]
     problems: list[_Lost]
 
 
@@ -135,12 +138,12 @@ def run(
     mine = [study for study in found.studies if wanted.shard.has(study.name)]
     with _alone(wanted):
         _keep_about(wanted, about, manifest.name, found)
-        kept = _Kept(wanted.out, about)
+        kept = _Kept(wanted, about)
         states = {s.name: kept.outcome(s, retry=wanted.retry_failed) for s in mine}
         left = [study for study in mine if states[study.name] is None]
         done = len(mine) - len(left)
         on_study(done, len(mine))
-        for study, outcome in _all_of(left, manifest, wanted):
+        for study, outcome in _all_of(left, manifest, wanted, kept):
             kept.keep(study, outcome)
             states[study.name] = outcome
             done += 1
@@ -149,7 +152,7 @@ def run(
 
 
 def _all_of(
-    left: list[Study], manifest: "ModelManifest", wanted: Wanted
+    left: list[Study], manifest: "ModelManifest", wanted: Wanted, kept: "_Kept"
 ) -> Iterator[tuple[Study, Done | Failed]]:
     """Each once; what a killed process had begun is begun again, when all others are through."""
     order = {
@@ -158,10 +161,12 @@ def _all_of(
         "options": _plain(wanted.options),
         "kinds": list(wanted.kinds),
         "language": wanted.language,
+        "out": str(wanted.out.absolute()),
+        "jobs": str(_place(wanted).absolute() / "jobs"),
     }
     for go in range(1, GOES + 1):
         again: list[Study] = []
-        tasks = [_task(study, wanted.out) for study in left]
+        tasks = [_task(study, wanted, kept.key(study)) for study in left]
         with closing(wanted.engine.answers(tasks, order, wanted.workers)) as coming:
             for number, outcome in coming:
                 if isinstance(outcome, Failed) and outcome.died and go < GOES:
@@ -171,37 +176,50 @@ def _all_of(
         left = again
 
 
-def _task(study: Study, out: Path) -> Task:
-    place = (out / "studies" / study.name).absolute()
-    return Task(study.path.absolute(), place, tuple(str(f.absolute()) for f in study.files))
+def _task(study: Study, wanted: Wanted, key: str) -> Task:
+    place = (wanted.out / "studies" / study.name).absolute()
+    known = _clinical(study, wanted)
+    if study.server is not None:
+        return Task(study.path, place, (), key, known, study.uid, study.server)
+    files = tuple(str(file.absolute()) for file in study.files)
+    return Task(study.path.absolute(), place, files, key, known, study.uid)
+
+
+def _clinical(study: Study, wanted: Wanted) -> Clinical | None:
+    return None if wanted.clinical is None else wanted.clinical.get(study.name)
 
 
 class _Kept:
     """The records of a batch; a study is done where its result lies there, too."""
 
-    def __init__(self, out: Path, about: Mapping[str, Any]) -> None:
-        self._out, self._about = out, about
-        self._records = _records(out)
+    def __init__(self, wanted: Wanted, about: Mapping[str, Any]) -> None:
+        self._wanted, self._about = wanted, about
+        self._records = records_of(wanted.out)
         self._keys: dict[str, str] = {}
 
     def outcome(self, study: Study, *, retry: bool) -> Done | Failed | None:
         """What came of just these inputs."""
-        found = self._records.read(study.name, self._key(study))
+        found = self._records.read(study.name, self.key(study))
         if isinstance(found, Done) and not self._result(study.name).is_file():
             return None
         return None if retry and isinstance(found, Failed) else found
 
     def keep(self, study: Study, outcome: Done | Failed) -> None:
         """OutputError where it can't be written."""
-        self._records.write(study.name, self._key(study), outcome)
+        self._records.write(study.name, self.key(study), outcome)
 
-    def _key(self, study: Study) -> str:
+    def key(self, study: Study) -> str:
+        """Of its record: all that its result rests on."""
         if study.name not in self._keys:  # of what lay there when the work began
-            self._keys[study.name] = key_of(study.inputs, self._about)
+            known = _clinical(study, self._wanted)
+            clinical = None if known is None else asdict(known)
+            self._keys[study.name] = key_of(
+                study.inputs, self._about, clinical=clinical, told=study.remote_facts
+            )
         return self._keys[study.name]
 
     def _result(self, name: str) -> Path:
-        return self._out / "studies" / name / "result.json"
+        return self._wanted.out / "studies" / name / "result.json"
 
 
 def _about(manifest: "ModelManifest", wanted: Wanted) -> dict[str, Any]:
@@ -211,7 +229,8 @@ def _about(manifest: "ModelManifest", wanted: Wanted) -> dict[str, Any]:
         "model set": manifest.digest,
         "backend": wanted.request.backend,
         "precision": wanted.request.precision,
-        "levels, classify": _plain(wanted.options),
+        "levels, classify, signs, explain": _plain(wanted.options),
+        "clinical data": wanted.clinical is not None,
         "outputs": list(wanted.kinds),
         "language": wanted.language,
     }
@@ -219,18 +238,22 @@ def _about(manifest: "ModelManifest", wanted: Wanted) -> dict[str, Any]:
 
 def _plain(options: Options) -> dict[str, Any]:
     """As JSON has it. Masks and names by hand are of one study, and no batch's."""
-    return {
+    chosen = {
         name: value if isinstance(value, str) else [str(level) for level in value]
         for name, value in (("levels", options.levels), ("classify", options.classify))
     }
+    return {**chosen, "signs": options.signs, "explain": options.explain}
+
+
+def _place(wanted: Wanted) -> Path:
+    """Whose lock a process holds that does the shard."""
+    return wanted.out / "records" / f"{wanted.shard.number}-of-{wanted.shard.of}"
 
 
 @contextmanager
 def _alone(wanted: Wanted) -> Iterator[None]:
     """One process at a time does a shard. FolderBusy."""
-    shard = wanted.shard
-    folder = make_folder(wanted.out / "records" / f"{shard.number}-of-{shard.of}")
-    with only_one(folder, PATIENCE_S) as free:
+    with only_one(make_folder(_place(wanted)), PATIENCE_S) as free:
         if not free:
             raise FolderBusy(wanted.out)
         yield
@@ -245,7 +268,7 @@ def _keep_about(wanted: Wanted, about: Mapping[str, Any], model: str, found: Fou
     if differs and not wanted.redo:
         raise OtherBatch(wanted.out, differs)
     if differs:
-        shutil.rmtree(_records(wanted.out).path("").parent, ignore_errors=True)
+        shutil.rmtree(records_of(wanted.out).path("").parent, ignore_errors=True)
     facts = {
         "schema": SCHEMA,
         "model": model,
@@ -256,14 +279,11 @@ def _keep_about(wanted: Wanted, about: Mapping[str, Any], model: str, found: Fou
     write_text(path, json.dumps(facts, indent=1) + "\n")
 
 
-def _records(out: Path) -> Records[Done]:
-    return Records(out, "batch", Done, "records")
-
-
 def _read_about(path: Path) -> _AboutFile | None:
     """None where there is none, or the file is not as it was written."""
     with suppress(OSError, ValueError, RecursionError):
-        data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
+        small = path.is_file() and path.stat().st_size <= MOST_ABOUT_BYTES
+        data = path.read_bytes() if small else b""  # a pipe would never end
         found = msgspec.json.decode(data, type=_AboutFile)
         return found if found.schema == SCHEMA else None
     return None
@@ -275,6 +295,6 @@ def states_of(out: Path) -> tuple[dict[str, Any], list[State]]:
     found = _read_about(out / ABOUT)
     if found is None:
         raise NoBatch(out)
-    records = _records(out)
+    records = records_of(out)
     facts = {"model": found.model, "problems": [msgspec.to_builtins(one) for one in found.problems]}
-    return facts, [State(name, records.any_of(name)) for name in found.studies]
+    return facts, [State(name, records.any_of(name)) for name in dict.fromkeys(found.studies)]

@@ -1,66 +1,72 @@
 """Which studies a folder, a file or a list of paths holds.
 
-DICOM belongs together by its StudyInstanceUID, whatever folders it lies in; a zip, a NIfTI file and
-a disc's directory are a study each.
+DICOM belongs together by its StudyInstanceUID, whatever folders it lies in; a NIfTI file is one, a
+zip and a disc's directory are as many as they hold.
 """
 
-import csv
 import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta
+
+from vfx_edge.batch.index import Index
+from vfx_edge.batch.lists import LISTS, Entry, read_list
+from vfx_edge.batch.looking import files_in, look, uids_in
 from vfx_edge.errors import InputError
+from vfx_edge.inputs.dicomweb_server import Server
+from vfx_edge.inputs.disc import is_directory, named_files
 from vfx_edge.inputs.files import PathMissing, PathUnreadable
-from vfx_edge.inputs.study_uid import study_uid
-from vfx_edge.parallel import map_reading
+from vfx_edge.inputs.study_uid import is_uid, study_uid
 
-MOST_PATHS = 1_000_000
-MOST_LIST_BYTES = 2**28
-_NIFTI = (".nii", ".nii.gz")
-_ALONE = (*_NIFTI, ".zip")
-_MASK = re.compile(r"(?:.*[_-])?(?:msk|mask|seg|labels?)\.nii(?:\.gz)?", re.IGNORECASE)
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
-_LISTS = (".txt", ".csv", ".lst")
 _HASH = 12
-_AT_ONCE = 4096
-"""Headers that are looked at before their files are sorted in."""
-
-
-class ListUnreadable(InputError):
-    """A list of studies that is none."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(
-            f"{path.name} is no list of studies ({why}): write one path a line, or a CSV file with "
-            "a column path."
-        )
+NO_STUDY = "holds no study"
+StudyName = Annotated[str, Meta(pattern=rf"^(?:[0-9]+(?:\.[0-9]+)+|scan-[0-9a-f]{{{_HASH}}})\Z")]
+"""What folders of results are called: it can lead nowhere else, and names nobody."""
 
 
 class NoStudies(InputError):
     """Nothing that could be analysed."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} holds no study, neither DICOM nor .nii.gz nor .zip: check the path."
-        )
+    def __init__(self, path: Path, why: str = "neither DICOM nor .nii.gz nor .zip") -> None:
+        super().__init__(f"{path} holds no study, {why}: check the path.")
 
 
 @dataclass(frozen=True)
 class Study:
     """name: of its folder of results, without a patient's name. path: what is read. files: of it
-    only these; none: all."""
+    only these; none: all. uid: of what lies there only the study of this UID. server: where it
+    lies. told: what the server says of it, which changes when images are added."""
 
     name: str
     path: Path
     files: tuple[Path, ...] = ()
+    uid: str = ""
+    server: Server | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """What the result rests on."""
-        return self.files or (self.path,)
+        """The files that the result rests on."""
+        return () if self.server else self.files or (self.path,)
+
+    @property
+    def remote_facts(self) -> tuple[str, ...]:
+        """What else the result rests on, where a server has the files."""
+        return (self.uid, *self.told) if self.server else ()
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people."""
+        if self.server is not None:
+            return f"{self.server.url.rstrip('/')}/studies/{self.uid}"
+        return (
+            str(self.path.absolute()).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        )
 
 
 @dataclass(frozen=True)
@@ -85,170 +91,142 @@ class Found:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A path that was given. base: names are made of how it lies to this folder, so that all may
-    be moved together."""
-
-    path: Path
-    place: str
-    base: Path
-
-
-def studies_of(source: Path) -> Found:
-    """source: a folder, a study's file, or a list of paths (.txt, .csv). PathMissing,
-    PathUnreadable, ListUnreadable, NoStudies."""
+def studies_of(
+    source: Path, out: Path | None = None, on_files: Callable[[int], None] = lambda _: None
+) -> Found:
+    """source: a folder, a study's file, or a list of paths. out: the batch's folder, which is no
+    source, and which keeps what was read of headers. on_files: as of `Index`. PathMissing,
+    PathUnreadable, ListUnreadable, NoStudies, OutputError."""
     if not os.path.exists(source):
         raise PathMissing(source)
-    is_list = source.is_file() and source.suffix.lower() in _LISTS
-    entries = _listed(source) if is_list else [_Entry(source, "", source.parent)]
-    found: dict[str, tuple[Study, str]] = {}
-    problems: list[Problem] = []
+    is_list = source.is_file() and source.suffix.lower() in LISTS
+    entries = read_list(source) if is_list else [Entry(source, "", source.parent)]
+    index, gathered = Index(out, on_files), _Gathered()
     for entry in entries:
-        try:
-            mine = list(_below(entry))
-        except (PathMissing, PathUnreadable) as error:
-            why = "does not exist" if isinstance(error, PathMissing) else "can't be read"
-            problems.append(Problem(entry.place, entry.path, why))
-            continue
-        if not mine:
-            problems.append(Problem(entry.place, entry.path, "holds no study"))
-        for study in mine:
-            if study.name in found:
-                first = found[study.name][1] or "another path"
-                why = f"is the study of {first}, which is taken"
-                problems.append(Problem(entry.place, entry.path, why, lost=False))
-            else:
-                found[study.name] = (study, entry.place)
-    if not found and not is_list:
-        raise NoStudies(source)
-    ordered = sorted((study for study, _ in found.values()), key=lambda one: one.name)
-    return Found(tuple(ordered), tuple(problems))
-
-
-def _listed(path: Path) -> list[_Entry]:
-    """The paths of a list; those that are not absolute lie beside it."""
-    try:
-        if path.stat().st_size > MOST_LIST_BYTES:
-            raise ListUnreadable(path, "it is too large")
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise PathUnreadable(path, error.strerror or type(error).__name__) from None
-    except UnicodeDecodeError:
-        raise ListUnreadable(path, "it is no UTF-8 text") from None
-    rows = list(_csv_rows(path, text) if path.suffix.lower() == ".csv" else _text_rows(text))
-    if len(rows) > MOST_PATHS:
-        raise ListUnreadable(path, f"it has more than {MOST_PATHS} lines")
-    if not rows:
-        raise ListUnreadable(path, "no path stands in it")
-    base = path.absolute().parent
-    return [_Entry(base / words, f"line {number}", base) for number, words in rows]
-
-
-def _text_rows(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if (words := line.strip()) and not words.startswith("#") and "\0" not in words:
-            yield number, words
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, str]]:
-    try:
-        reader = csv.DictReader(text.splitlines())
-        if "path" not in (reader.fieldnames or ()):
-            raise ListUnreadable(path, "no column is called path")
-        for row in reader:
-            if (words := (row["path"] or "").strip()) and "\0" not in words:
-                yield reader.line_num, words
-    except csv.Error:
-        raise ListUnreadable(path, "it is no CSV") from None
+        _gather(entry, index, gathered)
+    index.close()
+    if not gathered.studies and not is_list:
+        raise gathered.nothing(source)
+    ordered = sorted((study for study, _ in gathered.studies.values()), key=lambda one: one.name)
+    return Found(tuple(ordered), tuple(gathered.problems))
 
 
 @dataclass
-class _Groups:
-    """The DICOM files of each study below an entry, and who lies below each folder."""
+class _Gathered:
+    """Studies by name, each with the place of its entry, and what is wrong with the rest."""
 
-    root: Path
-    files: dict[str, list[Path]] = field(default_factory=dict)
-    owners: dict[Path, str | None] = field(default_factory=dict)
-    """Folder -> the only study below it; None where there are several."""
+    studies: dict[str, tuple[Study, str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    files: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Files that are a study each, by what they are to the system, whatever they are called."""
 
-    def add(self, key: str, file: Path) -> None:
-        self.files.setdefault(key, []).append(file)
-        self.own(key, file.parent)
+    def add(self, entry: Entry, study: Study) -> None:
+        """Or a problem, where it is there already."""
+        name = self._same(study)
+        if name not in self.studies:
+            self.studies[name] = (study, entry.place)
+            return
+        first = self.studies[name][1] or "another path"
+        why = f"is the study of {first}, which is taken"
+        self.problems.append(Problem(entry.place, study.path, why, lost=False))
 
-    def own(self, key: str, folder: Path) -> None:
-        """Up to the root, as far as it is news."""
-        while True:
-            known = self.owners.setdefault(folder, key)
-            if known is None and self.owners.get(folder.parent, "") is None:
-                return
-            if known != key:
-                self.owners[folder] = None
-            if folder in (self.root, folder.parent):
-                return
-            folder = folder.parent
+    def nothing(self, source: Path) -> InputError:
+        """Why there is no study."""
+        for problem in self.problems:
+            if problem.why != NO_STUDY:
+                return NoStudies(source, f"and {problem.path} {problem.why}")
+        return NoStudies(source)
 
-
-def _below(entry: _Entry) -> Iterator[Study]:
-    path = entry.path
-    if not os.path.exists(path):
-        raise PathMissing(path)
-    if not os.path.isdir(path):
-        if path.name.lower().endswith(_ALONE) or os.path.isfile(path):
-            yield Study(_study_name(study_uid(path), path, entry.base), path)
-        return
-    groups, alone = _grouped(path)
-    for file in alone:
-        yield Study(_study_name(None, file, entry.base), file)
-    for key, files in groups.files.items():
-        folder = Path(os.path.commonpath([file.parent for file in files]))
-        whole = groups.owners.get(folder) == key
-        name = _study_name(key if _UID.fullmatch(key) else None, folder, entry.base)
-        yield Study(name, folder, () if whole else tuple(sorted(files)))
+    def _same(self, study: Study) -> str:
+        """The name under which these very bytes are known."""
+        if study.files or study.uid or study.path.is_dir():
+            return study.name
+        try:
+            state = os.stat(study.path)
+        except OSError:
+            return study.name
+        return self.files.setdefault((state.st_dev, state.st_ino), study.name)
 
 
-def _grouped(root: Path) -> tuple[_Groups, list[Path]]:
-    """DICOM by study, and files that are a study each. Links to folders are not followed."""
-    groups, alone = _Groups(root), []
-    for some in _in_parts(_walked(root)):
-        single = [file for file in some if file.name.lower().endswith(_ALONE)]
-        alone += single
-        for file in single:
-            groups.own(str(file), file.parent)
-        others = [file for file in some if not file.name.lower().endswith(_ALONE)]
-        for file, uid in zip(others, map_reading(study_uid, others), strict=True):
-            if uid is not None:  # without one, what lies in a folder belongs together
-                groups.add(uid or str(file.parent), file)
-    return groups, alone
-
-
-def _walked(root: Path) -> Iterator[Path]:
-    """Files that may be of a study. PathUnreadable of the root."""
+def _gather(entry: Entry, index: Index, gathered: _Gathered) -> None:
+    """The studies of one entry. OutputError."""
+    before = len(gathered.studies) + len(gathered.problems)
     try:
-        os.listdir(root)
-    except OSError as error:
-        raise PathUnreadable(root, error.strerror or type(error).__name__) from None
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(place, name)
-            if not name.startswith(".") and not _MASK.fullmatch(name) and path.is_file():
-                yield path
+        if not os.path.exists(entry.path):
+            raise PathMissing(entry.path)
+        studies = _below(entry, index, gathered) if entry.path.is_dir() else _of_file(entry, index)
+        for study in studies:
+            gathered.add(entry, study)
+    except (PathMissing, PathUnreadable) as error:
+        why = "does not exist" if isinstance(error, PathMissing) else "can't be read"
+        gathered.problems.append(Problem(entry.place, entry.path, why))
+        return
+    if len(gathered.studies) + len(gathered.problems) == before:
+        gathered.problems.append(Problem(entry.place, entry.path, NO_STUDY))
 
 
-def _in_parts(files: Iterable[Path]) -> Iterator[list[Path]]:
-    part: list[Path] = []
-    for file in files:
-        part.append(file)
-        if len(part) == _AT_ONCE:
-            yield part
-            part = []
-    yield part
+def _below(entry: Entry, index: Index, gathered: _Gathered) -> Iterator[Study]:
+    """Those in a folder. PathUnreadable, OutputError."""
+    below = look(entry.path.absolute(), index)
+    for file, uids in below.alone:
+        yield from _alone(entry, file, uids)
+    whole: set[str] = set()
+    for key, parts in below.files.items():
+        folder = os.path.commonpath([place for place, _ in parts])
+        files: list[Path] = []
+        if below.is_whole(folder, key):
+            whole.add(folder)
+        else:
+            files = [file for place, names in parts for file in files_in(place, names)]
+        name = _study_name(key if is_uid(key) else None, Path(folder), entry.base)
+        yield Study(name, Path(folder), tuple(sorted(files)))
+    for place, why in below.unreadable:
+        if whole.isdisjoint(map(str, (place, *place.parents))):  # else its run says so
+            gathered.problems.append(Problem(entry.place, place, why))
+    for place in below.results:
+        why = "holds results of a batch, which are no input"
+        gathered.problems.append(Problem(entry.place, place, why, lost=False))
+
+
+def _of_file(entry: Entry, index: Index) -> Iterator[Study]:
+    """Those of a file that was named. OutputError."""
+    path = entry.path
+    if path.name.lower().endswith(".zip"):
+        state = os.stat(path)
+        file = (path.name, state.st_size, state.st_mtime_ns)
+        yield from _alone(entry, path, uids_in(path, file, index))
+        return
+    groups = _of_directory(path)
+    if len(groups) > 1:
+        for uid, files in groups.items():
+            yield Study(_study_name(uid, path, entry.base), path.parent, tuple(sorted(files)))
+        return
+    yield Study(_study_name(next(iter(groups), study_uid(path)), path, entry.base), path)
+
+
+def _of_directory(path: Path) -> dict[str, list[Path]]:
+    """The files of each study that a disc's directory names; none of other files."""
+    groups: dict[str, list[Path]] = {}
+    with suppress(InputError, OSError):
+        if is_directory(path):
+            for file in named_files(path)[0]:
+                if uid := study_uid(file):
+                    groups.setdefault(uid, []).append(file)
+    return groups
+
+
+def _alone(entry: Entry, file: Path, uids: tuple[str, ...]) -> Iterator[Study]:
+    """A file that is a study; an archive of several is each of them."""
+    if len(uids) > 1:
+        for uid in uids:
+            yield Study(uid, file, uid=uid)
+    else:
+        yield Study(_study_name(next(iter(uids), None), file, entry.base), file)
 
 
 def _study_name(uid: str | None, path: Path, base: Path) -> str:
     """The study's UID, or a digest of where it lies: paths may name a patient."""
-    if uid and _UID.fullmatch(uid) and len(uid) <= 64:
+    if uid and is_uid(uid):
         return uid
     place = os.path.relpath(os.path.realpath(path), os.path.realpath(base))
     digest = hashlib.sha256(os.fsencode(place)).hexdigest()

@@ -91,7 +91,7 @@ def write_summary(
 
 def write_sources(out: Path, studies: Sequence[Study]) -> Path:
     """Which study is which."""
-    rows = [SourceRow(s.name, _text(s.path), len(s.files) or None) for s in studies]
+    rows = [SourceRow(s.name, s.place, len(s.files) or None) for s in studies]
     return write_plain(out / SOURCES, SourceRow, rows)
 
 
@@ -151,7 +151,3 @@ def _column(kind: Any) -> str:
 
 def _named(file: str, suffix: str) -> str:
     return Path(file).stem + suffix + Path(file).suffix
-
-
-def _text(path: Path) -> str:
-    return str(path.absolute()).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -2,13 +2,14 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vfx_edge.cli import folders, options, parse
+from vfx_edge.cli import batch_source, engines, folders, options, parse
 from vfx_edge.cli.progress import ShareProgress, TimeLeft
 from vfx_edge.cli.show import people_console, printing, tell
 from vfx_edge.cli.stopping import tidy_end
@@ -17,6 +18,7 @@ from vfx_edge.tasks import DEFAULT
 from vfx_edge.vocabulary import THORACOLUMBAR
 
 if TYPE_CHECKING:
+    from vfx_edge.batch.engine import Engine
     from vfx_edge.batch.run import Shard, State, Wanted
     from vfx_edge.batch.studies import Found
     from vfx_edge.manifest import Demand, ModelManifest
@@ -24,16 +26,6 @@ if TYPE_CHECKING:
 MOST_TOLD = 20
 _SHARD = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,4})")
 
-Source = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="LIST_OR_FOLDER",
-        help="The studies: a folder with all below it (DICOM of any depth, .zip, .nii.gz), or a "
-        "list: a .txt file with a path a line, or a .csv with a column path.",
-        show_default=False,
-        readable=False,
-    ),
-]
 Out = Annotated[
     Path,
     typer.Option(
@@ -69,20 +61,14 @@ Redo = Annotated[
         "again. Without it such a folder is refused.",
     ),
 ]
-Engine = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        help="Who does the studies: processes (worker processes on this machine).",
-    ),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, and no word at the end.")]
 
 
 def batch(
     out: Out,
-    source: Source = None,
+    source: batch_source.Source = None,
+    query: batch_source.Query = None,
+    dicomweb: batch_source.Access = None,
     model: options.Model = "default",
     model_digest: options.ModelDigest = None,
     model_key: options.ModelKey = None,
@@ -92,6 +78,9 @@ def batch(
     precision: options.Precision = "auto",
     levels: options.Levels = None,
     classify: options.Classify = "suspected",
+    signs: options.Signs = False,
+    explain: options.Explain = False,
+    clinical: batch_source.Clinical = None,
     outputs: options.Outputs = None,
     language: options.Language = "en",
     workers: options.Workers = None,
@@ -99,7 +88,9 @@ def batch(
     summarise: Summarise = False,
     retry_failed: options.RetryFailed = False,
     redo: Redo = False,
-    engine: Engine = "processes",
+    engine: engines.Engine = "processes",
+    ray_address: engines.RayAddress = None,
+    slurm: engines.Slurm = None,
     quiet: Quiet = False,
 ) -> None:
     """Triage many studies, as `run` does each, and sum them up.
@@ -114,28 +105,27 @@ def batch(
         return
     if source is None:
         raise typer.BadParameter("name a list or a folder of studies, or give --summarise")
+    given = batch_source.Given(source, query, dicomweb, clinical)
     asked = Options(
         levels=THORACOLUMBAR if levels is None else parse.level_range(levels),
         classify=parse.classify_choice(classify),
+        signs=signs,
+        explain=explain,
     )
     settings = {
         "request": parse.request(backend, device, gpu_memory, precision),
         "options": asked,
         "kinds": parse.output_kinds(outputs, DEFAULT),
         "language": parse.one_of(language, parse.LANGUAGES, "language of the report"),
-        "shard": part,
-        "retry_failed": retry_failed,
-        "redo": redo,
-        "workers": workers,
     }
+    settings |= {"shard": part, "retry_failed": retry_failed, "redo": redo, "workers": workers}
     demand = parse.demand(model_digest, model_key)
-    wanted = _wanted(out, engine, settings)
+    wanted = _wanted(out, engines.chosen(engine, workers, ray_address, slurm), settings)
     with tidy_end():
-        _do(source, model, demand, wanted, quiet)
+        _do(given, model, demand, wanted, quiet)
 
 
-def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
-    from vfx_edge.batch.engine import ENGINES
+def _wanted(out: Path, engine: "Engine", settings: dict[str, Any]) -> "Wanted":
     from vfx_edge.batch.run import Wanted
     from vfx_edge.crew.pool import default_workers
     from vfx_edge.outputs.kinds import chosen, defaults
@@ -143,8 +133,7 @@ def _wanted(out: Path, engine: str, settings: dict[str, Any]) -> "Wanted":
     kinds, workers = settings["kinds"], settings["workers"]
     settings["kinds"] = chosen(defaults() if kinds is None else kinds)
     settings["workers"] = workers or default_workers()
-    does = ENGINES[parse.one_of(engine, tuple(ENGINES), "engine")]()
-    return Wanted(out=out, engine=does, **settings)
+    return Wanted(out=out, engine=engine, **settings)
 
 
 def _shard(text: str | None) -> "Shard":
@@ -158,14 +147,17 @@ def _shard(text: str | None) -> "Shard":
     return Shard(int(named[1]), int(named[2]))
 
 
-def _do(source: Path, model: str, demand: "Demand | None", wanted: "Wanted", quiet: bool) -> None:
-    from vfx_edge.batch.studies import studies_of
+def _do(
+    given: batch_source.Given, model: str, demand: "Demand | None", wanted: "Wanted", quiet: bool
+) -> None:
     from vfx_edge.batch.summary import write_sources
     from vfx_edge.manifest import load_model_set
 
     folders.check_writable(wanted.out)
+    table = given.clinical_table()
     manifest = load_model_set(model, demand)
-    found = studies_of(source)
+    found, known = given.found(wanted.out, table, quiet)
+    wanted = wanted if known is None else replace(wanted, clinical=known)
     if not quiet:
         for problem in found.problems[:MOST_TOLD]:
             tell(f"vfx-edge: {problem}")
@@ -197,7 +189,7 @@ def _run(found: "Found", manifest: "ModelManifest", wanted: "Wanted", quiet: boo
         return run(found, manifest, wanted, on_study)
 
 
-def _summarise(out: Path, source: Path | None, quiet: bool) -> None:
+def _summarise(out: Path, source: str | None, quiet: bool) -> None:
     if source is not None:
         raise typer.BadParameter("--summarise runs nothing: leave the list or folder out")
     from vfx_edge.batch.run import states_of

@@ -65,7 +65,7 @@ def bench(
             "--input takes a CT, and --slices, --spacing, --levels, --matrix and --seed make one: "
             "give one or the other"
         )
-    names = parse.names(backend, ("all", *parse.backends()), "backend")
+    names = parse.names(backend, ("all", *parse.local_backends()), "backend")
     precisions = parse.names(precision, ("all", *parse.PRECISIONS), "precision")
     with _places(json_file, plot), _ended_in_order():
         from vfx_edge.bench.settings import Settings

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vfx_edge.cli.parse import PRECISIONS, backends
+from vfx_edge.cli.parse import PRECISIONS, local_backends
 
 Input = Annotated[
     Path | None,
@@ -82,9 +82,9 @@ Backend = Annotated[
     str,
     typer.Option(
         metavar="all|NAME,…",
-        help=f"What is measured, of {', '.join(backends())}. A backend named here works, or the "
-        "command ends with exit code 5; with all, the table says what is missing. The first one "
-        "named is that of the whole command.",
+        help=f"What is measured, of {', '.join(local_backends())}. A backend named here works, or "
+        "the command ends with exit code 5; with all, the table says what is missing. The first "
+        "one named is that of the whole command.",
     ),
 ]
 Precision = Annotated[

@@ -1,7 +1,9 @@
 """`vfx-edge doctor`: what this machine can run, and what stands in the way of the rest."""
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from vfx_edge.cli.options import Device
 
@@ -10,7 +12,18 @@ if TYPE_CHECKING:
     from vfx_edge.doctor import CpuState, Diagnosis, GpuState, ModelSetState
 
 
-def doctor(device: Device = 0) -> None:
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL|FILE",
+        help="The server of --backend kserve to be asked whether it answers.",
+        show_default="what VFX_EDGE_SERVER names",
+    ),
+]
+
+
+def doctor(device: Device = 0, server: Server = None) -> None:
     """Say what this machine can run, and what the rest is missing.
 
     For every backend: available, or all that is missing and what would bring it. Then the
@@ -18,7 +31,7 @@ def doctor(device: Device = 0) -> None:
     """
     from vfx_edge.doctor import diagnose
 
-    found = diagnose(device)
+    found = diagnose(device, server or "")
     print("Backends, in the order in which --backend auto tries them")
     _backends(found)
     print("\nMachine")
@@ -36,18 +49,24 @@ def doctor(device: Device = 0) -> None:
 
 
 def _backends(found: "Diagnosis") -> None:
-    for why, states in groupby(found.backends, key=_why):
-        alike = tuple(states)
-        for state in alike:
-            chosen = "   <- auto takes this" if state.name == found.auto else ""
-            told = f"available: {state.device}{chosen}" if state.available else _told(state, alike)
-            print(f"  {state.name:<13} {told}")
-        if why[1]:
-            print(f"  {'':<13} to have {'it' if len(alike) == 1 else 'them'}: {why[1]}")
+    _rows(found.backends, found.auto)
     if found.passed_over:
         print(f"  A card is there, and auto does not use it: it takes {found.auto or 'nothing'}.")
     if found.auto is None:
         print("  none can run here: reinstall vfx-edge")
+    print("\nOn a server, never by auto")
+    _rows(found.served)
+
+
+def _rows(found: "tuple[Availability, ...]", auto: str | None = None) -> None:
+    for why, states in groupby(found, key=_why):
+        alike = tuple(states)
+        for state in alike:
+            chosen = "   <- auto takes this" if state.name == auto else ""
+            told = f"available: {state.device}{chosen}" if state.available else _told(state, alike)
+            print(f"  {state.name:<13} {told}")
+        if why[1]:
+            print(f"  {'':<13} to have {'it' if len(alike) == 1 else 'them'}: {why[1]}")
 
 
 def _why(state: "Availability") -> tuple[str, str]:

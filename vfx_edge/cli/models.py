@@ -7,8 +7,12 @@ import typer
 
 from vfx_edge.cli.show import tell
 from vfx_edge.errors import ModelError, VfxError
+from vfx_edge.vocabulary import SERVED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vfx_edge.backends import Backend
     from vfx_edge.manifest import CalibrationSpec, ModelManifest, NetworkSpec, SlicesSpec
 
 app = typer.Typer(help="List, show or verify the installed model sets.")
@@ -84,6 +88,15 @@ def verify(
     hashes_only: Annotated[
         bool, typer.Option("--hashes-only", help="Compare the files; ask no network.")
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL|FILE",
+            help="Ask this server of --backend kserve, too: it must answer as this machine does.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Prove that each network is whole and answers here, and print each set's digest.
 
@@ -98,6 +111,7 @@ def verify(
 
     sets: tuple[str | Path, ...] = (name,) if name else installed_sets()
     wrong: list[VfxError] = []
+    asked = None if server is None else _with(server)
     for one in sets:
         try:
             manifest = load_model_set(one, Demand(key=public_key))
@@ -106,7 +120,7 @@ def verify(
             continue
         problems = [problem for spec in manifest.networks for problem in _compare(spec)]
         if not problems and not hashes_only:
-            problems = [problem for spec in manifest.networks for problem in _prove(spec)]
+            problems = [problem for spec in manifest.networks for problem in _prove(spec, asked)]
             for role in manifest.lacking[:1]:
                 problems.append(RoleMissing(manifest.name, role, manifest.roles))
         wrong += problems
@@ -133,13 +147,20 @@ def _compare(spec: "NetworkSpec") -> list[VfxError]:
     return wrong
 
 
-def _prove(spec: "NetworkSpec") -> list[VfxError]:
-    """A line of what answered, and one for each backend that refuses; the error if none answers."""
+def _with(server: str) -> "Mapping[str, Backend]":
+    from vfx_edge.backends.choose import with_server
+
+    return with_server(server)
+
+
+def _prove(spec: "NetworkSpec", asked: "Mapping[str, Backend] | None") -> list[VfxError]:
+    """A line of what answered, and one for each backend that refuses; the error if none answers,
+    or a server that was named does not. asked: None: every backend of this machine."""
     from vfx_edge.backends.errors import reason_of
     from vfx_edge.backends.proof import prove, refusals
 
     try:
-        refused = refusals(spec, proofs := prove(spec))
+        refused = refusals(spec, proofs := prove(spec, backends=asked))
     except VfxError as error:
         _say(spec, spec.path, "REFUSED")
         return [error]
@@ -147,7 +168,7 @@ def _prove(spec: "NetworkSpec") -> list[VfxError]:
     _say(spec, spec.path, f"ok, answered {', '.join(answered)}")
     for proof in refused:
         _say(spec, spec.path, f"refused by {proof.backend}: {reason_of(proof.problem)}")
-    return []
+    return [proof.problem for proof in refused if proof.backend in SERVED and proof.problem]
 
 
 def _print(words: str) -> None:

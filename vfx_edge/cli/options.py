@@ -37,7 +37,9 @@ Backend = Annotated[
         metavar="NAME",
         help=f"What runs the networks: {', '.join(backends())}. `vfx-edge doctor` says which of "
         "them work here; auto takes the first. A named one never falls back: it works, or the "
-        "command ends with exit code 5.",
+        "command ends with exit code 5. kserve is a server, never part of auto: kserve=SERVER, "
+        "with grpcs://HOST:PORT or a file of settings (docs/scale.md), or what VFX_EDGE_SERVER "
+        "names. Crops and tiles of the CT are sent there, no header.",
     ),
 ]
 Device = Annotated[

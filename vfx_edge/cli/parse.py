@@ -22,19 +22,25 @@ PRECISIONS = ("auto", *vocabulary.PRECISIONS)
 
 def backends() -> tuple[str, ...]:
     """What --backend takes."""
+    return (*local_backends(), *vocabulary.SERVED)
+
+
+def local_backends() -> tuple[str, ...]:
+    """Those of this machine."""
     return ("auto", *vocabulary.BACKENDS)
 
 
 def request(backend: str, device: int, gpu_memory: float | None, precision: str) -> BackendRequest:
-    """What is asked of the machine."""
-    asked = BackendRequest(
-        one_of(backend, backends(), "backend"),
-        one_of(precision, PRECISIONS, "precision"),
-        device,
-        gpu_memory,
-    )
+    """What is asked of the machine, or of a server. ServerInvalid where that can't be meant."""
+    precision = one_of(precision, PRECISIONS, "precision")
+    asked = BackendRequest.of(backend, precision, device, gpu_memory)
+    one_of(asked.backend, backends(), "backend")
     if asked.problem:
         raise typer.BadParameter(asked.problem)
+    if asked.backend in vocabulary.SERVED:
+        from vfx_edge.backends.kserve_settings import server_of
+
+        server_of(asked.server)
     return asked
 
 

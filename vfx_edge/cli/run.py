@@ -58,7 +58,7 @@ def run(
     """Triage the vertebral fractures of one CT and write a report.
 
     Finds and names the vertebrae, measures their heights, classifies those that have lost
-    height, and prints the verdict. Nothing leaves this machine.
+    height, and prints the verdict. Nothing leaves this machine but to a server you name.
     """
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other: give one of them")

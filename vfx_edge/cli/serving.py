@@ -150,7 +150,8 @@ def settings_from(
         settings = replace(settings, outputs=_all_kinds(bool(settings.destinations)))
     parse.output_kinds(",".join(settings.outputs), DEFAULT)
     kinds.check_installed(settings.outputs)  # each study would fail else, one by one
-    parse.one_of(settings.backend, parse.backends(), "backend")
+    asked = settings.request
+    parse.request(settings.backend, asked.device, asked.gpu_gib, asked.precision)
     parse.one_of(settings.language, parse.LANGUAGES, "language of the report")
     return settings
 

@@ -168,8 +168,12 @@ class _Lane(threading.Thread, Generic[AnswerT]):
 
 def _died(error: ProcessFailed) -> str:
     """Without the program's name, and without its last words, which may quote a file."""
-    inner = str(error).partition("(")[2].rpartition(")")[0].partition(": ")[0]
+    return died_words(str(error).partition("(")[2].rpartition(")")[0].partition(": ")[0])
+
+
+def died_words(how: str) -> str:
+    """The reason of a study whose process died; how: in a few words, without a file's."""
     return (
-        f"the study's process ended without an answer ({inner}): run the study by itself with "
+        f"the study's process ended without an answer ({how}): run the study by itself with "
         "`vfx-edge run`, then give --retry-failed."
     )

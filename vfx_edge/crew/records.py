@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from vfx_edge.outputs.file_names import safe_stem
 
 SCHEMA = "vfx-edge/study-answer/1"
 FOLDER = "studies"
+MOST_BYTES = 2**26
+"""Of one answer: a stranger may have put the file there."""
 AnswerT = TypeVar("AnswerT")
 _HASH = 10
 """Hexadecimal digits: names that only differ in what a file system refuses stay apart."""
@@ -64,7 +67,8 @@ class Records(Generic[AnswerT]):
     def _record(self, study: str) -> "_Record[AnswerT] | None":
         try:
             path = self.path(study)
-            data = path.read_bytes() if path.is_file() else b""  # a pipe would never end
+            small = path.is_file() and path.stat().st_size <= MOST_BYTES
+            data = path.read_bytes() if small else b""  # a pipe would never end
             record = msgspec.json.decode(data, type=_Record[self.answer])  # type: ignore[name-defined]
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
@@ -94,25 +98,28 @@ def _files(path: Path) -> Iterator[tuple[str, int, int]]:
     there: the run says so."""
     if path.name == "result.json":  # its masks lie beside it
         path = path.parent
-    for file in sorted(_below(path)) if os.path.isdir(path) else [path]:
+    files = _below(str(path)) if os.path.isdir(path) else [((path.name,), str(path))]
+    for parts, file in files:
         try:
-            state = file.stat()
+            state = os.stat(file)
         except OSError:
             continue
-        if not file.is_dir():
-            name = file.relative_to(path).as_posix() if file != path else file.name
-            yield os.fsencode(name).decode("utf-8", "replace"), state.st_size, state.st_mtime_ns
+        if not S_ISDIR(state.st_mode):
+            name = os.fsencode("/".join(parts)).decode("utf-8", "replace")
+            yield name, state.st_size, state.st_mtime_ns
 
 
-def _below(folder: Path) -> list[Path]:
-    """Files of a study; of a folder that holds more than one can hold, which the run refuses, some
-    of them."""
-    found: list[Path] = []
+def _below(folder: str) -> list[tuple[tuple[str, ...], str]]:
+    """Files of a study, by the parts of their names, in order; of a folder that holds more than one
+    can hold, which the run refuses, some of them. Texts, not paths: an archive has millions."""
+    found: list[tuple[tuple[str, ...], str]] = []
     for place, _, names in os.walk(folder):
-        found += [Path(place, name) for name in names]
+        inner = os.path.relpath(place, folder)
+        parts = () if inner == os.curdir else tuple(inner.split(os.sep))
+        found += [((*parts, name), os.path.join(place, name)) for name in names]
         if len(found) > MAX_FILES:
             break
-    return found
+    return sorted(found, key=lambda one: tuple(map(os.path.normcase, one[0])))
 
 
 def _file_name(text: str) -> str:

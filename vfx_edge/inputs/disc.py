@@ -32,7 +32,12 @@ class DiscIncomplete(InputError):
 def is_directory(path: Path) -> bool:
     """Whether the file is a disc's directory, by its content."""
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        return is_directory_head(file.read(_HEAD_BYTES))
+
+
+def is_directory_head(head: bytes) -> bool:
+    """The same of a file's first bytes."""
+    head = head[:_HEAD_BYTES]
     return (
         head[128:132] == b"DICM"
         and _DEFLATED not in head

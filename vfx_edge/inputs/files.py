@@ -224,6 +224,25 @@ def _is_zip(path: Path) -> bool:
         return True
 
 
+def archive_starts(archive: Path, count: int) -> Iterator[bytes]:
+    """The first bytes of each file in a zip; nothing where it is none. InputError leaves, OSError,
+    and nothing else."""
+    if not _is_zip(archive):
+        return
+    try:
+        _check_listing(archive)
+        with zipfile.ZipFile(archive) as unpacker:
+            members = [m for m in unpacker.infolist() if m.file_size and m.filename[-1:] != "/"]
+            _check_sizes(archive, members)
+            for member in members:
+                with unpacker.open(member) as packed:
+                    yield packed.read(count)
+    except (InputError, OSError):
+        raise
+    except Exception:  # noqa: BLE001  zip, zlib, lzma: no common base
+        raise ArchiveBroken(archive, "it is damaged") from None
+
+
 def _unpack(archive: Path, folder: Path) -> Iterator[Source]:
     try:
         _check_listing(archive)
@@ -270,9 +289,14 @@ def _check_listing(archive: Path) -> None:
         raise ArchiveTooLarge(archive, f"holds more than {MAX_FILES} files")
 
 
+def room_in(folder: Path) -> int:
+    """Bytes that may be written there; some are left to others."""
+    return int(shutil.disk_usage(folder).free * (1 - SPARED_SHARE))
+
+
 def _room(folder: Path, needed: int) -> int:
-    """Bytes that may be unpacked into `folder`."""
-    free = int(shutil.disk_usage(folder).free * (1 - SPARED_SHARE))
+    """Bytes that may be unpacked into `folder`. NoScratch."""
+    free = room_in(folder)
     if needed > free:
         raise NoScratch(f"it has room for {free >> 20} MiB, {needed >> 20} are needed")
     return free

@@ -28,18 +28,20 @@ _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _SYNTAX, _SOP_CLASS = 0x00020010, 0x00080016
 
 
-def plain_header(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int] | None:
+def plain_header(
+    head: bytes, wanted: Container[int], last: int = 0xFFFFFFFF
+) -> tuple[Dataset, str, int] | None:
     """What a file's first bytes state of the tags that are wanted, its transfer syntax, and where
-    the element of its pixels starts; None where that is not plain."""
+    the element of its pixels starts, or the first beyond `last`; None where that is not plain."""
     if head[128:132] != b"DICM":
         return None
     try:
-        return _walked(head, wanted)
+        return _walked(head, wanted, last)
     except struct.error:  # the header is longer
         return None
 
 
-def _walked(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int] | None:
+def _walked(head: bytes, wanted: Container[int], last: int) -> tuple[Dataset, str, int] | None:
     found: dict[BaseTag, DataElement | RawDataElement] = {}
     at, syntax, first_group = 132, "", 2
     while True:
@@ -50,7 +52,7 @@ def _walked(head: bytes, wanted: Container[int]) -> tuple[Dataset, str, int] | N
             first += 4
         elif kind not in _SHORT_FORMS:
             return None
-        if tag in _PIXELS:
+        if tag > last or tag in _PIXELS:
             break
         if group < 8 and group != first_group:
             return None  # of the file's own description nothing stands behind or beside it

@@ -1,9 +1,9 @@
 """What a table of labels says of a study's patient, as a tabular network is told it."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from vfx_edge.labelled.dataset import LabelledStudy
+from vfx_edge.labelled.dataset import Facts, LabelledStudy
 from vfx_edge.second_reader import MOST_YEARS
 from vfx_edge.study import Clinical
 
@@ -11,8 +11,12 @@ T = TypeVar("T", bound=Hashable)
 
 
 def clinical_of(study: LabelledStudy) -> Clinical:
-    """Of the study's rows together: what two rows say differently counts as not known."""
-    facts = [row.facts for row in study.rows]
+    """Of the study's rows together."""
+    return of_facts([row.facts for row in study.rows])
+
+
+def of_facts(facts: Sequence[Facts]) -> Clinical:
+    """Of the rows of one study: what two rows say differently counts as not known."""
     age = _agreed(one.age for one in facts)
     return Clinical(
         age=age if age is not None and age <= MOST_YEARS else None,

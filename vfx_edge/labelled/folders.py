@@ -77,6 +77,23 @@ def found(files: Mapping[str, Path], study: str) -> Path | None:
     return longer[0] if len(longer) == 1 else None
 
 
+def normal_path(folder: Path, cell: str) -> Path:
+    """Where a cell leads, from a folder on, without following links: a dataset may be made of them.
+    Backslashes are a spreadsheet's."""
+    cell = cell if os.sep == "\\" else cell.replace("\\", "/")
+    forms = (cell, *(unicodedata.normalize(form, cell) for form in ("NFC", "NFD")))
+    paths = [Path(os.path.normpath(folder / form)) for form in forms]
+    return next(filter(is_there, paths), paths[0])  # a file system may write umlauts otherwise
+
+
+def is_there(path: Path) -> bool:
+    """False of a name that is none, too."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or a null byte
+        return False
+
+
 def _matching(pattern: re.Pattern[str], named: list[tuple[str, Path]]) -> dict[str, Path]:
     """Key of the study -> path, the first in the paths' order. Without a stem the folder is it."""
     files: dict[str, Path] = {}

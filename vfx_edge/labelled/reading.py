@@ -2,7 +2,6 @@
 
 import ntpath
 import os
-import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,15 @@ from vfx_edge.labelled.errors import (
     StudyOfTwoPaths,
     left_out,
 )
-from vfx_edge.labelled.folders import Files, files_of, found, key_of, subject_of
+from vfx_edge.labelled.folders import (
+    Files,
+    files_of,
+    found,
+    is_there,
+    key_of,
+    normal_path,
+    subject_of,
+)
 from vfx_edge.labelled.repeats import with_repeats
 from vfx_edge.labelled.rows import Read, remarks_on, rows_of
 from vfx_edge.labelled.table import Table, read_table
@@ -126,18 +133,18 @@ def _path_of(
 ) -> Path | None:
     """Where the study's CT lies, or would; None, and a problem, where it must be and is not."""
     cells = {row.number: read.paths[row.number] for row in rows if row.number in read.paths}
-    paths = {_normal(folder, cell) for cell in cells.values()}
+    paths = {normal_path(folder, cell) for cell in cells.values()}
     if len(paths) > 1:
         raise StudyOfTwoPaths(table, list(cells))
     path = paths.pop() if paths else found(files.ct, rows[0].study)
     given = next(iter(cells.values()), "")
-    if not needs_ct and (path is None or not _is_there(path)):
+    if not needs_ct and (path is None or not is_there(path)):
         return path or folder / f"{NO_CT}{rows[0].number}"
     if path is None:
         why = "No path is given, and no CT in the folder has the study's name: give its path"
-    elif given and not _is_absolute(given) and not path.is_relative_to(_normal(folder, "")):
+    elif given and not _is_absolute(given) and not path.is_relative_to(normal_path(folder, "")):
         why = f"The path leads out of the dataset's folder: {_CORRECT}, or give an absolute one"
-    elif not _is_there(path):
+    elif not is_there(path):
         why = f"The path leads nowhere: {_CORRECT}, from the dataset's folder on"
     else:
         return _ct_in(path)
@@ -146,23 +153,8 @@ def _path_of(
     return None
 
 
-def _normal(folder: Path, cell: str) -> Path:
-    """Without following links: a dataset may be made of them. Backslashes are a spreadsheet's."""
-    cell = cell if os.sep == "\\" else cell.replace("\\", "/")
-    forms = (cell, *(unicodedata.normalize(form, cell) for form in ("NFC", "NFD")))
-    paths = [Path(os.path.normpath(folder / form)) for form in forms]
-    return next(filter(_is_there, paths), paths[0])  # a file system may write umlauts otherwise
-
-
 def _is_absolute(cell: str) -> bool:
     return os.path.isabs(cell) or ntpath.isabs(cell)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or a null byte
-        return False
 
 
 def _ct_in(path: Path) -> Path:

@@ -15,6 +15,8 @@ from vfx_edge.labelled.errors import ColumnsMissing, NotALabelFile
 
 MOST_BYTES, MOST_ROWS, MOST_COLUMNS = 2**25, 200_000, 500
 _SEPARATORS = ",;\t|"
+_NONE = "\x1f"
+"""A separator that no text has."""
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
     b"\xff\xfe": "utf-16",
@@ -53,6 +55,8 @@ class Columns:
 
     all: tuple[str, ...] = (*COLUMNS, *CLINICAL, REPEAT_OF)
     required: tuple[str, ...] = REQUIRED
+    most_bytes: int = MOST_BYTES
+    most_rows: int = MOST_ROWS
 
     def knows(self, name: str) -> bool:
         return name in self.all or (name.startswith(READER) and len(name) > len(READER))
@@ -63,12 +67,11 @@ LABEL_COLUMNS = Columns()
 
 def read_table(path: Path, columns: Columns = LABEL_COLUMNS) -> Table:
     """The known columns of each row that holds anything. Raises InputError leaves."""
-    text = _decoded(path, _content(path))
+    text = read_text(path, columns)
     mark, _, rest = text.partition("\n")
     if mark.strip().casefold().startswith("sep=") and len(mark.strip()) <= len("sep=") + 1:
         text = rest  # Excel's own first line, which it does not count
-    separator = max(_SEPARATORS, key=lambda one: _known(text, one, columns))
-    rows = _rows(path, text, separator)
+    rows = _rows(path, text, _separator(text, columns), columns.most_rows)
     number, header = next(((n, row) for n, row in rows if any(row)), (1, []))
     names = [_name(cell) for cell in header]
     _check_header(path, names, columns)
@@ -81,19 +84,24 @@ def read_table(path: Path, columns: Columns = LABEL_COLUMNS) -> Table:
     return Table(path, tuple(line for line in lines if line.number > number), unknown)
 
 
-def _content(path: Path) -> bytes:
+def read_text(path: Path, columns: Columns = LABEL_COLUMNS) -> str:
+    """All of it, with plain line ends, whatever it was saved with. InputError leaves."""
+    return _decoded(path, _content(path, columns.most_bytes))
+
+
+def _content(path: Path, most: int) -> bytes:
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise NotALabelFile(path, "it is no file", "give the table of labels")
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most + 1)
     except FileNotFoundError:
         raise PathMissing(path) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise PathUnreadable(path, str(why)) from None
-    if len(content) > MOST_BYTES:
-        why = f"it is larger than {MOST_BYTES >> 20} MiB"
+    if len(content) > most:
+        why = f"it is larger than {most >> 20} MiB"
         raise NotALabelFile(path, why, "give the table of labels alone")
     for start, what in _WORKBOOKS.items():
         if content.startswith(start):
@@ -116,21 +124,27 @@ def _decoded(path: Path, content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, text: str, separator: str, most: int) -> Iterator[tuple[int, list[str]]]:
     try:
         for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), 1):
-            if number > MOST_ROWS:
-                raise _too_long(path)
+            if number > most:
+                raise _too_long(path, most)
             yield number, [cell.strip() for cell in row]
     except csv.Error:
         remedy = f"{_AS_CSV} again; look for a quotation mark that is not closed"
         raise NotALabelFile(path, "its quotation marks don't fit", remedy) from None
 
 
-def _too_long(path: Path) -> InputError:
-    return NotALabelFile(
-        path, f"it has more than {MOST_ROWS} rows", "give the table of labels alone"
-    )
+def _too_long(path: Path, most: int) -> InputError:
+    return NotALabelFile(path, f"it has more than {most} rows", "give the table of labels alone")
+
+
+def _separator(text: str, columns: Columns) -> str:
+    """The one by which most columns are known; a table of one column has none, and what looks like
+    one belongs to its cells."""
+    separator = max(_SEPARATORS, key=lambda one: _known(text, one, columns))
+    first = next((line for line in text[:100_000].split("\n") if line.strip(' "')), "")
+    return separator if separator in first else _NONE
 
 
 def _known(text: str, separator: str, columns: Columns) -> int:

@@ -30,6 +30,7 @@ from vfx_edge.study import (
     ReaderAnswer,
     RunInfo,
     SeriesInfo,
+    ServerUse,
     Sign,
     SliceAnswer,
     StudyResult,
@@ -302,6 +303,7 @@ def _by_hand(setting: ByHand | None) -> dict[str, object] | None:
 
 
 def _backend(backend: BackendUse) -> dict[str, object]:
+    told = {} if (use := backend.server) is None else {"server": _server(use)}
     return {
         "requested": backend.requested,
         "used": backend.used,
@@ -310,6 +312,17 @@ def _backend(backend: BackendUse) -> dict[str, object]:
         "skipped": _reasons(backend.skipped),
         "passed_over": _reasons(backend.passed_over),
         "failed": _reasons(backend.failed),
+        **told,
+    }
+
+
+def _server(server: ServerUse) -> dict[str, object]:
+    models = [{"network": m.network, "model": m.model, "version": m.version} for m in server.models]
+    return {
+        "address": server.address,
+        "tls": server.tls,
+        "software": server.software,
+        "models": models,
     }
 
 

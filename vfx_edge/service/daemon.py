@@ -26,7 +26,7 @@ from vfx_edge.service.store.queue import OperationalError, Queue
 from vfx_edge.service.store.retention import Retention
 from vfx_edge.service.store.spool import Spool, SpoolGone
 from vfx_edge.service.worker import Worker
-from vfx_edge.vocabulary import ON_CPU
+from vfx_edge.vocabulary import ON_CPU, SERVED
 
 log = logging.getLogger(__name__)
 AUTO_WORKERS = 2
@@ -173,7 +173,7 @@ def workers(settings: Settings) -> int:
     """How many studies are analysed at once. On a card one: two would share its memory."""
     if settings.workers != "auto":
         return settings.workers
-    on_card = cards() > 0 and settings.backend not in ON_CPU
+    on_card = cards() > 0 and settings.request.backend not in (*ON_CPU, *SERVED)
     return 1 if on_card else min(AUTO_WORKERS, studies_at_once(cores()))
 
 

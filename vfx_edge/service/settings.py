@@ -111,6 +111,10 @@ class Settings:
     """The model set must have this digest, as `vfx-edge models verify` prints it; empty: any."""
     model_key: Path | None = None
     """A public key of minisign, which must have signed the model set."""
+    signs: bool = False
+    """Whether CT signs of suspected vertebrae are measured."""
+    explain: bool = False
+    """Whether it is mapped what each answer of the classifier depends on."""
     destinations: tuple[Destination, ...] = ()
     # when a study has arrived
     quiet_s: float = 30.0
@@ -176,7 +180,7 @@ class Settings:
     @property
     def request(self) -> BackendRequest:
         """What is asked of the machine."""
-        return BackendRequest(self.backend, self.precision, self.device, self.gpu_memory_gib)
+        return BackendRequest.of(self.backend, self.precision, self.device, self.gpu_memory_gib)
 
     @property
     def demand(self) -> Demand:

@@ -132,8 +132,7 @@ def analyze(
         findings = classify_fractures(
             seen, masks, measured, models.network("classifier"), options.chosen
         )
-        if options.signs or asks_signs(models.manifest):
-            findings = _with_signs(seen, masks, findings, options)
+        findings, odd = _with_signs(seen, masks, findings, models.manifest, options)
         findings, unknown = second_readers(
             seen, masks, findings, models, options.clinical, scan.clinical
         )
@@ -149,7 +148,7 @@ def analyze(
         thresholds=_thresholds(models.manifest),
         calibration=_calibration(models.manifest),
         levels_by_hand=options.levels_by_hand,
-        warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said, *unknown),
+        warnings=(*run.warnings, *options.remarks, *remarks, *look.remarks, *said, *odd, *unknown),
     )
     return Analysis(
         StudyResult(series, verdict, findings, run), replace(scan, series=series), masks, maps
@@ -212,18 +211,28 @@ def _with_signs(
     image: Image,
     masks: tuple[VertebraMask, ...],
     findings: tuple[Finding, ...],
+    manifest: ModelManifest,
     options: ChainOptions,
-) -> tuple[Finding, ...]:
-    """With the signs of those that are suspected; what they say changes no answer."""
-    from vfx_edge.spine.signs import measure_signs  # most runs do without
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """With the signs of those that are suspected, which change no answer, where these are asked
+    for or a network was taught them. Where they are asked for, also of those whose heights can't
+    be read, which a sign may be the cause of, and what is to be said of these."""
+    if not (options.signs or asks_signs(manifest)):
+        return findings, ()
+    from vfx_edge.spine.signs import measure_signs, said_of_unread, unread  # most runs do without
 
     measured = [finding.measurement for finding in findings]
-    found = measure_signs(
-        image, masks, measured, lambda mask, its: options.chosen(mask.vertebra, its)
-    )
-    return tuple(
+
+    def wanted(mask: VertebraMask, its: Measurement) -> bool:
+        level = mask.vertebra.level
+        also = options.signs and level in options.levels and unread(mask, its)
+        return also or options.chosen(mask.vertebra, its)
+
+    found = measure_signs(image, masks, measured, wanted)
+    signed = tuple(
         replace(finding, signs=signs) for finding, signs in zip(findings, found, strict=True)
     )
+    return signed, said_of_unread(signed) if options.signs else ()
 
 
 def _explained(

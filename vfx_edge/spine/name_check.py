@@ -35,6 +35,9 @@ TOO_LARGE = 2.5
 ONLY_BODIES = 0.15  # share of arch below which a mask has none
 ENOUGH_VOXELS = 5000  # to tell a vertebra's extent
 RISE_MM = 5.0  # a strongly bent column may rise so far; numbers in a wrong order rise by more
+FRAGMENT = (
+    0.15  # of a usual vertebra: what the scan's edge leaves of one, below which it has no place
+)
 HOLE, CROWDED = 1.7, 0.62  # of the distance to expect in this column
 
 
@@ -88,9 +91,19 @@ def body_span_mm(mask: VertebraMask) -> tuple[float, float]:
     return float(z[0]), float(z[-1])
 
 
+def without_fragments(masks: Sequence[VertebraMask]) -> list[VertebraMask]:
+    """Those that are more than a piece which the scan's edge leaves: the tip of a spinous process
+    hangs below the next body, and says nothing of where its vertebra is."""
+    bone = [float(mask.body.sum(dtype=np.float64) + mask.arch.sum(dtype=np.float64))
+            for mask in masks]  # fmt: skip
+    least = FRAGMENT * float(np.median(bone)) if bone else 0.0
+    pairs = zip(masks, bone, strict=True)
+    return [mask for mask, own in pairs if own >= least or not mask.touches_edge]
+
+
 def out_of_order(masks: Sequence[VertebraMask]) -> tuple[Level, Level] | None:
     """(upper, lower) by name of two vertebrae that lie the other way round."""
-    named = sorted((mask.vertebra for mask in masks), key=lambda v: v.level.rank)
+    named = sorted((mask.vertebra for mask in without_fragments(masks)), key=lambda v: v.level.rank)
     for a, b in pairwise(named):
         if b.centroid_lps_mm[2] > a.centroid_lps_mm[2] + RISE_MM:
             return a.level, b.level
@@ -201,6 +214,7 @@ def _costs(z: Array) -> Array:
 def name_remarks(masks: Sequence[VertebraMask], *, settled: bool) -> tuple[str, ...]:
     """Remarks on the names of a given segmentation; `settled`: a person or the file itself stated
     them. Raises NamesOutOfOrder, and NamesContradictAnatomy unless settled."""
+    masks = without_fragments(masks)
     if (crossed := out_of_order(masks)) is not None:
         raise NamesOutOfOrder(*crossed)
     why = contradiction(masks)

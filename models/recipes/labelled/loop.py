@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from models.recipes.labelled.shown import Shown
 from vfx_edge.errors import InputError
@@ -26,6 +27,8 @@ BATCH = 32
 _PLAIN = ("epoch", "seconds", "best_loss", "best_epoch", "best", "log")
 AT_ONCE = 16
 """Crops at a time where no gradient is asked for."""
+SETTLE = 96
+"""Crops that the batch norms of a 2D network are measured on."""
 
 
 class TrainingDiverged(InputError):
@@ -119,6 +122,7 @@ def train(
     while (why := finished(progress, schedule)) is None:
         begin = time.monotonic()
         loss = _epoch(progress, taught, schedule)
+        _settle(progress, taught, schedule)
         note(progress, loss, validation_loss(net, held, schedule), time.monotonic() - begin)
         with replacing(state) as temporary:
             torch.save(progress.state(), temporary)
@@ -174,6 +178,24 @@ def _epoch(progress: Progress, taught: Examples, schedule: Schedule) -> float:
         progress.optimiser.step()
         losses.append(float(loss.detach()))
     return float(np.mean(losses))
+
+
+@torch.no_grad()
+def _settle(progress: Progress, taught: Examples, schedule: Schedule) -> None:
+    """Measure means and variances of a 2D network's batch norms anew, on plain crops.
+
+    Those that training keeps follow over dozens of steps, more than an epoch of few crops has:
+    without this a network that has learnt fails when it is asked. A network of volumes has none
+    between its convolutions.
+    """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in progress.net.modules()):
+        return
+    rng = np.random.default_rng([schedule.seed, progress.epoch, 1])
+    index = rng.permutation(len(taught.classes))[:SETTLE]
+    parts = np.array_split(index, math.ceil(len(index) / AT_ONCE))
+    crops = (taught.crops.plain([int(i) for i in part]) for part in parts)
+    with torch.autocast(schedule.device.split(":")[0], dtype=torch.bfloat16):
+        update_bn(crops, progress.net)
 
 
 def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[list[int]]:

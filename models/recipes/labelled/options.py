@@ -196,8 +196,9 @@ def of_network(plan: Plan, network: str, width: int, start: Path | None) -> Plan
         return plan
     if plan.recipe == "ours":
         raise typer.BadParameter(
-            "--recipe ours tells strangers by the features of a network that sees volumes: use "
-            "--recipe study with --network slices"
+            "--recipe ours tells strangers by the features of a network that sees volumes: with "
+            "--network slices use --recipe study --unmasked --window bone, and then "
+            "`vfx-edge calibrate` for temperature and thresholds"
         )
     return replace(plan, network="slices", width=width, start="" if start is None else str(start))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from export.checkpoints import load_weights, read_checkpoint, weights_in
 from models.recipes.labelled.plan import Plan, crop_spec
@@ -51,4 +52,5 @@ def network(plan: Plan) -> OfCrops:
         own = {name: value for name, value in net.state_dict().items() if name.startswith(HEAD)}
         rest = {name: value for name, value in found.items() if not name.startswith(HEAD)}
         load_weights(net, {**rest, **own}, path)
-    return OfCrops(net, plan)
+    # channels beside each other: a CPU's convolutions are quicker so
+    return OfCrops(convert_conv2d_weight_memory_format(net, torch.channels_last), plan)

@@ -12,6 +12,7 @@ from models.recipes.tabular.errors import NoFeature, NoTabular, UnknownFeature
 from models.recipes.tabular.examples import Examples, examples_of
 from models.recipes.tabular.fit import Floats, completed, feature_specs, fitted, left_out
 from models.recipes.tabular.fusion import Fused, area, fuse
+from models.recipes.tabular.stacking import Weights
 from models.recipes.tabular.table import Answered, write_left_out
 from vfx_edge.evaluation.operating_point import Wanted, choose
 from vfx_edge.labelled.dataset import Dataset
@@ -96,10 +97,10 @@ def make_fusion(
     fused = fuse(cases)
     point = choose(fused.p[fused.held], cases.malignant[fused.held], Wanted(uncertain=uncertain))
     network = row_network(
-        fused.model,
+        fused.weights.pipeline(),
         cases.log_odds,
         FUSION,
-        "network and features, by logistic regression",
+        "network and features, stacked",
         [FeatureSpec(name=name, may_be_missing=0) for name in (NETWORK, TABULAR)],
         threshold_malignant=round(point.threshold_malignant, 9),
         threshold_osteoporotic=round(point.threshold_osteoporotic, 9),
@@ -110,18 +111,24 @@ def make_fusion(
     return fused
 
 
+def _told(weights: Weights) -> str:
+    words = f"network {weights.network:.3g}, numbers {weights.tabular:.3g}"
+    return words if weights.tabular else f"{words} (the network alone)"
+
+
 def _about_fusion(cases: Answered, fused: Fused, uncertain: float) -> str:
     truth, patients = cases.malignant, cases.patients
     found = fused.against_network
     p_value = "none" if found is None or found.p_value is None else f"{found.p_value:.2g}"
-    answers = {"network": cases.network, "tabular": cases.tabular, "fusion": fused.p}
+    answers = {"network": cases.network, "tabular": cases.tabular, "fusion": fused.ranks}
     lines = [f"- {name}: {area(p, truth, patients)}" for name, p in answers.items()]
     return "\n".join(
         [
             "## Fusion",
-            f"Logistic regression on the log odds of both, of {len(truth)} fractures "
-            f"({int(truth.sum())} malignant) of {len(set(patients))} patients. On patients that "
-            "were left out:",
+            f"Stacked: logistic regression on the log odds of both, of {len(truth)} fractures "
+            f"({int(truth.sum())} malignant) of {len(set(patients))} patients, no weight below 0, "
+            f"that of the numbers drawn towards 0. Weights: {_told(fused.weights)}. On patients "
+            "that were left out:",
             "",
             *lines,
             "",

@@ -1,6 +1,6 @@
 """Logistic regression on features, with answers to patients that were left out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from vfx_edge.manifest.roles import FeatureSpec
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 FOLDS = 5
 SEED = 1
 
@@ -48,17 +49,25 @@ def left_out(
 ) -> Floats:
     """(n,) p(malignant), each by a model that saw no vertebra of its patient: medians, too, are of
     the others."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    folds = min(FOLDS, len(set(patients)))
     p = np.full(len(malignant), np.nan)
-    split = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)
-    for learn, held in split.split(values, malignant, np.array(patients)):
-        if len(set(malignant[learn].tolist())) < 2:
-            continue  # one patient holds all of a cause: these stay without an answer
+    for learn, held in folds(malignant, patients):
         model, by = fitted(values[learn], malignant[learn], strength)
         p[held] = model.predict_proba(completed(values[held], by))[:, 1]
     return p
+
+
+def folds(
+    malignant: Bools, patients: Sequence[str], seed: int = SEED
+) -> Iterator[tuple[Indices, Indices]]:
+    """What is learnt from and what is left out, whole patients; without folds that hold all of a
+    cause, whose cases stay without an answer."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    many = min(FOLDS, len(set(patients)))
+    split = StratifiedGroupKFold(many, shuffle=True, random_state=seed)
+    for learn, held in split.split(malignant[:, None], malignant, np.array(patients)):
+        if len(set(malignant[learn].tolist())) == 2:
+            yield learn, held
 
 
 def feature_specs(names: Sequence[str], by: Floats) -> tuple[FeatureSpec, ...]:

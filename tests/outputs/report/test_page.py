@@ -17,7 +17,15 @@ from tests.outputs.fakes import (
 )
 from tests.outputs.page import Page
 from vfx_edge.outputs.report.page import render_report
-from vfx_edge.study import Analysis, Coverage, Level, NotClassified, Tier, Triage
+from vfx_edge.study import (
+    Analysis,
+    Coverage,
+    Level,
+    NotClassified,
+    ServerUse,
+    Tier,
+    Triage,
+)
 
 
 def _with_use(analysis: Analysis, intended_use: str) -> Analysis:
@@ -42,6 +50,19 @@ def test_a_demonstration_model_says_so(analysis: Analysis) -> None:
     assert "Not cleared for clinical use (somewhere) — not for diagnosis" in odd.text
     clinical = render_report(_with_use(analysis, "clinical"))
     assert "not for diagnosis" not in clinical
+
+
+def test_a_server_that_was_sent_crops_is_named(analysis: Analysis) -> None:
+    assert "no header" not in Page(render_report(analysis)).text
+    for tls, words, worte in (
+        (True, "triton 2 at gpu:8001, encrypted: crops", "auf gpu:8001, verschlüsselt"),
+        (False, "gpu:8001, not encrypted: crops and tiles", "gpu:8001, unverschlüsselt"),
+    ):
+        used = replace(RUN.backend, server=ServerUse("gpu:8001", tls, "triton 2", ()))
+        run = replace(RUN, backend=used)
+        sent = replace(analysis, result=replace(analysis.result, run=run))
+        assert words in Page(render_report(sent)).text
+        assert worte in Page(render_report(sent, "de")).text
 
 
 def test_german(analysis: Analysis) -> None:

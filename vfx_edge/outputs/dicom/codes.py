@@ -67,6 +67,14 @@ _OWN: dict[str, dict[str, str]] = {
         "en": "Probability: osteoporotic",
         "de": "Wahrscheinlichkeit: osteoporotisch",
     },
+    "PART_MALIGNANT": {
+        "en": "Probability by one reader: malignant",
+        "de": "Wahrscheinlichkeit (Einzelantwort): maligne",
+    },
+    "PART_OSTEOPOROT": {
+        "en": "Probability by one reader: osteoporotic",
+        "de": "Wahrscheinlichkeit (Einzelantwort): osteoporotisch",
+    },
     "SIGN_OUTSIDE": {"en": "Sign outside the norm", "de": "Zeichen außerhalb der Norm"},
     "P_INTACT": {"en": "Probability: intact", "de": "Wahrscheinlichkeit: intakt"},
     # findings at a vertebra, and the classifier's answers
@@ -138,6 +146,13 @@ SIGN_VALUES: dict[str, str] = {
 }
 """Sign -> code value."""
 
+READER_VALUES: dict[str, str] = {
+    "network": "READER_NETWORK",
+    "tabular": "READER_TABULAR",
+    "fusion": "READER_FUSION",
+}
+"""Reader of a set -> code value."""
+
 
 def _as_in_the_report(key: str) -> dict[str, str]:
     words = {language: Wording(language)(key) for language in LANGUAGES}
@@ -152,6 +167,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         for status in (Status.SUSPECTED, Status.UNREMARKABLE, Status.NOT_EXAMINED)
     },
     **{value: _as_in_the_report(f"sign.{sign}") for sign, value in SIGN_VALUES.items()},
+    **{value: _as_in_the_report(f"card.part_{part}") for part, value in READER_VALUES.items()},
     **_OWN,
 }
 """Code value -> meaning in English and in German."""
@@ -173,6 +189,11 @@ def private(value: str, language: str = "en") -> Code:
 def sign_code(name: str, language: str) -> Code:
     """A measured sign."""
     return private(SIGN_VALUES[name], language)
+
+
+def reader_code(name: str, language: str) -> Code:
+    """One of a set's readers."""
+    return private(READER_VALUES[name], language)
 
 
 def tier_code(tier: Tier, language: str) -> Code:

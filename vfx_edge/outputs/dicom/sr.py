@@ -22,6 +22,7 @@ from vfx_edge.outputs.dicom.encoded import element, put, references, sequence
 from vfx_edge.outputs.dicom.items import coding_scheme, device_observer, image_item
 from vfx_edge.outputs.dicom.kos import write_kos
 from vfx_edge.outputs.dicom.slices import SourceSlice, slices_at, source_slices
+from vfx_edge.outputs.dicom.sr_parts import part_measurements
 from vfx_edge.outputs.dicom.sr_signs import sign_answers, sign_measurements
 from vfx_edge.outputs.dicom.write import PRODUCT, identity, refusing, save
 from vfx_edge.outputs.kinds import Request
@@ -292,7 +293,7 @@ def _measurements(report: _Report, finding: Finding, segment: Any) -> Iterator[A
                 value=round(float(share) * 100, _PERCENT_DIGITS),
                 unit=code.PERCENT,
             )
-
+    yield from part_measurements(finding, report.language)
     yield from sign_measurements(finding, report.language)
 
 

@@ -53,6 +53,10 @@ def run_facts(run: RunInfo, t: Wording) -> list[Fact]:
         ),
         (t("fact.device"), f"{backend.device}, {backend.precision}"),
     ]
+    if (server := backend.server) is not None:
+        line = t("fact.encrypted" if server.tls else "fact.open")
+        words = t("fact.sent", software=server.software, address=server.address, line=line)
+        facts.append((t("fact.server"), words))
     for word, pairs in (("fact.skipped", backend.skipped), ("fact.failed", backend.failed)):
         if pairs:
             facts.append((t(word), "\n".join(f"{name}: {reason}" for name, reason in pairs)))

@@ -1,6 +1,7 @@
 """What analyses a study, and how an analysis ends without results."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vfx_edge.errors import OutputError
@@ -10,6 +11,7 @@ from vfx_edge.job import Job, run_job
 from vfx_edge.outputs.dicom.write import DicomRefused
 from vfx_edge.outputs.kinds import dicom_kinds
 from vfx_edge.study import BackendRequest
+from vfx_edge.tasks import DEFAULT
 
 if TYPE_CHECKING:
     from vfx_edge.backends import OpenModels
@@ -64,16 +66,26 @@ def refused_kinds(error: Exception) -> tuple[str, ...]:
 
 
 class OpenChain:
-    """The real chain, with its networks open. ModelError, BackendError."""
+    """The real chain, with its networks open. options: of every job. ModelError, BackendError."""
 
-    def __init__(self, request: BackendRequest, model: str, demand: "Demand") -> None:
+    def __init__(
+        self,
+        request: BackendRequest,
+        model: str,
+        demand: "Demand",
+        options: Options | None = None,
+    ) -> None:
         from vfx_edge.backends import open_models
         from vfx_edge.manifest import load_model_set
 
         manifest = load_model_set(model, demand)
-        self._models: OpenModels = open_models(manifest, request, roles=roles(manifest, Options()))
+        self._options = options or Options()
+        asked = roles(manifest, self._options)
+        self._models: OpenModels = open_models(manifest, request, roles=asked)
 
     def __call__(self, job: Job) -> object:
+        if job.task == DEFAULT:
+            job = replace(job, options=self._options)
         run_job(job, self._models)
         # What this process lost of a card stays lost to it; the next one may find the card again.
         return BEGIN_ANEW if self._models.backend.failed else None

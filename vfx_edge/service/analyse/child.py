@@ -21,6 +21,7 @@ from typing import Any
 
 from vfx_edge.bench.protocol import Parent
 from vfx_edge.errors import BackendError, VfxError
+from vfx_edge.fracture_task import Options
 from vfx_edge.job import Job
 from vfx_edge.manifest import Demand
 from vfx_edge.parallel import keep_to, share_of_cores
@@ -67,7 +68,8 @@ def _answer(parent: Parent, chain: Chain, line: str) -> None:
 
 
 def line_of(job: Job) -> str:
-    """The job as a line of JSON; its task and options are always the defaults."""
+    """The job as a line of JSON; its task is always the default, its options are
+    those of the process's order."""
     facts = {"path": str(job.path), "out": str(job.out), "language": job.language}
     before = job.previous_report
     return json.dumps({**facts, "kinds": job.kinds, "before": str(before) if before else None})
@@ -134,13 +136,15 @@ def order_of(settings: Settings, number: int = 0, of: int = 1) -> dict[str, Any]
     model = {"model": settings.model, "digest": settings.demand.digest}
     cores = share_of_cores(number, of)
     asked = {"request": asdict(settings.request), "cores": cores}
-    return {**asked, **model, "key": str(key) if key else None}
+    options = {"signs": settings.signs, "explain": settings.explain}
+    return {**asked, **model, "key": str(key) if key else None, "options": options}
 
 
 def _open_chain(order: dict[str, Any]) -> Chain:
     key = order["key"]
     demand = Demand(order["digest"], Path(key) if key else None)
-    return OpenChain(BackendRequest(**order["request"]), order["model"], demand)
+    request, options = BackendRequest(**order["request"]), Options(**order["options"])
+    return OpenChain(request, order["model"], demand, options)
 
 
 if __name__ == "__main__":

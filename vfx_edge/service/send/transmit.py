@@ -193,6 +193,7 @@ def _post_one(session: Any, studies: str, file: Path) -> str | None:
         data=head + file.read_bytes() + tail,
         headers={"Content-Type": content_type},  # no Accept: every form of answer is understood
         timeout=(CONNECT_S, ANSWER_S),
+        verify=session.verify,  # by itself it would give way to REQUESTS_CA_BUNDLE
         allow_redirects=False,  # a POST that is redirected becomes a GET, which stores nothing
     )
     return _why_refused(answer)

@@ -1,64 +1,120 @@
 """Gaps in the cortex of the body's front and side walls."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vfx_edge.spine.signs.local import HALF, STEP_MM, Array, Local, body_middle_mm
+from vfx_edge.spine.signs.local import HALF, STEP_MM, Array, Bool, Local, body_middle_mm
 
 SHARE = 0.3
 """Of the height, up and down: the rims carry spurs, and the endplates nodes."""
-ANGLES = 72
-INWARD_MM, OUTWARD_MM = 2.5, 2.0
-WEAK = 0.42
-"""A wall is missing where it rises less than this share of its neighbours' over soft tissue."""
-SOFT_HU = 50.0
-REACH_MM = 40.0
+ANGLES = np.linspace(-np.pi, np.pi, 72, endpoint=False)
+"""About the body's axis; 0 looks to the back, to which FREE leaves the canal and the pedicles."""
+FREE = np.pi / 2.6
+STEPS_MM = np.arange(0.0, 40.0, 0.5)
+WALL_MM, MARROW_MM, OUTSIDE_MM = (-1.5, 0.5), (-5.0, -3.5), (2.0, 3.0)
+"""Where wall, marrow and surroundings are read, from the outline outward."""
+NEIGHBOUR_MM = (-8.0, 4.0)
+"""A wall that a neighbour's bone touches is not read."""
+NEAREST_MM = 6.0
+LEAST_MARROW_HU = 100.0
+SURROUNDINGS, SURROUNDINGS_HU = 0.1, (-600.0, 60.0)
+"""A thin wall beside air or fat looks less dense than it is: so much of them is put down to it."""
+SOFT_HU, DENSEST = 50.0, 0.6
+WEAK, WEAKEST = 0.2, 0.1
+"""A gap's wall rises over the marrow less than WEAK of its neighbours', somewhere less than
+WEAKEST, and is no denser than DENSEST of theirs, over soft tissue."""
 
 
-def _walls(local: Local) -> tuple[Array, NDArray[np.float64]]:
-    """(rows, angles) the densest value across the wall, NaN where bone goes on behind it or no
-    body is; and the wall's distance from the axis, mm."""
-    rows = local.rows(SHARE)
-    angles = np.linspace(-np.pi, np.pi, ANGLES, endpoint=False)
-    steps = np.arange(0.0, REACH_MM, 0.5)
-    back = np.cos(angles)[:, None] * steps  # angle 0 looks to the back
-    left = np.sin(angles)[:, None] * steps
-    origin = body_middle_mm(local)
-    at = np.stack(
-        [
-            (back + origin[0] - local.back_mm[0]) / STEP_MM,
-            (left + origin[1] - local.left_mm[0]) / STEP_MM,
-        ]
-    )
-    density = np.full((rows.stop - rows.start, ANGLES), np.nan)
-    radius = np.full(density.shape, np.nan)
-    for number, row in enumerate(range(rows.start, rows.stop)):
-        bone = ndimage.map_coordinates(local.bone[row], at, order=1)
-        hu = ndimage.map_coordinates(local.hu[row], at, order=1)
-        other = ndimage.map_coordinates(local.others[row].astype(np.float32), at, order=1)
-        outside = bone <= HALF
-        edge = np.where(outside.any(1), outside.argmax(1), 0)
-        good = (edge * 0.5 > 6.0) & (np.abs(angles) > np.pi / 2.6)
-        near = np.abs(steps - steps[edge][:, None] - (OUTWARD_MM - INWARD_MM) / 2)
-        across = near <= (INWARD_MM + OUTWARD_MM) / 2
-        good &= ~(other * across > HALF).any(1)
-        good &= ~((bone > HALF) & (steps > steps[edge][:, None] + 1.0)).any(1)
-        value = np.where(across, hu, -np.inf).max(1)
-        density[number], radius[number] = np.where(good, value, np.nan), steps[edge]
-    return density, radius
+@dataclass(frozen=True, eq=False)
+class _Wall:
+    """(rows, angles) HU of the wall and by how much it is denser than the marrow behind; NaN where
+    bone goes on behind the wall, or a neighbour lies before it. radius: from the axis, mm."""
+
+    density: Array
+    rise: Array
+    radius: Array
 
 
 def gap_mm2(own: Local, neighbours: Sequence[Local]) -> float | None:
     """Area of the largest place without cortex, mm2; None where too little of the wall is free."""
-    usual = [np.nanmedian(wall) for n in neighbours if np.isfinite(wall := _walls(n)[0]).any()]
-    density, radius = _walls(own)
-    free = np.isfinite(density)
-    if not usual or free.mean() < 0.25:
+    theirs = [wall for n in neighbours if np.isfinite((wall := _wall(n)).rise).any()]
+    wall = _wall(own)
+    free = np.isfinite(wall.rise)
+    if not theirs or free.mean() < 0.25:
         return None
-    limit = SOFT_HU + WEAK * (float(np.median(usual)) - SOFT_HU)
-    labels, count = ndimage.label(np.where(free, density, np.inf) < limit)
-    patch = STEP_MM * radius * (2 * np.pi / ANGLES)
-    return max((float(patch[labels == n].sum()) for n in range(1, count + 1)), default=0.0)
+    usual = float(np.median([np.nanmedian(one.rise) for one in theirs]))
+    dense = float(np.median([np.nanmedian(one.density) for one in theirs]))
+    thin = free & (wall.density < SOFT_HU + DENSEST * (dense - SOFT_HU))
+    rise = np.where(thin, wall.rise, np.inf)
+    labels = _pieces(rise < WEAK * usual)
+    patch = STEP_MM * wall.radius * float(ANGLES[1] - ANGLES[0])
+    gaps = set(np.unique(labels[rise < WEAKEST * usual])) - {0}
+    return max((float(patch[labels == gap].sum()) for gap in gaps), default=0.0)
+
+
+def _pieces(weak: Bool) -> NDArray[np.int32]:
+    """Numbers of the pieces; the last angle and the first lie side by side."""
+    labels = np.asarray(ndimage.label(weak)[0], np.int32)
+    for first, last in zip(labels[:, 0].copy(), labels[:, -1].copy(), strict=True):
+        if first and last:
+            labels[labels == last] = first
+    return labels
+
+
+def _wall(local: Local) -> _Wall:
+    bone, hu, other = _rays(local)
+    outside = bone <= HALF
+    edge = np.where(outside.any(2), outside.argmax(2), 0)
+    radius = _crossing_mm(bone, edge)
+    beyond = (edge * 0.5 + 1.0)[..., None] < STEPS_MM
+    good = (radius > NEAREST_MM) & (np.abs(ANGLES) > FREE) & ~((bone > HALF) & beyond).any(2)
+    density = _calm(_at(hu, radius, WALL_MM)).max(2)
+    marrow = np.maximum(_calm(_at(hu, radius, MARROW_MM)).mean(2), LEAST_MARROW_HU)
+    beside = _calm(_at(hu, radius, OUTSIDE_MM)).mean(2)
+    good &= (_at(other, radius, NEIGHBOUR_MM) <= HALF).all(2)
+    rise = density - marrow - SURROUNDINGS * np.clip(beside, *SURROUNDINGS_HU)
+    return _Wall(np.where(good, density, np.nan), np.where(good, rise, np.nan), radius)
+
+
+def _calm(values: Array) -> Array:
+    """Without the noise of single rays."""
+    rows = ndimage.uniform_filter1d(values, 3, axis=0, mode="nearest")
+    return np.asarray(ndimage.uniform_filter1d(rows, 3, axis=1, mode="wrap"))
+
+
+def _rays(local: Local) -> tuple[Array, Array, Array]:
+    """(rows, angles, steps) bone, HU and bone of neighbours along rays from the body's axis."""
+    rows = local.rows(SHARE)
+    middle = body_middle_mm(local)
+    back = np.cos(ANGLES)[:, None] * STEPS_MM + middle[0] - local.back_mm[0]
+    left = np.sin(ANGLES)[:, None] * STEPS_MM + middle[1] - local.left_mm[0]
+    at = np.stack([back, left]) / STEP_MM
+    read = [
+        np.stack([ndimage.map_coordinates(section, at, order=1) for section in volume[rows]])
+        for volume in (local.solid, local.hu, local.others.astype(np.float32))
+    ]
+    return read[0], read[1], read[2]
+
+
+def _crossing_mm(bone: Array, edge: NDArray[np.intp]) -> Array:
+    """Where the outline lies on each ray, to a part of a step. edge: first step outside."""
+    before = np.maximum(edge - 1, 0)
+    over = np.take_along_axis(bone, before[..., None], 2)[..., 0]
+    under = np.take_along_axis(bone, edge[..., None], 2)[..., 0]
+    return np.asarray((edge - 1 + (over - HALF) / np.maximum(over - under, 1e-6)) * 0.5)
+
+
+def _at(values: Array, radius: Array, between_mm: tuple[float, float]) -> Array:
+    """(rows, angles, places) values half a millimetre apart, from the outline outward."""
+    away = np.arange(between_mm[0], between_mm[1] + 0.01, 0.5)
+    index = (radius[..., None] + away) / 0.5
+    low = np.clip(np.floor(index).astype(int), 0, values.shape[2] - 2)
+    part = np.clip(index - low, 0, 1)
+    return np.asarray(
+        np.take_along_axis(values, low, 2) * (1 - part)
+        + np.take_along_axis(values, low + 1, 2) * part
+    )

@@ -11,6 +11,7 @@ from scipy import ndimage
 from vfx_edge.image import Image
 from vfx_edge.spine.body_and_arch import vertebra_frame
 from vfx_edge.spine.signs import back_wall
+from vfx_edge.spine.signs.hull import body_hull
 from vfx_edge.study import Measurement, VertebraMask
 
 Array = NDArray[np.float64]
@@ -22,6 +23,8 @@ UP_MM, FRONT_MM, BACK_MM, SIDE_MM = 24.0, 38.0, 42.0, 64.0
 METAL_HU, METAL_ML = 2200.0, 0.05
 HALF = 0.5
 MIDDLE_SHARE = 0.3
+SKIN_MM = 2.5
+"""The hull is not trusted so near to its surface: there the outline itself is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +57,19 @@ class Local:
         return np.arange(-SIDE_MM, SIDE_MM + 1e-6, STEP_MM)
 
     @cached_property
+    def hull(self) -> Bool:
+        """The body with what its outline leaves out: a network takes gas and gaps for no bone."""
+        return body_hull(self.body > HALF)
+
+    @cached_property
     def depth_in_body_mm(self) -> Volume:
-        """How far each place of the body lies from what is not body; 0 outside. Holes of the
-        outline count as body: a network may leave gas out."""
-        inside = ndimage.binary_fill_holes(self.body > HALF)
-        return np.asarray(ndimage.distance_transform_edt(inside), np.float32) * STEP_MM
+        """How far each place of the hull lies from what is outside; 0 outside."""
+        return np.asarray(ndimage.distance_transform_edt(self.hull), np.float32) * STEP_MM
+
+    @cached_property
+    def solid(self) -> Volume:
+        """Bone, 0..1, without cavities: what lies deep within the hull is bone."""
+        return np.where(self.depth_in_body_mm > SKIN_MM, np.float32(1.0), self.bone)
 
     @cached_property
     def smooth_hu(self) -> Volume:
@@ -75,7 +86,7 @@ class Local:
         """How far behind the centre the back wall lies in its very middle; None where no canal
         shows behind it."""
         return back_wall.middle_mm(
-            self.bone, self.hu, (self.up_mm, self.back_mm, self.left_mm), self.height_mm
+            self.solid, self.hu, (self.up_mm, self.back_mm, self.left_mm), self.height_mm
         )
 
     def wall_point(self) -> Array | None:
@@ -86,7 +97,7 @@ class Local:
 
 def body_middle_mm(local: Local) -> tuple[float, float]:
     """Centre of the body's section, (back, left) mm."""
-    section = local.body[local.rows(MIDDLE_SHARE)].mean(0) > HALF
+    section = local.hull[local.rows(MIDDLE_SHARE)].mean(0) > HALF
     if not section.any():
         return 0.0, 0.0
     back, left = ndimage.center_of_mass(section)
@@ -111,7 +122,16 @@ def local_view(
         others |= _read(other.bone.astype(np.float32), _mask_map(other), origin, axes, 0.0) > HALF
     hu = _read(*_piece(image, origin), origin, axes, image.outside)
     metal = float(((hu > METAL_HU) & (body + arch > 0.3)).sum()) * STEP_MM**3 / 1000 > METAL_ML
-    return Local(origin, axes, _height(body), hu, body, np.clip(body + arch, 0, 1), others, metal)
+    return Local(
+        origin,
+        axes,
+        _height(body_hull(body > HALF)),
+        hu,
+        body,
+        np.clip(body + arch, 0, 1),
+        others,
+        metal,
+    )
 
 
 def _axes(mask: VertebraMask, measured: Measurement, up_lps: Array) -> Array:
@@ -137,9 +157,9 @@ def _axes(mask: VertebraMask, measured: Measurement, up_lps: Array) -> Array:
     return np.stack([axes[0], back, left])
 
 
-def _height(body: Volume) -> float:
+def _height(hull: Bool) -> float:
     """Usual height of the body's columns, mm."""
-    columns = (body > HALF).sum(0) * STEP_MM
+    columns = hull.sum(0) * STEP_MM
     thick = columns[columns > 4.0]
     return float(np.median(thick)) if len(thick) else 0.0
 

@@ -8,7 +8,7 @@ Norm = tuple[float | None, float | None]
 
 NORMS: dict[str, Norm] = {
     "convexity": (None, 2.0),
-    "cortical_gap": (None, 40.0),
+    "cortical_gap": (None, 38.0),
     "paravertebral_tissue": (None, 0.8),
     "canal_tissue": (None, 0.6),
     "gas": (None, 0.1),

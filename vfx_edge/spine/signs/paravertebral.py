@@ -20,7 +20,8 @@ FEW, REACH_MM, FINE_MM = 15, 60.0, 0.5
 
 def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None:
     """ml of new tissue close beside the body, at the side where it is more: where neighbours and
-    the other side have fat or lung, and all of it where it is denser than theirs.
+    the other side have fat or lung, and all of it where it is denser than theirs. How thick the
+    layer of muscle is tells no more: healthy sides differ by as much as a mass adds.
 
     places: neighbours and how many levels below they lie (above: less than 0). None without
     neighbours, and where no body can be read.
@@ -34,6 +35,22 @@ def beside_ml(own: Local, places: Sequence[tuple[float, Local]]) -> float | None
     usual = _expected(np.array([down for down, _ in theirs]), zones)
     new = max(_new_mm2(side, hu, away, usual, zones) for side in (0, 1))
     return new * 2 * SHARE * own.height_mm / 1000
+
+
+def _section(local: Local) -> Array:
+    """(back, left) HU: the mean of the middle slices."""
+    return np.asarray(ndimage.gaussian_filter(local.hu[local.rows(SHARE)].mean(0), 0.7))
+
+
+def _edge_mm(local: Local, side: float) -> Array:
+    """How far from the middle the body ends, for each angle; REACH_MM where it does not, and 0
+    where it is not in the middle."""
+    body = (local.hull[local.rows(SHARE)].mean(0) > HALF).astype(np.float64)
+    steps = np.arange(0.0, REACH_MM, FINE_MM)
+    rays = np.broadcast_to(steps, (len(ANGLES), len(steps)))
+    index = _index(local, body_middle_mm(local), side, rays)
+    outside = ndimage.map_coordinates(body, index, order=1) <= HALF
+    return np.where(outside.any(1), outside.argmax(1) * FINE_MM, REACH_MM)
 
 
 def _new_mm2(side: int, hu: Array, away: Array, usual: Array, zones: Array) -> float:
@@ -69,20 +86,15 @@ def _expected(down: Array, zones: Array) -> Array:
 def _zones(local: Local) -> tuple[Array, Array] | None:
     """(2 sides left and right, angles, distances) HU close beside the body, and how far each
     place lies from the body's middle, mm; None where no body is."""
-    rows = local.rows(SHARE)
-    hu = ndimage.gaussian_filter(local.hu[rows].mean(0), 0.7)
-    body = (local.body[rows].mean(0) > HALF).astype(np.float64)
-    middle = body_middle_mm(local)
+    hu, middle = _section(local), body_middle_mm(local)
     beyond = np.arange(NEAR_MM, FAR_MM + STEP_MM / 2, STEP_MM)
     found: list[Array] = []
     places: list[Array] = []
     for side in (1.0, -1.0):
-        steps = np.arange(0.0, REACH_MM, FINE_MM)
-        rays = np.broadcast_to(steps, (len(ANGLES), len(steps)))
-        outside = ndimage.map_coordinates(body, _index(local, middle, side, rays), order=1) <= HALF
-        if outside[:, 0].any() or not outside.any(1).all():
+        edge = _edge_mm(local, side)
+        if (edge == 0).any() or (edge == REACH_MM).any():
             return None
-        away = outside.argmax(1)[:, None] * FINE_MM + beyond
+        away = edge[:, None] + beyond
         index = _index(local, middle, side, away)
         found.append(ndimage.map_coordinates(hu, index, order=1, cval=FAT_HU))
         places.append(away)
