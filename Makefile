@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev peers
 
 # Every night, or before a release: properties at random, not the same few examples each time; and
 # the harnesses, whose old findings the suite replays anyway.
-test-thorough: $(VENV)/.installed-dev peers containers
+test-thorough: $(VENV)/.installed-dev peers build/peers/.installed-serving containers
 	$(PYTEST) --hypothesis-profile=thorough -m "thorough or not thorough" $(ARGS)
 ifndef ARGS
 	$(MAKE) fuzz
@@ -80,7 +80,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --quiet --no-isolation
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
-peers: $(VENV)/.installed-peers build/peers/.installed build/peers/.installed-serving
+peers: $(VENV)/.installed-peers build/peers/.installed
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
 		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl \
 		&& command -v minisign && command -v strace \
@@ -130,7 +130,7 @@ build/peers/.installed: $(VENV)/.installed-peers
 	@PATH="$(abspath $(BIN)):$$PATH" npm install --prefix $(@D) --no-audit --no-fund --silent $(OHIF) \
 		&& touch $@ || echo "peers: no libraries of OHIF; the tests that use them will skip" >&2
 
-# Servers of the KServe v2 protocol, for the tests: NVIDIA Triton, which comes with PyTriton (whose
+# Servers of the KServe v2 protocol, for the thorough tests (522 MB): NVIDIA Triton, which comes with PyTriton (whose
 # own needs are left out: it wants older packages than they run with), and Seldon's MLServer.
 SERVING = build/peers/serving
 build/peers/.installed-serving: $(VENV)/.installed-peers
