@@ -110,12 +110,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e .
 	@touch $@
 
-# The client of the extra kserve without what it asks for: it names older versions of ml-dtypes and
-# protobuf than the tested ones, with which it does as well.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
-	$(PIP) -e '.[dev,export,service,radiomics]'
-	$(PIP) --no-deps tritonclient python-rapidjson
+	$(PIP) -e '.[dev,export,service,radiomics,kserve]'
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-dev
