@@ -30,7 +30,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 SURPLUS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info",
            "var/cache/apt", "var/lib/apt/lists", "var/log")  # fmt: skip
 PROJECT = "vfx-edge-test"
-SUBNET = "10.253.7"
+SUBNET = "10.253.11"
 # What the hardening of compose.yaml says, as `run` has it.
 CONFINED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
             "--tmpfs", "/tmp:mode=1777", "--health-interval", "disable")  # fmt: skip
