@@ -45,10 +45,10 @@ def test_a_list_names_what_is_missing_or_double_and_the_rest_goes_on(tmp_path: P
     assert [study.name for study in found.studies] == ["1.1"]
     assert [(one.place, one.lost) for one in found.problems] == [
         ("line 3", True),
-        ("line 4", False),
         ("line 5", True),
+        ("line 4", False),
     ]
-    assert "the study of line 2" in found.problems[1].why
+    assert "the study of line 2" in found.problems[-1].why
     table = tmp_path / "list.csv"
     table.write_text("patient,path\nDoe,one\n", encoding="utf-8")
     assert studies_of(table).studies == found.studies
@@ -58,6 +58,17 @@ def test_a_list_names_what_is_missing_or_double_and_the_rest_goes_on(tmp_path: P
     listed.write_text("# CTs\n\n", encoding="utf-8")
     with pytest.raises(ListUnreadable, match="no path"):
         studies_of(listed)
+
+
+def test_a_path_of_many_lines_is_one_study_and_one_word(tmp_path: Path) -> None:
+    """As a labels.csv has a line for each vertebra."""
+    image(tmp_path / "one" / "1", "1.1")
+    table = tmp_path / "labels.csv"
+    table.write_text("path,level\none,L1\none,L2\ngone,L1\ngone,L2\none,L3\n", encoding="utf-8")
+    found = studies_of(table)
+    assert [study.name for study in found.studies] == ["1.1"]
+    assert [(one.place, one.lost) for one in found.problems] == [("line 4", True), ("", False)]
+    assert "3 lines" in found.problems[1].why
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:

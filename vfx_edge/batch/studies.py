@@ -85,7 +85,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Found:
-    """All studies, by name, and what is wrong with the rest."""
+    """All studies, by name, and what is wrong with the rest: first what is lost."""
 
     studies: tuple[Study, ...]
     problems: tuple[Problem, ...] = ()
@@ -101,14 +101,20 @@ def studies_of(
         raise PathMissing(source)
     is_list = source.is_file() and source.suffix.lower() in LISTS
     entries = read_list(source) if is_list else [Entry(source, "", source.parent)]
-    index, gathered = Index(out, on_files), _Gathered()
+    once: dict[Path, Entry] = {}
     for entry in entries:
+        once.setdefault(entry.path, entry)
+    index, gathered = Index(out, on_files), _Gathered()
+    for entry in once.values():
         _gather(entry, index, gathered)
     index.close()
+    if more := len(entries) - len(once):  # a labels.csv has a line for each vertebra
+        why = f"names paths more than once: {more} lines were left out"
+        gathered.problems.append(Problem("", source, why, lost=False))
     if not gathered.studies and not is_list:
         raise gathered.nothing(source)
     ordered = sorted((study for study, _ in gathered.studies.values()), key=lambda one: one.name)
-    return Found(tuple(ordered), tuple(gathered.problems))
+    return Found(tuple(ordered), tuple(sorted(gathered.problems, key=lambda one: not one.lost)))
 
 
 @dataclass
