@@ -71,6 +71,18 @@ def test_a_path_of_many_lines_is_one_study_and_one_word(tmp_path: Path) -> None:
     assert "3 lines" in found.problems[1].why
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_a_pipe_that_nobody_writes_is_no_study_and_not_waited_for(tmp_path: Path) -> None:
+    image(tmp_path / "one" / "1", "1.1")
+    os.mkfifo(tmp_path / "pipe.zip")
+    listed = tmp_path / "list.txt"
+    listed.write_text("one\npipe.zip\n", encoding="utf-8")
+    (problem,) = studies_of(listed).problems
+    assert (problem.place, problem.lost, "neither" in problem.why) == ("line 2", True, True)
+    with pytest.raises(NoStudies, match="neither a file nor a folder"):
+        studies_of(tmp_path / "pipe.zip")
+
+
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoStudies):
         studies_of(tmp_path)

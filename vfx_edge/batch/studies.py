@@ -20,11 +20,16 @@ from vfx_edge.batch.looking import files_in, look, uids_in
 from vfx_edge.errors import InputError
 from vfx_edge.inputs.dicomweb_server import Server
 from vfx_edge.inputs.disc import is_directory, named_files
-from vfx_edge.inputs.files import PathMissing, PathUnreadable
+from vfx_edge.inputs.files import NotAFileOrFolder, PathMissing, PathUnreadable
 from vfx_edge.inputs.study_uid import is_uid, study_uid
 
 _HASH = 12
 NO_STUDY = "holds no study"
+_UNFIT: dict[type[InputError], str] = {
+    NotAFileOrFolder: "is neither a file nor a folder",
+    PathMissing: "does not exist",
+    PathUnreadable: "can't be read",
+}
 StudyName = Annotated[str, Meta(pattern=rf"^(?:[0-9]+(?:\.[0-9]+)+|scan-[0-9a-f]{{{_HASH}}})\Z")]
 """What folders of results are called: it can lead nowhere else, and names nobody."""
 
@@ -160,12 +165,13 @@ def _gather(entry: Entry, index: Index, gathered: _Gathered) -> None:
     try:
         if not os.path.exists(entry.path):
             raise PathMissing(entry.path)
-        studies = _below(entry, index, gathered) if entry.path.is_dir() else _of_file(entry, index)
+        if not (is_folder := entry.path.is_dir()) and not entry.path.is_file():
+            raise NotAFileOrFolder(entry.path)  # a pipe would be waited for without an end
+        studies = _below(entry, index, gathered) if is_folder else _of_file(entry, index)
         for study in studies:
             gathered.add(entry, study)
-    except (PathMissing, PathUnreadable) as error:
-        why = "does not exist" if isinstance(error, PathMissing) else "can't be read"
-        gathered.problems.append(Problem(entry.place, entry.path, why))
+    except (NotAFileOrFolder, PathMissing, PathUnreadable) as error:
+        gathered.problems.append(Problem(entry.place, entry.path, _UNFIT[type(error)]))
         return
     if len(gathered.studies) + len(gathered.problems) == before:
         gathered.problems.append(Problem(entry.place, entry.path, NO_STUDY))
