@@ -103,7 +103,7 @@ def batch(
     if summarise:
         _summarise(out, source, quiet)
         return
-    if source is None:
+    if not source:  # "" is a variable that was not set, and no word for this very folder
         raise typer.BadParameter("name a list or a folder of studies, or give --summarise")
     given = batch_source.Given(source, query, dicomweb, clinical)
     asked = Options(

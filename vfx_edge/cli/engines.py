@@ -50,6 +50,12 @@ def chosen(
     name = parse.one_of(engine, tuple(ENGINES), "engine")
     if ray_address is not None and name != "ray":
         raise typer.BadParameter("--ray-address is for --engine ray")
+    if ray_address is not None and ray_address.strip() in ("", "local"):
+        # Ray would begin a cluster with its own settings: open to others, files in the home folder
+        raise typer.BadParameter(
+            "--ray-address names a cluster that runs, HOST:6379 or auto: leave it out for one of "
+            "this batch's own"
+        )
     if slurm and name != "slurm":
         raise typer.BadParameter("--slurm is for --engine slurm")
     if workers is None and (name == "slurm" or ray_address is not None):
