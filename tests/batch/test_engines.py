@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from tests.batch.test_batch_run import outcomes
 from tests.waiting import eventually
 from vfx_edge.batch.engine import EngineNotInstalled, check_installed
 from vfx_edge.batch.ray_actors import NoRay, Ray
+from vfx_edge.batch.ray_watch import MARK
 from vfx_edge.batch.run import run, states_of
 from vfx_edge.batch.slurm_jobs import BadSlurmSetting, Settings, settings_of
 from vfx_edge.crew.outcomes import Failed
@@ -52,6 +54,15 @@ def alive(tmp_path: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def cluster_folders(tmp_path: Path) -> set[Path]:
+    """Of the Ray clusters that `started` has begun."""
+    found = set()
+    for process in alive(tmp_path):
+        with suppress(psutil.Error):
+            found.add(process.environ().get(MARK))
+    return {Path("/tmp", name) for name in found if name}
 
 
 def test_a_killed_job_costs_no_study_and_what_failed_is_tried_again(tmp_path: Path) -> None:
@@ -102,10 +113,14 @@ def test_a_killed_driver_loses_nothing_and_nothing_is_done_twice(tmp_path: Path,
     folder_of(data, {"a": "is good", "b": "hangs once", "c": "is good", "d": "is good"})
     driver = started(name, data, out, tmp_path)
     assert eventually(lambda: asked(data).get("b") and "done" in outcomes(states_of(out)[1]))
+    folders = cluster_folders(tmp_path)
+    assert len(folders) == (name == "ray")
+    assert all(folder.stat().st_mode & 0o077 == 0 for folder in folders), "others look into it"
     driver.kill()
     driver.wait()
     if name == "ray":  # its cluster ends with it; jobs go on, until the next start
         assert eventually(lambda: not alive(tmp_path))
+        assert not any(folder.exists() for folder in folders)
     assert started(name, data, out, tmp_path).wait() == 0
     assert outcomes(states_of(out)[1]) == ["done"] * 4
     assert eventually(lambda: not alive(tmp_path))

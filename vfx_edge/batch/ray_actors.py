@@ -40,7 +40,7 @@ POLL_S = 0.5
 CONNECT_S = 10.0
 STARTS = 3
 """Of a cluster of our own: Ray gives up after 30 s, in which a busy machine may not manage it."""
-LONGEST_TEMP = 12
+LONGEST_TEMP = 10
 """Characters of the folder for temporary files: with more, the names of Ray's sockets in it pass
 the 107 that the system allows."""
 STORE_BYTES = 80 * 2**20
@@ -277,7 +277,7 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
             return
         folder = stack.enter_context(_short_folder())
         stack.callback(end, folder.name)
-        stack.enter_context(watched(folder.name))
+        stack.enter_context(watched(folder))
         stack.enter_context(environment(_told(workers, folder.name)))
         yield _begun(_own_settings(workers, folder), folder.name, stack)
 
@@ -323,7 +323,7 @@ def _own_settings(workers: int, folder: Path) -> dict[str, Any]:
         "num_gpus": 0,  # what a worker finds it uses, as the processes do
         "include_dashboard": False,
         "object_store_memory": STORE_BYTES,
-        "_temp_dir": str(folder),
+        "_temp_dir": str(folder / "r"),  # Ray opens it to everybody: only what is around it is shut
     }
 
 

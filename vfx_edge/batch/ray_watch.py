@@ -1,11 +1,13 @@
 """Ends what a Ray cluster of our own leaves where the process that began it was killed: `python -m
-vfx_edge.batch.ray_watch NAME`. Ray's own helpers need more than a minute to see that."""
+vfx_edge.batch.ray_watch FOLDER`. Ray's own helpers need more than a minute to see that."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -15,9 +17,10 @@ GRACE_S = 5.0
 
 
 @contextmanager
-def watched(name: str) -> Iterator[None]:
-    """The cluster of this name ends with this process, however that ends."""
-    words = [sys.executable, "-P", "-m", __name__, name]
+def watched(folder: Path) -> Iterator[None]:
+    """The cluster that is called as this folder of its files ends with this process, however that
+    ends, and where it is killed, the folder goes, too."""
+    words = [sys.executable, "-P", "-m", __name__, str(folder)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as watch:
         try:
             yield
@@ -49,4 +52,5 @@ def _is_of(process: psutil.Process, name: str) -> bool:
 
 if __name__ == "__main__":
     sys.stdin.read()  # until whoever started this has ended
-    end(sys.argv[1])
+    end(Path(sys.argv[1]).name)
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
