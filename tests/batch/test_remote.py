@@ -288,6 +288,26 @@ def test_a_file_of_access_that_is_none_is_a_sentence(tmp_path: Path, text: str) 
         server_of("https://pacs/dicom-web", tmp_path / "gone.toml")
 
 
+@pytest.mark.parametrize("text", ["", "two\nlines", "a b", "gr\u00fcn", "\x00"])
+def test_a_token_that_no_header_can_hold_is_a_sentence(tmp_path: Path, text: str) -> None:
+    token = tmp_path / "token"
+    token.write_text(text, encoding="utf-8")
+    server = Server("http://127.0.0.1:9/dicom-web", token_file=token, tries=0)
+    with pytest.raises(ServerUnusable, match="no token"):
+        studies_at(server, {})
+
+
+@pytest.mark.parametrize("key", ["ca", "certificate"])
+def test_a_certificate_that_is_none_is_told_before_the_server_is_blamed(
+    tmp_path: Path, key: str
+) -> None:
+    (tmp_path / "c.pem").write_text("no PEM", encoding="ascii")
+    access = tmp_path / "pacs.toml"
+    access.write_text(f"{key} = 'c.pem'", encoding="ascii")
+    with pytest.raises(ServerUnusable, match="PEM"):
+        server_of("https://pacs/dicom-web", access)
+
+
 def test_a_query_is_of_dicoms_attributes() -> None:
     assert query_of(["StudyDate=20250101-", "00081030=CT*"]) == {
         "ModalitiesInStudy": "CT",

@@ -91,7 +91,26 @@ def checked(server: Server) -> Server:
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise ServerUnusable(str(file), why, "check the path") from None
+    _check_pem(server)
     return server
+
+
+def _check_pem(server: Server) -> None:
+    """Else the client says of any of them that the server is not trusted. ServerUnusable."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if server.ca is not None:
+            context.load_verify_locations(server.ca)
+    except OSError:
+        raise ServerUnusable(str(server.ca), "it holds no certificate", "give PEM") from None
+    try:
+        if server.certificate is not None:  # a password would be asked for in every worker
+            context.load_cert_chain(server.certificate, server.key, password="")
+    except OSError:
+        why = "with its key it is no pair that can be read without a password"
+        raise ServerUnusable(str(server.certificate), why, "give both as PEM") from None
 
 
 def session_for(server: Server) -> "Session":
@@ -116,9 +135,14 @@ def session_for(server: Server) -> "Session":
 def _with_token(request: "PreparedRequest", file: Path) -> "PreparedRequest":
     """Read anew each time: tokens are renewed while a batch runs."""
     try:
-        token = file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        token = file.read_text("ascii").strip()
+        if not token.isprintable() or len(token.split()) != 1:
+            raise ValueError
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ServerUnusable(str(file), why, "check the file of the token") from None
+    except ValueError:
+        why = "it holds no token: one word of plain letters, digits and signs"
         raise ServerUnusable(str(file), why, "check the file of the token") from None
     request.headers["Authorization"] = f"Bearer {token}"
     return request
