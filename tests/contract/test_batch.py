@@ -41,6 +41,8 @@ def test_shards_are_summed_up_and_results_are_those_of_run(tmp_path: Path) -> No
     [
         (("batch", "gone", "-o", "out"), 3),
         (("batch", "-o", "out"), 2),
+        (("batch", "", "-o", "out"), 2),
+        (("batch", ".", "-o", "out", "--engine", "ray", "--ray-address", "local"), 2),
         (("batch", "-o", "out", "--summarise"), 3),
         (("batch", ".", "-o", "out", "--shard", "5/4"), 2),
     ],
