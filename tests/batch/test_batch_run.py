@@ -73,6 +73,14 @@ def test_shards_share_all_studies_and_none_twice() -> None:
     assert all(40 < len(shard) < 95 for shard in shards)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_the_page_says_all_is_done_only_where_no_path_is_lost(tmp_path: Path, lost: bool) -> None:
+    problems = [{"place": "line 4", "why": "is not as it should be", "lost": lost}]
+    page = write_summary(tmp_path, [State("1.2", GOOD)], ABOUT | {"problems": problems})
+    text = page.read_text("utf-8")
+    assert ("None failed" in text, "count" in text, "Failures" in text) == (not lost, lost, lost)
+
+
 def test_the_summary_has_a_row_a_study_in_both_tables_and_on_the_page(tmp_path: Path) -> None:
     states = [State("1.2", GOOD), State("1.3", Failed("<b>no</b> CT")), State("1.4", None)]
     page = write_summary(tmp_path, states, ABOUT)

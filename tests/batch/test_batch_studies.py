@@ -68,7 +68,7 @@ def test_a_path_of_many_lines_is_one_study_and_one_word(tmp_path: Path) -> None:
     found = studies_of(table)
     assert [study.name for study in found.studies] == ["1.1"]
     assert [(one.place, one.lost) for one in found.problems] == [("line 4", True), ("", False)]
-    assert "3 lines" in found.problems[1].why
+    assert "left out: 3" in found.problems[1].why
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")

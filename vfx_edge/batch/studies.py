@@ -114,7 +114,7 @@ def studies_of(
         _gather(entry, index, gathered)
     index.close()
     if more := len(entries) - len(once):  # a labels.csv has a line for each vertebra
-        why = f"names paths more than once: {more} lines were left out"
+        why = f"names paths more than once, lines left out: {more}"
         gathered.problems.append(Problem("", source, why, lost=False))
     if not gathered.studies and not is_list:
         raise gathered.nothing(source)
