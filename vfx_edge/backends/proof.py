@@ -20,7 +20,6 @@ from vfx_edge.backends.onnx_file import check_signature, misfit, operations
 from vfx_edge.backends.protocol import Array, Backend, Budget, Network, OnServer, TriesEightBits
 from vfx_edge.errors import BackendError, ModelError
 from vfx_edge.manifest import NetworkSpec
-from vfx_edge.vocabulary import SERVED
 
 SLACK = 1e-3
 """Rounding of probabilities, and of their sum, in half precision."""
@@ -117,10 +116,10 @@ def _answer(network: Network, batch: Array) -> Array:
     try:
         raw = _plausible(network, batch)
     except ModelError as error:
-        raise RunFailed(SERVED[0], network.spec.name, reason_of(error)) from error
+        raise RunFailed(network.backend, network.spec.name, reason_of(error)) from error
     if raw.size >= MANY and raw.min() == raw.max():
         what = f"{network.device} answers {float(raw.min()):g} everywhere, whatever it is shown"
-        raise RunFailed(SERVED[0], network.spec.name, what)
+        raise RunFailed(network.backend, network.spec.name, what)
     return raw
 
 
