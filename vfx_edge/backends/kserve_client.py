@@ -164,14 +164,15 @@ class Connection:
         return Model(newest, _tensors(told.inputs), _tensors(told.outputs))
 
     def names(self) -> tuple[str, ...]:
-        """Of all its models; () where it does not tell, which the protocol leaves to it."""
+        """Of all its models that are ready; () where it does not tell, which the protocol leaves to it."""
         try:
             told = self._ask(self._to.get_model_repository_index)
         except CallFailed as error:
             if error.passing:
                 raise
             return ()
-        return tuple(one_line(model.name) for model in told.models)
+        here = (model for model in told.models if model.state in ("", "READY"))
+        return tuple(one_line(model.name) for model in here)
 
     def parameters(self, name: str, version: str) -> dict[str, str]:
         """Of the model's configuration; {} where it does not tell: Triton alone does."""
