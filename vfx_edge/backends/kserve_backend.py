@@ -102,12 +102,16 @@ class _Link:
         passing: Callable[[CallFailed], bool] = lambda error: error.passing,
     ) -> T:
         """What it answers, asked again with growing pauses while it does not. ServerFailed."""
-        began, pause = time.monotonic(), FIRST_PAUSE_S
+        failing_since: float | None = None
+        pause = FIRST_PAUSE_S
         while True:
             try:
                 return ask(self._connection())
             except CallFailed as error:
-                left = self._patience_s - (time.monotonic() - began)
+                # From its first failure on: what it had computed before is no time without answer.
+                now = time.monotonic()
+                failing_since = now if failing_since is None else failing_since
+                left = self._patience_s - (now - failing_since)
                 self.close()
                 if self._token_is_old(error):
                     continue

@@ -164,7 +164,7 @@ class Connection:
         return Model(newest, _tensors(told.inputs), _tensors(told.outputs))
 
     def names(self) -> tuple[str, ...]:
-        """Of all its models that are ready; () where it does not tell, which the protocol leaves to it."""
+        """Of its models that are ready; () where it does not tell: the protocol leaves it to it."""
         try:
             told = self._ask(self._to.get_model_repository_index)
         except CallFailed as error:
