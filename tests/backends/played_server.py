@@ -14,10 +14,12 @@ import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.waiting import HANG_S
-from vfx_edge.backends import Budget, Network, default_backends
+from vfx_edge.backends import Budget, Network, OpenModels, default_backends, open_models
 from vfx_edge.backends.kserve_names import HASH, model_name
 from vfx_edge.manifest import ModelManifest, NetworkSpec
+from vfx_edge.study import BackendRequest
 
+BATCH = np.random.default_rng(3).normal(size=(11, 1, 8, 8, 8)).astype(np.float32)
 _NETWORKS: dict[str, Network] = {}
 """By the server's name, which holds the hash: opened once for all tests."""
 
@@ -135,3 +137,20 @@ def serving(
         yield bound
     finally:
         server.stop(None).wait()
+
+
+def settings(tmp_path: Path, port: int, **more: object) -> str:
+    """A file of settings; impatient unless said otherwise."""
+    host = "localhost" if more.pop("tls", False) else "127.0.0.1"
+    scheme = "grpcs" if host == "localhost" else "grpc"
+    values = {"url": f"{scheme}://{host}:{port}", "patience_s": 0, **more}
+    lines = [
+        f"{k} = {v if isinstance(v, int | float) else repr(str(v))}" for k, v in values.items()
+    ]
+    path = tmp_path / "server.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def opened(models: ModelManifest, named: str) -> OpenModels:
+    return open_models(models, BackendRequest.of(f"kserve={named}"))

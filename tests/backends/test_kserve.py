@@ -10,27 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
 pytest.importorskip("tritonclient.grpc", reason="needs the extra kserve")
-import grpc
 
-from tests.backends.played_server import Played, serving
-from tests.service.nodes import certificate
+from tests.backends.played_server import BATCH, Played, opened, serving, settings
 from tests.tiny_models import tiny_segmenter, write_full_set, write_set
 from tests.waiting import HANG_S
-from vfx_edge.backends import OpenModels, open_models, probe_served
+from vfx_edge.backends import open_models
 from vfx_edge.backends.errors import RunFailed, ServedOtherwise, ServerFailed
 from vfx_edge.backends.kserve_backend import KServeBackend, request_size
+from vfx_edge.backends.kserve_client import MOST_TOLD
 from vfx_edge.backends.kserve_names import model_name
-from vfx_edge.backends.kserve_settings import VARIABLE, ServerInvalid, server_of
+from vfx_edge.backends.kserve_settings import VARIABLE, server_of
 from vfx_edge.cli.models import verify
 from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, load_model_set
 from vfx_edge.study import BackendRequest
 from vfx_edge.vocabulary import BACKENDS
-
-BATCH = np.random.default_rng(3).normal(size=(11, 1, 8, 8, 8)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +38,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
 @pytest.fixture
 def played(models: ModelManifest) -> Played:
     return Played(models)
-
-
-def settings(tmp_path: Path, port: int, **more: object) -> str:
-    """A file of settings; impatient unless said otherwise."""
-    host = "localhost" if more.pop("tls", False) else "127.0.0.1"
-    scheme = "grpcs" if host == "localhost" else "grpc"
-    values = {"url": f"{scheme}://{host}:{port}", "patience_s": 0, **more}
-    lines = [
-        f"{k} = {v if isinstance(v, int | float) else repr(str(v))}" for k, v in values.items()
-    ]
-    path = tmp_path / "server.toml"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return str(path)
-
-
-def opened(models: ModelManifest, named: str) -> OpenModels:
-    return open_models(models, BackendRequest.of(f"kserve={named}"))
 
 
 def test_it_answers_as_this_machine_would_and_the_result_names_it(
@@ -210,6 +189,24 @@ def _other_type(answer: Any) -> None:
     answer.outputs[0].datatype = "INT32"
 
 
+def _words(answer: Any) -> None:
+    answer.outputs[0].datatype = "BYTES"
+
+
+def _half(answer: Any) -> None:
+    numbers = np.frombuffer(answer.raw_output_contents[0], np.float32)
+    answer.outputs[0].datatype = "FP16"
+    answer.raw_output_contents[0] = numbers.astype(np.float16).tobytes()
+
+
+def _other_model(answer: Any) -> None:
+    answer.model_name = "else"
+
+
+def _huge(answer: Any) -> None:
+    answer.raw_output_contents[0] = bytes(MOST_TOLD + (1 << 20))
+
+
 def _nothing(answer: Any) -> None:
     answer.outputs[0].name = "else"
 
@@ -221,7 +218,11 @@ def _nothing(answer: Any) -> None:
         (_cut, "its answer is cut short or no tensor"),
         (_fewer, "it answers .* by the manifest .* is right"),
         (_other_version, "version 7 answers, and 1 was opened"),
-        (_other_type, "its answer is of type int32"),
+        (_other_type, "its answer is of type INT32"),
+        (_words, "its answer is of type BYTES"),
+        (_half, "it answers in float16, and told of float32"),
+        (_other_model, "'else' answers instead of 'tiny-finder"),
+        (_huge, "a message is too large"),
         (_nothing, "its answer holds no 'logits'"),
     ],
 )
@@ -236,116 +237,28 @@ def test_a_wrong_answer_is_no_answer(
     assert caught.value.exit_code == 5
 
 
-def test_what_passes_is_asked_again(
-    models: ModelManifest, played: Played, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def _probabilities(answer: Any) -> None:
+    shape = answer.outputs[0].shape
+    shares = np.random.default_rng(0).dirichlet(np.ones(shape[1]), np.prod(shape) // shape[1])
+    numbers = np.moveaxis(shares.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+    answer.raw_output_contents[0] = numbers.astype(np.float32).tobytes()
+
+
+def _zeros(answer: Any) -> None:
+    answer.raw_output_contents[0] = bytes(len(answer.raw_output_contents[0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(_zeros, "answers 0 everywhere"), (_probabilities, "it answers with probabilities")],
+)
+def test_what_a_server_answers_is_no_fault_of_the_file_here(
+    models: ModelManifest, played: Played, change: Callable[[Any], None], words: str
 ) -> None:
-    codes = grpc.StatusCode
-    with serving(played) as port:
-        named = settings(tmp_path, port, patience_s=60)
-        with opened(models, named) as there:
-            wanted = there.network("finder").run(BATCH)
-            played.fails = [codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED, codes.NOT_FOUND]
-            before = len(played.asked)
-            np.testing.assert_array_equal(there.network("finder").run(BATCH), wanted)
-            parts = -(-len(BATCH) // request_size(models.network("finder")))
-            assert len(played.asked) - before == parts + 3, "what was answered is not asked again"
-    assert "does not answer" in caplog.text
-
-
-def test_a_server_that_goes_and_comes_back(
-    models: ModelManifest, played: Played, tmp_path: Path
-) -> None:
-    with serving(played) as port:
-        there = opened(models, settings(tmp_path, port, patience_s=60))
-        wanted = there.network("finder").run(BATCH)
-    back = threading.Event()
-    done = threading.Event()
-
-    def again() -> None:
-        back.wait()
-        with serving(played, port):
-            done.wait()
-
-    other = threading.Thread(target=again)
-    other.start()
-    with there:
-        threading.Timer(0.3, back.set).start()
-        np.testing.assert_array_equal(there.network("finder").run(BATCH), wanted)
-    done.set()
-    other.join()
-
-
-def test_one_that_comes_back_as_another_is_refused(
-    models: ModelManifest, played: Played, tmp_path: Path
-) -> None:
-    with (
-        serving(played) as port,
-        opened(models, settings(tmp_path, port, patience_s=60)) as there,
-    ):
-        played.fails = [grpc.StatusCode.UNAVAILABLE]
-        played.hash = "cd" * 32
-        with pytest.raises(ServedOtherwise, match="cdcdcdcdcdcd"):
-            there.network("finder").run(BATCH)
-
-
-def test_one_that_does_not_answer_in_time_and_one_that_is_gone(
-    models: ModelManifest, played: Played, tmp_path: Path
-) -> None:
-    with serving(played) as port:
-        there = opened(models, settings(tmp_path, port))
-        network: Any = there.network("finder")
-        network._link.server = replace(network._link.server, timeout_s=0.1)
-        network._link.close()
-        played.stuck = threading.Event()
-        with pytest.raises(ServerFailed, match=r"no answer within 0[.]1 s"):
-            network.run(BATCH)
-        played.stuck.set()
-    with there, pytest.raises(ServerFailed, match="can't be reached"):
-        there.network("finder").run(BATCH)
-    with pytest.raises(BackendError, match="kserve' can't be used: it can't be reached") as caught:
-        opened(models, settings(tmp_path, port))
+    played.change = change
+    with serving(played) as port, pytest.raises(RunFailed, match=words) as caught:
+        opened(models, f"grpc://127.0.0.1:{port}")
     assert caught.value.exit_code == 5
-
-
-def test_tls_and_token(models: ModelManifest, played: Played, tmp_path: Path) -> None:
-    _, ca = certificate(tmp_path, "own")
-    _, stranger = certificate(tmp_path, "stranger")
-    key, signed = certificate(tmp_path, "here", "own")
-    played.token = "s3cret"
-    token = tmp_path / "token"
-    token.write_text("s3cret\n", encoding="utf-8")
-    with serving(played, certificate=(key, signed)) as port:
-        good = {"tls": True, "ca": ca, "token_file": token}
-        with opened(models, settings(tmp_path, port, **good)) as there:
-            assert there.network("finder").run(BATCH).shape[0] == len(BATCH)
-            assert there.backend.server is not None
-            assert there.backend.server.tls
-            token.write_text("renewed", encoding="utf-8")
-            played.token = "renewed"
-            assert there.network("finder").run(BATCH).shape[0] == len(BATCH), "read anew"
-        for wrong, words in (
-            ({"tls": True, "token_file": token}, "its certificate is not one to trust"),
-            ({**good, "ca": stranger}, "its certificate is not one to trust"),
-            ({"tls": True, "ca": ca}, "it wants a token"),
-            ({**good, "token_file": ca}, "holds no token in one line"),
-        ):
-            with pytest.raises((BackendError, ServerInvalid), match=words):
-                opened(models, settings(tmp_path, port, **wrong))
-        token.write_text("wrong", encoding="utf-8")
-        with pytest.raises(BackendError, match="the token is refused"):
-            opened(models, settings(tmp_path, port, **good))
-
-
-def test_doctor_asks_it_once(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    with serving(played) as port:
-        (state,) = probe_served(f"grpc://127.0.0.1:{port}")
-    assert (state.available, state.device) == (True, f"played 1.0 at 127.0.0.1:{port}")
-    (gone,) = probe_served(f"grpc://127.0.0.1:{port}")
-    assert not gone.available
-    assert "can't be reached" in gone.reason
-    (nobody,) = probe_served()
-    assert (nobody.available, nobody.remedy[:4]) == (False, "give")
 
 
 def test_models_verify_finds_other_weights_under_the_right_name(
@@ -356,15 +269,16 @@ def test_models_verify_finds_other_weights_under_the_right_name(
         named = f"grpc://127.0.0.1:{port}"
         verify(str(models.directory), server=named)
         assert capsys.readouterr().out.count("in fp32 on kserve") == len(models.networks)
-        played.change = _zeros
+        played.change = _backwards
         with pytest.raises(RunFailed, match=r"'kserve' failed .*answers otherwise than 'cpu'"):
             verify(str(models.directory), server=named)
     with pytest.raises(BackendError, match="can't be reached"):
         verify(str(models.directory), server=settings(models.directory, port))
 
 
-def _zeros(answer: Any) -> None:
-    answer.raw_output_contents[0] = bytes(len(answer.raw_output_contents[0]))
+def _backwards(answer: Any) -> None:
+    numbers = np.frombuffer(answer.raw_output_contents[0], np.float32)
+    answer.raw_output_contents[0] = (-3 * numbers).tobytes()
 
 
 def test_without_the_package_one_sentence_says_what_brings_it(

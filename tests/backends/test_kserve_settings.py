@@ -14,6 +14,8 @@ from vfx_edge.backends.kserve_settings import VARIABLE, ServerInvalid, server_of
         ("http://a:8000", "not grpcs://HOST:PORT"),
         ("grpcs://a", "not grpcs://HOST:PORT"),
         ("grpcs://a:99999", "no number from 1 to 65535"),
+        ("grpcs://a b:1", "not grpcs://HOST:PORT"),
+        ("grpcs://ü:1", "not grpcs://HOST:PORT"),
         ("grpcs://user:word@a:1", "not grpcs://HOST:PORT"),
         ("nowhere.toml", "No such file"),
         ("url = 'grpc://gpu:1'\ntoken_file = 't'", "everybody on the way could read it"),

@@ -135,6 +135,14 @@ def test_what_failed_is_tried_again_as_long_as_that_can_help(
     assert place.spool.results_of(place.jobs.entries()[0].job) is None
 
 
+def test_a_shared_server_that_is_away_is_waited_for(place: Place) -> None:
+    """For a night: no study has to be begun again by hand."""
+    place.config = replace(place.config, backend="kserve=grpcs://gpu.example:8001")
+    away = raising(Lost("the server does not answer: see whether it runs."))
+    assert isinstance(place.process(away, attempts=30), RetryLater)
+    assert isinstance(place.process(away, attempts=30, first_failed_at_s=1.0), GivenUp)
+
+
 def test_a_nifti_is_not_asked_for_dicom_results(tmp_path: Path, place: Place) -> None:
     kinds = []
     place.config = replace(place.config, outputs=("json", "sr", "seg"))

@@ -27,9 +27,9 @@ from vfx_edge.study import ServedModel, ServerUse
 log = logging.getLogger("vfx_edge.backends")
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
-REQUEST_MIB = 4.0
-"""Of one request or its answer: larger ones gain nothing, and while one is computed the next is on
-its way."""
+REQUEST_MIB = 3.9
+"""Of one request or its answer: larger ones gain nothing, while one is computed the next is on its
+way, and gRPC's own limit, which MLServer and others leave, is 4 MiB with all that is around it."""
 INSTALL = 'pip install "vfx-edge[kserve]"'
 
 
@@ -65,7 +65,7 @@ class KServeBackend:
         wanted = tuple(one for one in asked if one in spec.precision.allowed)
         if missing := kserve_client.installed():
             raise BackendUnavailable(f"backend '{self.name}' can't be used ({missing})", INSTALL)
-        link = _Link(self._server, self._patience_s)
+        link = _Link(self._server, self._patience_s, answer_bytes(spec))
         with closed_if_it_fails(link):
             served = link.ask(lambda to: find_served(to, spec, wanted))
             if served is None:
@@ -87,9 +87,12 @@ class KServeBackend:
 class _Link:
     """A connection that is made anew where it was lost, for as long as patience lasts."""
 
-    def __init__(self, server: Server, patience_s: float) -> None:
+    def __init__(
+        self, server: Server, patience_s: float, most_bytes: int = kserve_client.MOST_TOLD
+    ) -> None:
+        """most_bytes: of an answer."""
         self.server = server
-        self._patience_s = patience_s
+        self._patience_s, self._most_bytes = patience_s, most_bytes
         self._to: Connection | None = None
         self._token = ""
 
@@ -99,12 +102,16 @@ class _Link:
         passing: Callable[[CallFailed], bool] = lambda error: error.passing,
     ) -> T:
         """What it answers, asked again with growing pauses while it does not. ServerFailed."""
-        began, pause = time.monotonic(), FIRST_PAUSE_S
+        failing_since: float | None = None
+        pause = FIRST_PAUSE_S
         while True:
             try:
                 return ask(self._connection())
             except CallFailed as error:
-                left = self._patience_s - (time.monotonic() - began)
+                # From its first failure on: what it had computed before is no time without answer.
+                now = time.monotonic()
+                failing_since = now if failing_since is None else failing_since
+                left = self._patience_s - (now - failing_since)
                 self.close()
                 if self._token_is_old(error):
                     continue
@@ -127,7 +134,7 @@ class _Link:
     def _connection(self) -> Connection:
         if self._to is None:
             self._token = self.server.token()
-            self._to = Connection(self.server)
+            self._to = Connection(self.server, self._most_bytes)
         return self._to
 
     def _token_is_old(self, error: CallFailed) -> bool:
@@ -137,6 +144,12 @@ class _Link:
 
 def _sentence(error: CallFailed, server: Server) -> tuple[str, str]:
     """(what was wrong, what to do about it)"""
+    if error.keys:
+        remedy = "see that ca, certificate and key in its settings are PEM and belong together"
+        return f"the settings' own certificates can't be used: {error}", remedy
+    if error.too_large:
+        remedy = "have its gRPC take messages of any size (MLServer: grpc_max_message_length = -1)"
+        return f"a message is too large: {error}", remedy
     if error.trust and server.tls:
         remedy = "name who signed its certificate by ca in the server's settings"
         return f"its certificate is not one to trust: {error}", remedy
@@ -145,7 +158,7 @@ def _sentence(error: CallFailed, server: Server) -> tuple[str, str]:
         return f"{given}: {error}", "name a file with a valid one by token_file in its settings"
     if error.status == "DEADLINE_EXCEEDED":
         remedy = "see what keeps it, or allow more by timeout_s in its settings"
-        return f"no answer within {server.timeout_s:g} s", remedy
+        return str(error), remedy
     if error.status == "UNAVAILABLE":
         return f"it can't be reached: {error}", "see whether it runs, and under this address"
     return str(error), "see the server's own log"
@@ -214,6 +227,9 @@ class KServeNetwork(CheckedNetwork):
         if answer.version and self._served.version not in ("", answer.version):
             what = f"version {answer.version} answers, and {self._served.version} was opened"
             raise RunFailed(self.backend, self.spec.name, f"{self.device}: {what}")
+        if answer.values.dtype != self._served.gives:
+            what = f"it answers in {answer.values.dtype}, and told of {self._served.gives}"
+            raise RunFailed(self.backend, self.spec.name, f"{self.device}: {what}")
         if answer.values.shape != (wanted := self.spec.answer_shape(count)):
             got, want = ("x".join(map(str, s)) for s in (answer.values.shape, wanted))
             what = f"it answers {got}, by the manifest {want} is right"
@@ -226,3 +242,10 @@ def request_size(spec: NetworkSpec) -> int:
     numbers = max(np.prod(spec.shape(1)), np.prod(spec.answer_shape(1)))
     fitting = int(REQUEST_MIB * 2**20 // (4 * float(numbers)))
     return max(spec.batch.min, min(spec.batch.opt, fitting))
+
+
+def answer_bytes(spec: NetworkSpec) -> int:
+    """That an answer to one request may have: more is none, and would fill this machine's
+    memory."""
+    numbers = float(np.prod(spec.answer_shape(request_size(spec))))
+    return kserve_client.MOST_TOLD + int(4 * numbers)

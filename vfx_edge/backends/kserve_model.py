@@ -21,6 +21,7 @@ class Served:
     precision: str
     takes: np.dtype[Any]
     """float32, or float16 where it wants its input so."""
+    gives: np.dtype[Any]
 
 
 def find_served(to: Connection, spec: NetworkSpec, precisions: tuple[str, ...]) -> Served | None:
@@ -38,8 +39,9 @@ def find_served(to: Connection, spec: NetworkSpec, precisions: tuple[str, ...]) 
         if said.lower() != spec.sha256.lower():
             raise ServedOtherwise(to.address, name, f"its configuration says sha256 {said[:12]}…")
         given = _matched(to, name, told.inputs, spec.input.name, spec.shape(1))
-        _matched(to, name, told.outputs, spec.output.name, spec.answer_shape(1))
-        return Served(name, told.version, precision, np.dtype(DTYPES[given.datatype]))
+        answered = _matched(to, name, told.outputs, spec.output.name, spec.answer_shape(1))
+        types = (np.dtype(DTYPES[one.datatype]) for one in (given, answered))
+        return Served(name, told.version, precision, *types)
     return None
 
 

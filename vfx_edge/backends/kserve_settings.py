@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,8 @@ SCHEMES = {"grpc": False, "grpcs": True}
 """Scheme -> whether the connection is encrypted (TLS)."""
 MOST_BYTES = 1 << 20
 """Of a settings file, a certificate or a token: more is another file."""
+_HOST = re.compile(r"[a-z0-9_.:-]+")
+"""A name or an IP address, as gRPC takes them, without a zone."""
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 
 
@@ -106,7 +109,9 @@ def _problem(server: Server) -> str:
     """What can't be meant; empty where all can."""
     try:
         parts = urlsplit(server.url)
-        whole = bool(parts.hostname and parts.port) and "@" not in parts.netloc
+        whole = bool(
+            _HOST.fullmatch(parts.hostname or "") and parts.port and "@" not in parts.netloc
+        )
     except ValueError:
         return "its port is no number from 1 to 65535"
     if parts.scheme not in SCHEMES or not whole or parts.path.strip("/") or parts.query:

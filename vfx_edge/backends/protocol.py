@@ -99,6 +99,8 @@ class Backend(Protocol):
 class OnServer(Protocol):
     """A network that a server runs, and not this machine."""
 
+    backend: str
+
     @property
     def server(self) -> ServerUse: ...
 

@@ -155,7 +155,7 @@ class Settings:
     retry_first_s: float = 10.0
     retry_most_s: float = 600.0
     give_up_s: float = 86400.0
-    """How long it waits for a destination, or for room on the disk."""
+    """How long it waits for a destination, a shared server, or room on the disk."""
     keep_days: float = 14.0
     """How long a finished study stays in the spool; its images only until results are sent."""
 

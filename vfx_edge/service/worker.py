@@ -4,7 +4,7 @@ import logging
 import re
 from pathlib import Path
 
-from vfx_edge.errors import InputError, ModelError, OutputError, VfxError
+from vfx_edge.errors import BackendError, InputError, ModelError, OutputError, VfxError
 from vfx_edge.job import Job
 from vfx_edge.outputs.kinds import dicom_files, dicom_kinds
 from vfx_edge.service.analyse.chain import (
@@ -30,6 +30,7 @@ from vfx_edge.service.settings import Settings
 from vfx_edge.service.store.queue import OPEN, SUPERSEDED, Entry, OperationalError, Queue, State
 from vfx_edge.service.store.results import missing_results, note_missing_results, pseudonym_in
 from vfx_edge.service.store.spool import Spool
+from vfx_edge.vocabulary import SERVED
 
 _SOON = (State.WAITING, State.RUNNING)
 _RESULT = re.compile(r"\S+/part/[0-9a-f]+/(\S+)")
@@ -68,7 +69,10 @@ class Worker:
         except (OutputError, ModelError, OSError, OperationalError) as error:
             return retry_until_limit(entry, self._reason(entry.job, error), self._settings)
         except VfxError as error:
-            return self._retry(entry, self._reason(entry.job, error))
+            why = self._reason(entry.job, error)
+            if isinstance(error, BackendError) and self._settings.request.backend in SERVED:
+                return retry_until_limit(entry, why, self._settings)  # no study's fault, either
+            return self._retry(entry, why)
         except AnalysisInterrupted:
             return Interrupted(self._settings.retry_first_s)
         except AnalysisDied as error:
