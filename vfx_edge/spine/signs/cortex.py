@@ -85,8 +85,8 @@ def _wall(local: Local) -> _Wall:
     rise = density - marrow - SURROUNDINGS * np.clip(beside, *SURROUNDINGS_HU)
     deep = _calm(_at(hu, radius, DEEP_WALL_MM)).max(2)
     behind = np.maximum(_calm(_at(hu, radius, DEEP_MARROW_MM)).mean(2), LEAST_MARROW_HU)
-    rises = (np.where(good, values, np.nan) for values in (density, rise))
-    return _Wall(*rises, radius, deep - behind)
+    read = np.where(good, density, np.nan), np.where(good, rise, np.nan)
+    return _Wall(*read, radius, deep - behind)
 
 
 def _calm(values: Array) -> Array:
