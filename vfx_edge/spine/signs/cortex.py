@@ -17,7 +17,7 @@ FREE = np.pi / 2.6
 STEPS_MM = np.arange(0.0, 40.0, 0.5)
 WALL_MM, MARROW_MM, OUTSIDE_MM = (-1.5, 0.5), (-5.0, -3.5), (2.0, 3.0)
 """Where wall, marrow and surroundings are read, from the outline outward."""
-DEEP_WALL_MM, DEEP_MARROW_MM, DEEP = (-5.5, -2.0), (-9.0, -7.5), 0.35
+DEEP_WALL_MM, DEEP_MARROW_MM, DEEP = (-5.5, -2.0), (-9.0, -7.5), 0.7
 """An outline may run past the body: a wall that rises there over the marrow behind it by DEEP of
 the neighbours' is a wall."""
 NEIGHBOUR_MM = (-8.0, 4.0)
