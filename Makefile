@@ -16,7 +16,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 PHANTOM := --levels T4-L5 --fracture L1:wedge:0.35 --fracture T10:crush:0.4 --lesion T10:lytic \
 	--scoliosis 12 --seed 7
 
-.PHONY: run test test-thorough fuzz check wheel peers containers pictures samples format clean sbom licences audit
+.PHONY: run test test-thorough fuzz check wheel peers servers containers pictures samples format clean sbom licences audit
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev peers
 
 # Every night, or before a release: properties at random, not the same few examples each time; and
 # the harnesses, whose old findings the suite replays anyway.
-test-thorough: $(VENV)/.installed-dev peers containers
+test-thorough: $(VENV)/.installed-dev peers servers containers
 	$(PYTEST) --hypothesis-profile=thorough -m "thorough or not thorough" $(ARGS)
 ifndef ARGS
 	$(MAKE) fuzz
@@ -80,7 +80,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --quiet --no-isolation
 
 # Other people's programs that tests compare with or show the report in. Tests skip without them.
-peers: $(VENV)/.installed-peers build/peers/.installed build/peers/.installed-serving
+peers: $(VENV)/.installed-peers build/peers/.installed
 	@if command -v chromium && command -v dcmdump && command -v dciodvfy \
 		&& PATH="$$PATH:/usr/sbin" command -v Orthanc && command -v openssl \
 		&& command -v minisign && command -v strace \
@@ -110,12 +110,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e .
 	@touch $@
 
-# The client of the extra kserve without what it asks for: it names older versions of ml-dtypes and
-# protobuf than the tested ones, with which it does as well.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vfx-edge, its test tools and PyTorch into $(VENV)"
-	$(PIP) -e '.[dev,export,service,radiomics]'
-	$(PIP) --no-deps tritonclient python-rapidjson
+	$(PIP) -e '.[dev,export,service,radiomics,kserve]'
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-dev
@@ -130,9 +127,10 @@ build/peers/.installed: $(VENV)/.installed-peers
 	@PATH="$(abspath $(BIN)):$$PATH" npm install --prefix $(@D) --no-audit --no-fund --silent $(OHIF) \
 		&& touch $@ || echo "peers: no libraries of OHIF; the tests that use them will skip" >&2
 
-# Servers of the KServe v2 protocol, for the tests: NVIDIA Triton, which comes with PyTriton (whose
+# Servers of the KServe v2 protocol, for the thorough tests (522 MB): NVIDIA Triton, which comes with PyTriton (whose
 # own needs are left out: it wants older packages than they run with), and Seldon's MLServer.
 SERVING = build/peers/serving
+servers: build/peers/.installed-serving
 build/peers/.installed-serving: $(VENV)/.installed-peers
 	@rm -rf $(SERVING) && "$(PYTHON)" -m venv $(SERVING) \
 		&& $(SERVING)/bin/python -m pip --disable-pip-version-check install --quiet \

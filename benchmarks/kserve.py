@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """A real server on this machine, by its loopback: same findings, latency added, an outage."""
     if server not in serving.SERVERS or not serving.PYTHON.exists():
-        raise typer.BadParameter(f"no server {server} is here: make peers")
+        raise typer.BadParameter(f"no server {server} is here: make servers")
     names = [inputs.name_of(path) for path in cts or ()]
     asked = {"repeat": repeat, "studies": studies, "slices": slices, "matrix": matrix,
              "server": server, "cts": names}  # fmt: skip

@@ -1,5 +1,5 @@
 """Servers of others that speak the KServe v2 protocol, on this machine: Triton and MLServer, from
-the environment that `make peers` makes. Their ONNX Runtime is the same library as ours."""
+the environment that `make servers` makes. Their ONNX Runtime is the same library as ours."""
 
 import json
 import os

@@ -38,7 +38,6 @@ NOT_RUN = (
     "openvino/libs/libopenvino_*_frontend.so*",
     "numpy/_core/include",
     "numpy/_core/lib",
-    "numpy/f2py",
     "pynetdicom/apps",
     "**/*.pyi",
     "**/*.a",
@@ -46,7 +45,10 @@ NOT_RUN = (
 """Below site-packages."""
 KEPT = ("onnx_frontend", "ir_frontend")
 OUTPUTS = "json,html,nifti,sr,seg,sc"
-USED = "import vfx_edge.service.daemon, vfx_edge.service.web.server, vfx_edge.service.analyse.child"
+USED = (
+    "import vfx_edge.service.daemon, vfx_edge.service.web.server, vfx_edge.service.analyse.child\n"
+    "from numpy import *"  # what scipy does where it is loaded whole
+)
 
 
 def main() -> int:

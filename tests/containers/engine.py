@@ -26,11 +26,13 @@ FOLDER = Path(os.environ.get("VFX_EDGE_CONTAINERS", ROOT / "build" / "containers
 NEEDED = ("podman", "crun", "debootstrap", "unshare", "nsenter", "iptables")
 RELEASE, BASE = "bookworm", "docker.io/library/debian:bookworm-slim"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+TRUSTED = "/usr/local/share/ca-certificates/machine.crt"
+"""Where Debian's own package takes certificates of a site from."""
 # debootstrap leaves what the image that it stands in for leaves out
 SURPLUS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info",
            "var/cache/apt", "var/lib/apt/lists", "var/log")  # fmt: skip
 PROJECT = "vfx-edge-test"
-SUBNET = "10.253.7"
+SUBNET = "10.253.11"
 # What the hardening of compose.yaml says, as `run` has it.
 CONFINED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
             "--tmpfs", "/tmp:mode=1777", "--health-interval", "disable")  # fmt: skip
@@ -91,7 +93,7 @@ class Podman:
     def build(self, *words: object, file: Path = DOCKER / "Dockerfile") -> None:
         """An image of a Dockerfile, on images that are here; its steps see the machine's network
         and certificates, as steps of a build do."""
-        certificates = f"{CERTIFICATES}:{CERTIFICATES}:ro"
+        certificates = f"{CERTIFICATES}:{TRUSTED}:ro"
         how = ("--isolation", "chroot", "--format", "docker", "--pull-never", "--network", "host")
         self("build", *how, "--volume", certificates, "--file", file, *words, file.parents[2])
 

@@ -22,7 +22,7 @@ from vfx_edge.study import BackendRequest
 
 pytestmark = [
     pytest.mark.thorough,
-    pytest.mark.skipif(not PYTHON.exists(), reason="needs the servers that make peers installs"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="needs the servers that make servers installs"),
 ]
 BATCH = np.random.default_rng(3).normal(size=(7, 1, 8, 8, 8)).astype(np.float32)
 
