@@ -17,9 +17,6 @@ FREE = np.pi / 2.6
 STEPS_MM = np.arange(0.0, 40.0, 0.5)
 WALL_MM, MARROW_MM, OUTSIDE_MM = (-1.5, 0.5), (-5.0, -3.5), (2.0, 3.0)
 """Where wall, marrow and surroundings are read, from the outline outward."""
-DEEP_WALL_MM, DEEP_MARROW_MM, DEEP = (-5.5, -2.0), (-9.0, -7.5), 0.7
-"""An outline may run past the body: a wall that rises there over the marrow behind it by DEEP of
-the neighbours' is a wall."""
 NEIGHBOUR_MM = (-8.0, 4.0)
 """A wall that a neighbour's bone touches is not read."""
 NEAREST_MM = 6.0
@@ -35,13 +32,11 @@ WEAKEST, and is no denser than DENSEST of theirs, over soft tissue."""
 @dataclass(frozen=True, eq=False)
 class _Wall:
     """(rows, angles) HU of the wall and by how much it is denser than the marrow behind; NaN where
-    bone goes on behind the wall, or a neighbour lies before it. radius: from the axis, mm.
-    deep_rise: HU, of what is densest somewhat within the outline."""
+    bone goes on behind the wall, or a neighbour lies before it. radius: from the axis, mm."""
 
     density: Array
     rise: Array
     radius: Array
-    deep_rise: Array
 
 
 def gap_mm2(own: Local, neighbours: Sequence[Local]) -> float | None:
@@ -54,7 +49,6 @@ def gap_mm2(own: Local, neighbours: Sequence[Local]) -> float | None:
     usual = float(np.median([np.nanmedian(one.rise) for one in theirs]))
     dense = float(np.median([np.nanmedian(one.density) for one in theirs]))
     thin = free & (wall.density < SOFT_HU + DENSEST * (dense - SOFT_HU))
-    thin &= wall.deep_rise < DEEP * usual
     rise = np.where(thin, wall.rise, np.inf)
     labels = _pieces(rise < WEAK * usual)
     patch = STEP_MM * wall.radius * float(ANGLES[1] - ANGLES[0])
@@ -83,10 +77,7 @@ def _wall(local: Local) -> _Wall:
     beside = _calm(_at(hu, radius, OUTSIDE_MM)).mean(2)
     good &= (_at(other, radius, NEIGHBOUR_MM) <= HALF).all(2)
     rise = density - marrow - SURROUNDINGS * np.clip(beside, *SURROUNDINGS_HU)
-    deep = _calm(_at(hu, radius, DEEP_WALL_MM)).max(2)
-    behind = np.maximum(_calm(_at(hu, radius, DEEP_MARROW_MM)).mean(2), LEAST_MARROW_HU)
-    read = np.where(good, density, np.nan), np.where(good, rise, np.nan)
-    return _Wall(*read, radius, deep - behind)
+    return _Wall(np.where(good, density, np.nan), np.where(good, rise, np.nan), radius)
 
 
 def _calm(values: Array) -> Array:
