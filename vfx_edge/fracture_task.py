@@ -116,4 +116,6 @@ def _clinical(given: "Clinical | str | PathLike[str] | None") -> Clinical | None
         return given
     from vfx_edge.inputs.clinical import read_clinical
 
+    if not isinstance(given, str | PathLike):
+        raise OptionsInvalid("clinical", "give a Clinical of vfx_edge.study, or the file's path")
     return read_clinical(Path(given))

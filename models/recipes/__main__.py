@@ -1,5 +1,6 @@
 """How the shipped weights were made: one command a step, each resumable. See the README here."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -192,7 +193,7 @@ def train(
     _check_role(role, labelled)
     if synthetic and fold:
         raise typer.BadParameter("the base has no real CT to leave out: --synthetic or --fold")
-    if minutes <= 0:
+    if not 0 < minutes < math.inf:
         raise typer.BadParameter("--minutes must be more than 0")
     if device.split(":")[0] not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter(f"no device '{device}': use auto, cpu or cuda")

@@ -1,5 +1,6 @@
 """Clinical data of many studies: each has its own, and only what changed is done again."""
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def test_rows_name_studies_by_either_column_in_the_words_of_labels_csv(
     }
     assert told.strangers == 0
     assert "71" not in repr(told)
+
+
+def test_a_name_and_a_path_of_two_studies_are_refused(tmp_path: Path) -> None:
+    told = read_clinical_table(written(tmp_path, "study,path,age\n1.2.3,b.nii.gz,71\n"))
+    with pytest.raises(ClinicalTableUnusable, match="the path of another"):
+        told.of(studies(tmp_path))
+
+
+def test_a_path_may_be_written_with_the_accents_apart(tmp_path: Path) -> None:
+    (there := tmp_path / "Über").mkdir()
+    apart = unicodedata.normalize("NFD", there.name)
+    told = read_clinical_table(written(tmp_path, f"path,age\n{apart},71\n"))
+    assert told.of((Study("1.2.3", there),)).by_study == {"1.2.3": Clinical(71.0)}
 
 
 def test_what_two_rows_say_differently_is_not_known_and_strangers_are_counted(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vfx_edge.fracture_task import Options, OptionsInvalid
 from vfx_edge.inputs.clinical import ClinicalUnreadable, of_header, read_clinical
 from vfx_edge.study import NOTHING_KNOWN, Clinical
 
@@ -38,7 +39,8 @@ def test_what_is_left_out_empty_or_null_is_not_known_which_is_no_no(tmp_path: Pa
 @pytest.mark.parametrize(
     "content",
     [
-        "", "{", "[1]", "71", '{"age": "SECRET"}', '{"age": true}', '{"age": 1e999}',
+        "", "{", "[1]", "71", '{"sex": "f", "sex": "m"}', '{"age": ' + "9" * 5000 + "}",
+        '{"age": "SECRET"}', '{"age": true}', '{"age": 1e999}',
         '{"age": NaN}', '{"age": -1}', '{"age": 300}', '{"sex": "SECRET"}', '{"sex": 1}',
         '{"known_tumour": "SECRET"}', '{"known_tumour": [1]}', '{"SECRET": 1}', "age\n",
         "age,age\n1,2\n", "age\n70\n71\n", "age,sex\n70\n", b"\xff\xfe\x00", b"age\n\xe4\n",
@@ -54,9 +56,14 @@ def test_what_holds_no_facts_of_one_patient_is_refused_without_quoting_it(
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(ClinicalUnreadable, match="no such file"):
+    for path, why in ((tmp_path, "it is no file"), (tmp_path / "nothing", "no such file")):
+        with pytest.raises(ClinicalUnreadable, match=why):
             read_clinical(path)
+
+
+def test_facts_of_another_kind_are_refused_in_python() -> None:
+    with pytest.raises(OptionsInvalid, match="clinical"):
+        Options(clinical={"age": 71})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from vfx_edge.labelled import words
 from vfx_edge.labelled.clinical import of_facts
 from vfx_edge.labelled.dataset import Facts
 from vfx_edge.labelled.errors import NotALabelFile
+from vfx_edge.labelled.folders import normal_path
 from vfx_edge.labelled.table import Columns, Line, read_table
 from vfx_edge.study import Clinical
 
@@ -63,18 +64,33 @@ class ClinicalTable:
         facts: dict[str, list[Facts]] = {}
         strangers = 0
         for line, told in self.rows:
-            found = names.get(line.get(STUDY).casefold()) or self._at(line, places)
+            found = self._named(line, names, places) or self._at(line, places)
             if found is None:
                 strangers += 1
             else:
                 facts.setdefault(found, []).append(told)
         return Told({name: of_facts(told) for name, told in facts.items()}, strangers)
 
+    def _named(
+        self, line: Line, names: Mapping[str, str], places: Mapping[Path, str | None]
+    ) -> str | None:
+        """The study of the row's name, which its path may not gainsay."""
+        found, cell = names.get(line.get(STUDY).casefold()), line.get(PATH)
+        if found is None or words.is_missing(cell):
+            return found
+        if places.get(self._place(cell)) not in (found, None):
+            why = f"row {line.number} names one study and the path of another"
+            raise ClinicalTableUnusable(self.path, why)
+        return found
+
+    def _place(self, cell: str) -> Path:
+        return _normal(normal_path(self.path.parent, cell))
+
     def _at(self, line: Line, places: Mapping[Path, str | None]) -> str | None:
         """The name of the only study at the row's path or below it."""
         if words.is_missing(cell := line.get(PATH)):
             return None
-        place = _normal(self.path.parent / cell.replace("\\", os.sep))
+        place = self._place(cell)
         if place in places and places[place] is None:
             why = f"several studies lie at the path of row {line.number}"
             raise ClinicalTableUnusable(self.path, why)

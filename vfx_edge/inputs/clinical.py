@@ -19,7 +19,7 @@ from typing import Any
 from vfx_edge.errors import InputError
 from vfx_edge.second_reader import MOST_YEARS, Clinical
 
-MOST_BYTES = 2**16
+MOST_BYTES, MOST_DIGITS = 2**16, 20
 NAMES = tuple(one.name for one in fields(Clinical))
 _YES, _NO = ("yes", "true", "1", "y", "ja"), ("no", "false", "0", "n", "nein")
 _SEX = {"f": "f", "female": "f", "w": "f", "m": "m", "male": "m"}
@@ -41,11 +41,9 @@ def read_clinical(path: Path) -> Clinical:
     """ClinicalUnreadable, whose sentence holds no value of the file."""
     text = _text(path)
     try:
-        return clinical_of(json.loads(text) if text.lstrip()[:1] == "{" else _row(text))
+        return clinical_of(_json(text) if text.lstrip()[:1] == "{" else _row(text))
     except RecursionError:
         raise ClinicalUnreadable(path, "it is nested too deep") from None
-    except json.JSONDecodeError:
-        raise ClinicalUnreadable(path, "it is no valid JSON") from None
     except (ValueError, csv.Error) as error:
         raise ClinicalUnreadable(path, str(error)) from None
 
@@ -75,7 +73,8 @@ def of_header(age: str, sex: str) -> Clinical:
 
 def _text(path: Path) -> str:
     if not os.path.isfile(path):  # nor a pipe, which may never end
-        raise ClinicalUnreadable(path, "there is no such file")
+        there = "it is no file" if os.path.exists(path) else "there is no such file"
+        raise ClinicalUnreadable(path, there)
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -87,6 +86,27 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ClinicalUnreadable(path, "it is no text in UTF-8") from None
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text, object_pairs_hook=_once, parse_int=_whole)
+    except json.JSONDecodeError:
+        raise ValueError("it is no valid JSON") from None
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # json would take the last, and nobody knows which is right
+        raise ValueError("it has a name twice")
+    return found
+
+
+def _whole(digits: str) -> float:
+    return (
+        int(digits) if len(digits) < MOST_DIGITS else float(digits)
+    )  # int() refuses very long ones
 
 
 def _row(text: str) -> dict[str, str]:

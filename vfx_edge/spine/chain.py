@@ -53,7 +53,7 @@ from vfx_edge.study import (
     VertebraMask,
 )
 from vfx_edge.timing import StageClock, run_info
-from vfx_edge.vocabulary import STAGES
+from vfx_edge.vocabulary import IMPLAUSIBLE, STAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +224,8 @@ def _with_signs(
     measured = [finding.measurement for finding in findings]
 
     def wanted(mask: VertebraMask, its: Measurement) -> bool:
+        if its.reason in IMPLAUSIBLE:  # the scan itself can't be right
+            return False
         level = mask.vertebra.level
         also = options.signs and level in options.levels and unread(mask, its)
         return also or options.chosen(mask.vertebra, its)

@@ -1,5 +1,6 @@
 """The commands `classifier` and `compare`: options, checks of them, and what is printed."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -123,7 +124,7 @@ def classifier(
     plan = of_network(plan_of(role, approach, recipe, masked, window), network, width, start)
     if folds == 1 or folds < 0:
         raise typer.BadParameter("--folds must be 0 or 2 and more")
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise typer.BadParameter("--minutes must be more than 0")
     if not 0 < rate < 1:
         raise typer.BadParameter("--rate must be between 0 and 1")
