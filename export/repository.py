@@ -158,13 +158,13 @@ def _tensor(name: str, shape: tuple[int, ...], told: Any, free: bool) -> dict[st
 
 
 def _tensorrt(precision: str) -> dict[str, Any]:
+    """Engines are not kept: where, only the server's keeper knows, and whoever may write there could
+    plant one."""
     return {
         "name": "tensorrt",
         "parameters": {
             "precision_mode": precision.upper(),
             "max_workspace_size_bytes": str(WORKSPACE_BYTES),
-            "trt_engine_cache_enable": "true",
-            "trt_engine_cache_path": "/tmp/vfx-edge-engines",
         },
     }
 
