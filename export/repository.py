@@ -158,7 +158,7 @@ def _tensor(name: str, shape: tuple[int, ...], told: Any, free: bool) -> dict[st
 
 
 def _tensorrt(precision: str) -> dict[str, Any]:
-    """Engines are not kept: where, only the server's keeper knows, and whoever may write there could
+    """Engines are not kept: only the server's keeper knows where, and whoever may write there could
     plant one."""
     return {
         "name": "tensorrt",
