@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,7 +86,7 @@ def _studies(home: Path, count: int) -> Path:
     folder = home / "studies"
     folder.mkdir()
     for number in range(count):
-        os.link(cts[number % len(cts)], folder / f"{number:04d}.nii.gz")
+        shutil.copyfile(cts[number % len(cts)], folder / f"{number:04d}.nii.gz")
     return folder
 
 

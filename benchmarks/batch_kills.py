@@ -1,7 +1,6 @@
 """`vfx-edge batch` by each engine while its workers are killed: what is left in the end."""
 
 import csv
-import os
 import random
 import shutil
 import subprocess
@@ -107,7 +106,7 @@ def _studies(home: Path, count: int) -> tuple[Path, list[int]]:
         voxels = max(voxels, list(image.values.shape))
         write_image(image.values, image, folder / f"{number:04d}.nii.gz")
     for number in range(DRAWN, count):
-        os.link(folder / f"{number % DRAWN:04d}.nii.gz", folder / f"{number:04d}.nii.gz")
+        shutil.copyfile(folder / f"{number % DRAWN:04d}.nii.gz", folder / f"{number:04d}.nii.gz")
     return folder, voxels
 
 

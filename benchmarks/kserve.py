@@ -3,7 +3,7 @@ what is left of a batch whose server is killed in the middle of it."""
 
 import csv
 import json
-import os
+import shutil
 import statistics
 import tempfile
 import threading
@@ -136,7 +136,7 @@ def _small(home: Path, count: int) -> Path:
     folder = home / f"cts-{count}"
     folder.mkdir()
     for number in range(count):
-        os.link(drawn[number % len(drawn)], folder / f"{number:03d}.nii.gz")
+        shutil.copyfile(drawn[number % len(drawn)], folder / f"{number:03d}.nii.gz")
     return folder
 
 
