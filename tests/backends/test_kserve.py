@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc", reason="needs the extra kserve")
 
 from tests.backends.played_server import BATCH, Played, opened, serving, settings
-from tests.tiny_models import tiny_segmenter, write_full_set, write_set
+from tests.tiny_models import tiny_segmenter, write_set
 from tests.waiting import HANG_S
 from vfx_edge.backends import open_models
 from vfx_edge.backends.errors import RunFailed, ServedOtherwise, ServerFailed
@@ -27,17 +27,6 @@ from vfx_edge.errors import BackendError
 from vfx_edge.manifest import ModelManifest, load_model_set
 from vfx_edge.study import BackendRequest
 from vfx_edge.vocabulary import BACKENDS
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
-    folder = tmp_path_factory.mktemp("served") / "set"
-    return load_model_set(write_full_set(folder, precisions=("fp32", "fp16")))
-
-
-@pytest.fixture
-def played(models: ModelManifest) -> Played:
-    return Played(models)
 
 
 def test_it_answers_as_this_machine_would_and_the_result_names_it(

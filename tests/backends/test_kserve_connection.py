@@ -13,25 +13,13 @@ import grpc
 
 from tests.backends.played_server import BATCH, Played, opened, serving, settings
 from tests.service.nodes import certificate
-from tests.tiny_models import write_full_set
 from vfx_edge.backends import probe_served
 from vfx_edge.backends.errors import ServedOtherwise, ServerFailed
 from vfx_edge.backends.kserve_backend import request_size
 from vfx_edge.backends.kserve_client import CallFailed
 from vfx_edge.backends.kserve_settings import VARIABLE, ServerInvalid
 from vfx_edge.errors import BackendError
-from vfx_edge.manifest import ModelManifest, load_model_set
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
-    folder = tmp_path_factory.mktemp("served") / "set"
-    return load_model_set(write_full_set(folder, precisions=("fp32", "fp16")))
-
-
-@pytest.fixture
-def played(models: ModelManifest) -> Played:
-    return Played(models)
+from vfx_edge.manifest import ModelManifest
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,7 @@ TOO_LARGE = 2.5
 ONLY_BODIES = 0.15  # share of arch below which a mask has none
 ENOUGH_VOXELS = 5000  # to tell a vertebra's extent
 RISE_MM = 5.0  # a strongly bent column may rise so far; numbers in a wrong order rise by more
-FRAGMENT = (
-    0.15  # of a usual vertebra: what the scan's edge leaves of one, below which it has no place
-)
+FRAGMENT = 0.15  # of a usual vertebra's bone: less, at the scan's edge, tells no place
 HOLE, CROWDED = 1.7, 0.62  # of the distance to expect in this column
 
 
